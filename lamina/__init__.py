@@ -1,0 +1,1 @@
+"""lamina: one definition of a feature, run by Spark, by Flink and by the online reader."""

@@ -1,0 +1,67 @@
+"""What every event has in common: strict fields, epoch milliseconds on the wire, errors that name the field."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from lamina.errors import ContractError
+
+MIN_TIMESTAMP_MS = 946_684_800_000  # 2000-01-01: an earlier time is seconds mistaken for milliseconds
+MAX_TIMESTAMP_MS = 4_102_444_800_000  # 2100-01-01
+
+
+def _to_epoch_ms(value: object) -> object:
+    """ISO-8601 text and datetimes become epoch milliseconds; a text without a zone is UTC. Numbers pass unchanged."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must be epoch milliseconds or ISO-8601, such as 2018-08-08T12:00:00Z") from None
+    if isinstance(value, datetime):
+        return round((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+    return value
+
+
+EpochMs = Annotated[int, BeforeValidator(_to_epoch_ms), Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS)]
+"""Milliseconds since the epoch, UTC; ISO-8601 is accepted and converted."""
+
+Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""An opaque id: 1 to 128 characters, no control characters (they separate fields in stored tiles)."""
+
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A short categorical value, same alphabet as an identifier."""
+
+CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1 alpha-2; `ZZ` where the country is not known."""
+
+
+class Event(BaseModel):
+    """An immutable message on a topic. `to_json` and `from_json` are its only wire format."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_json(self) -> bytes:
+        """The event as UTF-8 JSON, keys in the contract's order."""
+        return orjson.dumps(self.model_dump())
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Self:
+        """The event held in `raw`.
+
+        Raises: ContractError: names the first offending field; never repeats its value, which may be a secret.
+        """
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError as error:
+            raise contract_error(cls.__name__, error) from None
+
+
+def contract_error(contract: str, error: ValidationError) -> ContractError:
+    """The first of pydantic's complaints as a `ContractError`, without the offending value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "(whole event)"
+    return ContractError(contract, field, first["msg"])

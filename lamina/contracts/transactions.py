@@ -1,0 +1,56 @@
+"""Card transactions (topic `transactions`) and what is learnt of them later (topic `model-feedback`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lamina.contracts.base import CountryCode, EpochMs, Event, Identifier, Label
+
+
+class Location(BaseModel):
+    """A point on Earth in decimal degrees (WGS 84)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    lat: float = Field(ge=-90, le=90)
+    lon: float = Field(ge=-180, le=180)
+
+
+class Transaction(Event):
+    """One attempt to pay with a card, as the acquirer saw it.
+
+    `card_token` stands for the card: never a card number, which is refused.
+
+    >>> Transaction.from_json(b'{"transaction_id": 7}')
+    Traceback (most recent call last):
+    lamina.errors.ContractError: Transaction.transaction_id: Input should be a valid string
+    """
+
+    transaction_id: Identifier
+    user_id: Identifier
+    card_token: Annotated[str, Field(min_length=4, max_length=64, pattern=r"^(?!\d{12,19}$)[A-Za-z0-9_\-]+$")]
+    amount: float = Field(ge=-1e9, le=1e9, description="In units of `currency`; a refund is negative.")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    merchant_id: Identifier
+    merchant_category: Label
+    country: CountryCode
+    user_country: CountryCode
+    transaction_type: Literal["in_store", "online", "atm", "transfer"]
+    device_type: Label
+    location: Location | None = None
+    timestamp: EpochMs
+
+
+class FraudLabel(Event):
+    """What was learnt about a transaction, at `timestamp`; usually days after the transaction itself."""
+
+    transaction_id: Identifier
+    user_id: Identifier
+    merchant_id: Identifier
+    is_fraud: bool
+    scenario: Label | None = Field(None, description="How the fraud was done, where that is known.")
+    source: Literal["chargeback", "analyst", "customer", "simulator"]
+    transaction_timestamp: EpochMs
+    timestamp: EpochMs

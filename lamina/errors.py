@@ -1,0 +1,41 @@
+"""Every error lamina raises on purpose. Each message names the thing and the next step."""
+
+
+class LaminaError(Exception):
+    """Root of lamina's own errors; the edge (CLI, HTTP) maps it to an exit code or a status in one place."""
+
+
+class DefinitionError(LaminaError):
+    """A definition that cannot be right; raised when it is loaded, before any engine starts."""
+
+
+class ContractError(LaminaError):
+    """An event that breaks its contract. `field` names the first offending field, `reason` says why."""
+
+    def __init__(self, contract: str, field: str, reason: str) -> None:
+        self.contract, self.field, self.reason = contract, field, reason
+        super().__init__(f"{contract}.{field}: {reason}")
+
+
+class StoreUnavailable(LaminaError):
+    """The online store did not answer; callers fall back to a named, counted policy."""
+
+
+class CodecError(LaminaError):
+    """Stored bytes that this version cannot read; republish the batch layer (`features_daily`)."""
+
+
+class ModelUnavailable(LaminaError):
+    """No model can be served under the asked name and alias."""
+
+
+class QualityGateFailed(LaminaError):
+    """A batch broke its expectation suite; the data is kept aside and the validation report says which rule."""
+
+
+class StackError(LaminaError):
+    """A service of the local stack could not be started, reached or stopped."""
+
+
+class MappingError(LaminaError):
+    """A column mapping that does not fit its file or its contract."""
