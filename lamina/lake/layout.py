@@ -1,0 +1,93 @@
+"""Where things lie in the lake. Every function returns an fsspec URL without a trailing slash and touches nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+
+STAGING_PREFIX = ".staging-"
+"""Folders that a writer has not finished; Spark and pyarrow skip names with a leading dot."""
+
+
+def _join(lake: str, *parts: str) -> str:
+    return "/".join((lake.rstrip("/"), *parts))
+
+
+def topic(lake: str, name: str) -> str:
+    """Folder of all partitions of one topic.
+
+    >>> topic("s3://bucket/lake/", "transactions")
+    's3://bucket/lake/events/transactions'
+    """
+    return _join(lake, "events", name)
+
+
+def events(lake: str, name: str, day: date) -> str:
+    """Partition of topic `name` with the events that were ingested on the UTC day `day`.
+
+    >>> events("lake", "transactions", date(2018, 4, 1))
+    'lake/events/transactions/ingested=2018-04-01'
+    """
+    return f"{topic(lake, name)}/{ingested(day)}"
+
+
+def ingested(day: date) -> str:
+    """Name of a day's partition folder.
+
+    >>> ingested(date(2018, 4, 1))
+    'ingested=2018-04-01'
+    """
+    return f"ingested={day.isoformat()}"
+
+
+def tiles(lake: str, view: str, through: date) -> str:
+    """Batch tiles of `view` built from all events before midnight UTC at the start of `through`.
+
+    >>> tiles("lake", "user_spend", date(2018, 8, 8))
+    'lake/tiles/user_spend/through=2018-08-08'
+    """
+    return _join(lake, "tiles", view, f"through={through.isoformat()}")
+
+
+def training(lake: str, system: str, day: date) -> str:
+    """Point-in-time training set of `system` made for the logical date `day`.
+
+    >>> training("lake", "fraud", date(2018, 8, 8))
+    'lake/training/fraud/2018-08-08'
+    """
+    return _join(lake, "training", system, day.isoformat())
+
+
+def predictions(lake: str, system: str, day: date) -> str:
+    """Predictions of `system` that were logged on `day`.
+
+    >>> predictions("lake", "fraud", date(2018, 8, 8))
+    'lake/predictions/fraud/2018-08-08'
+    """
+    return _join(lake, "predictions", system, day.isoformat())
+
+
+def parity(lake: str, system: str, day: date) -> str:
+    """Comparison of served with recomputed features of `system` for `day`.
+
+    >>> parity("lake", "fraud", date(2018, 8, 8))
+    'lake/parity/fraud/2018-08-08'
+    """
+    return _join(lake, "parity", system, day.isoformat())
+
+
+def rejects(lake: str, name: str, source: str) -> str:
+    """JSON-lines file with the rows of an import that broke the contract of topic `name`.
+
+    >>> rejects("lake", "transactions", "handbook")
+    'lake/rejects/transactions/handbook.jsonl'
+    """
+    return _join(lake, "rejects", name, f"{source}.jsonl")
+
+
+def quarantine(lake: str, name: str, day: date) -> str:
+    """A day's events of topic `name` that failed the quality gate, kept aside with the report.
+
+    >>> quarantine("lake", "transactions", date(2018, 8, 8))
+    'lake/quarantine/transactions/ingested=2018-08-08'
+    """
+    return _join(lake, "quarantine", name, ingested(day))

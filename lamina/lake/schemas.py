@@ -1,0 +1,71 @@
+"""Columns of each topic in the lake, in the order of its contract. A test holds them equal to the contracts."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+LOCATION_TYPE = pa.struct([_required("lat", pa.float64()), _required("lon", pa.float64())])
+
+TRANSACTIONS_SCHEMA = pa.schema(
+    [
+        _required("transaction_id", pa.string()),
+        _required("user_id", pa.string()),
+        _required("card_token", pa.string()),
+        _required("amount", pa.float64()),
+        _required("currency", pa.string()),
+        _required("merchant_id", pa.string()),
+        _required("merchant_category", pa.string()),
+        _required("country", pa.string()),
+        _required("user_country", pa.string()),
+        _required("transaction_type", pa.string()),
+        _required("device_type", pa.string()),
+        pa.field("location", LOCATION_TYPE),
+        _required("timestamp", pa.int64()),
+    ]
+)
+"""`lamina.contracts.transactions.Transaction`; timestamp in epoch milliseconds."""
+
+FRAUD_LABELS_SCHEMA = pa.schema(
+    [
+        _required("transaction_id", pa.string()),
+        _required("user_id", pa.string()),
+        _required("merchant_id", pa.string()),
+        _required("is_fraud", pa.bool_()),
+        pa.field("scenario", pa.string()),
+        _required("source", pa.string()),
+        _required("transaction_timestamp", pa.int64()),
+        _required("timestamp", pa.int64()),
+    ]
+)
+"""`lamina.contracts.transactions.FraudLabel`; both timestamps in epoch milliseconds."""
+
+POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int64()))
+"""An event's place in Kafka; null for a row that was imported."""
+
+SCHEMAS: dict[str, pa.Schema] = {TRANSACTIONS: TRANSACTIONS_SCHEMA, MODEL_FEEDBACK: FRAUD_LABELS_SCHEMA}
+"""Event columns by topic, without the position."""
+
+
+def in_lake(schema: pa.Schema) -> pa.Schema:
+    """`schema` as it is stored: the event's columns, then `partition` int32 and `offset` int64.
+
+    >>> in_lake(TRANSACTIONS_SCHEMA).names[-2:]
+    ['partition', 'offset']
+    """
+    for field in POSITION_FIELDS:
+        schema = schema.append(field)
+    return schema
+
+
+def without_position(table: pa.Table) -> pa.Table:
+    """`table` with a null place in Kafka added, as imported rows are stored."""
+    for field in POSITION_FIELDS:
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table
