@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from lamina.contracts.base import CountryCode, EpochMs, Event, Identifier, Label
+
+
+def _refuse_card_number(value: str) -> str:
+    if value.isdigit() and len(value) in range(12, 20):
+        raise ValueError("looks like a card number: send the token that stands for it")
+    return value
+
+
+CardToken = Annotated[
+    str, Field(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$"), AfterValidator(_refuse_card_number)
+]
+"""What stands for a card; 12 to 19 digits alone are refused, they are a card number."""
 
 
 class Location(BaseModel):
@@ -21,8 +33,6 @@ class Location(BaseModel):
 class Transaction(Event):
     """One attempt to pay with a card, as the acquirer saw it.
 
-    `card_token` stands for the card: never a card number, which is refused.
-
     >>> Transaction.from_json(b'{"transaction_id": 7}')
     Traceback (most recent call last):
     lamina.errors.ContractError: Transaction.transaction_id: Input should be a valid string
@@ -30,7 +40,7 @@ class Transaction(Event):
 
     transaction_id: Identifier
     user_id: Identifier
-    card_token: Annotated[str, Field(min_length=4, max_length=64, pattern=r"^(?!\d{12,19}$)[A-Za-z0-9_\-]+$")]
+    card_token: CardToken
     amount: float = Field(ge=-1e9, le=1e9, description="In units of `currency`; a refund is negative.")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     merchant_id: Identifier

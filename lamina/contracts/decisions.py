@@ -1,0 +1,66 @@
+"""What was decided about a transaction and why (topic `model-predictions`), and what could not be processed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from lamina.contracts.base import EpochMs, Event, Identifier
+
+Action = Literal["approve", "review", "reject"]
+Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
+FeatureValue = float | str | None
+
+
+class Reason(Event):
+    """One cause of a decision: a rule that fired, with its numbers, or a feature that weighed much.
+
+    `weight` of a feature is its contribution to the blended log-odds; of a rule it is absent.
+    """
+
+    kind: Literal["rule", "feature", "risk"]
+    code: str
+    detail: str
+    weight: float | None = None
+
+
+class Decision(Event):
+    """The answer to one transaction, as returned and as logged: enough to recompute every feature that was used.
+
+    `features` are the values as used; `seen` says, per tiling, how many events of the speed layer they were made from.
+    """
+
+    request_id: Identifier
+    transaction_id: Identifier
+    user_id: Identifier
+    merchant_id: Identifier
+    action: Action
+    score: float | None = Field(None, ge=0, le=1, description="Probability of fraud; absent in a fallback.")
+    reasons: list[Reason]
+    model_name: str
+    model_version: str | None
+    rules_version: str
+    fallback: Fallback = "none"
+    features: dict[str, FeatureValue]
+    seen: dict[str, int]
+    through: dict[str, EpochMs] = Field(default_factory=dict, description="End of the batch tiles used, by tiling.")
+    feature_age_ms: int | None = Field(None, description="Age of the newest event in the features, at `timestamp`.")
+    stale: bool = False
+    unknown_user: bool = False
+    amount: float
+    timestamp: EpochMs
+    decided_at: EpochMs
+    latency_ms: float = Field(ge=0)
+    stage_ms: dict[str, float] = Field(default_factory=dict, description="Time spent per stage, in milliseconds.")
+
+
+class DeadLetter(Event):
+    """A message that could not be processed: why, where it was found, and its bytes (base64), to be replayed."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    raw: str
+    timestamp: EpochMs

@@ -1,0 +1,196 @@
+"""Fraud detection: what is known of a card transaction, its user and its merchant.
+
+The 1, 7 and 30 day windows are those of Le Borgne et al. 2022 (Reproducible Machine Learning for Credit Card Fraud Detection,
+3.3): the current transaction included, and a merchant's labels known after seven days.
+"""
+
+from __future__ import annotations
+
+from lamina.contracts.aggregates import Predicate, count, distinct, last, last_time, maximum, mean, std, total
+from lamina.contracts.features import (
+    Entity,
+    EventSource,
+    FeatureSet,
+    FeatureView,
+    Layers,
+    Ratio,
+    RequestFeature,
+    days,
+    hours,
+    seconds,
+)
+
+USER = Entity("user", "user_id")
+MERCHANT = Entity("merchant", "merchant_id")
+
+TRANSACTIONS = EventSource(
+    name="transactions",
+    topic="transactions",
+    id="transaction_id",
+    timestamp="timestamp",
+    columns={
+        "transaction_id": "string",
+        "user_id": "string",
+        "card_token": "string",
+        "amount": "double",
+        "currency": "string",
+        "merchant_id": "string",
+        "merchant_category": "string",
+        "country": "string",
+        "user_country": "string",
+        "transaction_type": "string",
+        "device_type": "string",
+        "location.lat": "double",
+        "location.lon": "double",
+        "timestamp": "long",
+    },
+)
+
+FRAUD_LABELS = EventSource(
+    name="fraud_labels",
+    topic="model-feedback",
+    id="transaction_id",
+    timestamp="transaction_timestamp",
+    columns={
+        "transaction_id": "string",
+        "user_id": "string",
+        "merchant_id": "string",
+        "is_fraud": "boolean",
+        "transaction_timestamp": "long",
+        "timestamp": "long",
+    },
+)
+
+LABEL_DELAY = days(7)
+HANDBOOK_WINDOWS = (days(1), days(7), days(30))
+LOCATED = Predicate("location.lat", "is not null")
+
+USER_VELOCITY = FeatureView(
+    name="user_velocity",
+    entity=USER,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(
+        count("txn_count"),
+        total("amount", "total_amount"),
+        mean("amount", "avg_amount"),
+        distinct("merchant_id", "unique_merchants", cap=256),
+    ),
+    windows=(hours(1),),
+    resolution=seconds(1),
+    include_request=True,
+)
+
+USER_LAST_SEEN = FeatureView(
+    name="user_last_seen",
+    entity=USER,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(
+        last_time("last_txn_ms"),
+        last_time("last_located_ms", where=LOCATED),
+        last("location.lat", "last_lat", where=LOCATED),
+        last("location.lon", "last_lon", where=LOCATED),
+    ),
+    windows=(days(30),),
+    resolution=seconds(1),
+    suffix=False,
+)
+
+USER_SPEND = FeatureView(
+    name="user_spend",
+    entity=USER,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(count("user_txn_count"), mean("amount", "user_avg_amount")),
+    windows=HANDBOOK_WINDOWS,
+    resolution=seconds(1),
+    include_request=True,
+)
+
+USER_HISTORY = FeatureView(
+    name="user_history",
+    entity=USER,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(
+        count("lifetime_txn_count"),
+        mean("amount", "avg_txn_amount"),
+        std("amount", "std_txn_amount"),
+        maximum("amount", "max_txn_amount"),
+        distinct("merchant_id", "num_merchants", cap=1024),
+        distinct("country", "num_countries", cap=256),
+    ),
+    windows=(days(90),),
+    resolution=days(1),
+    suffix=False,
+)
+
+MERCHANT_TRAFFIC = FeatureView(
+    name="merchant_traffic",
+    entity=MERCHANT,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(count("merchant_txn_count"),),
+    windows=HANDBOOK_WINDOWS,
+    resolution=seconds(1),
+    delay=LABEL_DELAY,
+    layers=Layers.BATCH,
+)
+
+MERCHANT_FRAUD = FeatureView(
+    name="merchant_fraud",
+    entity=MERCHANT,
+    source=FRAUD_LABELS,
+    owner="fraud",
+    aggregates=(count("merchant_fraud_count", where=Predicate("is_fraud", "=", True)),),
+    windows=HANDBOOK_WINDOWS,
+    resolution=seconds(1),
+    delay=LABEL_DELAY,
+    layers=Layers.BATCH,
+)
+
+FEATURES = FeatureSet(
+    system="fraud",
+    request=TRANSACTIONS,
+    labels=FRAUD_LABELS,
+    views=(USER_VELOCITY, USER_LAST_SEEN, USER_SPEND, USER_HISTORY, MERCHANT_TRAFFIC, MERCHANT_FRAUD),
+    ratios=tuple(
+        Ratio(f"merchant_fraud_risk_{w.label}", f"merchant_fraud_count_{w.label}", f"merchant_txn_count_{w.label}")
+        for w in HANDBOOK_WINDOWS
+    ),
+    request_features=(
+        RequestFeature("amount", "field", "amount"),
+        RequestFeature("merchant_category", "field", "merchant_category", categorical=True),
+        RequestFeature("hour_of_day", "hour_of_day"),
+        RequestFeature("day_of_week", "day_of_week"),
+        RequestFeature("weekend", "weekend"),
+        RequestFeature("night", "night"),
+        RequestFeature("is_international", "differs", "country", other="user_country"),
+        RequestFeature("is_online", "equals", "transaction_type", value="online"),
+        RequestFeature("device_type", "field", "device_type", categorical=True),
+    ),
+    model_features=(
+        "amount",
+        "weekend",
+        "night",
+        *(f"{name}_{w.label}" for name in ("user_txn_count", "user_avg_amount") for w in HANDBOOK_WINDOWS),
+        *(f"{name}_{w.label}" for name in ("merchant_txn_count", "merchant_fraud_risk") for w in HANDBOOK_WINDOWS),
+        "txn_count_1h",
+        "total_amount_1h",
+        "avg_amount_1h",
+        "unique_merchants_1h",
+        "lifetime_txn_count",
+        "avg_txn_amount",
+        "std_txn_amount",
+        "max_txn_amount",
+        "num_merchants",
+        "num_countries",
+        "hour_of_day",
+        "day_of_week",
+        "is_international",
+        "is_online",
+        "merchant_category",
+        "device_type",
+    ),
+)

@@ -1,0 +1,75 @@
+"""Reading an event as definitions see it: dotted columns, conditions, features of the request itself."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from lamina.contracts.aggregates import Predicate
+from lamina.contracts.features import RequestFeature
+
+EventRow = Mapping[str, object]
+_COMPARE = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+NIGHT_UNTIL_HOUR = 6
+FIRST_WEEKEND_DAY = 5
+
+
+def value_of(event: EventRow, column: str) -> object:
+    """The value of a dotted column, None where any part is missing.
+
+    >>> value_of({"location": {"lat": 1.5}}, "location.lat")
+    1.5
+    """
+    found: object = event
+    for part in column.split("."):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part)
+    return found
+
+
+def holds(predicate: Predicate | None, event: EventRow) -> bool:
+    """Whether `event` satisfies `predicate`; no predicate is always satisfied, a missing value satisfies only `is null`."""
+    if predicate is None:
+        return True
+    value = value_of(event, predicate.column)
+    if predicate.operator == "is null":
+        return value is None
+    if predicate.operator == "is not null":
+        return value is not None
+    return value is not None and bool(_COMPARE[predicate.operator](value, predicate.value))
+
+
+def request_value(feature: RequestFeature, event: EventRow, at_ms: int) -> float | str | None:
+    """The value of a feature of the request.
+
+    >>> request_value(RequestFeature("night", "night"), {}, 1533686400000)
+    1.0
+    """
+    when = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    match feature.transform:
+        case "hour_of_day":
+            return float(when.hour)
+        case "day_of_week":
+            return float(when.weekday())
+        case "weekend":
+            return float(when.weekday() >= FIRST_WEEKEND_DAY)
+        case "night":
+            return float(when.hour <= NIGHT_UNTIL_HOUR)
+        case "differs":
+            return float(value_of(event, feature.column) != value_of(event, feature.other))
+        case "equals":
+            return float(value_of(event, feature.column) == feature.value)
+        case "field":
+            value = value_of(event, feature.column)
+            if value is None or isinstance(value, str):
+                return value
+            return float(value)  # type: ignore[arg-type]

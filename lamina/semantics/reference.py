@@ -1,0 +1,103 @@
+"""The one meaning of every feature, written to be read: each value straight from the events, no tiles, no states, no merging.
+
+Slow on purpose. Every engine is compared with it, and it is compared with nothing.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from lamina.contracts.aggregates import Aggregate
+from lamina.contracts.features import EventSource, FeatureSet, FeatureView, Ratio, WindowFeature
+from lamina.semantics.events import EventRow, holds, request_value, value_of
+
+Value = float | str | None
+
+
+def without_duplicates(source: EventSource, events: Iterable[EventRow]) -> list[EventRow]:
+    """`events` in order, of each id only the first to arrive."""
+    found: dict[object, EventRow] = {}
+    for event in events:
+        found.setdefault(value_of(event, source.id), event)
+    return list(found.values())
+
+
+def in_window(view: FeatureView, window_ms: int, ts: int, at_ms: int) -> bool:
+    """Whether an event at `ts` is in the view's window of `window_ms` asked for at `at_ms`, all in epoch milliseconds.
+
+    >>> from lamina.definitions.fraud import USER_SPEND
+    >>> [in_window(USER_SPEND, 10_000, ts, 20_500) for ts in (10_999, 11_000, 20_500, 20_501)]
+    [False, True, True, False]
+    """
+    resolution, delay = view.resolution.ms, view.delay.ms
+    floor = ts - ts % resolution
+    end = at_ms - at_ms % resolution - delay
+    if floor <= end - window_ms:
+        return False
+    if delay:
+        return floor <= end
+    return ts <= at_ms if view.include_request else ts < at_ms
+
+
+def evaluate(feature: WindowFeature, arrived: Iterable[EventRow], key: str, at_ms: int) -> Value:
+    """The value of a windowed feature of the entity `key` at `at_ms`, from all events of its source in order of arrival."""
+    view = feature.view
+    events = [
+        e
+        for e in without_duplicates(view.source, arrived)
+        if value_of(e, view.entity.key) == key and in_window(view, feature.window.ms, _ts(view.source, e), at_ms)
+    ]
+    return aggregate_events(feature.aggregate, view.source, events)
+
+
+def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence[EventRow]) -> Value:
+    """`aggregate` over exactly these events."""
+    events = sorted(
+        (e for e in events if holds(aggregate.where, e)), key=lambda e: (_ts(source, e), str(value_of(e, source.id)))
+    )
+    if aggregate.column is None:
+        if aggregate.kind == "last_time":
+            return float(_ts(source, events[-1])) if events else None
+        return float(len(events))
+    values = [v for e in events if (v := value_of(e, aggregate.column)) is not None]
+    if aggregate.kind == "distinct":
+        return float(min(len(set(values)), aggregate.cap or 0))
+    if aggregate.kind == "total":
+        return float(sum(values))  # type: ignore[arg-type]
+    if not values:
+        return None
+    if aggregate.kind in ("first", "last"):
+        chosen = values[0] if aggregate.kind == "first" else values[-1]
+        return chosen if isinstance(chosen, str) else float(chosen)  # type: ignore[arg-type]
+    numbers = [float(v) for v in values]  # type: ignore[arg-type]
+    finish = {"mean": statistics.fmean, "minimum": min, "maximum": max, "std": statistics.pstdev}[aggregate.kind]
+    return float(finish(numbers))
+
+
+def evaluate_all(
+    features: FeatureSet, arrived: Mapping[str, Sequence[EventRow]], request: EventRow, at_ms: int
+) -> dict[str, Value]:
+    """Every feature of `features` for one request at `at_ms`.
+
+    Args: arrived: events in order of arrival by the name of their source, the request itself among them.
+    """
+    values: dict[str, Value] = {
+        f.name: evaluate(f, arrived.get(f.view.source.name, ()), str(value_of(request, f.view.entity.key)), at_ms)
+        for f in features.window_features
+    }
+    values.update((r.name, ratio(r, values)) for r in features.ratios)
+    values.update((f.name, request_value(f, request, at_ms)) for f in features.request_features)
+    return values
+
+
+def ratio(definition: Ratio, values: Mapping[str, Value]) -> float:
+    """The quotient, or the definition's default where the denominator is 0 or either part is missing."""
+    top, bottom = values[definition.numerator], values[definition.denominator]
+    if not bottom or top is None:
+        return definition.default
+    return float(top) / float(bottom)
+
+
+def _ts(source: EventSource, event: EventRow) -> int:
+    return int(value_of(event, source.timestamp))  # type: ignore[call-overload, no-any-return]

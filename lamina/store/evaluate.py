@@ -1,0 +1,179 @@
+"""From tiles to feature values. Hot path: everything that depends on the definitions alone is resolved once, at start-up."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+from lamina.contracts.features import FeatureSet, WindowFeature
+from lamina.semantics.events import EventRow, request_value
+from lamina.semantics.plan import Plan, State, Tiling, states_of
+from lamina.semantics.reference import Value, ratio
+from lamina.semantics.states import PART_SEPARATOR, states_of_event
+from lamina.store.tiles import TileColumns, columns_of_event
+
+Segment = tuple[TileColumns, int, int]
+"""Tiles `[i, j)` of some columns."""
+
+Finish = Callable[[Sequence[Segment]], Value]
+
+
+@dataclass
+class TilingTiles:
+    """All tiles of one entity under one tiling: of the batch layer, of the speed layer, and of the request alone."""
+
+    batch: TileColumns | None = None
+    speed: TileColumns | None = None
+    request: TileColumns | None = None
+
+
+@dataclass
+class _Question:
+    name: str
+    tiling: str
+    window_ms: int
+    delay_ms: int
+    resolution_ms: int
+    include_request: bool
+    finish: Finish
+    span: tuple[str, int, int, bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.span = (self.tiling, self.window_ms, self.delay_ms, self.include_request)
+
+
+class Evaluator:
+    """Answers every feature of a plan from the tiles of the entities that a request names."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.features: FeatureSet = plan.features
+        self._questions = [_question(plan, f) for f in plan.features.window_features]
+        self._request_tilings = [
+            t
+            for t in plan.tilings
+            if any(v.include_request and plan.tiling_of(v) == t for v in plan.features.views)
+        ]
+
+    def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
+        """Every feature at `at_ms`.
+
+        Args: tiles: by `Tiling.key`, for the entities that `request` names; absent ones have no events. request: the event being
+            scored, folded into the views that include it.
+        """
+        own = {t.key: columns_of_event(t, states_of_event(t, request), t.start_ms(at_ms)) for t in self._request_tilings}
+        spans: dict[object, list[Segment]] = {}
+        found: dict[str, Value] = {}
+        for q in self._questions:
+            segments = spans.get(q.span)
+            if segments is None:
+                segments = _segments(tiles.get(q.tiling), q, at_ms)
+                if q.include_request:
+                    segments.append((own[q.tiling], 0, 1))
+                spans[q.span] = segments
+            found[q.name] = q.finish(segments)
+        for r in self.features.ratios:
+            found[r.name] = ratio(r, found)
+        for f in self.features.request_features:
+            found[f.name] = request_value(f, request, at_ms)
+        return found
+
+
+def _segments(tiles: TilingTiles | None, q: _Question, at_ms: int) -> list[Segment]:
+    if tiles is None:
+        return []
+    end = at_ms - at_ms % q.resolution_ms - q.delay_ms
+    begin = end - q.window_ms
+    found = []
+    for columns in (tiles.batch, tiles.speed):
+        if columns is not None:
+            i, j = bisect_right(columns.starts, begin), bisect_right(columns.starts, end)
+            if i < j:
+                found.append((columns, i, j))
+    return found
+
+
+def _question(plan: Plan, feature: WindowFeature) -> _Question:
+    view = feature.view
+    tiling = plan.tiling_of(view)
+    return _Question(
+        feature.name,
+        tiling.key,
+        feature.window.ms,
+        view.delay.ms,
+        view.resolution.ms,
+        view.include_request,
+        _finisher(tiling, feature),
+    )
+
+
+def _finisher(tiling: Tiling, feature: WindowFeature) -> Finish:
+    aggregate = feature.aggregate
+    at = [_place(tiling, s) for s in states_of(aggregate)]
+    match aggregate.kind:
+        case "count" | "total":
+            return lambda segments: _sum(segments, at[0])
+        case "mean":
+            return lambda segments: _mean(segments, at[0], at[1])
+        case "std":
+            return lambda segments: _std(segments, *at)
+        case "minimum":
+            return lambda segments: min(_present(segments, at[0]), default=None)
+        case "maximum" | "last_time":
+            return lambda segments: max(_present(segments, at[0]), default=None)
+        case "first" | "last":
+            is_text = tiling.source.columns[aggregate.column or ""] == "string"
+            choose = min if aggregate.kind == "first" else max
+            return lambda segments: _text(choose(_texts(segments, at[0]), default=None), is_text)
+        case "distinct":
+            cap = aggregate.cap or 0
+            return lambda segments: float(min(len(_union(segments, at[0])), cap))
+
+
+def _place(tiling: Tiling, state: State) -> int:
+    if state.kind == "distinct":
+        return tiling.distinct.index(state)
+    return [s for s in tiling.states if s.numeric == state.numeric].index(state)
+
+
+def _sum(segments: Sequence[Segment], at: int) -> float:
+    return float(sum(sum(c.numeric[at][i:j]) for c, i, j in segments))
+
+
+def _mean(segments: Sequence[Segment], count_at: int, sum_at: int) -> float | None:
+    n = _sum(segments, count_at)
+    return _sum(segments, sum_at) / n if n else None
+
+
+def _std(segments: Sequence[Segment], count_at: int, sum_at: int, m2_at: int) -> float | None:
+    n = _sum(segments, count_at)
+    if not n:
+        return None
+    mean = _sum(segments, sum_at) / n
+    m2 = 0.0
+    for c, i, j in segments:
+        for k in range(i, j):
+            if own := c.numeric[count_at][k]:
+                m2 += c.numeric[m2_at][k] + own * (c.numeric[sum_at][k] / own - mean) ** 2
+    return sqrt(m2 / n)
+
+
+def _present(segments: Sequence[Segment], at: int) -> list[float]:
+    return [x for c, i, j in segments for x in c.numeric[at][i:j] if x == x]  # noqa: PLR0124
+
+
+def _texts(segments: Sequence[Segment], at: int) -> list[str]:
+    return [x for c, i, j in segments for x in c.texts[at][i:j] if x is not None]
+
+
+def _text(chosen: str | None, is_text: bool) -> Value:
+    if chosen is None:
+        return None
+    value = chosen.split(PART_SEPARATOR, 2)[2]
+    return value if is_text else float(value)
+
+
+def _union(segments: Sequence[Segment], at: int) -> set[str]:
+    return set().union(*(values for c, i, j in segments for values in c.sets[at][i:j]))

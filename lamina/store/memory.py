@@ -1,0 +1,62 @@
+"""An online store in this process: for notebooks and unit tests, with the same promises as Redis."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from lamina.store.protocol import BatchWrite, EntityReply, ReadKey, Snapshot, TileWrite, batch_key, speed_key
+from lamina.store.tiles import THROUGH_SLICE, event_count
+
+
+class MemoryStore:
+    """Implements `OnlineStore` with dictionaries; nothing expires."""
+
+    def __init__(self) -> None:
+        self._speed: defaultdict[str, dict[bytes, bytes]] = defaultdict(dict)
+        self._batch: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        self._through: dict[str, int] = {}
+
+    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
+        """See `OnlineStore.write_tiles`."""
+        applied = 0
+        for tile in tiles:
+            fields, name = self._speed[tile.key], tile.field.encode()
+            if name not in fields or event_count(fields[name]) <= event_count(tile.payload):
+                fields[name] = tile.payload
+                applied += 1
+        return applied
+
+    def publish(self, writes: Sequence[BatchWrite]) -> int:
+        """See `OnlineStore.publish`."""
+        applied = 0
+        for write in writes:
+            blobs, speed = self._batch[batch_key(write.key)], self._speed[write.key]
+            for tiling, blob in write.blobs.items():
+                through = blob[THROUGH_SLICE]
+                if tiling in blobs and blobs[tiling][THROUGH_SLICE] > through:
+                    continue
+                blobs[tiling] = blob
+                applied += 1
+                for name in [n for n in speed if _is_before(n, tiling, int(through))]:
+                    del speed[name]
+        return applied
+
+    def announce(self, entity: str, through_ms: int) -> None:
+        """See `OnlineStore.announce`."""
+        self._through[entity] = max(through_ms, self._through.get(entity, 0))
+
+    def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        """See `OnlineStore.read`."""
+        replies = []
+        for key in keys:
+            name = speed_key(key.entity, key.id)
+            blobs = self._batch.get(batch_key(name), {})
+            batch = {t: blobs[t] for t in key.tilings if t in blobs}
+            replies.append(EntityReply(dict(self._speed.get(name, {})) if key.has_speed else {}, batch))
+        return Snapshot(replies, {k.entity: self._through[k.entity] for k in keys if k.entity in self._through})
+
+
+def _is_before(field: bytes, tiling: str, through_ms: int) -> bool:
+    parts = field.decode().split("/", 2)
+    return parts[0] == tiling and int(parts[1]) < through_ms

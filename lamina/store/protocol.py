@@ -1,0 +1,94 @@
+"""What an online store can do. Backends: `memory`, `redis`; every backend passes `tests/contract/online_store.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+SPEED_TTL_S = 3 * 86_400
+"""How long the speed layer keeps an entity after its last event: how many days the batch layer may be late."""
+
+
+@dataclass(frozen=True)
+class TileWrite:
+    """A tile of the speed layer, as it stands on topic `feature-tiles`."""
+
+    key: str
+    field: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class BatchWrite:
+    """The batch blobs of one entity, by tiling id. `key` is the entity's speed key, such as `user:7`."""
+
+    key: str
+    blobs: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class ReadKey:
+    """An entity to read, and the tiling ids of its batch layer. `has_speed` is False where no stream job writes it."""
+
+    entity: str
+    id: str
+    tilings: tuple[str, ...]
+    has_speed: bool = True
+
+
+@dataclass
+class EntityReply:
+    """What the store holds of one entity: the fields of its speed hash, and its batch blobs by tiling id."""
+
+    speed: Mapping[bytes, bytes] = field(default_factory=dict)
+    batch: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class Snapshot:
+    """One round trip's answer: replies in the order asked, and up to when each entity's batch layer was published."""
+
+    replies: list[EntityReply]
+    through_ms: Mapping[str, int]
+
+
+class OnlineStore(Protocol):
+    """Tiles in, tiles out. Every write may be repeated: none regresses or doubles a value.
+
+    Raises: StoreUnavailable: from any method, when the store does not answer; nothing is then known of the write.
+    """
+
+    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
+        """Number of tiles that were written; one whose event count is below the stored one is left out."""
+
+    def publish(self, writes: Sequence[BatchWrite]) -> int:
+        """Number of blobs that were written; one whose `through` is before the stored one's is left out.
+
+        Speed tiles of a tiling that start before its new `through` are removed afterwards.
+        """
+
+    def announce(self, entity: str, through_ms: int) -> None:
+        """Say that every blob of `entity` is published up to `through_ms`; never moves back."""
+
+    def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        """What is stored of `keys`, in one round trip."""
+
+
+def speed_key(entity: str, entity_id: str) -> str:
+    """Key of an entity's speed hash.
+
+    >>> speed_key("user", "7")
+    'user:7'
+    """
+    return f"{entity}:{entity_id}"
+
+
+def batch_key(key: str) -> str:
+    """Key of the batch hash beside a speed hash.
+
+    >>> batch_key("user:7")
+    'user_batch:7'
+    """
+    entity, _, entity_id = key.partition(":")
+    return f"{entity}_batch:{entity_id}"

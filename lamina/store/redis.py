@@ -1,0 +1,216 @@
+"""The online store on Redis: hash `<entity>:<id>` for speed tiles, hash `<entity>_batch:<id>` for batch blobs.
+
+Conditions are checked where the data is, in one atomic server-side step: there is no read before a write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from lamina.errors import StoreUnavailable
+from lamina.store.protocol import (
+    SPEED_TTL_S,
+    BatchWrite,
+    EntityReply,
+    ReadKey,
+    Snapshot,
+    TileWrite,
+    batch_key,
+    speed_key,
+)
+
+THROUGH_KEY = "lamina:through"
+BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
+PIPELINE_SIZE = 500
+T = TypeVar("T")
+
+# ARGV: time to live in seconds, then field and payload in turn. A payload starts with its event count.
+WRITE_TILES = """
+local applied = 0
+for i = 2, #ARGV, 2 do
+  local old = redis.call('HGET', KEYS[1], ARGV[i])
+  local n = tonumber(string.match(ARGV[i + 1], '^%d+'))
+  if not old or tonumber(string.match(old, '^%d+')) <= n then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    applied = applied + 1
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return applied
+"""
+
+# ARGV: time to live in seconds, then tiling and blob in turn. Characters 5 to 17 of a blob are its `through`.
+PUBLISH = """
+local applied = 0
+for i = 2, #ARGV, 2 do
+  local old = redis.call('HGET', KEYS[1], ARGV[i])
+  if not old or string.sub(old, 5, 17) <= string.sub(ARGV[i + 1], 5, 17) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    applied = applied + 1
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return applied
+"""
+
+# ARGV: tiling and `through` in turn.
+TRIM = """
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local slash = string.find(name, '/', 1, true)
+  if slash then
+    local start = tonumber(string.match(name, '^%d+', slash + 1))
+    for i = 1, #ARGV, 2 do
+      if string.sub(name, 1, slash - 1) == ARGV[i] and start < tonumber(ARGV[i + 1]) then
+        redis.call('HDEL', KEYS[1], name)
+      end
+    end
+  end
+end
+return 1
+"""
+
+ANNOUNCE = """
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+if not old or tonumber(old) < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
+"""
+
+
+class RedisStore:
+    """Implements `OnlineStore`. The constructor opens no connection."""
+
+    def __init__(self, url: str, *, timeout_ms: int = 5000) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=timeout_ms / 1000, socket_connect_timeout=timeout_ms / 1000
+        )
+        self._write_tiles = self._redis.register_script(WRITE_TILES)
+        self._publish = self._redis.register_script(PUBLISH)
+        self._trim = self._redis.register_script(TRIM)
+        self._announce = self._redis.register_script(ANNOUNCE)
+
+    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
+        """See `OnlineStore.write_tiles`."""
+        by_key: dict[str, list[bytes | str]] = {}
+        for tile in tiles:
+            by_key.setdefault(tile.key, []).extend((tile.field, tile.payload))
+        applied = 0
+        try:
+            for chunk in _chunks(list(by_key.items())):
+                with self._redis.pipeline(transaction=False) as pipe:
+                    for key, args in chunk:
+                        self._write_tiles(keys=[key], args=[SPEED_TTL_S, *args], client=pipe)
+                    applied += sum(pipe.execute())
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return applied
+
+    def publish(self, writes: Sequence[BatchWrite]) -> int:
+        """See `OnlineStore.publish`."""
+        applied = 0
+        try:
+            for chunk in _chunks(writes):
+                with self._redis.pipeline(transaction=False) as pipe:
+                    for write in chunk:
+                        flat = [x for item in write.blobs.items() for x in item]
+                        self._publish(keys=[batch_key(write.key)], args=[BATCH_TTL_S, *flat], client=pipe)
+                    applied += sum(pipe.execute())
+                with self._redis.pipeline(transaction=False) as pipe:
+                    for write in chunk:
+                        limits = [x for t, blob in write.blobs.items() for x in (t, int(blob[4:17]))]
+                        self._trim(keys=[write.key], args=limits, client=pipe)
+                    pipe.execute()
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return applied
+
+    def announce(self, entity: str, through_ms: int) -> None:
+        """See `OnlineStore.announce`."""
+        try:
+            self._announce(keys=[THROUGH_KEY], args=[entity, through_ms])
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+    def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        """See `OnlineStore.read`."""
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for command in _commands(keys):
+                    pipe.execute_command(*command)
+                return _snapshot(keys, pipe.execute())
+        except RedisError as error:
+            raise _unavailable(error) from error
+
+
+class AsyncRedisReader:
+    """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, without a retry."""
+
+    def __init__(self, url: str, *, timeout_ms: int) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=timeout_ms / 1000,
+            socket_connect_timeout=timeout_ms / 1000,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        """See `OnlineStore.read`."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for command in _commands(keys):
+                    pipe.execute_command(*command)
+                return _snapshot(keys, await pipe.execute())
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises: StoreUnavailable: when it does not.
+        """
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+
+
+def _commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
+    for key in keys:
+        name = speed_key(key.entity, key.id)
+        if key.has_speed:
+            yield ("HGETALL", name)
+        if key.tilings:
+            yield ("HMGET", batch_key(name), *key.tilings)
+    yield ("HGETALL", THROUGH_KEY)
+
+
+def _snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
+    answers = iter(raw)
+    replies = []
+    for key in keys:
+        speed = _mapping(next(answers)) if key.has_speed else {}
+        blobs: Sequence[bytes | None] = next(answers) if key.tilings else []  # type: ignore[assignment]
+        replies.append(EntityReply(speed, {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None}))
+    return Snapshot(replies, {name.decode(): int(ms) for name, ms in _mapping(next(answers)).items()})
+
+
+def _mapping(raw: object) -> dict[bytes, bytes]:
+    return raw if isinstance(raw, dict) else {}
+
+
+def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (items[i : i + PIPELINE_SIZE] for i in range(0, len(items), PIPELINE_SIZE))
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL")

@@ -1,0 +1,155 @@
+"""How tiles are written down: text fields in the speed layer, one packed blob per tiling in the batch layer.
+
+Speed layer, one field of hash `<entity>:<id>` per tile: `<tiling>/<start>` holds `n` and the scalar states in the tiling's order,
+separated by `\\x1f`; each value of a distinct state has a field `<tiling>/<start>/<index>/<value>` that holds its `n`. Flink
+writes exactly these bytes to topic `feature-tiles`, key `<entity>:<id>\\t<field>`; the sink moves them without parsing.
+
+Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT1`, then `through` as 13 digits, then the number of tiles
+and of numeric states (two little-endian uint32, two bytes of padding), starts (int64), event counts (int64), each numeric
+state (float64), then JSON: texts by state, sets by distinct state.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+
+import numpy as np
+import orjson
+
+from lamina.errors import CodecError
+from lamina.semantics.plan import Tiling
+from lamina.semantics.states import StateValue
+
+MAGIC = b"LMT1"
+FIELD_SEPARATOR = "\x1f"
+_HEADER = struct.Struct("<4s13sxxxII4x")
+THROUGH_SLICE = slice(4, 17)
+
+
+@dataclass
+class TileColumns:
+    """Tiles of one entity and tiling by column, oldest first. All sequences but the inner ones are of length tiles.
+
+    numeric: one sequence a numeric state (min, max, last_time: NaN where missing; others: 0). texts: one a first or last state,
+    `time\\x1eid\\x1evalue` or None. sets: one a distinct state, the values of each tile.
+    """
+
+    starts: Sequence[int]
+    n: Sequence[int]
+    numeric: Sequence[Sequence[float]]
+    texts: Sequence[Sequence[str | None]] = field(default_factory=list)
+    sets: Sequence[Sequence[Sequence[str]]] = field(default_factory=list)
+
+
+def encode_batch(through_ms: int, tiles: TileColumns) -> bytes:
+    """The blob that holds `tiles`, complete up to `through_ms`."""
+    header = _HEADER.pack(MAGIC, b"%013d" % through_ms, len(tiles.starts), len(tiles.numeric))
+    columns = [np.asarray(tiles.starts, "<i8").tobytes(), np.asarray(tiles.n, "<i8").tobytes()]
+    columns += [np.asarray(column, "<f8").tobytes() for column in tiles.numeric]
+    return b"".join((header, *columns, orjson.dumps({"texts": tiles.texts, "sets": tiles.sets})))
+
+
+def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
+    """`through` in epoch milliseconds and the tiles of a blob.
+
+    Raises: CodecError: when the bytes are not of this version.
+    """
+    try:
+        magic, through, rows, width = _HEADER.unpack_from(blob)
+        if magic != MAGIC:
+            raise CodecError(f"batch tiles start with {magic!r}, not {MAGIC!r}: republish them with DAG features_daily")
+        view = memoryview(blob)
+        at, size = _HEADER.size, rows * 8
+        starts = view[at : at + size].cast("q")
+        n = view[at + size : at + 2 * size].cast("q")
+        numeric = [view[at + (2 + i) * size : at + (3 + i) * size].cast("d") for i in range(width)]
+        tail = orjson.loads(view[at + (2 + width) * size :])
+        return int(through), TileColumns(starts, n, numeric, tail["texts"], tail["sets"])
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise CodecError(f"batch tiles cannot be read ({error}): republish them with DAG features_daily") from error
+
+
+def tile_field(tiling: Tiling, start_ms: int) -> str:
+    """Name of the field that holds a tile's scalar states."""
+    return f"{tiling.id}/{start_ms}"
+
+
+def distinct_field(tiling: Tiling, start_ms: int, index: int, value: str) -> str:
+    """Name of the field that says that `value` was seen by the distinct state `index` in a tile."""
+    return f"{tiling.id}/{start_ms}/{index}/{value}"
+
+
+def encode_speed(n: int, states: Iterable[float | int | str | None]) -> bytes:
+    """The payload of a tile: its event count and its scalar states in the tiling's order."""
+    parts = (str(n), *("" if s is None or s != s else str(s) for s in states))  # noqa: PLR0124
+    return FIELD_SEPARATOR.join(parts).encode()
+
+
+def event_count(payload: bytes) -> int:
+    """The event count that a speed payload starts with."""
+    return int(payload.partition(b"\x1f")[0])
+
+
+@dataclass
+class _SpeedTile:
+    n: int = 0
+    scalars: list[str] = field(default_factory=list)
+    sets: dict[int, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class SpeedTiles:
+    """Decoded speed tiles of one entity and tiling, and how many events each part of them has seen."""
+
+    tiles: TileColumns
+    seen: int
+    distinct_seen: tuple[int, ...]
+
+
+def decode_speed(
+    tilings: Sequence[Tiling], fields: Mapping[bytes, bytes], from_ms: Mapping[str, int]
+) -> dict[str, SpeedTiles]:
+    """Tiles per tiling id that start at or after `from_ms[id]` (absent: all), from one entity's hash."""
+    found: dict[str, dict[int, _SpeedTile]] = {t.id: {} for t in tilings}
+    distinct_seen = {t.id: [0] * len(t.distinct) for t in tilings}
+    for name, payload in fields.items():
+        tiling_id, start_text, *rest = name.decode().split("/", 3)
+        tiles = found.get(tiling_id)
+        if tiles is None or (start := int(start_text)) < from_ms.get(tiling_id, 0):
+            continue
+        tile = tiles.setdefault(start, _SpeedTile())
+        if rest:
+            tile.sets.setdefault(int(rest[0]), []).append(rest[1])
+            distinct_seen[tiling_id][int(rest[0])] += int(payload)
+        else:
+            count, *tile.scalars = payload.decode().split(FIELD_SEPARATOR)
+            tile.n = int(count)
+    return {t.id: _speed_columns(t, found[t.id], tuple(distinct_seen[t.id])) for t in tilings}
+
+
+def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile], distinct_seen: tuple[int, ...]) -> SpeedTiles:
+    starts = sorted(found)
+    tiles = [found[s] for s in starts]
+    numeric: list[list[float]] = []
+    texts: list[list[str | None]] = []
+    for i, state in enumerate(tiling.states):
+        raw = [tile.scalars[i] if tile.scalars else "" for tile in tiles]
+        if state.numeric:
+            empty = nan if state.kind in ("min", "max", "last_time") else 0.0
+            numeric.append([float(r) if r else empty for r in raw])
+        else:
+            texts.append([r or None for r in raw])
+    sets = [[tile.sets.get(i, []) for tile in tiles] for i in range(len(tiling.distinct))]
+    n = [tile.n for tile in tiles]
+    return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), sum(n), distinct_seen)
+
+
+def columns_of_event(tiling: Tiling, states: Mapping[str, StateValue], start_ms: int) -> TileColumns:
+    """The tile of a single event, from its states by label (see `lamina.semantics.states`)."""
+    numeric = [[float(states[s.label])] for s in tiling.states if s.numeric]  # type: ignore[arg-type]
+    texts = [[states[s.label]] for s in tiling.states if not s.numeric]
+    sets = [[states[s.label]] for s in tiling.distinct]
+    return TileColumns([start_ms], [1], numeric, texts, sets)  # type: ignore[arg-type]

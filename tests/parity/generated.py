@@ -1,0 +1,77 @@
+"""Generated events with everything that goes wrong in practice: ties, late arrivals, duplicates, missing values."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from lamina.clock import DAY_MS
+from lamina.semantics.events import EventRow
+
+START_MS = 1_533_686_400_000  # 2018-08-08T00:00:00Z
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Events in order of arrival, by the name of their source."""
+
+    transactions: list[dict[str, object]]
+    fraud_labels: list[dict[str, object]]
+
+    @property
+    def arrived(self) -> dict[str, list[EventRow]]:
+        """The same, as the reference takes them."""
+        return {"transactions": list(self.transactions), "fraud_labels": list(self.fraud_labels)}
+
+
+def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Generated:
+    """`n` transactions of `users` users over `days` days from `START_MS`, and labels of a third of them."""
+    rng = random.Random(seed)
+    transactions = [_transaction(rng, i, users, days) for i in range(n)]
+    for i in range(0, n, 9):  # ties: the same user in the same millisecond
+        other = transactions[(i + 1) % n]
+        other["user_id"], other["timestamp"] = transactions[i]["user_id"], transactions[i]["timestamp"]
+    transactions.sort(key=lambda e: int(str(e["timestamp"])))
+    for _ in range(n // 20):  # late: arrives up to 30 places after its turn
+        i = rng.randrange(n - 31)
+        transactions.insert(i + rng.randrange(1, 30), transactions.pop(i))
+    for _ in range(n // 15):  # duplicates: the same event once more, later
+        i = rng.randrange(len(transactions))
+        transactions.insert(rng.randrange(i, len(transactions)) + 1, dict(transactions[i]))
+    labels = [_label(rng, e) for e in transactions if rng.random() < 1 / 3]
+    return Generated(transactions, labels)
+
+
+def _transaction(rng: random.Random, i: int, users: int, days: int) -> dict[str, object]:
+    located = rng.random() < 0.7
+    country = rng.choice(["FR", "BE", "DE"])
+    return {
+        "transaction_id": f"t{i:05d}",
+        "user_id": f"u{rng.randrange(users)}",
+        "card_token": f"tok_{rng.randrange(users)}",
+        "amount": round(rng.lognormvariate(3, 1), 2),
+        "currency": "EUR",
+        "merchant_id": f"m{rng.randrange(4)}",
+        "merchant_category": rng.choice(["grocery", "travel"]),
+        "country": country,
+        "user_country": "FR",
+        "transaction_type": rng.choice(["online", "in_store"]),
+        "device_type": rng.choice(["web", "terminal"]),
+        "location": {"lat": round(rng.uniform(-90, 90), 4), "lon": round(rng.uniform(-180, 180), 4)} if located else None,
+        # Bursts of a few seconds, so that windows of an hour and tiles of a second hold several events.
+        "timestamp": START_MS + rng.randrange(days * 4) * (DAY_MS // 4) + rng.randrange(20_000),
+    }
+
+
+def _label(rng: random.Random, event: dict[str, object]) -> dict[str, object]:
+    at = int(str(event["timestamp"]))
+    return {
+        "transaction_id": event["transaction_id"],
+        "user_id": event["user_id"],
+        "merchant_id": event["merchant_id"],
+        "is_fraud": rng.random() < 0.5,
+        "scenario": None,
+        "source": "simulator",
+        "transaction_timestamp": at,
+        "timestamp": at + rng.randrange(1, 7 * DAY_MS),
+    }

@@ -1,0 +1,79 @@
+"""Tiles built the slow way, straight from events: what Spark and Flink are expected to have written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from math import nan
+
+from lamina.semantics.events import EventRow, value_of
+from lamina.semantics.plan import State, Tiling
+from lamina.semantics.reference import without_duplicates
+from lamina.semantics.states import state_of_event
+from lamina.store.protocol import BatchWrite, TileWrite, speed_key
+from lamina.store.tiles import TileColumns, distinct_field, encode_batch, encode_speed, tile_field
+
+
+def tiles_of(tiling: Tiling, arrived: Iterable[EventRow]) -> dict[str, dict[int, list[EventRow]]]:
+    """Events by entity id and tile start, duplicates removed, in order of arrival."""
+    found: dict[str, dict[int, list[EventRow]]] = defaultdict(lambda: defaultdict(list))
+    for event in without_duplicates(tiling.source, arrived):
+        start = tiling.start_ms(int(str(value_of(event, tiling.source.timestamp))))
+        found[str(value_of(event, tiling.entity.key))][start].append(event)
+    return found
+
+
+def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
+    """One state of one tile, from its events."""
+    parts = [state_of_event(state, tiling.source, e) for e in events]
+    if state.kind == "distinct":
+        return sorted({v for p in parts for v in p})  # type: ignore[union-attr]
+    present = [p for p in parts if p is not None and p == p]  # noqa: PLR0124
+    match state.kind:
+        case "count" | "sum":
+            return sum(present)  # type: ignore[arg-type]
+        case "m2":
+            sums = [state_of_event(State("sum", state.column, state.where), tiling.source, e) for e in events]
+            ones = [state_of_event(State("count", state.column, state.where), tiling.source, e) for e in events]
+            values = [float(str(s)) for s, one in zip(sums, ones, strict=True) if one]
+            mean = sum(values) / len(values) if values else 0.0
+            return sum((v - mean) ** 2 for v in values)
+        case "first" | "min":
+            return min(present, default=None if state.kind == "first" else nan)  # type: ignore[type-var]
+        case _:
+            return max(present, default=None if state.kind == "last" else nan)  # type: ignore[type-var]
+
+
+def batch_writes(tilings: Iterable[Tiling], arrived: dict[str, list[EventRow]], through_ms: int) -> list[BatchWrite]:
+    """What the batch layer publishes: tiles that start before `through_ms`."""
+    blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for tiling in tilings:
+        for entity_id, tiles in tiles_of(tiling, arrived[tiling.source.name]).items():
+            starts = sorted(s for s in tiles if s < through_ms)
+            columns = TileColumns(
+                starts,
+                [len(tiles[s]) for s in starts],
+                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if x.numeric],  # type: ignore[misc]
+                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if not x.numeric],  # type: ignore[misc]
+                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.distinct],  # type: ignore[misc]
+            )
+            blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, columns)
+    return [BatchWrite(key, found) for key, found in blobs.items()]
+
+
+def speed_writes(tilings: Iterable[Tiling], arrived: dict[str, list[EventRow]], from_ms: int) -> list[TileWrite]:
+    """What the speed layer holds at the end: tiles that start at or after `from_ms`."""
+    writes = []
+    for tiling in tilings:
+        for entity_id, tiles in tiles_of(tiling, arrived[tiling.source.name]).items():
+            key = speed_key(tiling.entity.name, entity_id)
+            for start, events in tiles.items():
+                if start < from_ms:
+                    continue
+                scalars = [merged(s, tiling, events) for s in tiling.states]
+                writes.append(TileWrite(key, tile_field(tiling, start), encode_speed(len(events), scalars)))  # type: ignore[arg-type]
+                for i, state in enumerate(tiling.distinct):
+                    for value in merged(state, tiling, events):  # type: ignore[attr-defined]
+                        n = sum(value in state_of_event(state, tiling.source, e) for e in events)  # type: ignore[operator]
+                        writes.append(TileWrite(key, distinct_field(tiling, start, i, value), str(n).encode()))
+    return writes
