@@ -1,0 +1,191 @@
+"""The jars that no Python package holds, fetched by the Ivy inside PySpark into `.tools/jars`.
+
+`python -m lamina.local.jars` fetches what is missing. Afterwards nothing needs a network. A site with its own
+repository names an Ivy settings file in the environment variable IVY_SETTINGS.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from lamina.errors import StackError
+from lamina.local.layout import java
+from lamina.settings import ROOT
+
+JARS = ROOT / ".tools" / "jars"
+IVY_CACHE = ROOT / ".tools" / "ivy"
+MANIFEST = "manifest.json"
+
+KAFKA_VERSION = "4.1.0"
+FLINK_CONNECTOR_VERSION = "5.0.0-2.2"
+# The newest that is published: there is no 4.3.0 of it to go with PySpark 4.3.0. `tests/integration/test_stack.py` reads
+# a topic with the pair; see docs/decisions/004-jars.md.
+SPARK_KAFKA_VERSION = "4.2.0"
+
+
+@dataclass(frozen=True)
+class JarSet:
+    """Coordinates (organisation, module, revision) and organisations whose modules are there already."""
+
+    modules: tuple[tuple[str, str, str], ...]
+    exclude: tuple[tuple[str, str], ...] = ()
+    transitive: bool = True
+
+
+SETS: Mapping[str, JarSet] = MappingProxyType(
+    {
+        "kafka": JarSet(
+            (
+                ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
+                # The broker brings log4j without the bridge to it.
+                ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"),
+            )
+        ),
+        "flink": JarSet(
+            (("org.apache.flink", "flink-sql-connector-kafka", FLINK_CONNECTOR_VERSION),), transitive=False
+        ),
+        "spark": JarSet(
+            (("org.apache.spark", "spark-sql-kafka-0-10_2.13", SPARK_KAFKA_VERSION),),
+            # All of these are in PySpark itself.
+            exclude=(
+                ("org.apache.spark", "spark-tags_2.13"),
+                ("org.apache.hadoop", "*"),
+                ("org.scala-lang", "*"),
+                ("org.scala-lang.modules", "*"),
+                ("org.slf4j", "*"),
+                ("org.lz4", "*"),
+                ("org.xerial.snappy", "*"),
+                ("com.google.code.findbugs", "*"),
+            ),
+        ),
+    }
+)
+
+SETTINGS = """\
+<ivysettings>
+  <settings defaultResolver="central"/>
+  <resolvers><ibiblio name="central" m2compatible="true"/></resolvers>
+</ivysettings>
+"""
+
+
+def folder(name: str) -> Path:
+    """Where the jars of one set lie, fetched or not."""
+    return JARS / name
+
+
+def missing(name: str) -> str | None:
+    """What is wrong with a set, or None when it is complete: the manifest written last names every file and its size."""
+    manifest = folder(name) / MANIFEST
+    if not manifest.exists():
+        return "not fetched"
+    kept = json.loads(manifest.read_text())
+    if kept["modules"] != [list(module) for module in SETS[name].modules]:
+        return "of another version"
+    for jar, size in kept["files"].items():
+        path = folder(name) / jar
+        if not path.exists() or path.stat().st_size != size:
+            return f"{jar} is missing or cut short"
+    return None
+
+
+def require(name: str) -> list[Path]:
+    """The jars of one set; `StackError` when it is not complete."""
+    wrong = missing(name)
+    if wrong:
+        raise StackError(f"the jars for {name} in {folder(name)} are incomplete ({wrong}): run `make jars`")
+    return sorted(folder(name).glob("*.jar"))
+
+
+def kafka_broker() -> list[Path]:
+    """Kafka's broker and all that it needs."""
+    return require("kafka")
+
+
+def flink_connector() -> list[Path]:
+    """Flink's Kafka connector, one fat jar, for `pipeline.jars`."""
+    return require("flink")
+
+
+def spark_kafka() -> list[Path]:
+    """Spark's Kafka source and what PySpark lacks for it, for `spark.jars`."""
+    return require("spark")
+
+
+def _ivy() -> Path:
+    spec = importlib.util.find_spec("pyspark")
+    found = sorted(Path(spec.origin).parent.glob("jars/ivy-*.jar")) if spec and spec.origin else []
+    if not found:
+        raise StackError("PySpark with its ivy jar is not in this environment: run `make env`")
+    return found[-1]
+
+
+def _module_file(name: str) -> str:
+    wanted = SETS[name]
+    lines = [
+        f'<dependency org="{org}" name="{module}" rev="{revision}" conf="default->default"'
+        f' transitive="{str(wanted.transitive).lower()}"/>'
+        for org, module, revision in wanted.modules
+    ]
+    lines += [f'<exclude org="{org}" module="{module}"/>' for org, module in wanted.exclude]
+    return (
+        f'<ivy-module version="2.0"><info organisation="lamina" module="{name}"/>'
+        '<configurations><conf name="default"/></configurations>'
+        f"<dependencies>{''.join(lines)}</dependencies></ivy-module>"
+    )
+
+
+def fetch(name: str) -> None:
+    """Fetch one set beside its place, check every archive, and move it there last."""
+    target = folder(name)
+    JARS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=JARS) as temporary:
+        work = Path(temporary)
+        (work / "ivy.xml").write_text(_module_file(name))
+        (work / "settings.xml").write_text(SETTINGS)
+        settings = os.environ.get("IVY_SETTINGS") or str(work / "settings.xml")
+        command = [java(), f"-Divy.default.ivy.user.dir={IVY_CACHE}", "-jar", str(_ivy()), "-settings", settings]
+        command += ["-cache", str(IVY_CACHE / "cache"), "-ivy", str(work / "ivy.xml"), "-types", "jar", "bundle"]
+        command += ["-retrieve", f"{work}/jars/[artifact]-[revision](-[classifier]).[ext]"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise StackError("java was not found: install Java 17 (Debian: openjdk-17-jre-headless)") from error
+        jars = sorted((work / "jars").glob("*.jar"))
+        if done.returncode or not jars:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
+            raise StackError(f"the jars for {name} could not be fetched; is the Maven repository reachable?\n{tail}")
+        broken = [jar.name for jar in jars if not zipfile.is_zipfile(jar)]
+        if broken:
+            raise StackError(f"fetched for {name} but not whole: {', '.join(broken)}; run `make jars` again")
+        manifest = {"modules": SETS[name].modules, "files": {jar.name: jar.stat().st_size for jar in jars}}
+        (work / "jars" / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        (work / "jars").rename(target)
+
+
+def main() -> int:
+    """Fetch every incomplete set; 0 when all are complete."""
+    try:
+        for name in SETS:
+            if missing(name):
+                fetch(name)
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

