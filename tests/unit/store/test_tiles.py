@@ -1,0 +1,66 @@
+"""What is written can be read, and what cannot be read is said."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import pytest
+
+from lamina.definitions.fraud import FEATURES, USER_SPEND
+from lamina.errors import CodecError
+from lamina.semantics.plan import make_plan
+from lamina.store.tiles import (
+    TileColumns,
+    decode_batch,
+    decode_speed,
+    distinct_field,
+    encode_batch,
+    encode_speed,
+    event_count,
+    tile_field,
+)
+
+TILING = make_plan(FEATURES).tiling_of(USER_SPEND)
+
+
+def test_batch_round_trip() -> None:
+    tiles = TileColumns([1000, 5000], [1, 2], [[1.0, 2.0], [0.1, 1e300]], [["a", None]], [[["x"], ["x", "ÿ"]]])
+    through, found = decode_batch(encode_batch(1_533_686_400_000, tiles))
+    assert through == 1_533_686_400_000
+    assert list(found.starts) == [1000, 5000]
+    assert [list(c) for c in found.numeric] == tiles.numeric
+    assert found.texts == tiles.texts
+    assert found.sets == tiles.sets
+
+
+def test_an_empty_blob_round_trip() -> None:
+    assert list(decode_batch(encode_batch(0, TileColumns([], [], [[]])))[1].starts) == []
+
+
+@pytest.mark.parametrize("blob", [b"", b"LMT9" + b"0" * 40, encode_batch(5, TileColumns([1], [1], [[1.0]]))[:-30]])
+def test_bytes_of_another_kind_are_refused_with_the_next_step(blob: bytes) -> None:
+    with pytest.raises(CodecError, match="features_daily"):
+        decode_batch(blob)
+
+
+def test_speed_tiles_before_the_batch_layers_end_are_left_out() -> None:
+    states = [None if s.kind == "last" else 1.0 for s in TILING.states]
+    fields = {tile_field(TILING, start).encode(): encode_speed(n, states) for start, n in ((1000, 3), (2000, 4))}
+    fields |= {distinct_field(TILING, 2000, 0, v).encode(): b"2" for v in ("a/b", "c")}
+    fields |= {b"other@1s#000000/1000": b"9"}
+    found = decode_speed([TILING], fields, {TILING.id: 2000})[TILING.id]
+    assert (found.seen, found.distinct_seen) == (4, (4,))
+    assert list(found.tiles.starts) == [2000]
+    assert sorted(found.tiles.sets[0][0]) == ["a/b", "c"]
+
+
+def test_a_missing_number_stays_missing_and_a_missing_sum_is_zero() -> None:
+    empty: list[float | None] = [None] * len(TILING.states)
+    fields = {tile_field(TILING, 1000).encode(): encode_speed(1, empty)}
+    numeric = decode_speed([TILING], fields, {})[TILING.id].tiles.numeric
+    kinds = [s.kind for s in TILING.states if s.numeric]
+    assert [isnan(c[0]) for c in numeric] == [k in ("min", "max", "last_time") for k in kinds]
+
+
+def test_event_count() -> None:
+    assert event_count(b"12\x1f3.5") == event_count(b"12") == 12
