@@ -29,10 +29,12 @@ class Settings(BaseSettings):
 
     stack_dir: Path = Field(ROOT / ".lamina", description="Folder for the local stack's data, logs and pids.")
     lake_url: str = Field(
-        str(ROOT / ".lamina" / "lake"), description="Root of the lake, a local path or an fsspec URL such as s3://bucket/lake."
+        str(ROOT / ".lamina" / "lake"),
+        description="Root of the lake, a local path or an fsspec URL such as s3://bucket/lake.",
     )
     data: Path = Field(
-        ROOT.parent / "shared" / "data", description="Folder with third-party data for tests and benchmarks; may be absent."
+        ROOT.parent / "shared" / "data",
+        description="Folder with third-party data for tests and benchmarks; may be absent.",
     )
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port].")
     redis_url: SecretStr = Field(

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-AggregateKind = Literal[
-    "count", "total", "mean", "minimum", "maximum", "std", "first", "last", "last_time", "distinct"
-]
+AggregateKind = Literal["count", "total", "mean", "minimum", "maximum", "std", "first", "last", "last_time", "distinct"]
 Operator = Literal["=", "<>", "<", "<=", ">", ">=", "is null", "is not null"]
 NUMERIC = ("total", "mean", "minimum", "maximum", "std")
 
@@ -42,9 +40,9 @@ class Predicate:
 class Aggregate:
     """One aggregate. Missing values of `column` and events that fail `where` take no part in it.
 
-    count: events. total, mean, minimum, maximum: as named; total of nothing is 0, the others are missing. std: population standard
-    deviation. first, last: the value at the smallest or largest (time, id). last_time: time of the newest event, epoch ms. distinct:
-    number of different values, exact up to `cap`, which is also the most it answers.
+    count: events. total, mean, minimum, maximum: as named; total of nothing is 0, the others are missing. std:
+    population standard deviation. first, last: the value at the smallest or largest (time, id). last_time: time of the
+    newest event, epoch ms. distinct: number of different values, exact up to `cap`, which is also the most it answers.
     """
 
     kind: AggregateKind
@@ -54,7 +52,7 @@ class Aggregate:
     cap: int | None = None
 
     def complaints(self, columns: Mapping[str, str]) -> Iterator[str]:
-        """What is wrong with this aggregate on a source with these columns, each a sentence that says what to change."""
+        """What is wrong with this aggregate on a source with these columns, each a sentence that says what to do."""
         for column in filter(None, (self.column, self.where and self.where.column)):
             if column not in columns:
                 yield f"{self.name!r} uses unknown column {column!r}; the source has {sorted(columns)}"

@@ -1,9 +1,9 @@
 """The nouns of a feature definition. A definition is data; Spark, Flink and the online reader interpret it.
 
-The meaning of a window is one sentence: with `T = floor(t)` and `floor` rounding down to the view's resolution, a window of
-length `w` asked for at time `t` holds the events with `T - w < floor(ts)` and `ts <= t`. A `delay` of `d` moves both ends back
-and cuts both at whole tiles: `T - d - w < floor(ts) <= T - d`. A view without `include_request` leaves the event that is being
-scored out of its own features: `ts < t`.
+The meaning of a window is one sentence: with `T = floor(t)` and `floor` rounding down to the view's resolution, a
+window of length `w` asked for at time `t` holds the events with `T - w < floor(ts)` and `ts <= t`. A `delay` of `d`
+moves both ends back and cuts both at whole tiles: `T - d - w < floor(ts) <= T - d`. A view without `include_request`
+leaves the event that is being scored out of its own features: `ts < t`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Layers(StrEnum):
 
 @dataclass(frozen=True)
 class Entity:
-    """A thing that features describe. Its id stands in column `key` of every event about it; Redis keys start with `name`."""
+    """A thing features describe. Column `key` of every event about it holds its id; Redis keys start with `name`."""
 
     name: str
     key: str
@@ -130,7 +130,9 @@ class FeatureView:
         if self.include_request and self.delay.s:
             found.append("a delayed window never holds the request: leave include_request out")
         if self.entity.key not in self.source.columns:
-            found.append(f"source {self.source.name!r} has no column {self.entity.key!r}, the key of {self.entity.name!r}")
+            found.append(
+                f"source {self.source.name!r} has no column {self.entity.key!r}, the key of {self.entity.name!r}"
+            )
         for aggregate in self.aggregates:
             found.extend(aggregate.complaints(self.source.columns))
         names = [aggregate.name for aggregate in self.aggregates]
@@ -181,8 +183,8 @@ class RequestFeature:
     """A feature of the request alone.
 
     `field`: the column itself; `hour_of_day` 0..23 and `day_of_week` 0 (Monday)..6 of the event time, UTC; `weekend`
-    day_of_week >= 5; `night` hour_of_day <= 6 (both as in Le Borgne et al. 2022, 3.3); `differs`: 1.0 where two columns differ;
-    `equals`: 1.0 where the column equals `value`.
+    day_of_week >= 5; `night` hour_of_day <= 6 (both as in Le Borgne et al. 2022, 3.3); `differs`: 1.0 where two
+    columns differ; `equals`: 1.0 where the column equals `value`.
     """
 
     name: str

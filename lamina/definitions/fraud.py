@@ -1,7 +1,7 @@
 """Fraud detection: what is known of a card transaction, its user and its merchant.
 
-The 1, 7 and 30 day windows are those of Le Borgne et al. 2022 (Reproducible Machine Learning for Credit Card Fraud Detection,
-3.3): the current transaction included, and a merchant's labels known after seven days.
+The 1, 7 and 30 day windows are those of Le Borgne et al. 2022 (Reproducible Machine Learning for Credit Card Fraud
+Detection, 3.3): the current transaction included, and a merchant's labels known after seven days.
 """
 
 from __future__ import annotations

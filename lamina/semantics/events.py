@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.features import RequestFeature
 
 EventRow = Mapping[str, object]
-_COMPARE = {
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<>": operator.ne,
     "<": operator.lt,
@@ -37,7 +38,7 @@ def value_of(event: EventRow, column: str) -> object:
 
 
 def holds(predicate: Predicate | None, event: EventRow) -> bool:
-    """Whether `event` satisfies `predicate`; no predicate is always satisfied, a missing value satisfies only `is null`."""
+    """Whether `event` satisfies `predicate`; no predicate always holds, a missing value satisfies only `is null`."""
     if predicate is None:
         return True
     value = value_of(event, predicate.column)
@@ -45,7 +46,7 @@ def holds(predicate: Predicate | None, event: EventRow) -> bool:
         return value is None
     if predicate.operator == "is not null":
         return value is not None
-    return value is not None and bool(_COMPARE[predicate.operator](value, predicate.value))
+    return value is not None and _COMPARE[predicate.operator](value, predicate.value)
 
 
 def request_value(feature: RequestFeature, event: EventRow, at_ms: int) -> float | str | None:

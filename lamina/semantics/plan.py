@@ -1,7 +1,7 @@
 """What has to be kept so that every feature can be answered: definitions to tilings, tilings to partial states.
 
-Views of one entity, one source and one resolution share a tiling, so an event is aggregated once for all of them. A tiling's id
-carries a fingerprint of its states: tiles of a changed meaning never mix with the old ones.
+Views of one entity, one source and one resolution share a tiling, so an event is aggregated once for all of them. A
+tiling's id carries a fingerprint of its states: tiles of a changed meaning never mix with the old ones.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ STATES_OF: dict[str, tuple[StateKind, ...]] = {
 class State:
     """A mergeable partial state of the events of one tile.
 
-    count: events, or non-missing values of `column`; sum, min, max: of `column`; m2: sum of squared deviations from the tile's own
-    mean; first, last: (time, id, value) of the first or last value; last_time: largest event time, ms; distinct: set of values.
+    count: events, or non-missing values of `column`; sum, min, max: of `column`; m2: sum of squared deviations from
+    the tile's own mean; first, last: (time, id, value) of the first or last value; last_time: largest event time, ms;
+    distinct: set of values.
     """
 
     kind: StateKind
@@ -96,7 +97,7 @@ class Tiling:
         return at_ms - at_ms % self.resolution.ms
 
     def seen_label(self, state: State | None = None) -> str:
-        """Name under which a decision logs how many speed-layer events it saw: of the tiling, or of one distinct state."""
+        """Name under which a decision logs how many speed-layer events it saw, of the tiling or of a distinct state."""
         return f"{self.key}/{state.label}" if state else self.key
 
 

@@ -1,4 +1,5 @@
-"""The one meaning of every feature, written to be read: each value straight from the events, no tiles, no states, no merging.
+"""The one meaning of every feature, written to be read: each value straight from the events, no tiles, no states, no
+merging.
 
 Slow on purpose. Every engine is compared with it, and it is compared with nothing.
 """
@@ -6,13 +7,19 @@ Slow on purpose. Every engine is compared with it, and it is compared with nothi
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lamina.contracts.aggregates import Aggregate
 from lamina.contracts.features import EventSource, FeatureSet, FeatureView, Ratio, WindowFeature
 from lamina.semantics.events import EventRow, holds, request_value, value_of
 
 Value = float | str | None
+_FINISH: dict[str, Callable[[Sequence[float]], float]] = {
+    "mean": statistics.fmean,
+    "minimum": min,
+    "maximum": max,
+    "std": statistics.pstdev,
+}
 
 
 def without_duplicates(source: EventSource, events: Iterable[EventRow]) -> list[EventRow]:
@@ -41,7 +48,7 @@ def in_window(view: FeatureView, window_ms: int, ts: int, at_ms: int) -> bool:
 
 
 def evaluate(feature: WindowFeature, arrived: Iterable[EventRow], key: str, at_ms: int) -> Value:
-    """The value of a windowed feature of the entity `key` at `at_ms`, from all events of its source in order of arrival."""
+    """The value of a windowed feature of entity `key` at `at_ms`, from all events of its source in order of arrival."""
     view = feature.view
     events = [
         e
@@ -71,8 +78,7 @@ def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence
         chosen = values[0] if aggregate.kind == "first" else values[-1]
         return chosen if isinstance(chosen, str) else float(chosen)  # type: ignore[arg-type]
     numbers = [float(v) for v in values]  # type: ignore[arg-type]
-    finish = {"mean": statistics.fmean, "minimum": min, "maximum": max, "std": statistics.pstdev}[aggregate.kind]
-    return float(finish(numbers))
+    return _FINISH[aggregate.kind](numbers)
 
 
 def evaluate_all(

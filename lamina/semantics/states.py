@@ -14,7 +14,7 @@ TIMESTAMP_DIGITS = 13
 
 
 def encode_text(ts_ms: int, event_id: str, value: object) -> str:
-    """The text of a first or last state; texts compare as (time, id) do.
+    r"""The text of a first or last state; texts compare as (time, id) do.
 
     >>> encode_text(1533686400000, "a", 1.5) < encode_text(1533686400000, "b", 0.5)
     True
@@ -23,10 +23,10 @@ def encode_text(ts_ms: int, event_id: str, value: object) -> str:
 
 
 def state_of_event(state: State, source: EventSource, event: EventRow) -> StateValue:
-    """What `event` alone contributes to `state`.
+    r"""What `event` alone contributes to `state`.
 
-    Numeric states: a float, NaN where a minimum, maximum or time is missing; texts: `time\\x1eid\\x1evalue` or None; distinct: a
-    list of one value or none.
+    Numeric states: a float, NaN where a minimum, maximum or time is missing; texts: `time\\x1eid\\x1evalue` or None;
+    distinct: a list of one value or none.
     """
     taken = holds(state.where, event)
     value = value_of(event, state.column) if state.column else event

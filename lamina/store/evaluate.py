@@ -1,4 +1,4 @@
-"""From tiles to feature values. Hot path: everything that depends on the definitions alone is resolved once, at start-up."""
+"""From tiles to feature values. Hot path: what depends on the definitions alone is resolved once, at start-up."""
 
 from __future__ import annotations
 
@@ -52,18 +52,19 @@ class Evaluator:
         self.features: FeatureSet = plan.features
         self._questions = [_question(plan, f) for f in plan.features.window_features]
         self._request_tilings = [
-            t
-            for t in plan.tilings
-            if any(v.include_request and plan.tiling_of(v) == t for v in plan.features.views)
+            t for t in plan.tilings if any(v.include_request and plan.tiling_of(v) == t for v in plan.features.views)
         ]
 
     def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
         """Every feature at `at_ms`.
 
-        Args: tiles: by `Tiling.key`, for the entities that `request` names; absent ones have no events. request: the event being
+        Args: tiles: by `Tiling.key`, for the entities that `request` names; absent ones have no events. request: the
+        event being
             scored, folded into the views that include it.
         """
-        own = {t.key: columns_of_event(t, states_of_event(t, request), t.start_ms(at_ms)) for t in self._request_tilings}
+        own = {
+            t.key: columns_of_event(t, states_of_event(t, request), t.start_ms(at_ms)) for t in self._request_tilings
+        }
         spans: dict[object, list[Segment]] = {}
         found: dict[str, Value] = {}
         for q in self._questions:
@@ -161,7 +162,7 @@ def _std(segments: Sequence[Segment], count_at: int, sum_at: int, m2_at: int) ->
 
 
 def _present(segments: Sequence[Segment], at: int) -> list[float]:
-    return [x for c, i, j in segments for x in c.numeric[at][i:j] if x == x]  # noqa: PLR0124
+    return [x for c, i, j in segments for x in c.numeric[at][i:j] if x == x]
 
 
 def _texts(segments: Sequence[Segment], at: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The online read path: which keys a request needs, and its features from what the store answered. No I/O of its own."""
+"""The online read path: which keys a request needs, and its features from what the store answered; no I/O."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from lamina.store.tiles import decode_batch, decode_speed
 class FeatureVector:
     """The features of one request, and what they were made from.
 
-    seen: events of the speed layer by `Tiling.seen_label`. through: end of the batch tiles by `Tiling.key`, epoch ms; absent
-    without batch tiles. newest_ms: start of the newest tile of any entity, None without tiles. unknown: ids of entities, by
-    entity name, of which nothing is stored. stale: the batch layer ends before the speed layer begins, or was never published.
+    seen: events of the speed layer by `Tiling.seen_label`. through: end of the batch tiles by `Tiling.key`, epoch ms;
+    absent without batch tiles. newest_ms: start of the newest tile of any entity, None without tiles. unknown: ids of
+    entities, by entity name, of which nothing is stored. stale: the batch layer ends before the speed layer begins, or
+    was never published.
     """
 
     values: dict[str, Value]

@@ -6,7 +6,7 @@ Conditions are checked where the data is, in one atomic server-side step: there 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import redis
 import redis.asyncio
@@ -142,14 +142,14 @@ class RedisStore:
         try:
             with self._redis.pipeline(transaction=False) as pipe:
                 for command in _commands(keys):
-                    pipe.execute_command(*command)
+                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
                 return _snapshot(keys, pipe.execute())
         except RedisError as error:
             raise _unavailable(error) from error
 
 
 class AsyncRedisReader:
-    """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, without a retry."""
+    """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, no retry."""
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
         self._redis = redis.asyncio.Redis.from_url(
@@ -199,7 +199,7 @@ def _snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
     replies = []
     for key in keys:
         speed = _mapping(next(answers)) if key.has_speed else {}
-        blobs: Sequence[bytes | None] = next(answers) if key.tilings else []  # type: ignore[assignment]
+        blobs = cast("Sequence[bytes | None]", next(answers)) if key.tilings else []
         replies.append(EntityReply(speed, {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None}))
     return Snapshot(replies, {name.decode(): int(ms) for name, ms in _mapping(next(answers)).items()})
 
@@ -213,4 +213,6 @@ def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL")
+    return StoreUnavailable(
+        f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL"
+    )

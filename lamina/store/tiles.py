@@ -1,12 +1,13 @@
-"""How tiles are written down: text fields in the speed layer, one packed blob per tiling in the batch layer.
+r"""How tiles are written down: text fields in the speed layer, one packed blob per tiling in the batch layer.
 
-Speed layer, one field of hash `<entity>:<id>` per tile: `<tiling>/<start>` holds `n` and the scalar states in the tiling's order,
-separated by `\\x1f`; each value of a distinct state has a field `<tiling>/<start>/<index>/<value>` that holds its `n`. Flink
-writes exactly these bytes to topic `feature-tiles`, key `<entity>:<id>\\t<field>`; the sink moves them without parsing.
+Speed layer, one field of hash `<entity>:<id>` per tile: `<tiling>/<start>` holds `n` and the scalar states in the
+tiling's order, separated by `\x1f`; each value of a distinct state has a field `<tiling>/<start>/<index>/<value>`
+that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key `<entity>:<id>\t<field>`; the sink
+moves them without parsing.
 
-Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT1`, then `through` as 13 digits, then the number of tiles
-and of numeric states (two little-endian uint32, two bytes of padding), starts (int64), event counts (int64), each numeric
-state (float64), then JSON: texts by state, sets by distinct state.
+Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT1`, then `through` as 13 digits, then the number
+of tiles and of numeric states (little-endian uint32, padded to 32 bytes), starts (int64), event counts (int64),
+each numeric state (float64), then JSON: texts by state, sets by distinct state.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ THROUGH_SLICE = slice(4, 17)
 
 @dataclass
 class TileColumns:
-    """Tiles of one entity and tiling by column, oldest first. All sequences but the inner ones are of length tiles.
+    r"""Tiles of one entity and tiling by column, oldest first. All sequences but the inner ones are of length tiles.
 
-    numeric: one sequence a numeric state (min, max, last_time: NaN where missing; others: 0). texts: one a first or last state,
-    `time\\x1eid\\x1evalue` or None. sets: one a distinct state, the values of each tile.
+    numeric: one sequence a numeric state (min, max, last_time: NaN where missing; others: 0). texts: one a first or
+    last state, `time\x1eid\x1evalue` or None. sets: one a distinct state, the values of each tile.
     """
 
     starts: Sequence[int]
@@ -84,7 +85,7 @@ def distinct_field(tiling: Tiling, start_ms: int, index: int, value: str) -> str
 
 def encode_speed(n: int, states: Iterable[float | int | str | None]) -> bytes:
     """The payload of a tile: its event count and its scalar states in the tiling's order."""
-    parts = (str(n), *("" if s is None or s != s else str(s) for s in states))  # noqa: PLR0124
+    parts = (str(n), *("" if s is None or s != s else str(s) for s in states))
     return FIELD_SEPARATOR.join(parts).encode()
 
 

@@ -57,7 +57,9 @@ def _transaction(rng: random.Random, i: int, users: int, days: int) -> dict[str,
         "user_country": "FR",
         "transaction_type": rng.choice(["online", "in_store"]),
         "device_type": rng.choice(["web", "terminal"]),
-        "location": {"lat": round(rng.uniform(-90, 90), 4), "lon": round(rng.uniform(-180, 180), 4)} if located else None,
+        "location": {"lat": round(rng.uniform(-90, 90), 4), "lon": round(rng.uniform(-180, 180), 4)}
+        if located
+        else None,
         # Bursts of a few seconds, so that windows of an hour and tiles of a second hold several events.
         "timestamp": START_MS + rng.randrange(days * 4) * (DAY_MS // 4) + rng.randrange(20_000),
     }

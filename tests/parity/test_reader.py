@@ -24,7 +24,9 @@ def test_reader_equals_reference(seed: int, through_day: int) -> None:
     """Requests in order of time; each sees the events before it and is itself folded in."""
     generated = generate(seed)
     through = START_MS + through_day * DAY_MS
-    requests = [e for e in generated.transactions if int(str(e["timestamp"])) >= max(through, START_MS + 8 * DAY_MS)][::7]
+    requests = [e for e in generated.transactions if int(str(e["timestamp"])) >= max(through, START_MS + 8 * DAY_MS)][
+        ::7
+    ]
     assert len(requests) >= 5
     reader = Reader(PLAN)
     for request in requests:
@@ -36,7 +38,9 @@ def test_reader_equals_reference(seed: int, through_day: int) -> None:
         store = MemoryStore()
         store.publish(batch_writes(PLAN.tilings, arrived, through if through_day else at_ms))
         store.write_tiles(speed_writes(PLAN.speed, arrived, 0))
-        expected = evaluate_all(PLAN.features, {**arrived, "transactions": [*arrived["transactions"], request]}, request, at_ms)
+        expected = evaluate_all(
+            PLAN.features, {**arrived, "transactions": [*arrived["transactions"], request]}, request, at_ms
+        )
         found = reader.read(store, request, at_ms).values
         for name, value in expected.items():
             if isinstance(value, float):

@@ -28,7 +28,7 @@ def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
     parts = [state_of_event(state, tiling.source, e) for e in events]
     if state.kind == "distinct":
         return sorted({v for p in parts for v in p})  # type: ignore[union-attr]
-    present = [p for p in parts if p is not None and p == p]  # noqa: PLR0124
+    present = [p for p in parts if p is not None and p == p]
     match state.kind:
         case "count" | "sum":
             return sum(present)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS, USER
 from lamina.errors import DefinitionError
 
 
-def view(**changes: Any) -> FeatureView:  # noqa: ANN401
+def view(**changes: Any) -> FeatureView:
     """A view that is right, but for `changes`."""
     right: dict[str, Any] = {
         "name": "v",
@@ -52,7 +52,7 @@ def test_a_view_that_cannot_be_right_is_refused(changes: dict[str, Any], sentenc
         view(**changes)
 
 
-def feature_set(**changes: Any) -> FeatureSet:  # noqa: ANN401
+def feature_set(**changes: Any) -> FeatureSet:
     """A feature set that is right, but for `changes`."""
     right: dict[str, Any] = {
         "system": "s",

@@ -28,7 +28,14 @@ NOON = 1_533_729_600_000  # 2018-08-08T12:00:00Z
 
 def event(number: int, at: int, amount: float | None = 1.0, **more: object) -> dict[str, object]:
     """A transaction of user u at `at`."""
-    return {"transaction_id": f"t{number}", "user_id": "u", "merchant_id": "m", "timestamp": at, "amount": amount, **more}
+    return {
+        "transaction_id": f"t{number}",
+        "user_id": "u",
+        "merchant_id": "m",
+        "timestamp": at,
+        "amount": amount,
+        **more,
+    }
 
 
 EVENTS = [
@@ -64,7 +71,8 @@ def test_aggregates(aggregate: Aggregate, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("aggregate", "value"), [(count("x"), 0.0), (total("amount", "x"), 0.0), (mean("amount", "x"), None), (last_time("x"), None)]
+    ("aggregate", "value"),
+    [(count("x"), 0.0), (total("amount", "x"), 0.0), (mean("amount", "x"), None), (last_time("x"), None)],
 )
 def test_aggregates_of_nothing(aggregate: Aggregate, value: object) -> None:
     assert aggregate_events(aggregate, TRANSACTIONS, []) == value
@@ -93,6 +101,8 @@ def test_a_duplicate_counts_once_as_it_first_arrived() -> None:
     assert evaluate(total_1h, arrived, "u", NOON + 1) == 8.0
 
 
-@pytest.mark.parametrize(("top", "bottom", "value"), [(1.0, 4.0, 0.25), (1.0, 0.0, 0.0), (None, 4.0, 0.0), (1.0, None, 0.0)])
+@pytest.mark.parametrize(
+    ("top", "bottom", "value"), [(1.0, 4.0, 0.25), (1.0, 0.0, 0.0), (None, 4.0, 0.0), (1.0, None, 0.0)]
+)
 def test_ratio(top: float | None, bottom: float | None, value: float) -> None:
     assert ratio(Ratio("r", "a", "b"), {"a": top, "b": bottom}) == value
