@@ -1,0 +1,212 @@
+"""What a trained fraud model is, written beside its weights as `spec.json`; serving needs nothing else to use them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lamina.contracts.features import FeatureSet, RequestFeature, WindowFeature
+from lamina.errors import ModelUnavailable
+
+SPEC_FILE = "spec.json"
+XGBOOST_FILE = "xgboost.ubj"
+LIGHTGBM_FILE = "lightgbm.txt"
+
+Probability = TypeVar("Probability", float, NDArray[np.float64])
+
+ZERO_WHEN_EMPTY = ("count", "total", "distinct")
+"""Aggregates that are 0 over no events; the others are missing then, which the trees handle as a value of its own."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Input(_Part):
+    """One input of the model. `default` stands in where a number is not known; None leaves it missing.
+
+    `categories` of a text, most frequent in training first: a value's code is its place, any other's is their number.
+    `meaning` says how the feature is computed; a model is only used while the definitions say the same.
+    """
+
+    name: str
+    meaning: str
+    default: float | None = None
+    categories: tuple[str, ...] | None = None
+
+
+class Ensemble(_Part):
+    """Weights of the members' probabilities."""
+
+    xgboost: float = Field(0.6, ge=0, le=1)
+    lightgbm: float = Field(0.4, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_is_one(self) -> Self:
+        if abs(self.xgboost + self.lightgbm - 1) > 1e-9:
+            raise ValueError(f"weights {self.xgboost} and {self.lightgbm} must add up to 1")
+        return self
+
+
+class Split(_Part):
+    """Which days the model was trained and tested on, both ends included, and how the rows were told apart.
+
+    time: the test days follow the training days after `delay_days`, the time in which labels arrive. random: both are
+    drawn, with equal shares of fraud, from all the days.
+    """
+
+    kind: Literal["time", "random"]
+    train_first: date
+    train_last: date
+    delay_days: int = Field(ge=0)
+    test_first: date
+    test_last: date
+
+
+class Rows(_Part):
+    """How many rows there were: for training, of them used after under-sampling, and in the test."""
+
+    train: int
+    train_frauds: int
+    used: int
+    test: int
+    test_frauds: int
+
+
+class ModelSpec(_Part):
+    """Everything about a model but its weights.
+
+    `negatives_kept` is the share of legitimate training rows that was used; probabilities are corrected for it.
+    `base_score` is what XGBoost starts from: it is fixed, because one fitted to rare labels costs average precision.
+    """
+
+    format: Literal[1] = 1
+    system: str
+    logical_date: date
+    inputs: tuple[Input, ...]
+    ensemble: Ensemble
+    negatives_kept: float = Field(gt=0, le=1)
+    base_score: float = Field(0.5, gt=0, lt=1)
+    split: Split
+    rows: Rows
+    seed: int
+    parameters: dict[str, dict[str, float | int | str]]
+    metrics: dict[str, float]
+    git_commit: str
+    libraries: dict[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the weights' columns."""
+        return tuple(i.name for i in self.inputs)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change with any input's name, place or meaning."""
+        text = "\n".join(f"{i.name}: {i.meaning}" for i in self.inputs)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def write(self, folder: Path) -> Path:
+        """Write `spec.json` into `folder`; returns its path."""
+        path = folder / SPEC_FILE
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The spec in `folder`.
+
+        Raises: ModelUnavailable: when there is none, or this version of lamina cannot read it.
+        """
+        path = folder / SPEC_FILE
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ModelUnavailable(
+                f"{folder} holds no {SPEC_FILE}: download the model again or train it anew"
+            ) from None
+        except ValidationError as error:
+            where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+            raise ModelUnavailable(f"{path} cannot be read ({where}): train the model anew with this version") from None
+
+    def check_against(self, features: FeatureSet) -> None:
+        """Nothing, when every input still means what it meant in training; other features may have been added.
+
+        Raises: ModelUnavailable: names the inputs that are gone or changed.
+        """
+        gone = [i.name for i in self.inputs if i.name not in features.names]
+        changed = [i.name for i in self.inputs if i.name not in gone and i.meaning != meaning_of(features, i.name)]
+        if gone or changed:
+            parts = [
+                f"{', '.join(names)} {what}"
+                for names, what in ((gone, "no longer defined"), (changed, "changed"))
+                if names
+            ]
+            raise ModelUnavailable(
+                f"the {self.system} model of {self.logical_date} (features {self.fingerprint}) does not fit the "
+                f"definitions: {'; '.join(parts)}. Train it again (python -m models.{self.system}.train --date D) "
+                "or bring those definitions back"
+            )
+
+
+def correct(p: Probability, negatives_kept: float) -> Probability:
+    """The probability of fraud among all rows, given the one among rows with only a share of the negatives.
+
+    Under-sampling multiplies the odds by 1 / kept (Dal Pozzolo et al. 2015), so this multiplies them by kept.
+
+    >>> round(correct(0.5, 0.1), 4), correct(0.3, 1.0)
+    (0.0909, 0.3)
+    """
+    kept = negatives_kept * p
+    return kept / (kept + 1.0 - p)
+
+
+def meaning_of(features: FeatureSet, name: str) -> str:
+    """How a feature is computed, in one line that changes when its value would.
+
+    >>> from lamina.definitions.fraud import FEATURES
+    >>> meaning_of(FEATURES, "user_txn_count_7d")
+    'count(*) of transactions by user over 7d at 1s with the request'
+    """
+    for window in features.window_features:
+        if window.name == name:
+            return _window_meaning(window)
+    for ratio in features.ratios:
+        if ratio.name == name:
+            top, bottom = meaning_of(features, ratio.numerator), meaning_of(features, ratio.denominator)
+            return f"({top}) / ({bottom}) else {ratio.default:g}"
+    return _request_meaning({f.name: f for f in features.request_features}[name])
+
+
+def _window_meaning(feature: WindowFeature) -> str:
+    view, aggregate = feature.view, feature.aggregate
+    where = f" where {aggregate.where.sql()}" if aggregate.where else ""
+    cap = f" up to {aggregate.cap}" if aggregate.cap else ""
+    text = f"{aggregate.kind}({aggregate.column or '*'}){cap} of {view.source.name}{where} by {view.entity.name}"
+    text += f" over {feature.window.label} at {view.resolution.label}"
+    if view.delay.s:
+        text += f" delayed {view.delay.label}"
+    return text + (" with the request" if view.include_request else "")
+
+
+def _request_meaning(feature: RequestFeature) -> str:
+    arguments = ", ".join(filter(None, (feature.column, feature.other, feature.value)))
+    return f"{feature.transform}({arguments}) of the request"
+
+
+def inputs_of(features: FeatureSet, categories: Mapping[str, tuple[str, ...]]) -> tuple[Input, ...]:
+    """The inputs of a model of `features`, given the categories of each textual one."""
+    empty_is_missing = {f.name for f in features.window_features if f.aggregate.kind not in ZERO_WHEN_EMPTY}
+    return tuple(
+        Input(name=name, meaning=meaning_of(features, name), categories=categories[name])
+        if name in features.categorical
+        else Input(name=name, meaning=meaning_of(features, name), default=None if name in empty_is_missing else 0.0)
+        for name in features.model_features
+    )
