@@ -1,0 +1,155 @@
+"""What the main job runs on: the simulated world or a folder of third-party transactions; the code behind is one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from lamina.clock import day_of, midnight_ms
+from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.errors import LaminaError
+from lamina.lake import layout
+from lamina.lake.write import SourceWriter
+from lamina.worlds.fraud import FraudWorld
+
+IMPORT_ORIGIN = "origin=import"
+
+
+@dataclass(frozen=True)
+class History:
+    """What was put into the lake before the live day: rows by topic, rejected rows."""
+
+    transactions: int
+    labels: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class LiveDay:
+    """The day that is posted: transactions and labels in order of time, and which transactions are fraud."""
+
+    day: date
+    transactions: pa.Table
+    labels: pa.Table
+    frauds: dict[str, str | None] = field(repr=False)
+
+
+class DemoInput(Protocol):
+    """A source of transactions for the main job."""
+
+    name: str
+    live_day: date
+    training_date: date
+    listed_cards: list[str]
+
+    def import_history(self, lake_url: str) -> History:
+        """Put everything before the live day into the lake."""
+
+    def live(self) -> LiveDay:
+        """What is posted on the live day."""
+
+
+class WorldInput:
+    """The fraud world: `days` days, of which the last goes live. The model is trained on the newest complete labels."""
+
+    def __init__(self, *, seed: int = 7, users: int = 2000, days: int = 60, start: date = date(2026, 1, 5)) -> None:
+        self.world = FraudWorld(seed=seed, users=users, days=days, start=start)
+        self.name = f"fraud world, seed {seed}: {users:,} users, {days} days"
+        self.live_day = self.world.date_of(days - 1)
+        self.training_date = self.live_day - timedelta(days=1)
+        self.listed_cards = self.world.listed_cards
+
+    def import_history(self, lake_url: str) -> History:
+        """See `DemoInput.import_history`."""
+        topics = (TRANSACTIONS, MODEL_FEEDBACK)
+        rows = dict.fromkeys(topics, 0)
+        writers = {t: SourceWriter(layout.topic(lake_url, t), "world") for t in topics}
+        for n in range(self.world.days - 1):
+            partition = f"{layout.ingested(self.world.date_of(n))}/{IMPORT_ORIGIN}"
+            for topic, table in ((TRANSACTIONS, self.world.day(n)), (MODEL_FEEDBACK, self.world.labels_known_on(n))):
+                if table.num_rows:
+                    writers[topic].add(partition, table)
+                    rows[topic] += table.num_rows
+        for writer in writers.values():
+            writer.commit()
+        return History(rows[TRANSACTIONS], rows[MODEL_FEEDBACK], 0)
+
+    def live(self) -> LiveDay:
+        """See `DemoInput.live`."""
+        n = self.world.days - 1
+        truth = self.world.truth(n).to_pydict()
+        frauds = dict(zip(truth["transaction_id"], truth["scenario"], strict=True))
+        return LiveDay(self.live_day, self.world.day(n), self.world.labels_known_on(n), frauds)
+
+
+class HandbookInput:
+    """The Fraud Detection Handbook's transactions; the model is trained by the book's protocol (see `training_date`).
+
+    Labels are complete a week back, so a training on 2018-08-21 tests on 2018-08-08..14 and learns on 2018-07-25..31.
+    """
+
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self.file = folder / "transactions.parquet"
+        if not self.file.exists():
+            raise LaminaError(f"no transactions.parquet in {folder}: set DATA to the folder that holds it")
+        self._scratch = scratch
+        self.name = "Fraud Detection Handbook (Le Borgne et al. 2022)"
+        self.live_day = date(2018, 9, 30)
+        self.training_date = date(2018, 8, 21)
+        self.listed_cards: list[str] = []
+
+    def import_history(self, lake_url: str) -> History:
+        """See `DemoInput.import_history`."""
+        self._import(lake_url, "--until", (self.live_day - timedelta(days=1)).isoformat())
+        return History(_rows(lake_url, TRANSACTIONS), _rows(lake_url, MODEL_FEEDBACK), _rejected(lake_url))
+
+    def live(self) -> LiveDay:
+        """See `DemoInput.live`."""
+        lake = str(self._scratch / "live-day")
+        known_from = self.live_day - timedelta(days=8)
+        self._import(lake, "--from", known_from.isoformat(), "--until", self.live_day.isoformat())
+        start = midnight_ms(self.live_day)
+        transactions = _table(lake, TRANSACTIONS).sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
+        transactions = transactions.filter(pc.greater_equal(transactions["timestamp"], start))
+        labels = _table(lake, MODEL_FEEDBACK).sort_by("timestamp")
+        own = labels.filter(pc.greater_equal(labels["transaction_timestamp"], start)).to_pydict()
+        today = [day_of(ms) == self.live_day for ms in labels["timestamp"].to_pylist()]
+        frauds = dict(zip(own["transaction_id"], own["scenario"], strict=True))
+        return LiveDay(self.live_day, transactions, labels.filter(pa.array(today, pa.bool_())), frauds)
+
+    def _import(self, lake_url: str, *options: str) -> None:
+        command = [sys.executable, "-m", "lamina.cli", "import", "transactions", str(self.file)]
+        run = subprocess.run(
+            [*command, "--mapping", "handbook", "--lake", lake_url, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            raise LaminaError(f"the import of {self.file} failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+
+
+def choose_input(data: str, scratch: Path) -> DemoInput:
+    """The world when `data` is empty, else the transactions in folder `data`."""
+    return HandbookInput(Path(data), scratch) if data else WorldInput()
+
+
+def _table(lake_url: str, topic: str) -> pa.Table:
+    return ds.dataset(layout.topic(lake_url, topic), format="parquet").to_table()
+
+
+def _rows(lake_url: str, topic: str) -> int:
+    return int(ds.dataset(layout.topic(lake_url, topic), format="parquet").count_rows())
+
+
+def _rejected(lake_url: str) -> int:
+    file = Path(layout.rejects(lake_url, TRANSACTIONS, "handbook"))
+    return sum(1 for _ in file.open()) if file.exists() else 0
