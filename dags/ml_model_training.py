@@ -1,0 +1,73 @@
+"""Daily retraining, one DAG a system: extract, engineer, train, evaluate, and deploy what beats the champion."""
+
+from airflow.sdk import DAG, Param, chain
+
+from lamina.definitions import system_names
+from lamina.orchestration.assets import DayOfAsset, features_asset, model_asset
+from lamina.orchestration.daily import daily
+from lamina.orchestration.deployment import ChooseChampion, KeepChampion
+from lamina.orchestration.jobs import EXTRACT_DATA, TRAINING_SET
+from lamina.orchestration.modules import module_task
+from lamina.orchestration.spark import SparkJobOperator
+
+DOC = """
+### Retraining of a system
+
+The run with the logical date **D** trains on what was known at the end of D. Labels arrive late, so the test days are
+the last ones whose labels are complete (`delay_days` before D) and the training days end `delay_days` before those.
+With the defaults, D = 2018-08-21 trains on 2018-07-25..31 and tests on 2018-08-08..14.
+
+The first task waits for `features_daily` of the same day. The new model is deployed only when it is better than the
+champion on the same rows; otherwise `keep_champion` says why. Serving picks a new champion up by itself.
+"""
+
+DAY = {"type": ["null", "string"], "format": "date"}
+PARAMS = {
+    "train_days": Param(7, type="integer", minimum=1, description="Days to train on."),
+    "delay_days": Param(7, type="integer", minimum=0, description="Days until the labels of a transaction are complete."),
+    "test_days": Param(7, type="integer", minimum=1, description="Days to evaluate on."),
+    "first_day": Param(None, **DAY, description="First day of the rows to extract; empty: computed from the above."),
+    "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
+    "wait_for_features": Param(True, type="boolean", description="Wait until features_daily of the day has published."),
+}
+ROWS = {
+    "first-day": "{{ training_days(logical_day(dag_run), params)[0] }}",
+    "last-day": "{{ training_days(logical_day(dag_run), params)[1] }}",
+}
+
+for system in system_names():
+    of = {"system": system}
+    with DAG(f"ml_model_training_{system}", doc_md=DOC, params=PARAMS, tags=["training", system], **daily()):
+        wait = DayOfAsset(
+            task_id="wait_for_features",
+            asset=features_asset(system),
+            doc_md="Waits for the event that `features_daily` records when it has published the day.",
+        )
+        extract = SparkJobOperator(task_id="extract_data", job=EXTRACT_DATA, arguments={**of, **ROWS})
+        engineer = SparkJobOperator(task_id="engineer_features", job=TRAINING_SET, arguments=of)
+        train = module_task(
+            "train_model",
+            f"models.{system}.train",
+            doc_md="Trains on the window's rows, logs parameters, metrics and curves to MLflow.",
+        )
+        evaluate = module_task(
+            "evaluate_model",
+            f"models.{system}.evaluate",
+            doc_md="Compares the new model with the champion on the same rows; writes `evaluation.json`.",
+        )
+        choose = ChooseChampion(
+            task_id="choose_champion",
+            system=system,
+            deploy="deploy_model",
+            keep="keep_champion",
+            doc_md="Reads `evaluation.json` and goes one of two ways; its log says why.",
+        )
+        deploy = module_task(
+            "deploy_model",
+            "lamina.registry.deploy",
+            of,
+            outlets=[model_asset(system)],
+            doc_md="Moves the registry's alias `champion` to the new version; serving reloads by itself.",
+        )
+        keep = KeepChampion(task_id="keep_champion", system=system, doc_md="Says why the champion stays.")
+        chain(wait, extract, engineer, train, evaluate, choose, [deploy, keep])

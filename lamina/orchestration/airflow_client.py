@@ -1,0 +1,290 @@
+"""Airflow from outside, by its REST API (v2): trigger a day, wait for it, say what failed and show the end of its log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from lamina.errors import LaminaError
+
+POLL_S = 1.0
+REQUEST_TIMEOUT_S = 30.0
+LOG_LINES = 25
+FINISHED = frozenset({"success", "failed"})
+
+
+class AirflowError(LaminaError):
+    """Airflow refused what was asked, or answered something else; the message holds its answer."""
+
+
+class AirflowUnavailable(AirflowError):
+    """Airflow's API server cannot be reached."""
+
+
+class DagMissing(AirflowError):
+    """Airflow does not know the DAG; the message holds import errors, if there are any."""
+
+
+class DagRunFailed(AirflowError):
+    """A run failed. `task_id` is the first task that did (None: no task ran), `log_tail` the end of its log."""
+
+    def __init__(self, run: DagRun, task: TaskState | None, log_tail: list[str], url: str) -> None:
+        self.run, self.task_id, self.log_tail = run, task.task_id if task else None, log_tail
+        where = f"task {task.task_id} (try {task.try_number})" if task else "before any task ran"
+        lines = "\n".join(f"  | {line}" for line in log_tail) or "  | (no log)"
+        super().__init__(
+            f"{run.dag_id} for {run.day} failed: {where}. The end of its log:\n{lines}\n"
+            f"Open {url}, put right what the log says, and clear the task there: what comes after it runs again."
+        )
+
+
+class DagRunTimedOut(AirflowError):
+    """A run did not finish in time; it goes on running."""
+
+    def __init__(self, run: DagRun, timeout_s: float, tasks: list[TaskState], url: str) -> None:
+        self.run = run
+        states = ", ".join(f"{task.task_id} {task.state or 'waiting'}" for task in tasks) or "no task was started"
+        super().__init__(
+            f"{run.dag_id} for {run.day} is {run.state} after {timeout_s:.0f} s ({states}). It goes on: watch it at {url}; "
+            "when nothing was started, see that the scheduler runs (`make status`)."
+        )
+
+
+class DagRun(BaseModel):
+    """One run of a DAG for one day."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    dag_id: str
+    dag_run_id: str
+    state: str
+    logical_date: datetime | None = None
+
+    @property
+    def day(self) -> str:
+        """The day it processes, as text."""
+        return self.logical_date.date().isoformat() if self.logical_date else "no day"
+
+
+class TaskState(BaseModel):
+    """A task of a run. `state` is None before it is scheduled; `duration` is in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task_id: str
+    state: str | None
+    try_number: int
+    start_date: datetime | None = None
+    duration: float | None = None
+
+
+class AirflowClient:
+    """Talks to the API server at `url`. Without `username` it asks for the token that a server without logins gives.
+
+    >>> client = AirflowClient("http://127.0.0.1:8080")  # nothing is opened yet
+    >>> client.run_url(DagRun(dag_id="features_daily", dag_run_id="manual__1", state="queued"))
+    'http://127.0.0.1:8080/dags/features_daily/runs/manual__1'
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._login = {"username": username, "password": password} if username else None
+        self._monotonic, self._sleep = monotonic, sleep
+        self._token: str | None = None
+        self._http = httpx.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def run_url(self, run: DagRun) -> str:
+        """Where the UI shows `run`."""
+        return f"{self.url}/dags/{run.dag_id}/runs/{quote(run.dag_run_id)}"
+
+    def wait_for_dag(self, dag_id: str, timeout_s: float = 120.0) -> None:
+        """Return once the DAG processor has read `dag_id`.
+
+        Raises: DagMissing: when it has not after `timeout_s`; says which DAG files cannot be imported.
+        """
+        deadline = self._monotonic() + timeout_s
+        while self._send("GET", f"/dags/{dag_id}", allow=HTTPStatus.NOT_FOUND).status_code == HTTPStatus.NOT_FOUND:
+            errors = self._json("GET", "/importErrors")["import_errors"]
+            if errors or self._monotonic() > deadline:
+                causes = "\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors)
+                raise DagMissing(
+                    f"Airflow at {self.url} does not know {dag_id}"
+                    + (f", as these files cannot be imported:\n{causes}" if causes else f" after {timeout_s:.0f} s")
+                    + "\nRun `airflow dags list-import-errors` and see the log of the DAG processor."
+                )
+            self._sleep(POLL_S)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run `dag_id`."""
+        self._json("PATCH", f"/dags/{dag_id}", params={"update_mask": "is_paused"}, json={"is_paused": False})
+
+    def find(self, dag_id: str, day: date) -> DagRun | None:
+        """The run of `dag_id` for `day`, or None."""
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        runs = self._json(
+            "GET",
+            f"/dags/{dag_id}/dagRuns",
+            params={
+                "logical_date_gte": start.isoformat(),
+                "logical_date_lt": (start + timedelta(days=1)).isoformat(),
+                "order_by": "-run_after",
+                "limit": 1,
+            },
+        )["dag_runs"]
+        return DagRun.model_validate(runs[0]) if runs else None
+
+    def trigger(
+        self, dag_id: str, day: date, conf: Mapping[str, Any] | None = None, *, rerun: bool = False
+    ) -> DagRun:
+        """Start `dag_id` for the logical date `day`; `conf` overrides the DAG's parameters.
+
+        A day has one run: with `rerun` an earlier one is deleted (its data is replaced as the new one writes), without
+        it an earlier one is an error.
+
+        Raises: AirflowError: when the day has a run already, or a parameter is refused.
+        """
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        earlier = self.find(dag_id, day)
+        if earlier and not rerun:
+            raise AirflowError(
+                f"{dag_id} has a run for {day} already ({earlier.state}): clear it at {self.run_url(earlier)}, or ask for a rerun"
+            )
+        if earlier:
+            self._send("DELETE", f"/dags/{dag_id}/dagRuns/{quote(earlier.dag_run_id)}")
+        body = {
+            "logical_date": start.isoformat(),
+            "data_interval_start": start.isoformat(),
+            "data_interval_end": (start + timedelta(days=1)).isoformat(),
+            "conf": dict(conf or {}),
+        }
+        return DagRun.model_validate(self._json("POST", f"/dags/{dag_id}/dagRuns", json=body))
+
+    def tasks(self, run: DagRun) -> list[TaskState]:
+        """The tasks of `run`, those that started first in order of their start, then the others."""
+        path = f"/dags/{run.dag_id}/dagRuns/{quote(run.dag_run_id)}/taskInstances"
+        states = [TaskState.model_validate(item) for item in self._json("GET", path)["task_instances"]]
+        never = datetime.max.replace(tzinfo=UTC)
+        return sorted(states, key=lambda task: task.start_date or never)
+
+    def wait(
+        self,
+        run: DagRun,
+        timeout_s: float,
+        *,
+        on_change: Callable[[TaskState], None] | None = None,
+        poll_s: float = POLL_S,
+    ) -> list[TaskState]:
+        """The tasks of `run` once it has succeeded; `on_change` hears of every task whose state changed.
+
+        Raises: DagRunFailed, DagRunTimedOut.
+        """
+        deadline = self._monotonic() + timeout_s
+        known: dict[str, tuple[str | None, int]] = {}
+        while True:
+            run = DagRun.model_validate(self._json("GET", f"/dags/{run.dag_id}/dagRuns/{quote(run.dag_run_id)}"))
+            tasks = self.tasks(run)
+            for task in tasks:
+                if on_change and known.get(task.task_id, (None, 0))[0] != task.state:
+                    on_change(task)
+                known[task.task_id] = (task.state, task.try_number)
+            if run.state == "success":
+                return tasks
+            if run.state == "failed":
+                raise self._failure(run, tasks)
+            if self._monotonic() > deadline:
+                raise DagRunTimedOut(run, timeout_s, tasks, self.run_url(run))
+            self._sleep(poll_s)
+
+    def run_day(
+        self,
+        dag_id: str,
+        day: date,
+        timeout_s: float,
+        conf: Mapping[str, Any] | None = None,
+        *,
+        rerun: bool = False,
+        on_change: Callable[[TaskState], None] | None = None,
+    ) -> list[TaskState]:
+        """Wait until `dag_id` is known, unpause it, run it for `day` and wait for its end; returns its tasks."""
+        self.wait_for_dag(dag_id)
+        self.unpause(dag_id)
+        return self.wait(self.trigger(dag_id, day, conf, rerun=rerun), timeout_s, on_change=on_change)
+
+    def log(self, run: DagRun, task: TaskState) -> list[str]:
+        """The lines of the log of `task`'s last try."""
+        path = f"/dags/{run.dag_id}/dagRuns/{quote(run.dag_run_id)}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        answer = self._send("GET", path, params={"full_content": True}, allow=HTTPStatus.NOT_FOUND)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return []
+        lines: list[str] = []
+        for entry in answer.json()["content"]:
+            event = entry if isinstance(entry, str) else entry.get("event", "")
+            lines += [line for line in str(event).splitlines() if line.strip() and not line.startswith("::")]
+            for raised in [] if isinstance(entry, str) else entry.get("error_detail") or []:
+                lines.append(f"{raised['exc_type']}: {raised['exc_value']}")
+        return lines
+
+    def _failure(self, run: DagRun, tasks: list[TaskState]) -> DagRunFailed:
+        failed = next((task for task in tasks if task.state == "failed"), None)
+        return DagRunFailed(run, failed, self.log(run, failed)[-LOG_LINES:] if failed else [], self.run_url(run))
+
+    def _json(self, method: str, path: str, **arguments: Any) -> Any:
+        return self._send(method, path, **arguments).json()
+
+    def _send(self, method: str, path: str, *, allow: HTTPStatus | None = None, **arguments: Any) -> httpx.Response:
+        for attempt in (1, 2):
+            headers = {"Authorization": f"Bearer {self._token or self._authenticate()}", "Accept": "application/json"}
+            answer = self._request(method, f"/api/v2{path}", headers=headers, **arguments)
+            if answer.status_code != HTTPStatus.UNAUTHORIZED or attempt == 2:
+                break
+            self._token = None
+        if answer.is_error and answer.status_code != allow:
+            raise AirflowError(f"{method} {answer.request.url}: Airflow answered {answer.status_code}: {answer.text}")
+        return answer
+
+    def _authenticate(self) -> str:
+        if self._login:
+            answer = self._request("POST", "/auth/token", json=self._login)
+        else:
+            answer = self._request("GET", "/auth/token")
+        if answer.is_error:
+            raise AirflowError(
+                f"Airflow at {self.url} gave no token ({answer.status_code}: {answer.text}): give a user name and a "
+                "password, or set simple_auth_manager_all_admins in airflow.cfg"
+            )
+        self._token = str(answer.json()["access_token"])
+        return self._token
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise AirflowUnavailable(
+                f"Airflow at {self.url} does not answer ({error}): start it with `make up` and see `make status`"
+            ) from error

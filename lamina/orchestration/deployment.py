@@ -1,0 +1,45 @@
+"""The branch at the end of training: one of two tasks runs, and the log says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseBranchOperator, BaseOperator
+
+from lamina.orchestration.days import logical_day
+from lamina.orchestration.promotion import is_promoted, read_evaluation, why
+
+
+def _evaluation(system: str, context: Any) -> dict[str, Any]:
+    from lamina.settings import load_settings
+
+    return read_evaluation(load_settings().lake_url, system, logical_day(context["dag_run"]))
+
+
+class ChooseChampion(BaseBranchOperator):  # type: ignore[misc]
+    """Goes on with `deploy` when the evaluation promotes the new model, else with `keep`."""
+
+    def __init__(self, *, system: str, deploy: str, keep: str, **kwargs: Any) -> None:
+        self.system, self.deploy, self.keep = system, deploy, keep
+        super().__init__(**kwargs)
+
+    def choose_branch(self, context: Any) -> str:
+        """The id of the task to run."""
+        evaluation = _evaluation(self.system, context)
+        chosen = self.deploy if is_promoted(evaluation) else self.keep
+        self.log.info("%s: %s", chosen, why(evaluation))
+        return chosen
+
+
+class KeepChampion(BaseOperator):  # type: ignore[misc]
+    """Changes nothing; its log and its returned value say why the champion stays."""
+
+    def __init__(self, *, system: str, **kwargs: Any) -> None:
+        self.system = system
+        super().__init__(**kwargs)
+
+    def execute(self, context: Any) -> str:
+        """The reasons."""
+        reasons = why(_evaluation(self.system, context))
+        self.log.info("the champion of %s stays: %s", self.system, reasons)
+        return reasons

@@ -1,0 +1,96 @@
+"""The Spark jobs that DAGs run: one line each. A DAG names a job and a date; what it costs is said here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.definitions import load
+from lamina.settings import ROOT
+
+CODE = ROOT / "dist" / "code.zip"
+"""What executors import: `lamina` and `jobs`, packed by `make dist/code.zip`."""
+
+
+@dataclass(frozen=True)
+class SparkJob:
+    """A file of `jobs/spark`, the driver's memory and whether it reads Kafka.
+
+    >>> SparkJob("archive_events", doc="").file.relative_to(ROOT).as_posix()
+    'jobs/spark/archive_events.py'
+    """
+
+    name: str
+    doc: str
+    driver_memory: str = "1g"
+    reads_kafka: bool = False
+
+    @property
+    def file(self) -> Path:
+        """The application that spark-submit is given."""
+        return ROOT / "jobs" / "spark" / f"{self.name}.py"
+
+
+ARCHIVE_EVENTS = SparkJob(
+    "archive_events",
+    "Copies what arrived on the topic since the last archived offsets into the lake, partition `ingested=<day>`. "
+    "A rerun replaces the partition it wrote before; rows that were imported stay.",
+    reads_kafka=True,
+)
+QUALITY = SparkJob(
+    "quality",
+    "Holds the day's partition to the topic's expectation suite. When it fails the data goes to "
+    "`<lake>/quarantine/<topic>/ingested=<day>/`, nothing downstream runs, and "
+    "`<lake>/quality/<topic>/<day>/report.html` says which rule was broken by how many rows.",
+)
+BATCH_FEATURES = SparkJob(
+    "batch_features",
+    "Rebuilds the tiles of every feature view from the archived events up to midnight at the end of the day, "
+    "duplicates removed and late events included.",
+    driver_memory="3g",
+)
+PUBLISH = SparkJob(
+    "publish",
+    "Packs the tiles per entity and writes them to Redis from the executors; a rerun goes on where it stopped.",
+    driver_memory="2g",
+)
+PARITY = SparkJob(
+    "parity",
+    "Recomputes every feature that was served on the day from the archived events and counts match, stale, mismatch, "
+    "missing and extra; see `<lake>/parity/<system>/<day>/report.html`.",
+    driver_memory="2g",
+)
+EXTRACT_DATA = SparkJob(
+    "extract_data",
+    "Writes the labelled rows of the training window to `<lake>/training/<system>/<day>/rows/`. A label counts only "
+    "when it was known by the end of the day.",
+    driver_memory="2g",
+)
+TRAINING_SET = SparkJob(
+    "training_set",
+    "Computes, for each labelled row, every feature as it was at that moment, never later: "
+    "`<lake>/training/<system>/<day>/features/`.",
+    driver_memory="3g",
+)
+
+JOBS = (ARCHIVE_EVENTS, QUALITY, BATCH_FEATURES, PUBLISH, PARITY, EXTRACT_DATA, TRAINING_SET)
+
+
+def feature_topics(system: str) -> tuple[str, ...]:
+    """The topics that the features and labels of `system` are made from, sorted.
+
+    >>> feature_topics("fraud")
+    ('model-feedback', 'transactions')
+    """
+    features = load(system)
+    return tuple(sorted({features.request.topic, features.labels.topic, *(view.source.topic for view in features.views)}))
+
+
+def archived_topics(systems: tuple[str, ...]) -> tuple[str, ...]:
+    """Every topic that the daily run archives: those of the features, and the log of what was served.
+
+    >>> archived_topics(("fraud",))
+    ('model-feedback', 'model-predictions', 'transactions')
+    """
+    return tuple(sorted({MODEL_PREDICTIONS, *(topic for system in systems for topic in feature_topics(system))}))

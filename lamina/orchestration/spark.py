@@ -1,0 +1,74 @@
+"""Spark jobs as Airflow tasks, through Airflow's Spark provider and the connection `spark_default`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from lamina.orchestration.days import logical_day
+from lamina.orchestration.jobs import CODE, SparkJob
+
+CONNECTION = "spark_default"
+
+# The driver reads its settings from the environment; so does whatever Python it starts.
+PASSED_PREFIX = "LAMINA_"
+
+
+class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
+    """Submits one job of `jobs/spark` for the run's day.
+
+    Where it runs is the connection's business: `local[*]`, a standalone master, YARN or Kubernetes. `arguments` are
+    given after `--date <day>`, and templated.
+    """
+
+    def __init__(self, *, job: SparkJob, arguments: dict[str, str], **kwargs: Any) -> None:
+        self.job = job
+        super().__init__(
+            conn_id=CONNECTION,
+            name=f"lamina-{job.name}",
+            application=str(job.file),
+            application_args=[
+                "--date",
+                "{{ logical_day(dag_run) }}",
+                *(word for name, value in arguments.items() for word in (f"--{name}", value)),
+            ],
+            py_files=str(CODE),
+            jars="{{ spark_kafka_jars() }}" if job.reads_kafka else None,
+            driver_memory=job.driver_memory,
+            doc_md=job.doc,
+            **kwargs,
+        )
+
+    def execute(self, context: Any) -> None:
+        """Submit and wait. Outlets get the day they were made for, so that a consumer can wait for that day."""
+        if not CODE.exists():
+            raise AirflowFailException(f"{CODE} is missing: run `make dist/code.zip`, then clear this task")
+        self.env_vars = passed_environment()
+        super().execute(context)
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {"day": logical_day(context["dag_run"]).isoformat()}
+
+
+def passed_environment() -> dict[str, str]:
+    """What a driver must find in its environment: lamina's settings and the interpreter. Passwords are masked in logs."""
+    from airflow.sdk.log import mask_secret
+
+    from lamina.settings import load_settings
+
+    password = urlsplit(load_settings().redis_url.get_secret_value()).password
+    if password:
+        mask_secret(password)
+    settings = {name: value for name, value in os.environ.items() if name.startswith(PASSED_PREFIX)}
+    return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable), **settings}
+
+
+def spark_kafka_jars() -> str:
+    """Spark's Kafka source, as spark-submit takes it; looked up when a task starts, not when its DAG is read."""
+    from lamina.local.jars import spark_kafka
+
+    return ",".join(str(jar) for jar in spark_kafka())
