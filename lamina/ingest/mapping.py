@@ -1,0 +1,222 @@
+"""A mapping: a small YAML file that says which column of a file is which field of the contract.
+
+A field is named by a column (`amount: TX_AMOUNT`), a template (`user_id: "customer-{CUSTOMER_ID}"`), a constant, or a
+column with a default or hashed. Unknown keys are refused, and so are columns that the file does not have.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from lamina.contracts.transactions import Transaction
+from lamina.errors import MappingError
+
+SHIPPED = Path(__file__).parent / "mappings"
+LONGEST_LABEL_DELAY_S = 7 * 86_400
+DEFAULT_LABEL_DELAY_S = LONGEST_LABEL_DELAY_S - 1
+_COLUMN = re.compile(r"{([^{}]+)}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextField(_Strict):
+    """Where a text field comes from: exactly one of `column`, `template` and `constant`."""
+
+    column: str | None = Field(None, description="Source column; dots reach into nested JSON.")
+    template: str | None = Field(None, description="Text with source columns in braces.")
+    constant: str | None = Field(None, description="The same value for every row.")
+    default: str | None = Field(None, description="Used where the column is empty.")
+    sha256: bool = Field(False, description="Replace the value by a keyed hash; never stored otherwise.")
+    prefix: str = Field("", description="Put before the column's value or its hash.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in (self.column, self.template, self.constant)) != 1:
+            raise ValueError("needs exactly one of column, template and constant")
+        if self.column is None and (self.sha256 or self.default is not None or self.prefix):
+            raise ValueError("default, sha256 and prefix go with a column")
+        if self.template is not None and not _COLUMN.search(self.template):
+            raise ValueError("template names no column in braces: use constant")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Source columns this field reads."""
+        if self.template is not None:
+            return _COLUMN.findall(self.template)
+        return [] if self.column is None else [self.column]
+
+    @property
+    def pieces(self) -> list[tuple[str, bool]]:
+        """The template cut into texts; True marks a column's name.
+
+        >>> TextField(template="customer-{id}").pieces
+        [('customer-', False), ('id', True)]
+        """
+        cut = _COLUMN.split(self.template or "")
+        return [(text, place % 2 == 1) for place, text in enumerate(cut) if text]
+
+
+def _short(value: object) -> object:
+    """`TX_AMOUNT` and `customer-{ID}` are short for a column and a template."""
+    if isinstance(value, str):
+        return {"template": value} if _COLUMN.search(value) else {"column": value}
+    return value
+
+
+Text = Annotated[TextField, BeforeValidator(_short)]
+
+
+class AmountField(_Strict):
+    """The amount's column. It is divided by `divisor`, 100 where a file counts cents."""
+
+    column: str
+    divisor: float = Field(1.0, gt=0)
+
+
+class TimestampField(_Strict):
+    """When it happened: one column, or a date and a time column."""
+
+    column: str | None = None
+    date: str | None = None
+    time: str | None = None
+    unit: Literal["s", "ms", "datetime"] = Field("datetime", description="Numbers: s or ms since the epoch.")
+    format: str | None = Field(None, description="strptime format of texts; ISO-8601 without it.")
+    timezone: str = Field("UTC", description="Zone of times that name none.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.column is None) == (self.date is None or self.time is None):
+            raise ValueError("needs either column, or date and time")
+        if self.column is None and self.unit != "datetime":
+            raise ValueError("date and time columns go with unit datetime")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """Source columns this field reads."""
+        return [name for name in (self.column, self.date, self.time) if name is not None]
+
+
+class LocationField(_Strict):
+    """Columns with the place in decimal degrees; both empty means no place."""
+
+    lat: str
+    lon: str
+
+
+class ScenarioField(_Strict):
+    """Column that says how a fraud was done, and the names of its values."""
+
+    column: str
+    names: dict[str, str] = Field(default_factory=dict, description="Source value -> name; others keep their text.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_as_text(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("names"), dict):
+            return {**value, "names": {str(key): name for key, name in value["names"].items()}}
+        return value
+
+
+class LabelField(_Strict):
+    """Which rows are fraud, and when that became known."""
+
+    column: str
+    delay_s: int = Field(
+        DEFAULT_LABEL_DELAY_S,
+        ge=0,
+        le=LONGEST_LABEL_DELAY_S,
+        description="Label's time less the transaction's, seconds.",
+    )
+    source: Literal["chargeback", "analyst", "customer", "simulator"] = "chargeback"
+    scenario: ScenarioField | None = None
+
+
+class TransactionMapping(_Strict):
+    """How a file becomes transactions and labels. All of the contract's fields are required but the location."""
+
+    name: str = Field(pattern=r"^[a-z0-9_-]+$")
+    description: str = ""
+    salt: str | None = Field(None, description="Key of the hashes, only for data that is not secret; else give --salt.")
+    transaction_id: Text
+    user_id: Text
+    card_token: Text
+    amount: AmountField
+    currency: Text
+    merchant_id: Text
+    merchant_category: Text
+    country: Text
+    user_country: Text
+    transaction_type: Text
+    device_type: Text
+    timestamp: TimestampField
+    location: LocationField | None = None
+    label: LabelField | None = None
+
+    @property
+    def texts(self) -> dict[str, TextField]:
+        """The text fields by name, in the contract's order."""
+        fields = ((name, getattr(self, name)) for name in Transaction.model_fields)
+        return {name: field for name, field in fields if isinstance(field, TextField)}
+
+    @property
+    def hashed_columns(self) -> set[str]:
+        """Source columns that must not be stored as they are."""
+        return {field.column for field in self.texts.values() if field.sha256 and field.column}
+
+    @property
+    def columns(self) -> list[str]:
+        """Every source column that is read, without repetition."""
+        names = [name for field in self.texts.values() for name in field.columns]
+        names += [self.amount.column, *self.timestamp.columns]
+        if self.location:
+            names += [self.location.lat, self.location.lon]
+        if self.label:
+            names.append(self.label.column)
+            names += [self.label.scenario.column] if self.label.scenario else []
+        return list(dict.fromkeys(names))
+
+    def check_columns(self, present: list[str]) -> None:
+        """Raise: MappingError: names the columns that the file does not have, and those it has."""
+        missing = [name for name in self.columns if name not in present]
+        if missing:
+            raise MappingError(
+                f"mapping {self.name!r} names columns the file does not have: {', '.join(missing)}. "
+                f"The file has: {', '.join(present)}"
+            )
+
+
+def load_mapping(name_or_path: str) -> TransactionMapping:
+    """The mapping in a file, or a shipped one by its name.
+
+    Raises: MappingError: one line for everything that is wrong with it.
+
+    >>> load_mapping("handbook").amount.column
+    'TX_AMOUNT'
+    """
+    path = SHIPPED / f"{name_or_path}.yaml"
+    if not path.exists():
+        path = Path(name_or_path)
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+        raise MappingError(f"no mapping {name_or_path!r}: give the path of a YAML file, or one of: {shipped}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise MappingError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return TransactionMapping.model_validate(content)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or '(file)'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise MappingError(f"mapping {path.name}: " + "; ".join(problems)) from None

@@ -1,0 +1,75 @@
+"""Refused rows: one JSON object a line with the row's number, the reason, and the row, card numbers masked."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from lamina.lake.layout import STAGING_PREFIX
+from lamina.lake.write import open_lake
+
+_CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){11,18}(?!\d)")
+_SHOWN = 4
+
+
+def masked(value: object) -> object:
+    """`value` with everything that may be a card number (12 to 19 digits) starred but for its last four digits.
+
+    >>> masked("paid with 4546 9135 3678 5083")
+    'paid with ***************5083'
+    >>> masked(4546913536785083)
+    '************5083'
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return value
+    text = str(value)
+    starred = _CARD_NUMBER.sub(lambda found: "*" * (len(found[0]) - _SHOWN) + found[0][-_SHOWN:], text)
+    return value if starred == text else starred
+
+
+class RejectsFile:
+    """The file at `url`: written aside, put in place by `commit`. Without a reject there is no file, nor an older one.
+
+    Args: secret: columns whose values are never written; plain: columns left alone, such as times in milliseconds.
+    """
+
+    def __init__(self, url: str, secret: set[str], plain: set[str]) -> None:
+        self._fs, self._path = open_lake(url)
+        parent, name = self._path.rsplit("/", 1)
+        self._staging = f"{parent}/{STAGING_PREFIX}{uuid.uuid4().hex}-{name}"
+        self._secret, self._plain = secret, plain
+        self._sink: Any = None
+
+    def add(self, rows: Iterable[tuple[int, str, Mapping[str, Any] | str]]) -> None:
+        """Append rows: source row number, reason, original row (or its text, where it could not be read)."""
+        for number, reason, row in rows:
+            if self._sink is None:
+                self._fs.makedirs(self._staging.rsplit("/", 1)[0], exist_ok=True)
+                self._sink = self._fs.open(self._staging, "wb")
+            kept = masked(row) if isinstance(row, str) else {name: self._kept(name, row[name]) for name in row}
+            self._sink.write(orjson.dumps({"row": number, "reason": reason, "original": kept}, default=str) + b"\n")
+
+    def _kept(self, name: str, value: object) -> object:
+        if name in self._secret and value is not None:
+            return "***"
+        return value if name in self._plain else masked(value)
+
+    def commit(self) -> str | None:
+        """Put the file in its place; returns its path, or None where nothing was rejected."""
+        if self._sink is None:
+            if self._fs.exists(self._path):
+                self._fs.rm(self._path)
+            return None
+        self._sink.close()
+        self._fs.mv(self._staging, self._path)
+        return self._path
+
+    def abort(self) -> None:
+        """Drop what is not committed."""
+        if self._sink is not None and self._fs.exists(self._staging):
+            self._sink.close()
+            self._fs.rm(self._staging)
