@@ -1,4 +1,4 @@
-"""Processes of a stack that nobody supervises any more, found by a variable in their environment and by nothing else."""
+"""Processes of a stack that nobody supervises any more, found by a variable in their environment and nothing else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ import psutil
 MARKER = "LAMINA_STACK_CHILD"
 TERM_WAIT_S = 10.0
 KILL_WAIT_S = 5.0
+
+
+def marker(stack_dir: Path) -> dict[str, str]:
+    """Variables by which the processes of a stack can be found.
+
+    SPT_NOENV keeps the library setproctitle, which Airflow uses, from writing titles over the environment.
+    """
+    return {MARKER: str(stack_dir), "SPT_NOENV": "1"}
 
 
 def marked(wanted: Callable[[str], bool]) -> Iterator[psutil.Process]:
@@ -34,8 +42,20 @@ def of_stack(stack_dir: Path) -> list[psutil.Process]:
     return list(marked(str(stack_dir).__eq__))
 
 
-def end(processes: list[psutil.Process]) -> list[int]:
-    """End `processes`, politely first; returns their pids."""
+def _with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """The processes and all below them, each once: a child may have dropped the marker from its environment."""
+    found = {process.pid: process for process in processes}
+    for process in processes:
+        try:
+            found |= {child.pid: child for child in process.children(recursive=True)}
+        except psutil.Error:
+            continue
+    return list(found.values())
+
+
+def end(marked_ones: list[psutil.Process]) -> list[int]:
+    """End processes and their children, politely first; returns the pids."""
+    processes = _with_children(marked_ones)
     for process in processes:
         try:
             process.terminate()
@@ -52,6 +72,6 @@ def end(processes: list[psutil.Process]) -> list[int]:
 
 
 def sweep(stack_dir: Path) -> list[int]:
-    """End all that is left of the stack in `stack_dir`; returns the pids. Children may appear meanwhile: looks twice."""
+    """End all that is left of the stack in `stack_dir`; returns the pids. Looks twice: children may appear."""
     ended = end(of_stack(stack_dir))
     return ended + (end(of_stack(stack_dir)) if ended else [])

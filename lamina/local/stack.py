@@ -85,7 +85,7 @@ class Stack:
                 self._start_all(wanted)
             except BaseException:
                 if not keep:
-                    self._stop(wanted - before) if before else self._stop_all()
+                    self._stop(set(wanted) - before) if before else self._stop_all()
                 raise
             return {name: service.address for name, service in wanted.items()}
 
@@ -170,7 +170,7 @@ class Stack:
         self._plan = plan = self._make_plan(chosen)
         self._supervisor.configure(self._services().values())
         write(self.layout.env_file, "".join(f"{key}={value}\n" for key, value in plan.env.items()))
-        marker = {orphans.MARKER: str(self.layout.stack_dir), "PYTHONUNBUFFERED": "1"}
+        marker = orphans.marker(self.layout.stack_dir) | {"PYTHONUNBUFFERED": "1"}
         self._supervisor.launch({**self._base_env, **plan.env, **marker})
 
     def _make_plan(self, chosen: Mapping[str, int]) -> Plan:

@@ -1,4 +1,4 @@
-"""Airflow: API server with the UI, scheduler and DAG processor on SQLite; `airflow.cfg` at the top level is its file."""
+"""Airflow: API server with UI, scheduler and DAG processor on SQLite; the top-level `airflow.cfg` is its file."""
 
 from __future__ import annotations
 

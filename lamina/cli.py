@@ -1,0 +1,27 @@
+"""The command `lamina`: each group of commands is a module of `lamina.commands`, registered here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from lamina.commands import ingest, stack
+from lamina.errors import LaminaError
+
+app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+stack.register(app)
+ingest.register(app)
+
+
+def main() -> None:
+    """Run the command line; lamina's own errors become one message and exit code 1."""
+    try:
+        app()
+    except LaminaError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

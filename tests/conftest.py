@@ -1,0 +1,100 @@
+"""Real services for the whole session, started only when a test asks for them, and stopped whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lamina.local import orphans
+from lamina.local.stack import Stack
+from lamina.settings import load_settings
+
+PREFIX = "lamina-test-"
+
+
+def _clear_killed_sessions() -> None:
+    """End what a killed test session left behind: its folder names its pid."""
+
+    def abandoned(stack_dir: str) -> bool:
+        found = re.search(rf"/{PREFIX}(\d+)-", stack_dir)
+        return found is not None and not psutil.pid_exists(int(found.group(1)))
+
+    orphans.end(list(orphans.marked(abandoned)))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The session's stack, with nothing running yet: `stack.start("kafka")` adds a service."""
+    _clear_killed_sessions()
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("LAMINA_", "AIRFLOW"))}
+    session = Stack(folder / "stack", services=(), env=env, preferred_ports=False)
+    try:
+        yield session
+    finally:
+        session.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: Stack) -> str:
+    """Bootstrap address of a real broker."""
+    return stack.start("kafka")["kafka"]
+
+
+@pytest.fixture(scope="session")
+def redis_url(stack: Stack) -> str:
+    """URL of a real Redis, shared by the session."""
+    return stack.start("redis")["redis"]
+
+
+@pytest.fixture
+def clean_redis(redis_url: str) -> str:
+    """The same Redis, emptied."""
+    from redis import Redis
+
+    client = Redis.from_url(redis_url)
+    client.flushall()
+    client.close()
+    return redis_url
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(stack: Stack) -> str:
+    """URI of a real MLflow server."""
+    return stack.start("mlflow")["mlflow"]
+
+
+@pytest.fixture(scope="session")
+def flink_url(stack: Stack) -> str:
+    """REST address of a real session cluster; `stack.flink_env()` are the variables for `flink run`."""
+    return stack.start("flink")["flink"]
+
+
+@pytest.fixture(scope="session")
+def airflow_url(stack: Stack) -> str:
+    """Address of a real Airflow; `stack.airflow_env()` are the variables for its command line."""
+    return stack.start("airflow")["airflow"]
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix for topics that no other test uses."""
+    return f"t{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture(scope="session")
+def handbook() -> Path:
+    """Folder of the fraud handbook's data; skips where it is absent."""
+    folder = load_settings().data / "fraud_handbook"
+    if not folder.exists():
+        pytest.skip(f"{folder} is absent: set LAMINA_DATA to the folder that holds fraud_handbook")
+    return folder
