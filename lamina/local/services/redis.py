@@ -13,7 +13,6 @@ from lamina.errors import StackError
 from lamina.local.ports import HOST
 from lamina.local.service import NotReady, Plan, Program, Service
 
-
 # The first with `set-proc-title`, without which its environment, and so the stack's marker, cannot be read.
 OLDEST = (6, 2)
 
