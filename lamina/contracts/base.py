@@ -42,7 +42,7 @@ CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 class Event(BaseModel):
     """An immutable message on a topic. `to_json` and `from_json` are its only wire format."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     def to_json(self) -> bytes:
         """The event as UTF-8 JSON, keys in the contract's order."""

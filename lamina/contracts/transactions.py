@@ -40,7 +40,7 @@ class Transaction(Event):
 
     transaction_id: Identifier
     user_id: Identifier
-    card_token: CardToken
+    card_token: CardToken = Field(repr=False)
     amount: float = Field(ge=-1e9, le=1e9, description="In units of `currency`; a refund is negative.")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     merchant_id: Identifier

@@ -1,0 +1,32 @@
+"""The Prometheus metrics of the platform. Names are an interface: dashboards and alerts read them."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.045, 0.065, 0.1, 0.25, 1.0)
+STAGE_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+SCORE_BUCKETS = tuple(i / 20 for i in range(1, 21))
+AGE_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0, 3 * 86_400.0, 7 * 86_400.0, 30 * 86_400.0)
+
+PREDICTIONS = Counter("model_predictions_total", "Decisions served", ["model_version", "status"])
+PREDICTION_LATENCY = Histogram(
+    "model_prediction_latency_seconds", "From the request's arrival to its answer", buckets=LATENCY_BUCKETS_S
+)
+SCORES = Histogram("model_score_distribution", "Probabilities of fraud", ["model_version"], buckets=SCORE_BUCKETS)
+DECISIONS = Counter("decisions_total", "Decisions by action", ["action"])
+STAGE_LATENCY = Histogram(
+    "decision_stage_seconds", "Time a decision spent per stage", ["stage"], buckets=STAGE_BUCKETS_S
+)
+FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["reason"])
+UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
+STALE_FEATURES = Counter("stale_features_total", "Decisions on features with a hole between the layers")
+FEATURE_AGE = Histogram("feature_age_seconds", "Age of the newest event in the features", buckets=AGE_BUCKETS_S)
+RULES_FIRED = Counter("rules_fired_total", "Rules that fired", ["code"])
+RULES_RELOADS = Counter("rules_reloads_total", "Changed rules files taken over or refused", ["outcome"])
+MODEL_RELOADS = Counter("model_reloads_total", "New champions taken over or refused", ["outcome"])
+EVENTS_SPOOLED = Counter("events_spooled_total", "Events kept in the spool because Kafka did not take them", ["topic"])
+EVENTS_REPLAYED = Counter("events_replayed_total", "Spooled events that Kafka took later", ["topic"])
+EVENTS_DELIVERED = Counter("events_delivered_total", "Events that Kafka acknowledged", ["topic"])
+SPOOL_BYTES = Gauge("spool_bytes", "Size of the events that wait in the spool")
+INVALID_REQUESTS = Counter("invalid_requests_total", "Requests that were refused", ["status"])

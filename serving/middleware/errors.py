@@ -1,0 +1,77 @@
+"""Every error's way to an HTTP answer, in one place. An answer names what was wrong and never repeats what was sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from lamina.errors import ContractError, LaminaError, ModelUnavailable, StoreUnavailable
+from lamina.monitoring import metrics
+from serving.masking import REQUEST_ID, mask
+
+log = logging.getLogger(__name__)
+
+STATUS: tuple[tuple[type[LaminaError], int], ...] = (
+    (ContractError, 422),
+    (StoreUnavailable, 503),
+    (ModelUnavailable, 503),
+    (LaminaError, 500),
+)
+LONGEST_FIELD = 128
+
+
+def problem(status: int, error: str, details: Sequence[dict[str, str]] = ()) -> Response:
+    """An answer with the error in one word, the request's id, and for bad input each field with what is wrong."""
+    metrics.INVALID_REQUESTS.labels(str(status)).inc()
+    body = {"error": error, "request_id": REQUEST_ID.get(), "details": list(details)}
+    return Response(orjson.dumps(body), status, media_type="application/json")
+
+
+def unexpected(error: Exception) -> Response:
+    """The answer to an error that nothing expected; its traceback goes to the log."""
+    log.error("a request failed", exc_info=error)
+    return problem(500, "internal_error")
+
+
+def install(app: FastAPI) -> None:
+    """Map every error that a route of `app` may raise."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(LaminaError, _own)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem(422, "invalid_request", [_detail(each) for each in error.errors()])
+
+
+def _detail(each: dict[str, Any]) -> dict[str, str]:
+    # Of pydantic's answer only place and sentence: `input` and `ctx` hold what was sent.
+    parts = [str(part) for part in each["loc"]]
+    if parts[0] == "body" and len(parts) > 1:
+        parts = parts[1:]
+    field = ".".join(parts) if each["type"] != "json_invalid" else "body"
+    message = "is not valid JSON" if each["type"] == "json_invalid" else str(each["msg"])
+    return {"field": mask(field)[:LONGEST_FIELD], "message": message}
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    names = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+    return problem(error.status_code, names.get(error.status_code, "bad_request"))
+
+
+async def _own(_: Request, error: Exception) -> Response:
+    assert isinstance(error, LaminaError)
+    status = next(code for kind, code in STATUS if isinstance(error, kind))
+    if isinstance(error, ContractError):
+        return problem(status, "invalid_request", [{"field": error.field, "message": error.reason}])
+    log.error("a request failed: %s", error)
+    return problem(status, type(error).__name__)

@@ -1,0 +1,106 @@
+"""Fraud: decisions on card transactions, and what is learnt of them later."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Body, Query, Request, Response
+
+from lamina.contracts.decisions import Decision
+from lamina.contracts.topics import MODEL_FEEDBACK
+from lamina.contracts.transactions import FraudLabel, Transaction
+from serving.masking import TOKENS
+from serving.stages.decide import DecisionMaker, Inquiry
+from serving.stages.log import EventLog
+
+MAX_BATCH = 100
+JSON = "application/json"
+# What only `explain=true` returns; the topic `model-predictions` always has it.
+EXPLAINED = ("features", "seen", "through")
+
+TRANSACTION = {
+    "transaction_id": "txn-0001",
+    "user_id": "user-00000153",
+    "card_token": "card-ad773f96b5",
+    "amount": 28.76,
+    "currency": "EUR",
+    "merchant_id": "merchant-0000018",
+    "merchant_category": "restaurant",
+    "country": "PT",
+    "user_country": "PT",
+    "transaction_type": "in_store",
+    "device_type": "terminal",
+    "location": {"lat": 38.69, "lon": -9.30},
+    "timestamp": 1735689649076,
+}
+ONLINE = TRANSACTION | {
+    "transaction_id": "txn-0002",
+    "amount": 499.0,
+    "transaction_type": "online",
+    "device_type": "mobile",
+    "location": None,
+    "timestamp": "2025-01-01T00:31:00Z",
+}
+LABEL = {
+    "transaction_id": "txn-0001",
+    "user_id": "user-00000153",
+    "merchant_id": "merchant-0000018",
+    "is_fraud": True,
+    "scenario": "stolen_card",
+    "source": "chargeback",
+    "transaction_timestamp": 1735689649076,
+    "timestamp": 1736121649076,
+}
+
+OneTransaction = Annotated[
+    Transaction,
+    Body(openapi_examples={"in a shop": {"value": TRANSACTION}, "online, ISO time": {"value": ONLINE}}),
+]
+Transactions = Annotated[
+    list[Transaction],
+    Body(min_length=1, max_length=MAX_BATCH, openapi_examples={"two": {"value": [TRANSACTION, ONLINE]}}),
+]
+OneLabel = Annotated[FraudLabel, Body(openapi_examples={"chargeback": {"value": LABEL}})]
+Explain = Annotated[bool, Query(description="Return the features as used, and what weighed most, for approvals too.")]
+
+
+def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
+    """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
+    router = APIRouter(prefix="/fraud", tags=["fraud"])
+
+    @router.post("/decisions", response_model=Decision, summary="Decide on a transaction")
+    async def decide(request: Request, transaction: OneTransaction, explain: Explain = False) -> Response:
+        """Approve, review or reject, with the reasons. The transaction and the decision are published."""
+        TOKENS.set((transaction.card_token,))
+        inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)
+        decision = await decisions.decide(inquiry, explain=explain)
+        return Response(orjson.dumps(_shown(decision, explain)), media_type=JSON)
+
+    @router.post("/decisions/batch", response_model=list[Decision], summary="Decide on several transactions")
+    async def decide_batch(request: Request, transactions: Transactions, explain: Explain = False) -> Response:
+        """Decisions in the order of the transactions, from one read: none is in another's features.
+
+        The request id of each is that of the call with its place appended.
+        """
+        TOKENS.set(tuple(transaction.card_token for transaction in transactions))
+        request_id, started_ns = request.state.request_id, request.state.started_ns
+        inquiries = [Inquiry(t, f"{request_id}-{i}", started_ns) for i, t in enumerate(transactions)]
+        made = await decisions.decide_all(inquiries, explain=explain)
+        return Response(orjson.dumps([_shown(decision, explain) for decision in made]), media_type=JSON)
+
+    @router.post("/labels", status_code=202, summary="Report what was learnt about a transaction")
+    async def label(label: OneLabel) -> Response:
+        """The label is published; the features and the next training see it."""
+        events.publish(MODEL_FEEDBACK, label.user_id, label.to_json())
+        return Response(orjson.dumps({"accepted": label.transaction_id}), 202, media_type=JSON)
+
+    return router
+
+
+def _shown(decision: Decision, explain: bool) -> dict[str, object]:
+    shown = decision.model_dump()
+    if not explain:
+        for name in EXPLAINED:
+            del shown[name]
+    return shown

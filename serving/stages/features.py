@@ -1,0 +1,82 @@
+"""The features of requests, in one round trip to the online store, within its time or not at all. Hot path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from lamina.errors import CodecError, StoreUnavailable
+from lamina.store.protocol import ReadKey, Snapshot
+from lamina.store.reader import FeatureVector, Reader
+from serving.stages.breaker import Breaker
+
+FAILURES_IN_A_ROW = 3
+REST_S = 1.0
+
+
+class AsyncStore(Protocol):
+    """The read side of an online store for an event loop."""
+
+    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        """What is stored of `keys`, in one round trip. Raises: StoreUnavailable."""
+
+    async def ping(self) -> None:
+        """Return when the store answers. Raises: StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class FeatureStage:
+    """Reads features; answers `StoreUnavailable` within `timeout_ms`, and at once after several failures in a row."""
+
+    def __init__(self, store: AsyncStore, reader: Reader, *, timeout_ms: int) -> None:
+        self._store, self._reader = store, reader
+        self._timeout_s = timeout_ms / 1000
+        self.breaker = Breaker(failures=FAILURES_IN_A_ROW, rest_s=REST_S)
+
+    async def read(self, requests: Sequence[Mapping[str, object]]) -> Snapshot:
+        """What the store holds of every entity that `requests` name.
+
+        Raises: StoreUnavailable: the store did not answer in time, or has not for a while.
+        """
+        if not self.breaker.may_try():
+            raise StoreUnavailable("Redis has not answered several times: the next try is within a second")
+        keys = [key for request in requests for key in self._reader.keys(request)]
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                snapshot = await self._store.read(keys)
+        except TimeoutError:
+            self.breaker.failed()
+            raise StoreUnavailable(f"Redis did not answer in {self._timeout_s * 1000:.0f} ms") from None
+        except StoreUnavailable:
+            self.breaker.failed()
+            raise
+        self.breaker.succeeded()
+        return snapshot
+
+    def vector(self, snapshot: Snapshot, at: int, request: Mapping[str, object], at_ms: int) -> FeatureVector:
+        """The features of the request number `at` of those read, at `at_ms`.
+
+        Raises: StoreUnavailable: what is stored cannot be read by this version.
+        """
+        width = len(self._reader.plan.features.entities)
+        part = Snapshot(snapshot.replies[at * width : (at + 1) * width], snapshot.through_ms)
+        try:
+            return self._reader.vector(part, request, at_ms)
+        except CodecError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def check(self) -> str | None:
+        """What is wrong with the store, or None."""
+        try:
+            async with asyncio.timeout(self._timeout_s * 4):
+                await self._store.ping()
+        except (StoreUnavailable, TimeoutError) as error:
+            return str(error) or "no answer in time"
+        return None
+
+    async def close(self) -> None:
+        """Close the store's connections."""
+        await self._store.close()

@@ -1,0 +1,154 @@
+"""The champion: polled from the registry, loaded beside the old one, warmed up, then swapped in by one assignment."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lamina.contracts.decisions import FeatureValue
+from lamina.monitoring import metrics
+
+log = logging.getLogger(__name__)
+
+WARM_UP_ROUNDS = 20
+KEEP_VERSIONS = 2
+USED_FILE = ".used"
+
+
+class Scorer(Protocol):
+    """A loaded model."""
+
+    def predict(self, features: Mapping[str, FeatureValue]) -> float:
+        """Probability of fraud; absent features take their defaults."""
+
+    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> list[float]:
+        """Probability of fraud of each row."""
+
+    def explain(self, features: Mapping[str, FeatureValue]) -> list[tuple[str, float]]:
+        """Contribution of each input to the log-odds, largest first."""
+
+
+class Registry(Protocol):
+    """Where registered models are: `lamina.registry.mlflow` or a folder."""
+
+    def champion(self) -> str | None:
+        """Version under the alias `champion`, None without one. May block. Raises: ModelUnavailable."""
+
+    def download(self, version: str, folder: Path) -> Path:
+        """Folder with the model's files, at or under `folder`. May block. Raises: ModelUnavailable."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version in service. A request takes the pointer once, and so uses one version throughout."""
+
+    name: str
+    version: str
+    scorer: Scorer
+
+
+class Champion:
+    """Keeps `current` at the registry's champion. A version that cannot be used leaves the old one in service.
+
+    Args: name: the registered model; registry: where it is; load: makes a scorer from a folder; folder: for downloads,
+    where the last champion is also found when the registry is away at a start.
+    """
+
+    def __init__(self, name: str, registry: Registry, load: Callable[[Path], Scorer], folder: Path) -> None:
+        self.name = name
+        self.current: Model | None = None
+        self.checked = False
+        self.problem: str | None = "not looked for yet"
+        self._registry, self._load, self._folder = registry, load, folder
+        self._refused: str | None = None
+
+    async def keep_current(self, every_s: float) -> None:
+        """Poll for ever; nothing here ends it but its cancellation."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(every_s)
+
+    async def refresh(self) -> None:
+        """Look once. What is wrong afterwards, if anything, is in `problem`."""
+        try:
+            await asyncio.to_thread(self._refresh)
+        finally:
+            self.checked = True
+
+    def _refresh(self) -> None:
+        try:
+            version = self._registry.champion()
+        except Exception as error:
+            # A client library's failure of any kind must not end the polling.
+            self._trouble(f"the registry does not answer: {_line(error)}")
+            if self.current is None and (used := self._versions()):
+                self._take(used[0].parent.name, used[0].parent / used[0].read_text())
+            return
+        if version is None:
+            self._trouble(f"no version of {self.name!r} has the alias champion")
+            return
+        if self.current is not None and self.current.version == version:
+            self.problem = None
+            return
+        if version == self._refused:
+            return
+        try:
+            folder = self._download(version)
+        except Exception as error:
+            # As above; the next poll tries again.
+            self._trouble(f"version {version} cannot be downloaded: {_line(error)}")
+            return
+        self._take(version, folder)
+
+    def _take(self, version: str, folder: Path) -> None:
+        try:
+            scorer = self._load(folder)
+            for _ in range(WARM_UP_ROUNDS):
+                scorer.predict({})
+            scorer.predict_batch([{}, {}])
+            scorer.explain({})
+        except Exception as error:
+            # Whatever is wrong with a version, the one in service stays.
+            self._refused = version
+            metrics.MODEL_RELOADS.labels("refused").inc()
+            self._trouble(f"version {version} cannot be used: {_line(error)}")
+            return
+        # What was loaded stays for long: the collector need not look at it again and stop requests meanwhile.
+        gc.freeze()
+        self.current = Model(self.name, version, scorer)
+        self._refused, self.problem = None, None
+        metrics.MODEL_RELOADS.labels("taken").inc()
+        log.info("version %s of %s is in service", version, self.name)
+        self._remember(version, folder)
+
+    def _download(self, version: str) -> Path:
+        target = self._folder / version
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        return self._registry.download(version, target)
+
+    def _remember(self, version: str, folder: Path) -> None:
+        home = self._folder / version
+        (home / USED_FILE).write_text(str(folder.relative_to(home)))
+        for old in self._versions()[KEEP_VERSIONS:]:
+            shutil.rmtree(old.parent, ignore_errors=True)
+
+    def _versions(self) -> list[Path]:
+        """Marks of the downloaded versions that were in service, the latest first; each names the model's folder."""
+        return sorted(self._folder.glob(f"*/{USED_FILE}"), key=lambda f: f.stat().st_mtime_ns, reverse=True)
+
+    def _trouble(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("model %s: %s", self.name, problem)
+        self.problem = problem
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
