@@ -13,14 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from lamina.clock import day_of, midnight_ms
+from lamina.clock import day_of, midnight_ms, next_day
 from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import SourceWriter
 from lamina.worlds.fraud import FraudWorld
-
-IMPORT_ORIGIN = "origin=import"
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class WorldInput:
         rows = dict.fromkeys(topics, 0)
         writers = {t: SourceWriter(layout.topic(lake_url, t), "world") for t in topics}
         for n in range(self.world.days - 1):
-            partition = f"{layout.ingested(self.world.date_of(n))}/{IMPORT_ORIGIN}"
+            partition = layout.ingested(self.world.date_of(n))
             for topic, table in ((TRANSACTIONS, self.world.day(n)), (MODEL_FEEDBACK, self.world.labels_known_on(n))):
                 if table.num_rows:
                     writers[topic].add(partition, table)
@@ -108,14 +106,14 @@ class HandbookInput:
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
-        self._import(lake_url, "--until", (self.live_day - timedelta(days=1)).isoformat())
+        self._import(lake_url, "--until", self.live_day.isoformat())
         return History(_rows(lake_url, TRANSACTIONS), _rows(lake_url, MODEL_FEEDBACK), _rejected(lake_url))
 
     def live(self) -> LiveDay:
         """See `DemoInput.live`."""
         lake = str(self._scratch / "live-day")
         known_from = self.live_day - timedelta(days=8)
-        self._import(lake, "--from", known_from.isoformat(), "--until", self.live_day.isoformat())
+        self._import(lake, "--from", known_from.isoformat(), "--until", next_day(self.live_day).isoformat())
         start = midnight_ms(self.live_day)
         transactions = _table(lake, TRANSACTIONS).sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
         transactions = transactions.filter(pc.greater_equal(transactions["timestamp"], start))

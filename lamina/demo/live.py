@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,11 @@ class LiveResult:
     labels: int = 0
     seconds: float = 0.0
 
+    @property
+    def answered(self) -> int:
+        """Requests for a decision that got one."""
+        return len(self.decisions)
+
 
 @dataclass(frozen=True)
 class Post:
@@ -48,9 +53,20 @@ def in_order(transactions: Sequence[tuple[int, bytes]], labels: Sequence[tuple[i
         yield Post("/fraud/decisions" if kind else "/fraud/labels", body, bool(kind))
 
 
-async def post_all(base_url: str, posts: Sequence[Post], rate_s: float, on_done: Callable[[], None]) -> LiveResult:
-    """Post everything at `rate_s` requests a second; returns when all are answered. Nothing is sent twice."""
+async def post_all(
+    base_url: str,
+    posts: Sequence[Post],
+    rate_s: float,
+    on_done: Callable[[], None],
+    watch: Callable[[Post, float], Coroutine[Any, Any, None]] | None = None,
+    watch_every: int = 20,
+) -> LiveResult:
+    """Post everything at `rate_s` requests a second; returns when all are answered. Nothing is sent twice.
+
+    Args: watch: is given every `watch_every`-th decision's post and when it was sent, and is waited for at the end.
+    """
     result = LiveResult()
+    watched = []
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     timeout = aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_S)
     headers = {"Content-Type": "application/json"}
@@ -62,8 +78,11 @@ async def post_all(base_url: str, posts: Sequence[Post], rate_s: float, on_done:
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)
             tasks.append(asyncio.create_task(_post(session, post, due, result, on_done)))
+            if watch and post.is_decision and i % watch_every == 0:
+                watched.append(asyncio.create_task(watch(post, time.perf_counter())))
         await asyncio.gather(*tasks)
         result.seconds = time.perf_counter() - start
+        await asyncio.gather(*watched)
     return result
 
 
