@@ -1,0 +1,262 @@
+"""Definitions to Flink SQL, pure text: topic -> valid events -> first of each id -> tiles -> topic `feature-tiles`.
+
+An event is parsed once. One that breaks its contract goes to topic `dead-letters`, all others to the tiles: both sides read the same
+column `problem`, so none is lost and none counted twice. Every tile is one group of `GROUP BY key`, where the key is the
+message key of `feature-tiles`; what is written are absolute values, so that repeating a write changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobs.flink.options import StreamOptions
+from lamina.contracts.aggregates import Predicate
+from lamina.contracts.base import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
+from lamina.contracts.features import ColumnType, EventSource
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES
+from lamina.errors import DefinitionError
+from lamina.semantics.plan import Plan, State, Tiling, sources_of
+from lamina.semantics.states import TIMESTAMP_DIGITS
+
+LONGEST_TEXT = 128
+FIELD_SEPARATOR, PART_SEPARATOR, KEY_SEPARATOR = "CHR(31)", "CHR(30)", "CHR(9)"
+_SQL_TYPE: dict[ColumnType, str] = {"string": "STRING", "double": "DOUBLE", "long": "BIGINT", "boolean": "BOOLEAN"}
+_START = {"earliest": "earliest-offset", "latest": "latest-offset", "committed": "group-offsets"}
+
+
+@dataclass(frozen=True)
+class StreamSql:
+    """A stream job as SQL: `setup` creates tables and views, `inserts` run together as one statement set."""
+
+    setup: tuple[str, ...]
+    inserts: tuple[str, ...]
+
+
+def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
+    """The stream job that keeps the speed tilings of `plan`.
+
+    Raises: DefinitionError: when a state cannot be kept so that every engine writes the same bytes.
+    """
+    sources = sources_of(plan, plan.speed)
+    setup = [_tiles_table(options), _dead_letters_table(options)]
+    tiles, dead = [], []
+    for source in sources:
+        setup += [_raw_table(source, options), _parsed_view(source), _first_view(source)]
+        dead.append(_dead_letters(source))
+    for tiling in plan.speed:
+        tiles.append(_scalar_tiles(tiling))
+        tiles += [_distinct_tiles(tiling, i, state) for i, state in enumerate(tiling.distinct)]
+    inserts = [f"INSERT INTO feature_tiles\n{query}" for query in tiles]
+    inserts += [f"INSERT INTO dead_letters\n{query}" for query in dead]
+    return StreamSql(tuple(setup), tuple(inserts))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _column(name: str) -> str:
+    return f"`{name.replace('.', '__')}`"
+
+
+def _options(pairs: dict[str, str]) -> str:
+    return ",\n".join(f"  {_text(key)} = {_text(value)}" for key, value in pairs.items())
+
+
+def _tiles_table(options: StreamOptions) -> str:
+    chosen = {
+        "connector": "upsert-kafka",
+        "topic": options.topic_prefix + FEATURE_TILES,
+        "properties.bootstrap.servers": options.bootstrap,
+        "properties.linger.ms": "5",
+        "properties.batch.size": "262144",
+        "properties.compression.type": "lz4",
+        "key.format": "raw",
+        "value.format": "raw",
+        "value.fields-include": "EXCEPT_KEY",
+    }
+    return (
+        "CREATE TEMPORARY TABLE feature_tiles (\n  `key` STRING NOT NULL,\n  `payload` STRING,\n"
+        f"  PRIMARY KEY (`key`) NOT ENFORCED\n) WITH (\n{_options(chosen)}\n)"
+    )
+
+
+def _dead_letters_table(options: StreamOptions) -> str:
+    chosen = {
+        "connector": "kafka",
+        "topic": options.topic_prefix + DEAD_LETTERS,
+        "properties.bootstrap.servers": options.bootstrap,
+        "format": "raw",
+        "sink.delivery-guarantee": "at-least-once",
+    }
+    return f"CREATE TEMPORARY TABLE dead_letters (\n  `letter` STRING\n) WITH (\n{_options(chosen)}\n)"
+
+
+def _raw_table(source: EventSource, options: StreamOptions) -> str:
+    chosen = {
+        "connector": "kafka",
+        "topic": options.topic_prefix + source.topic,
+        "properties.bootstrap.servers": options.bootstrap,
+        "properties.group.id": options.group,
+        "properties.auto.offset.reset": "earliest",
+        "scan.startup.mode": _START[options.start],
+        "format": "raw",
+    }
+    return (
+        f"CREATE TEMPORARY TABLE `{source.name}_raw` (\n"
+        "  `message` BYTES,\n"
+        "  `_topic` STRING METADATA FROM 'topic' VIRTUAL,\n"
+        "  `_partition` INT METADATA FROM 'partition' VIRTUAL,\n"
+        "  `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,\n"
+        "  `_written` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,\n"
+        "  `_arrived` AS PROCTIME()\n"
+        f") WITH (\n{_options(chosen)}\n)"
+    )
+
+
+def _parsed_view(source: EventSource) -> str:
+    """Columns out of JSON. As both branches read it, Flink keeps it as a step of its own, and parses once."""
+    values = []
+    for name, kind in source.columns.items():
+        found = f"JSON_VALUE(CAST(`message` AS STRING), {_text('lax $.' + name)})"
+        found = found if kind == "string" else f"TRY_CAST({found} AS {_SQL_TYPE[kind]})"
+        values.append(f"{found} AS {_column(name)}")
+    columns = ",\n  ".join(("`message`", "`_topic`", "`_partition`", "`_offset`", "`_written`", "`_arrived`", *values))
+    return f"CREATE TEMPORARY VIEW `{source.name}_parsed` AS\nSELECT\n  {columns}\nFROM `{source.name}_raw`"
+
+
+def _problems(source: EventSource) -> list[tuple[str, str]]:
+    """Conditions under which an event breaks its contract, each with the reason. A nested column may be missing, others may not."""
+    required = {n: k for n, k in source.columns.items() if "." not in n}
+    texts = [_column(n) for n, k in required.items() if k == "string"]
+    at = _column(source.timestamp)
+    found = [(f"{_column(n)} IS NULL", f"{n}: missing, or not a {k}") for n, k in required.items()]
+    found += [
+        (f"CHAR_LENGTH({c}) NOT BETWEEN 1 AND {LONGEST_TEXT}", f"{c.strip('`')}: not of 1 to {LONGEST_TEXT} characters")
+        for c in texts
+    ]
+    found.append((f"{at} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{source.timestamp}: not epoch milliseconds"))
+    found += [
+        (f"NOT (ABS({_column(n)}) < 1E300)", f"{n}: not a finite number") for n, k in source.columns.items() if k == "double"
+    ]
+    # These characters separate the parts of a stored tile.
+    found.append((f"REGEXP(CONCAT({', '.join(texts)}), '[\\x00-\\x1f\\x7f]')", "a text holds a control character"))
+    return found
+
+
+def _first_view(source: EventSource) -> str:
+    """Valid events, of each id the first to arrive: a duplicate never counts twice."""
+    names = ", ".join(_column(name) for name in source.columns)
+    valid = "\n    AND ".join(f"({condition}) IS NOT TRUE" for condition, _ in _problems(source))
+    return (
+        f"CREATE TEMPORARY VIEW `{source.name}_first` AS\nSELECT {names}\nFROM (\n"
+        f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {_column(source.id)} ORDER BY `_arrived`) AS `_turn`\n"
+        f"  FROM `{source.name}_parsed`\n  WHERE {valid}\n) WHERE `_turn` = 1"
+    )
+
+
+def _dead_letters(source: EventSource) -> str:
+    """`lamina.contracts.decisions.DeadLetter` as JSON; JSON_OBJECT writes bytes as base64."""
+    fields = {
+        "topic": "`_topic`",
+        "partition": "`_partition`",
+        "offset": "`_offset`",
+        "reason": "`_problem`",
+        "raw": "COALESCE(`message`, X'')",
+        "timestamp": "EXTRACT(EPOCH FROM `_written`) * 1000 + EXTRACT(MILLISECOND FROM `_written`)",
+    }
+    pairs = ",\n  ".join(f"KEY {_text(name)} VALUE {value}" for name, value in fields.items())
+    problem = "\n    ".join(f"WHEN {condition} THEN {_text(reason)}" for condition, reason in _problems(source))
+    return (
+        f"SELECT JSON_OBJECT(\n  {pairs}\n)\nFROM (\n  SELECT *, CASE\n    {problem}\n  END AS `_problem`\n"
+        f"  FROM `{source.name}_parsed`\n) WHERE `_problem` IS NOT NULL"
+    )
+
+
+def _tile_key(tiling: Tiling, *more: str) -> str:
+    at = _column(tiling.source.timestamp)
+    parts = (
+        _text(tiling.entity.name + ":"),
+        _column(tiling.entity.key),
+        KEY_SEPARATOR,
+        _text(tiling.id + "/"),
+        f"CAST({at} - MOD({at}, {tiling.resolution.ms}) AS STRING)",
+        *more,
+    )
+    return f"CONCAT({', '.join(parts)})"
+
+
+def _scalar_tiles(tiling: Tiling) -> str:
+    parts = ["CAST(COUNT(*) AS STRING)"]
+    for state in tiling.states:
+        parts += [FIELD_SEPARATOR, f"COALESCE(CAST({_state(state, tiling.source)} AS STRING), '')"]
+    used = _used_columns(tiling)
+    return _grouped(tiling.source, _tile_key(tiling), used, f"CONCAT({', '.join(parts)})")
+
+
+def _distinct_tiles(tiling: Tiling, index: int, state: State) -> str:
+    column = state.column or ""
+    if tiling.source.columns[column] == "double":
+        raise DefinitionError(
+            f"distinct over {column!r} of {tiling.source.name!r}: engines write floating-point numbers differently, so their sets "
+            "cannot be united; take a string or long column"
+        )
+    condition = f"{_column(column)} IS NOT NULL"
+    if state.where:
+        condition += f" AND {_condition(state.where)}"
+    key = _tile_key(tiling, _text(f"/{index}/"), _as_text(column, tiling.source))
+    return _grouped(tiling.source, key, (), "CAST(COUNT(*) AS STRING)", condition)
+
+
+def _grouped(source: EventSource, key: str, used: Iterable[str], payload: str, condition: str = "") -> str:
+    columns = "".join(f", {_column(name)}" for name in used)
+    where = f" WHERE {condition}" if condition else ""
+    return (
+        f"SELECT `key`, {payload} AS `payload`\nFROM (\n  SELECT {key} AS `key`{columns}\n"
+        f"  FROM `{source.name}_first`{where}\n) GROUP BY `key`"
+    )
+
+
+def _used_columns(tiling: Tiling) -> tuple[str, ...]:
+    used = [c for s in tiling.states for c in (s.column, s.where.column if s.where else None) if c]
+    if any(s.kind in ("first", "last", "last_time") for s in tiling.states):
+        used += [tiling.source.timestamp, tiling.source.id]
+    return tuple(dict.fromkeys(used))
+
+
+def _condition(where: Predicate) -> str:
+    return where.sql(_column(where.column))
+
+
+def _as_text(column: str, source: EventSource) -> str:
+    name = _column(column)
+    match source.columns[column]:
+        case "string":
+            return name
+        case "boolean":
+            return f"CASE WHEN {name} THEN 'True' WHEN NOT {name} THEN 'False' END"
+        case _:
+            return f"CAST({name} AS STRING)"
+
+
+def _state(state: State, source: EventSource) -> str:
+    """A state as an aggregate; NULL where nothing took part in it."""
+    only = f" FILTER (WHERE {_condition(state.where)})" if state.where else ""
+    column = _column(state.column) if state.column else "*"
+    at = _column(source.timestamp)
+    match state.kind:
+        case "count" | "sum" | "min" | "max":
+            return f"{state.kind.upper()}({column}){only}"
+        case "m2":
+            return f"(VAR_POP({column}){only} * COUNT({column}){only})"
+        case "last_time":
+            return f"MAX({at}){only}"
+        case "first" | "last":
+            text = (
+                f"CONCAT(LPAD(CAST({at} AS STRING), {TIMESTAMP_DIGITS}, '0'), {PART_SEPARATOR}, {_column(source.id)}, "
+                f"{PART_SEPARATOR}, {_as_text(state.column or '', source)})"
+            )
+            return f"{'MIN' if state.kind == 'first' else 'MAX'}({text}){only}"
+        case "distinct":
+            raise DefinitionError("a distinct state has tiles of its own")
