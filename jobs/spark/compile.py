@@ -1,0 +1,138 @@
+"""From a definition to Spark's columns: conditions, the partial states of a tile, and features that need no window."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lamina.clock import DAY_MS
+from lamina.contracts.aggregates import Predicate
+from lamina.contracts.features import EventSource, FeatureSet, Ratio, RequestFeature
+from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
+from lamina.semantics.plan import State, Tiling
+from lamina.semantics.states import PART_SEPARATOR, TIMESTAMP_DIGITS
+
+HOUR_MS = 3_600_000
+EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
+
+
+def condition(predicate: Predicate) -> Column:
+    """The predicate as a column that is never null: a missing value satisfies only `is null`."""
+    column, value = F.col(predicate.column), F.lit(predicate.value)
+    match predicate.operator:
+        case "is null":
+            return column.isNull()
+        case "is not null":
+            return column.isNotNull()
+        case "=":
+            found = column == value
+        case "<>":
+            found = column != value
+        case "<":
+            found = column < value
+        case "<=":
+            found = column <= value
+        case ">":
+            found = column > value
+        case ">=":
+            found = column >= value
+    return F.coalesce(found, F.lit(False))
+
+
+def tile_start(tiling: Tiling) -> Column:
+    """Start of the tile that holds an event, epoch ms."""
+    ts = F.col(tiling.source.timestamp)
+    return ts - F.pmod(ts, F.lit(tiling.resolution.ms))
+
+
+def number(column: str) -> Column:
+    """A column as a double; the only form in which numbers and truth values are aggregated."""
+    return F.col(column).cast("double")
+
+
+def text(source: EventSource, column: str) -> Column:
+    """A column as text: itself where it is text, else its number."""
+    return F.col(column) if source.columns[column] == "string" else number(column).cast("string")
+
+
+def state(of: State, source: EventSource) -> Column:
+    """The aggregate that makes a state from the events of a tile, named by the state's label.
+
+    Numeric states are doubles (min, max, last_time null where missing, the others 0), first and last are text, distinct is a
+    sorted array.
+    """
+    found = _state(of, source)
+    return found.alias(of.label)
+
+
+def _state(of: State, source: EventSource) -> Column:
+    value = number(of.column) if of.column else F.lit(1.0)
+    taken = condition(of.where) if of.where else F.lit(True)
+    present = F.when(taken, value)
+    match of.kind:
+        case "count":
+            return F.count(present).cast("double")
+        case "sum":
+            return F.coalesce(F.sum(present), F.lit(0.0))
+        case "m2":
+            return F.coalesce(F.var_pop(present) * F.count(present), F.lit(0.0))
+        case "min":
+            return F.min(present)
+        case "max":
+            return F.max(present)
+        case "last_time":
+            return F.max(F.when(taken, number(source.timestamp)))
+        case "first":
+            return F.min(F.when(taken, _dated(of, source)))
+        case "last":
+            return F.max(F.when(taken, _dated(of, source)))
+        case "distinct":
+            return F.sort_array(F.collect_set(F.when(taken, text(source, of.column or ""))))
+
+
+def _dated(of: State, source: EventSource) -> Column:
+    """`time\\x1eid\\x1evalue`, as `lamina.semantics.states.encode_text`; null where the value is missing."""
+    ts = F.lpad(F.col(source.timestamp).cast("string"), TIMESTAMP_DIGITS, "0")
+    separator = F.lit(PART_SEPARATOR)
+    return F.concat(ts, separator, F.col(source.id).cast("string"), separator, text(source, of.column or ""))
+
+
+def ratio(definition: Ratio) -> Column:
+    """The quotient of two features; the definition's default where the denominator is 0 or either part is missing."""
+    top, bottom = F.col(definition.numerator), F.col(definition.denominator)
+    return F.coalesce(F.when(bottom != 0, top / bottom), F.lit(definition.default)).alias(definition.name)
+
+
+def request_feature(feature: RequestFeature, source: EventSource) -> Column:
+    """A feature of the request alone, from the columns of its row."""
+    return _request_feature(feature, source).alias(feature.name)
+
+
+def _request_feature(feature: RequestFeature, source: EventSource) -> Column:
+    ts = F.col(source.timestamp)
+    hour = F.floor(F.pmod(ts, F.lit(DAY_MS)) / HOUR_MS)
+    weekday = F.pmod(F.floor(ts / DAY_MS) + EPOCH_WEEKDAY, F.lit(7))
+    match feature.transform:
+        case "hour_of_day":
+            return hour.cast("double")
+        case "day_of_week":
+            return weekday.cast("double")
+        case "weekend":
+            return (weekday >= FIRST_WEEKEND_DAY).cast("double")
+        case "night":
+            return (hour <= NIGHT_UNTIL_HOUR).cast("double")
+        case "differs":
+            return (~F.col(feature.column).eqNullSafe(F.col(feature.other))).cast("double")
+        case "equals":
+            return F.col(feature.column).eqNullSafe(F.lit(feature.value)).cast("double")
+        case "field":
+            is_text = source.columns[feature.column] == "string"
+            return F.col(feature.column) if is_text else number(feature.column)
+
+
+def derived(features: FeatureSet) -> list[Column]:
+    """Ratios, then the features of the request, in the order of `features.names`."""
+    return [
+        *(ratio(r) for r in features.ratios),
+        *(request_feature(f, features.request) for f in features.request_features),
+    ]

@@ -1,0 +1,210 @@
+"""What a Spark worker does with one partition of entities: their events and the questions about them in, features out.
+
+A partition is one Arrow table. Rows of kind `PROBE` ask, at time `AT`, and carry the row they belong to; rows of any other kind
+are events of the source with that number, with the columns that `slots` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.spark import windows as w
+from lamina.contracts.aggregates import Aggregate, Predicate
+from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, WindowFeature
+
+KIND, ENTITY, AT, ID, ROW = "_kind", "_entity", "_at", "_id", "_row"
+PROBE = -1
+BATCH_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A column that an aggregate needs of its source: a value as a number or as text, or whether a condition holds."""
+
+    source: int
+    kind: str
+    what: str | Predicate
+
+    @property
+    def name(self) -> str:
+        """Name of the column in a partition.
+
+        >>> Slot(0, "double", "location.lat").name
+        '0/double/location.lat'
+        """
+        return f"{self.source}/{self.kind}/{self.what if isinstance(self.what, str) else self.what.sql()}"
+
+
+@dataclass(frozen=True)
+class EntityPass:
+    """Computes every windowed feature of one entity.
+
+    Calling it is the function for `DataFrame.mapInArrow`: partitions hash-distributed by entity, rows in any order.
+    """
+
+    features: FeatureSet
+    entity: Entity
+
+    @property
+    def views(self) -> tuple[FeatureView, ...]:
+        """The views of the entity."""
+        return tuple(v for v in self.features.views if v.entity == self.entity)
+
+    @property
+    def sources(self) -> tuple[EventSource, ...]:
+        """Their sources; the position of one is the kind of its rows."""
+        return tuple(dict.fromkeys(v.source for v in self.views))
+
+    @property
+    def window_features(self) -> tuple[WindowFeature, ...]:
+        """Their features, in the order of the columns that are added."""
+        return tuple(f for v in self.views for f in v.features)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The columns that the aggregates need."""
+        found: dict[Slot, None] = {}
+        for view in self.views:
+            for aggregate in view.aggregates:
+                number = self.sources.index(view.source)
+                if aggregate.column:
+                    found[Slot(number, slot_kind(view.source, aggregate), aggregate.column)] = None
+                if aggregate.where:
+                    found[Slot(number, "boolean", aggregate.where)] = None
+        return tuple(found)
+
+    def needs_id(self, source: EventSource) -> bool:
+        """Whether the order of events with equal times matters."""
+        return any(a.kind in ("first", "last") for v in self.views if v.source == source for a in v.aggregates)
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The carried rows with the features as further columns."""
+        found = list(batches)
+        if not found:
+            return
+        table = pa.Table.from_batches(found).combine_chunks()
+        del found
+        codes = _codes(table[ENTITY])
+        kinds = table[KIND].to_numpy()
+        asked = np.flatnonzero(kinds == PROBE)
+        if not len(asked):
+            return
+        at = table[AT].to_numpy()
+        asked = asked[np.lexsort((at[asked], codes[asked]))]
+        columns = self._answers(table, kinds, codes, at, w.Probes(codes[asked], at[asked]))
+        rows = pc.take(table[ROW].combine_chunks(), pa.array(asked))
+        names = [rows.type.field(i).name for i in range(rows.type.num_fields)]
+        result = pa.Table.from_arrays([*rows.flatten(), *columns.values()], names=[*names, *columns])
+        yield from result.to_batches(max_chunksize=BATCH_ROWS)
+
+    def _answers(
+        self, table: pa.Table, kinds: w.Ints, codes: w.Ints, at: w.Ints, probes: w.Probes
+    ) -> dict[str, pa.Array]:
+        columns: dict[str, pa.Array] = {}
+        for number, source in enumerate(self.sources):
+            mine = np.flatnonzero(kinds == number)
+            mine = mine[self._order(table, source, mine, codes, at)]
+            events = SourceEvents(source, number, w.Timeline(codes[mine], at[mine]), table.take(pa.array(mine)))
+            for view in self.views:
+                if view.source != source:
+                    continue
+                for f in view.features:
+                    columns[f.name] = events.answer(f, probes)
+        return {f.name: columns[f.name] for f in self.window_features}
+
+    def _order(self, table: pa.Table, source: EventSource, mine: w.Ints, codes: w.Ints, at: w.Ints) -> w.Ints:
+        """Positions that sort events by entity and time, and by id where ties matter."""
+        if not self.needs_id(source):
+            return np.lexsort((at[mine], codes[mine]))
+        keys = pa.table({"entity": codes[mine], "at": at[mine], "id": table[ID].take(pa.array(mine))})
+        ascending = [(name, "ascending") for name in keys.column_names]
+        return np.asarray(pc.sort_indices(keys, sort_keys=ascending).to_numpy())
+
+
+@dataclass
+class SourceEvents:
+    """The events of one source in a partition, sorted, and what has been worked out about them."""
+
+    source: EventSource
+    number: int
+    timeline: w.Timeline
+    table: pa.Table
+    _windows: dict[tuple[str, int], w.Windows] = field(default_factory=dict)
+    _present: dict[tuple[str | None, Predicate | None], w.Flags] = field(default_factory=dict)
+
+    def answer(self, feature: WindowFeature, probes: w.Probes) -> pa.Array:
+        """The feature's value for every probe; null where there is none."""
+        aggregate = feature.aggregate
+        present = self._presence(aggregate)
+        spans = self._spans(feature, probes).among(present)
+        n = spans.n
+        if aggregate.kind == "count":
+            return pa.array(n.astype(np.float64))
+        if aggregate.kind == "last_time":
+            return _picked(self.timeline.ts[present].astype(np.float64), spans.last())
+        values = self._values(aggregate).filter(pa.array(present))
+        if aggregate.kind == "distinct":
+            different = w.distinct(spans, self.timeline.entity[present], _codes(values))
+            return pa.array(np.minimum(different, aggregate.cap or 0).astype(np.float64))
+        if aggregate.kind in ("first", "last"):
+            at, exists = spans.first() if aggregate.kind == "first" else spans.last()
+            return values.take(pa.array(np.where(exists, at, 0), mask=~exists))
+        numbers = values.to_numpy(zero_copy_only=False)
+        match aggregate.kind:
+            case "total":
+                return pa.array(w.total(spans, numbers))
+            case "mean":
+                return pa.array(w.total(spans, numbers) / np.maximum(n, 1), mask=n == 0)
+            case "minimum":
+                return pa.array(w.minimum(spans, numbers), mask=n == 0)
+            case "maximum":
+                return pa.array(w.maximum(spans, numbers), mask=n == 0)
+            case _:
+                return pa.array(w.std(spans, numbers), mask=n == 0)
+
+    def _spans(self, feature: WindowFeature, probes: w.Probes) -> w.Windows:
+        key = (feature.view.name, feature.window.ms)
+        if key not in self._windows:
+            self._windows[key] = self.timeline.windows(feature.view, feature.window.ms, probes)
+        return self._windows[key]
+
+    def _presence(self, aggregate: Aggregate) -> w.Flags:
+        """Which events take part: the condition holds, and the value is there."""
+        key = (aggregate.column, aggregate.where)
+        if key not in self._present:
+            flags = np.ones(len(self.timeline.ts), bool)
+            if aggregate.where:
+                column = self.table[Slot(self.number, "boolean", aggregate.where).name].combine_chunks()
+                flags &= column.to_numpy(zero_copy_only=False).astype(bool)
+            if aggregate.column:
+                flags &= self._values(aggregate).is_valid().to_numpy(zero_copy_only=False)
+            self._present[key] = flags
+        return self._present[key]
+
+    def _values(self, aggregate: Aggregate) -> pa.Array:
+        slot = Slot(self.number, slot_kind(self.source, aggregate), aggregate.column or "")
+        return self.table[slot.name].combine_chunks()
+
+
+def slot_kind(source: EventSource, aggregate: Aggregate) -> str:
+    """Spark type in which an aggregate takes its column."""
+    is_text = aggregate.kind == "distinct" or source.columns[aggregate.column or ""] == "string"
+    return "string" if is_text else "double"
+
+
+def _codes(column: pa.Array | pa.ChunkedArray) -> w.Ints:
+    """Numbers from 0 that are equal where the values are."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.asarray(whole.dictionary_encode().indices.to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _picked(values: w.Floats, place: tuple[w.Ints, w.Flags]) -> pa.Array:
+    at, exists = place
+    if not len(values):
+        return pa.nulls(len(at), pa.float64())
+    return pa.array(values[np.where(exists, at, 0)], mask=~exists)
