@@ -103,7 +103,7 @@ def load(folder: Path) -> Scorer:
     spec.check_against(FEATURES)
     try:
         trees = xgboost.Booster(model_file=str(folder / XGBOOST_FILE))
-        leaves = lightgbm.Booster(model_file=str(folder / LIGHTGBM_FILE), params={"num_threads": 1, "verbosity": -1})
+        leaves = lightgbm.Booster(model_file=str(folder / LIGHTGBM_FILE))
     except (xgboost.core.XGBoostError, lightgbm.basic.LightGBMError, OSError) as error:
         raise ModelUnavailable(
             f"weights in {folder} cannot be read ({_first_line(error)}): download the model again"
