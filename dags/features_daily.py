@@ -1,4 +1,4 @@
-"""The batch layer: archive the day, hold it to its expectations, rebuild and publish features, compare with served ones."""
+"""The batch layer of a day: archive, quality gate, batch features, publish, parity with what was served."""
 
 from airflow.sdk import DAG, TaskGroup
 

@@ -24,7 +24,9 @@ champion on the same rows; otherwise `keep_champion` says why. Serving picks a n
 DAY = {"type": ["null", "string"], "format": "date"}
 PARAMS = {
     "train_days": Param(7, type="integer", minimum=1, description="Days to train on."),
-    "delay_days": Param(7, type="integer", minimum=0, description="Days until the labels of a transaction are complete."),
+    "delay_days": Param(
+        7, type="integer", minimum=0, description="Days until the labels of a transaction are complete."
+    ),
     "test_days": Param(7, type="integer", minimum=1, description="Days to evaluate on."),
     "first_day": Param(None, **DAY, description="First day of the rows to extract; empty: computed from the above."),
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),

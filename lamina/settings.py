@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="MLflow tracking and registry server.")
     flink_url: str = Field("http://127.0.0.1:8081", description="REST address of the Flink job manager.")
     airflow_url: str = Field("http://127.0.0.1:8080", description="Airflow's API server and UI.")
+    dag_schedule: str = Field(
+        "@daily", description="Cron expression of the daily DAGs; `none`: runs are triggered, as in a replay."
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     champion_poll_s: float = Field(5.0, gt=0, description="How often serving looks for a new champion, in seconds.")

@@ -1,4 +1,4 @@
-"""Airflow from outside, by its REST API (v2): trigger a day, wait for it, say what failed and show the end of its log."""
+"""Airflow from outside, by its REST API (v2): run a day, wait for its end, say what failed and how its log ends."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class DagRunTimedOut(AirflowError):
         self.run = run
         states = ", ".join(f"{task.task_id} {task.state or 'waiting'}" for task in tasks) or "no task was started"
         super().__init__(
-            f"{run.dag_id} for {run.day} is {run.state} after {timeout_s:.0f} s ({states}). It goes on: watch it at {url}; "
-            "when nothing was started, see that the scheduler runs (`make status`)."
+            f"{run.dag_id} for {run.day} is {run.state} after {timeout_s:.0f} s ({states}). It goes on: watch it at "
+            f"{url}; when nothing was started, see that the scheduler runs (`make status`)."
         )
 
 
@@ -159,9 +159,7 @@ class AirflowClient:
         )["dag_runs"]
         return DagRun.model_validate(runs[0]) if runs else None
 
-    def trigger(
-        self, dag_id: str, day: date, conf: Mapping[str, Any] | None = None, *, rerun: bool = False
-    ) -> DagRun:
+    def trigger(self, dag_id: str, day: date, conf: Mapping[str, Any] | None = None, *, rerun: bool = False) -> DagRun:
         """Start `dag_id` for the logical date `day`; `conf` overrides the DAG's parameters.
 
         A day has one run: with `rerun` an earlier one is deleted (its data is replaced as the new one writes), without
@@ -173,7 +171,8 @@ class AirflowClient:
         earlier = self.find(dag_id, day)
         if earlier and not rerun:
             raise AirflowError(
-                f"{dag_id} has a run for {day} already ({earlier.state}): clear it at {self.run_url(earlier)}, or ask for a rerun"
+                f"{dag_id} has a run for {day} already ({earlier.state}): clear it at {self.run_url(earlier)}, "
+                "or ask for a rerun"
             )
         if earlier:
             self._send("DELETE", f"/dags/{dag_id}/dagRuns/{quote(earlier.dag_run_id)}")

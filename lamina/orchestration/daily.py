@@ -9,19 +9,22 @@ from airflow.sdk import CronDataIntervalTimetable
 
 from lamina.orchestration.days import logical_day, training_days
 from lamina.orchestration.spark import spark_kafka_jars
+from lamina.settings import load_settings
 
 # Backfills reach back to here; the public data sets that ship with a mapping begin later.
 FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
+UNSCHEDULED = "none"
 
 
 def daily() -> dict[str, Any]:
     """Arguments of a DAG that processes the UTC day D in the run with the logical date D, once D is over.
 
     `@daily` alone would give the run at the start of D the logical date D; the timetable of data intervals waits for
-    D's end.
+    D's end. A stack that replays old events has no schedule: a run for yesterday would archive the replayed events.
     """
+    schedule = load_settings().dag_schedule
     return {
-        "schedule": CronDataIntervalTimetable("@daily", timezone="UTC"),
+        "schedule": None if schedule == UNSCHEDULED else CronDataIntervalTimetable(schedule, timezone="UTC"),
         "start_date": FIRST_DAY,
         "catchup": False,
         "max_active_runs": 1,

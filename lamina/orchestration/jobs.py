@@ -84,7 +84,9 @@ def feature_topics(system: str) -> tuple[str, ...]:
     ('model-feedback', 'transactions')
     """
     features = load(system)
-    return tuple(sorted({features.request.topic, features.labels.topic, *(view.source.topic for view in features.views)}))
+    return tuple(
+        sorted({features.request.topic, features.labels.topic, *(view.source.topic for view in features.views)})
+    )
 
 
 def archived_topics(systems: tuple[str, ...]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
 
 
 def passed_environment() -> dict[str, str]:
-    """What a driver must find in its environment: lamina's settings and the interpreter. Passwords are masked in logs."""
+    """What a driver must find in its environment: settings and interpreter; a password among them is masked in logs."""
     from airflow.sdk.log import mask_secret
 
     from lamina.settings import load_settings

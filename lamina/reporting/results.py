@@ -1,0 +1,194 @@
+"""What a run of the main job found out. Plain data: the runner fills it in, the report shows it, JSON keeps it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Figure = int | float | str
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stage(_Part):
+    """One step of the run. `rows` is None where rows make no sense; `figures` are shown as given, under their names."""
+
+    name: str
+    rows: int | None = Field(None, ge=0)
+    seconds: float = Field(ge=0)
+    figures: dict[str, Figure] = Field(default_factory=dict)
+
+
+class Scores(_Part):
+    """Quality of scores against labels; all between 0 and 1. None where it was not measured or not published."""
+
+    auc: float | None = None
+    average_precision: float | None = None
+    precision_at_95_recall: float | None = None
+    recall_at_fpr_001: float | None = Field(None, description="Recall at 0.1 % false positives.")
+    card_precision_100: float | None = None
+    money_caught: float | None = Field(None, description="Share of the fraud's amount at 0.1 % false positives.")
+
+
+class Detection(_Part):
+    """How well fraud was told apart. `protocol` says on which rows; curves are points (x, y) in order of x.
+
+    `published` are the figures of others for the same protocol, `published_by` names them.
+    """
+
+    protocol: str
+    rows: int = Field(ge=0)
+    frauds: int = Field(ge=0)
+    scores: Scores
+    published: Scores | None = None
+    published_by: str = ""
+    precision_recall: list[tuple[float, float]] = Field(description="(recall, precision)")
+    roc: list[tuple[float, float]] = Field(default_factory=list, description="(false positive rate, recall)")
+
+
+class Decisions(_Part):
+    """Answers of the API by action and by reason code (an answer may carry several), and those given by a fallback."""
+
+    by_action: dict[str, int]
+    by_reason: dict[str, int]
+    fallbacks: dict[str, int] = Field(default_factory=dict)
+
+
+class Percentiles(_Part):
+    """Percentiles of a time in milliseconds; `name` says of what."""
+
+    name: str
+    count: int = Field(ge=0)
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+class Latency(_Part):
+    """Time of a decision as the client saw it, at `rate_per_s` requests a second, and of the stages in the server.
+
+    `target` holds the percentiles that were aimed at, as a line to compare with.
+    """
+
+    rate_per_s: float = Field(ge=0)
+    errors: int = Field(0, ge=0)
+    client: Percentiles
+    stages: list[Percentiles] = Field(default_factory=list)
+    target: Percentiles | None = None
+
+
+class Freshness(_Part):
+    """Time from an event on Kafka until its features were readable; bin i goes from edges_ms[i] to edges_ms[i + 1]."""
+
+    percentiles: Percentiles
+    edges_ms: list[float]
+    counts: list[int]
+
+    @model_validator(mode="after")
+    def _one_more_edge(self) -> Self:
+        if len(self.edges_ms) != len(self.counts) + 1:
+            raise ValueError(f"{len(self.counts)} bins need {len(self.counts) + 1} edges, not {len(self.edges_ms)}")
+        return self
+
+
+class FeatureParity(_Part):
+    """Served against recomputed values of one feature.
+
+    stale: differs, because an event was not readable yet; mismatch: differs from the same events; missing: served as
+    absent; extra: served, though there should be none.
+    """
+
+    name: str
+    compared: int = Field(ge=0)
+    match: int = Field(ge=0)
+    stale: int = Field(0, ge=0)
+    mismatch: int = Field(0, ge=0)
+    missing: int = Field(0, ge=0)
+    extra: int = Field(0, ge=0)
+
+    @property
+    def wrong(self) -> int:
+        """Values that no event explains."""
+        return self.mismatch + self.missing + self.extra
+
+
+class Hop(_Part):
+    """Rows that came out of one step of the pipeline.
+
+    `expected` rows went in; `aside` were put aside on purpose and counted (dead letters, duplicates, rejects). What is
+    neither is lost. A hop that makes other rows than it takes (tiles) has no `expected`. Hops of one `path` follow each
+    other in the order given.
+    """
+
+    path: str
+    name: str
+    rows: int = Field(ge=0)
+    expected: int | None = Field(None, ge=0)
+    aside: int = Field(0, ge=0)
+    note: str = ""
+
+    @property
+    def lost(self) -> int | None:
+        """Rows that went in and are nowhere (negative: more came out than went in), or None where that has no meaning.
+
+        >>> Hop(path="transactions", name="archived", expected=100, rows=97, aside=2).lost
+        1
+        """
+        return None if self.expected is None else self.expected - self.rows - self.aside
+
+
+class Model(_Part):
+    """The model that decided. `facts` are shown as given: members, rows, days, seed."""
+
+    name: str
+    version: str
+    alias: str = "champion"
+    logical_date: str
+    features: int = Field(ge=0)
+    git_commit: str = ""
+    outcome: str = Field("", description="What the gate decided and why.")
+    facts: dict[str, Figure] = Field(default_factory=dict)
+
+
+class Environment(_Part):
+    """Where it was run, so that a figure can be compared."""
+
+    machine: str
+    cores: int = Field(ge=1)
+    memory_gib: float = Field(gt=0)
+    commit: str
+    versions: dict[str, str]
+
+
+class DemoResults(_Part):
+    """All that one run found out. A part that is None was not run, and the report says so."""
+
+    input_name: str
+    system: str = "fraud"
+    started_at: datetime
+    seconds: float = Field(ge=0)
+    stages: list[Stage]
+    hops: list[Hop]
+    detection: Detection | None = None
+    decisions: Decisions | None = None
+    latency: Latency | None = None
+    freshness: Freshness | None = None
+    parity: list[FeatureParity] | None = None
+    model: Model | None = None
+    environment: Environment
+    remarks: list[str] = Field(default_factory=list)
+
+    @property
+    def lost(self) -> int:
+        """Rows lost, or there twice, over all hops."""
+        return sum(abs(hop.lost or 0) for hop in self.hops)
+
+    @property
+    def wrong(self) -> int:
+        """Served values that no event explains."""
+        return sum(feature.wrong for feature in self.parity or ())
