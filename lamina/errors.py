@@ -39,3 +39,11 @@ class StackError(LaminaError):
 
 class MappingError(LaminaError):
     """A column mapping that does not fit its file or its contract."""
+
+
+class StreamError(LaminaError):
+    """Kafka did not answer, or did not take or give what was asked; nothing is known of what was under way."""
+
+
+class OffsetsLost(StreamError):
+    """Kafka no longer holds messages that were to be archived; the message names the range and how to go on without it."""

@@ -47,7 +47,7 @@ def archive(
     """Archive `topic` for the logical date `day`; returns the counts: `read = archived + dead`, and `lost`.
 
     Args: spark: gives a session; it is not asked for when there is nothing to read.
-    Raises: OffsetsLost: when messages are gone and `allow_gap` is False. StreamError: when Kafka fails, or counts do not
+    Raises: OffsetsLost: when messages are gone and `allow_gap` is False. StreamError: when Kafka fails or counts do not
     add up.
     """
     began, now_ms = time.monotonic(), clock()
@@ -81,7 +81,7 @@ def archive(
 def _archive(
     spark: SparkSession, settings: Settings, topic: str, plan: offsets.Plan, staging: str, now_ms: int
 ) -> dict[str, int]:
-    """Write what is good to `staging` and what is not to `dead-letters`; counts of what was read and of both as written."""
+    """Write what is good to `staging` and what is not to `dead-letters`; counts of what was read and what was written."""
     from pyspark import StorageLevel
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema

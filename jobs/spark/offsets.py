@@ -80,7 +80,7 @@ def plan(
     """What to archive for `day`: in a rerun the same as before; else from where the day before ended, up to where the
     next archived day begins, or to the newest message.
 
-    Args: earliest, latest: what Kafka holds by partition, the latter not included; allow_gap: go on without what is lost.
+    Args: earliest, latest: what Kafka holds by partition, the latter not included; allow_gap: go on without the lost.
     Raises: OffsetsLost: when messages of the range are gone.
     """
     if day in archived:
@@ -100,9 +100,8 @@ def plan(
         if start > latest[p]:
             if not allow_gap:
                 raise OffsetsLost(
-                    f"{topic} partition {p} was archived up to offset {start}, but ends at {latest[p]} now: the topic was "
-                    "made anew; "
-                    "--allow-gap archives it from its beginning"
+                    f"{topic} partition {p} was archived up to offset {start}, but ends at {latest[p]} now: the "
+                    "topic was made anew; --allow-gap archives it from its beginning"
                 )
             start = earliest[p]
         if start < min(earliest[p], end):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -46,10 +46,45 @@ FRAUD_LABELS_SCHEMA = pa.schema(
 )
 """`lamina.contracts.transactions.FraudLabel`; both timestamps in epoch milliseconds."""
 
+DECISIONS_SCHEMA = pa.schema(
+    [
+        _required("request_id", pa.string()),
+        _required("transaction_id", pa.string()),
+        _required("user_id", pa.string()),
+        _required("merchant_id", pa.string()),
+        _required("action", pa.string()),
+        pa.field("score", pa.float64()),
+        _required("reasons", pa.string()),
+        _required("model_name", pa.string()),
+        pa.field("model_version", pa.string()),
+        _required("rules_version", pa.string()),
+        _required("fallback", pa.string()),
+        _required("features", pa.string()),
+        _required("seen", pa.string()),
+        _required("through", pa.string()),
+        pa.field("feature_age_ms", pa.int64()),
+        _required("stale", pa.bool_()),
+        _required("unknown_user", pa.bool_()),
+        _required("amount", pa.float64()),
+        _required("timestamp", pa.int64()),
+        _required("decided_at", pa.int64()),
+        _required("latency_ms", pa.float64()),
+        _required("stage_ms", pa.string()),
+    ]
+)
+"""`lamina.contracts.decisions.Decision`; lists and maps as JSON text, so that numbers and texts stay what they are."""
+
+JSON_COLUMNS = ("reasons", "features", "seen", "through", "stage_ms")
+"""Columns of decisions that hold JSON text."""
+
 POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int64()))
 """An event's place in Kafka; null for a row that was imported."""
 
-SCHEMAS: dict[str, pa.Schema] = {TRANSACTIONS: TRANSACTIONS_SCHEMA, MODEL_FEEDBACK: FRAUD_LABELS_SCHEMA}
+SCHEMAS: dict[str, pa.Schema] = {
+    TRANSACTIONS: TRANSACTIONS_SCHEMA,
+    MODEL_FEEDBACK: FRAUD_LABELS_SCHEMA,
+    MODEL_PREDICTIONS: DECISIONS_SCHEMA,
+}
 """Event columns by topic, without the position."""
 
 

@@ -9,7 +9,8 @@ made unique by id when they are read) but never neither.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -37,18 +38,29 @@ def write_file(fs: Any, path: str, table: pa.Table) -> None:
 
 def write_partition(url: str, table: pa.Table) -> int:
     """Replace the whole partition at `url` by `table`; returns its rows."""
+    with replacing(url) as staging:
+        fs, path = open_lake(staging)
+        write_file(fs, f"{path}/part-{uuid.uuid4().hex[:8]}.parquet", table)
+    return int(table.num_rows)
+
+
+@contextmanager
+def replacing(url: str) -> Iterator[str]:
+    """Gives the URL of an empty folder; when the block ends, its files take the place of those at `url`.
+
+    A block that raises leaves `url` as it was.
+    """
     fs, path = open_lake(url)
     parent, name = path.rsplit("/", 1)
     token = uuid.uuid4().hex
     staging = f"{parent}/{STAGING_PREFIX}{token}"
     fs.makedirs(staging, exist_ok=True)
     try:
-        write_file(fs, f"{staging}/part-{token[:8]}.parquet", table)
+        yield str(fs.unstrip_protocol(staging))
         _swap(fs, staging, path, f"{parent}/{STAGING_PREFIX}old-{name}-{token}")
     finally:
         if fs.exists(staging):
             fs.rm(staging, recursive=True)
-    return int(table.num_rows)
 
 
 def _swap(fs: Any, staging: str, path: str, aside: str) -> None:
@@ -60,11 +72,14 @@ def _swap(fs: Any, staging: str, path: str, aside: str) -> None:
         if fs.exists(aside):
             fs.rm(aside, recursive=True)
         return
-    old = fs.find(path) if fs.exists(path) else []
-    for file in fs.find(staging):
-        fs.mv(file, f"{path}/{file.rsplit('/', 1)[1]}")
+    old = {str(file) for file in (fs.find(path) if fs.exists(path) else ())}
+    # Names that begin with `_` describe the data: they come last.
+    for file in sorted(fs.find(staging), key=lambda f: (f.rsplit("/", 1)[1].startswith("_"), f)):
+        target = f"{path}/{file.rsplit('/', 1)[1]}"
+        fs.mv(file, target)
+        old.discard(target)
     if old:
-        fs.rm(old)
+        fs.rm(sorted(old))
 
 
 def _renames_folders(fs: Any) -> bool:

@@ -1,0 +1,88 @@
+"""Sending events to Kafka at the pace of people: feedback, replays, tests. Serving has a faster producer of its own."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from lamina.contracts.base import Event
+from lamina.errors import StreamError
+
+CLOSE_TIMEOUT_S = 30
+
+
+class EventProducer:
+    """Sends events as JSON, keyed by user, and loses none silently: `flush` raises when one was not acknowledged.
+
+    `with EventProducer(bootstrap) as producer: producer.send("transactions", event)` has sent everything at its end.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str = "") -> None:
+        self.bootstrap, self.prefix = bootstrap, prefix
+        self._client: Any = None
+        self._failures: list[BaseException] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self.close()
+
+    def send(self, topic: str, event: Event) -> None:
+        """Queue `event` for `topic` (named without prefix), keyed by its `user_id` where it has one."""
+        key = getattr(event, "user_id", None)
+        self.send_bytes(topic, None if key is None else str(key).encode(), event.to_json())
+
+    def send_bytes(self, topic: str, key: bytes | None, value: bytes) -> None:
+        """Queue raw bytes.
+
+        Raises: StreamError: when the broker cannot be reached.
+        """
+        from kafka.errors import KafkaError
+
+        try:
+            self._producer().send(self.prefix + topic, value=value, key=key).add_errback(self._failures.append)
+        except KafkaError as error:
+            raise StreamError(f"{self.prefix + topic} on {self.bootstrap} takes no message: {error}") from error
+
+    def flush(self) -> None:
+        """Wait until everything queued is acknowledged by the broker.
+
+        Raises: StreamError: when at least one message was not; nothing is known of the others.
+        """
+        from kafka.errors import KafkaError
+
+        if self._client is None:
+            return
+        try:
+            self._client.flush()
+        except KafkaError as error:
+            raise StreamError(f"messages for {self.bootstrap} were not acknowledged: {error}") from error
+        if self._failures:
+            failures, self._failures = self._failures, []
+            raise StreamError(
+                f"{len(failures)} messages for {self.bootstrap} were not acknowledged, the first: {failures[0]}"
+            )
+
+    def close(self) -> None:
+        """Close the connection; what is not acknowledged by now may be lost, so call `flush` before."""
+        if self._client is not None:
+            self._client.close(timeout=CLOSE_TIMEOUT_S)
+            self._client = None
+
+    def _producer(self) -> Any:
+        if self._client is None:
+            from kafka import KafkaProducer
+            from kafka.errors import KafkaError
+
+            try:
+                self._client = KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5)
+            except (KafkaError, OSError) as error:
+                raise StreamError(f"Kafka at {self.bootstrap} does not answer ({error}): see `make status`") from error
+        return self._client
