@@ -1,0 +1,101 @@
+"""Which version serves: `python -m lamina.registry.deploy` moves the champion, `rollback` moves it back.
+
+Moving an alias is all there is to it: serving polls the alias and swaps models without a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from lamina.registry.evaluation import Evaluation, mismatches_of_latest_parity, read_evaluation
+from lamina.registry.protocol import CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
+from lamina.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What was decided. `champion` is the version that serves afterwards, `previous` the one `rollback` returns to."""
+
+    system: str
+    decision: str
+    champion: str | None
+    previous: str | None
+    reasons: tuple[str, ...]
+
+
+def promote(registry: ModelRegistry, name: str, version: str) -> None:
+    """Make `version` the champion; the one before keeps the alias `previous`. Does nothing when it already is.
+
+    Raises: RegistryError: when there is no such version.
+    """
+    wanted, champion = find(registry, name, version), registry.alias(name, CHAMPION)
+    if champion is not None and champion.version == wanted.version:
+        return
+    # `previous` first: if the second step fails, the old champion still serves.
+    if champion is not None:
+        registry.set_alias(name, PREVIOUS, champion.version)
+    registry.set_alias(name, CHAMPION, wanted.version)
+
+
+def rollback(registry: ModelRegistry, name: str) -> str:
+    """Make the previous champion serve again; returns its version. A second rollback undoes the first.
+
+    Raises: RegistryError: when no earlier champion is known.
+    """
+    previous = registry.alias(name, PREVIOUS)
+    if previous is None:
+        raise RegistryError(
+            f"model {name!r} has no version under the alias {PREVIOUS!r}: "
+            f"choose one with `lamina models promote {name} VERSION`"
+        )
+    promote(registry, name, previous.version)
+    return previous.version
+
+
+def deploy(registry: ModelRegistry, evaluation: Evaluation, mismatches: int | None) -> Deployment:
+    """Promote the evaluated version when its evaluation says so and features are served as they are computed.
+
+    Args: mismatches: values that differed in the latest parity report; None when there is none yet.
+    """
+    name, reasons = evaluation.system, list(evaluation.reasons)
+    promoted = evaluation.promote
+    if promoted and mismatches:
+        promoted = False
+        reasons.append(
+            f"the latest parity report has {mismatches} mismatches: served features differ from recomputed ones"
+        )
+    if promoted and evaluation.candidate is not None:
+        promote(registry, name, evaluation.candidate.version)
+    champion, previous = registry.alias(name, CHAMPION), registry.alias(name, PREVIOUS)
+    return Deployment(
+        system=name,
+        decision="promoted" if promoted else "kept",
+        champion=champion.version if champion else None,
+        previous=previous.version if previous else None,
+        reasons=tuple(reasons),
+    )
+
+
+def main(
+    system: Annotated[str, typer.Option(help="The system whose model it is.")],
+    date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date the model was trained for.")],
+    lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
+) -> None:
+    """Move the alias `champion` to the version evaluated for the day, if it earned that; prints the decision."""
+    from lamina.registry.mlflow import MlflowRegistry
+
+    settings = load_settings()
+    lake = lake_url or settings.lake_url
+    evaluation = read_evaluation(lake, system, date.date())
+    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, mismatches_of_latest_parity(lake, system))
+    sys.stdout.write(json.dumps(asdict(decided)) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

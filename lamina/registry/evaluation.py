@@ -1,0 +1,94 @@
+"""What an evaluation says of a new version: the note in the lake from the task that measures to the one that deploys."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from lamina.errors import LaminaError
+from lamina.lake import layout
+from lamina.lake.write import open_lake
+from lamina.orchestration.promotion import NoEvaluation, evaluation_url
+
+REPORT = "report.json"
+
+
+class BrokenReport(LaminaError):
+    """A report that does not hold what it should."""
+
+
+class Contender(BaseModel):
+    """A version and its figures on the rows that were compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    logical_date: date
+    metrics: dict[str, float]
+
+
+class Evaluation(BaseModel):
+    """Whether the version trained for a day should become the champion, and why.
+
+    `candidate` is absent when no version was registered for the day, `champion` when there was none that could be used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str
+    logical_date: date
+    rows: int
+    frauds: int
+    candidate: Contender | None
+    champion: Contender | None
+    promote: bool
+    reasons: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _promotes_something(self) -> Self:
+        if self.promote and self.candidate is None:
+            raise ValueError("promotes a version that does not exist: candidate is missing")
+        return self
+
+
+def write_evaluation(lake: str, evaluation: Evaluation) -> str:
+    """Write the evaluation beside its training set, in the place of an earlier one; returns where."""
+    url = evaluation_url(lake, evaluation.system, evaluation.logical_date)
+    fs, path = open_lake(url)
+    fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+    with fs.open(path, "w", encoding="utf-8") as file:
+        file.write(evaluation.model_dump_json(indent=2) + "\n")
+    return url
+
+
+def read_evaluation(lake: str, system: str, day: date) -> Evaluation:
+    """The evaluation of the version of `system` trained for `day`.
+
+    Raises: NoEvaluation: when there is none, or it is not one.
+    """
+    url = evaluation_url(lake, system, day)
+    fs, path = open_lake(url)
+    try:
+        return Evaluation.model_validate_json(fs.cat_file(path))
+    except FileNotFoundError:
+        raise NoEvaluation(f"{url} is not there: run python -m models.{system}.evaluate --date {day} first") from None
+    except ValidationError as error:
+        raise NoEvaluation(f"{url} cannot be read ({error.errors()[0]['msg']}): evaluate the model again") from None
+
+
+def mismatches_of_latest_parity(lake: str, system: str) -> int | None:
+    """How many served values differed from the recomputed ones in the newest parity report; None without a report.
+
+    Raises: BrokenReport: when the report does not say.
+    """
+    fs, folder = open_lake(layout.parity(lake, system, date.min).rsplit("/", 1)[0])
+    reports = sorted(fs.glob(f"{folder}/*/{REPORT}"))
+    if not reports:
+        return None
+    found = json.loads(fs.cat_file(reports[-1])).get("mismatches")
+    if not isinstance(found, int):
+        raise BrokenReport(f"{reports[-1]} does not say how many mismatches there were: run the parity job again")
+    return found

@@ -1,0 +1,207 @@
+"""Models in MLflow: runs by its tracking API, versions and aliases by its registry. Control path: every call may block.
+
+Artefacts are plain files, no MLflow flavour: what is registered is the folder `model` of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, RegistryError, TrainingRun, find
+
+REQUEST_TIMEOUT_S = 30
+RETRIES = 2
+PAGE = 200
+
+
+class MlflowRegistry:
+    """Implements `ModelRegistry` on the MLflow server or store at `uri`; each system has an experiment of its name."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    @cached_property
+    def _client(self) -> Any:
+        from mlflow import MlflowClient
+        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
+
+        # By default a lost server is asked for minutes before anyone hears of it.
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)
+        MLFLOW_HTTP_REQUEST_TIMEOUT.set(REQUEST_TIMEOUT_S)
+        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Turn MLflow's exceptions into one that says what was asked, of whom, and what to do."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            reason = str(error).splitlines()[0]
+            raise RegistryError(
+                f"MLflow at {self._uri} could not {what}: {reason}. "
+                "Is it up (`lamina status`), is LAMINA_MLFLOW_URI right?"
+            ) from error
+
+    def record(self, run: TrainingRun) -> str:
+        """See `ModelRegistry.record`."""
+        with self._asking(f"record the training of {run.system} for {run.logical_date}"):
+            run_id = self._start(run)
+            try:
+                self._fill(run_id, run)
+            except BaseException:
+                self._client.set_terminated(run_id, "FAILED")
+                raise
+            self._client.set_terminated(run_id, "FINISHED")
+            return run_id
+
+    def _start(self, run: TrainingRun) -> str:
+        tags = {**run.tags, "system": run.system, "logical_date": run.logical_date.isoformat()}
+        name = f"{run.system}-{run.logical_date}"
+        return str(self._client.create_run(self._experiment(run.system), tags=tags, run_name=name).info.run_id)
+
+    def _fill(self, run_id: str, run: TrainingRun) -> None:
+        from mlflow.entities import Metric, Param
+
+        now = int(self._client.get_run(run_id).info.start_time)
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, now, 0) for key, value in run.metrics.items()],
+            params=[Param(key, str(value)) for key, value in run.parameters.items()],
+        )
+        self._client.log_artifacts(run_id, str(run.artefacts))
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self._client.get_experiment_by_name(name).experiment_id)
+
+    def register(self, name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+        """See `ModelRegistry.register`."""
+        with self._asking(f"register run {run_id} as {name!r}"):
+            if not self._client.list_artifacts(run_id, MODEL_FOLDER):
+                raise RegistryError(f"run {run_id} has no folder {MODEL_FOLDER!r}: record the run with its model first")
+            self._create_model(name)
+            uri = f"{self._client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
+            made = self._client.create_model_version(name, uri, run_id=run_id, tags=dict(tags))
+        return find(self, name, str(made.version))
+
+    def _create_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def supersede(self, system: str, day: date, *, by: str) -> list[str]:
+        """See `ModelRegistry.supersede`."""
+        with self._asking(f"withdraw older runs of {system} for {day}"):
+            where = f"tags.system = '{system}' and tags.logical_date = '{day.isoformat()}'"
+            runs = _pages(lambda token: self._client.search_runs([self._experiment(system)], where, page_token=token))
+            old = [str(run.info.run_id) for run in runs if run.info.run_id != by]
+            for run_id in old:
+                self._withdraw(run_id, by)
+            return old
+
+    def _withdraw(self, run_id: str, by: str) -> None:
+        for found in list(_pages(lambda token: self._search_versions(f"run_id = '{run_id}'", token))):
+            version = self._version(found, self._aliases(found.name))
+            if version.aliases:
+                self._client.set_model_version_tag(version.name, version.version, "superseded_by", by)
+            else:
+                self._client.delete_model_version(version.name, version.version)
+        # A deleted run can be restored and keeps its files, so a version that still serves loses nothing.
+        self._client.delete_run(run_id)
+
+    def _search_versions(self, where: str, token: str | None) -> Any:
+        return self._client.search_model_versions(where, max_results=PAGE, page_token=token)
+
+    def _aliases(self, name: str) -> dict[str, str]:
+        return {alias: str(v) for alias, v in self._client.get_registered_model(name).aliases.items()}
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """See `ModelRegistry.versions`."""
+        with self._asking(f"list the versions of {name!r}"):
+            found = list(_pages(lambda token: self._search_versions(f"name = '{name}'", token)))
+            if not found:
+                return []
+            aliases = self._aliases(name)
+            versions = [self._version(v, aliases) for v in found]
+            return sorted(versions, key=lambda v: int(v.version), reverse=True)
+
+    @staticmethod
+    def _version(found: Any, aliases: Mapping[str, str]) -> ModelVersion:
+        version = str(found.version)
+        return ModelVersion(
+            name=str(found.name),
+            version=version,
+            run_id=str(found.run_id),
+            created_ms=int(found.creation_timestamp),
+            tags=dict(found.tags),
+            aliases=tuple(sorted(a for a, v in aliases.items() if v == version)),
+        )
+
+    def alias(self, name: str, alias: str) -> ModelVersion | None:
+        """See `ModelRegistry.alias`."""
+        for version in self.versions(name):
+            if alias in version.aliases:
+                return version
+        return None
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """See `ModelRegistry.set_alias`."""
+        find(self, name, version)
+        with self._asking(f"set alias {alias} of {name!r}"):
+            self._client.set_registered_model_alias(name, alias, version)
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        """See `ModelRegistry.drop_alias`."""
+        if self.alias(name, alias) is not None:
+            with self._asking(f"drop alias {alias} of {name!r}"):
+                self._client.delete_registered_model_alias(name, alias)
+
+    def tag(self, name: str, version: str, key: str, value: str) -> None:
+        """See `ModelRegistry.tag`."""
+        find(self, name, version)
+        with self._asking(f"tag {name!r} version {version}"):
+            self._client.set_model_version_tag(name, version, key, value)
+
+    def download(self, name: str, version: str, folder: Path) -> Path:
+        """See `ModelRegistry.download`."""
+        import mlflow
+
+        find(self, name, version)
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._asking(f"download {name!r} version {version}"):
+            uri = self._client.get_model_version_download_uri(name, version)
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=uri, dst_path=str(folder), tracking_uri=self._uri, registry_uri=self._uri
+                )
+            )
+
+
+def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = fetch(token)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,105 @@
+"""What a model registry is. `mlflow` talks to a server, `memory` is for tests; both pass one contract suite.
+
+Names of aliases: `CHAMPION` serves, `PREVIOUS` served before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+from lamina.errors import LaminaError
+
+CHAMPION = "champion"
+PREVIOUS = "previous"
+
+MODEL_FOLDER = "model"
+"""Folder of a run's artefacts that holds what serving downloads."""
+
+
+class RegistryError(LaminaError):
+    """A registry that does not answer, or has not got what was asked for."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What is kept of one training. `artefacts` is a folder; its sub-folder `model` is what can be registered."""
+
+    system: str
+    logical_date: date
+    artefacts: Path
+    parameters: Mapping[str, str | int | float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version of a model. `created_ms`: epoch milliseconds. `aliases` in alphabetical order."""
+
+    name: str
+    version: str
+    run_id: str
+    created_ms: int
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+
+class ModelRegistry(Protocol):
+    """Training runs and the versions registered from them. A method may block; it raises RegistryError on failure."""
+
+    def record(self, run: TrainingRun) -> str:
+        """Keep `run`; returns its id. Tags it with the system and the logical date."""
+
+    def register(self, name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+        """A new version of the model `name` from the folder `model` of a run."""
+
+    def supersede(self, system: str, day: date, *, by: str) -> list[str]:
+        """Withdraw the runs of `system` for `day` other than `by`, with their versions; returns their ids.
+
+        A version that holds an alias stays, because it may be serving; it is tagged `superseded_by`.
+        """
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of `name`, newest first; none of an unknown name."""
+
+    def alias(self, name: str, alias: str) -> ModelVersion | None:
+        """The version under `alias`."""
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point `alias` at `version`, away from any other."""
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        """Point `alias` at nothing; does nothing where it does not exist."""
+
+    def tag(self, name: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+
+    def download(self, name: str, version: str, folder: Path) -> Path:
+        """The version's files in a folder at or under `folder`, which is created."""
+
+
+def find(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
+    """The version of `name` called `version`.
+
+    Raises: RegistryError: when there is none; lists those that there are.
+    """
+    versions = registry.versions(name)
+    for candidate in versions:
+        if candidate.version == version:
+            return candidate
+    known = ", ".join(v.version for v in versions) or "none"
+    raise RegistryError(
+        f"model {name!r} has no version {version}; it has {known}. `lamina models list {name}` shows them"
+    )
+
+
+def trained_for(registry: ModelRegistry, name: str, day: date) -> ModelVersion | None:
+    """The newest version of `name` that was trained for `day` and not superseded."""
+    for candidate in registry.versions(name):
+        if candidate.tags.get("logical_date") == day.isoformat() and "superseded_by" not in candidate.tags:
+            return candidate
+    return None
