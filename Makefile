@@ -42,7 +42,8 @@ $(UV):
 # $(call environment,folder,lock): the environment holds exactly what the lock names, then lamina itself.
 define environment
 	@test -x $(1)/bin/python || $(UV) venv --quiet --python .tools/bin/python $(1)
-	$(UV) pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
+	# Some packages come as sources only: what builds them is pinned too.
+	$(UV) pip sync --quiet --require-hashes --build-constraints requirements/main.txt --python $(1)/bin/python $(2)
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(1)/bin/python --editable .
 	@touch $@
 endef
