@@ -65,6 +65,8 @@ def _python() -> dict[str, str]:
     """Workers run this interpreter and find `lamina` and `jobs` where this process does; a cluster gets both by --py-files."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return {}
+    # Only spark-submit reads `spark.pyspark.python`; a context that starts its own JVM asks the environment.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return {"spark.pyspark.python": sys.executable, "spark.executorEnv.PYTHONPATH": str(ROOT)}
 
 
