@@ -1,11 +1,11 @@
 """Fraud in the fraud world: six scenarios, each a function that returns the rows of a number of attacks.
 
-- stolen_card: three and more purchases within a day and a half, shop after shop, 2 to 8 times what the owner spends, in
-  what is easily resold; three in ten thieves shop in another city, one in ten spends like the owner and hides well.
-- account_takeover: a few online purchases within an hour or two from a device that is seldom the owner's, 3 to 12
+- stolen_card: three and more purchases within a day and a half, shop after shop, 4 to 15 times what the owner spends,
+  in what is easily resold; three in twenty thieves shop in another city, one in twenty spends like the owner and hides.
+- account_takeover: a few online purchases within an hour or two from a device that is seldom the owner's, 5 to 20
   times the usual amount, mostly abroad, at any hour: gift cards, transfers, electronics' online shops.
-- compromised_merchant: for four weeks eight in ten purchases at one merchant are fraud, and half as many again come
-  on top, with cards of people of the city; amounts are raised by half. The first week nobody knows.
+- compromised_merchant: for four weeks nine in ten purchases at one merchant are fraud, and as many again come
+  on top, with cards of people of the city; amounts are about tripled. The first week nobody knows.
 - card_testing: one card is tried a dozen and more times within minutes, for tiny amounts at one to three online shops.
 - impossible_travel: minutes after the owner bought in a shop, a copy of the card pays in a city over 1,500 km away.
 - listed_card: a lost card that is on the published list is used once or twice, for up to 4 times the usual amount.
@@ -26,23 +26,24 @@ from lamina.worlds.geography import CITIES, CITY_DISTANCE_KM, RISKY_CITIES
 
 LONGEST_ATTACK_DAYS = 3
 COMPROMISED_DAYS = 28
-COMPROMISED_SHARE = 0.8
-COMPROMISED_EXTRA = 0.5
+COMPROMISED_SHARE = 0.9
+COMPROMISED_EXTRA = 1.0
+COMPROMISED_RAISE = 1.1  # logarithm of the factor on amounts
 FAR_KM = 1_500.0
 MINUTE_MS = 60_000
 
 # share of the fraudulent transactions, and transactions of one attack
 SHARES = {
-    "stolen_card": 0.24,
+    "stolen_card": 0.26,
     "account_takeover": 0.20,
     "compromised_merchant": 0.20,
     "card_testing": 0.18,
-    "impossible_travel": 0.10,
+    "impossible_travel": 0.08,
     "listed_card": 0.08,
 }
 ATTACK_SIZE = {
-    "stolen_card": 6.0,
-    "account_takeover": 4.0,
+    "stolen_card": 7.0,
+    "account_takeover": 5.0,
     "card_testing": 20.0,
     "impossible_travel": 1.3,
     "listed_card": 1.5,
@@ -94,10 +95,12 @@ class Attacks:
 
     def _stolen_cards(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:
         victims = rng.integers(0, len(self._users), count)
-        sizes = 3 + rng.poisson(3, count)
+        sizes = 3 + rng.poisson(4, count)
         attack = np.repeat(np.arange(count), sizes)
         user = victims[attack]
-        city = np.where(rng.random(count) < 0.7, self._users.city[victims], rng.integers(0, len(CITIES), count))[attack]
+        city = np.where(rng.random(count) < 0.85, self._users.city[victims], rng.integers(0, len(CITIES), count))[
+            attack
+        ]
         u = rng.random(len(user))
         wanted = rng.choice(_RESOLD, len(user))
         shop = self._merchants.near_category.pick(city * len(CATEGORY_NAMES) + wanted, u)
@@ -105,24 +108,24 @@ class Attacks:
         shop = np.where(fits, shop, self._merchants.near.pick(city, u))
         remote = self._merchants.of_category.pick(rng.choice(_REMOTE, len(user)), u)
         merchant = np.where(rng.random(len(user)) < 0.7, shop, remote)
-        greed = np.where(rng.random(count) < 0.1, 1.0, rng.uniform(2, 8, count))[attack]
+        greed = np.where(rng.random(count) < 0.05, 1.0, rng.uniform(4, 15, count))[attack]
         amount = self._users.mean_amount[user] * greed * rng.lognormal(0, 0.35, len(user))
         card = np.where(self._users.cards[victims] == 2, rng.integers(0, 2, count), 0)[attack].astype(np.int8)
         start = midnight_ms + rng.integers(0, DAY_MS, count)
-        times = start[attack] + _steps(sizes, rng.exponential(40 * MINUTE_MS, len(user)))
+        times = start[attack] + _steps(sizes, rng.exponential(15 * MINUTE_MS, len(user)))
         return self._rows("stolen_card", _cap(times, start[attack]), user, merchant, amount, card=card)
 
     def _takeovers(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:
         victims = rng.integers(0, len(self._users), count)
-        sizes = 2 + rng.poisson(2, count)
+        sizes = 3 + rng.poisson(2, count)
         attack = np.repeat(np.arange(count), sizes)
         user = victims[attack]
         category = rng.choice(_REMOTE, len(user), p=[0.4, 0.35, 0.15, 0.1])
         merchant = self._merchants.of_category.pick(category, rng.random(len(user)))
-        amount = self._users.mean_amount[user] * rng.uniform(3, 12, count)[attack] * rng.lognormal(0, 0.3, len(user))
+        amount = self._users.mean_amount[user] * rng.uniform(5, 20, count)[attack] * rng.lognormal(0, 0.3, len(user))
         device = rng.choice([2, 3, 4, UNKNOWN], count, p=[0.2, 0.45, 0.05, 0.3])[attack]
         start = midnight_ms + rng.integers(0, DAY_MS, count)
-        times = start[attack] + _steps(sizes, rng.exponential(20 * MINUTE_MS, len(user)))
+        times = start[attack] + _steps(sizes, rng.exponential(10 * MINUTE_MS, len(user)))
         return self._rows("account_takeover", _cap(times, start[attack]), user, merchant, amount, device=device)
 
     def _card_tests(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:
@@ -168,7 +171,7 @@ class Attacks:
         city = (bounds < rng.random((count, 1)) * bounds[:, -1:]).sum(axis=1)[attack]
         merchant = merchants.near.pick(city, rng.random(len(attack)))
         user = seen.user[attack]
-        amount = amounts(self._users, merchants, user, merchant, rng) * rng.uniform(1, 4, len(user))
+        amount = amounts(self._users, merchants, user, merchant, rng) * rng.uniform(2, 6, len(user))
         gaps = np.where(
             np.arange(len(attack)) == (np.cumsum(sizes) - sizes)[attack],
             rng.uniform(5, 50, len(attack)) * MINUTE_MS,
@@ -189,13 +192,15 @@ class Attacks:
         hit = np.flatnonzero(bad[ordinary.merchant])
         hit = hit[rng.random(len(hit)) < COMPROMISED_SHARE]
         ordinary.scenario[hit] = SCENARIOS.index("compromised_merchant")
-        ordinary.amount[hit] = cents(ordinary.amount[hit] * rng.lognormal(0.4, 0.3, len(hit)))
+        ordinary.amount[hit] = cents(ordinary.amount[hit] * rng.lognormal(COMPROMISED_RAISE, 0.3, len(hit)))
         shop = np.repeat(merchant, rng.poisson(COMPROMISED_EXTRA * volume))
         physical = self._merchants.kind[shop] == IN_STORE
         nearby = self._users.by_city.pick(self._merchants.city[shop], rng.random(len(shop)))
         local = physical & (self._users.city[nearby] == self._merchants.city[shop])
         user = np.where(local, nearby, rng.integers(0, len(self._users), len(shop)))
-        amount = amounts(self._users, self._merchants, user, shop, rng) * rng.lognormal(0.4, 0.3, len(shop))
+        amount = amounts(self._users, self._merchants, user, shop, rng) * rng.lognormal(
+            COMPROMISED_RAISE, 0.3, len(shop)
+        )
         return self._rows("compromised_merchant", midnight_ms + rng.integers(0, DAY_MS, len(shop)), user, shop, amount)
 
 

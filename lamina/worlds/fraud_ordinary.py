@@ -4,8 +4,8 @@
   log-normal; the shop is a favourite (few are visited often), one time in eight any other shop of the city or online;
 - trips: about one in 60 days, 3 to 10 days in another city, sometimes abroad, rarely in a high-risk country. On the
   days of the journey the user buys online only, so that honest people never move faster than an aeroplane;
-- big purchases (0.3 %, 3 to 8 times the usual), a second device (12 %), an unknown device (0.4 %), lost cards that
-  turned up again and are still on the published list, and terminals registered at a wrong address (2 in 100,000).
+- big purchases (0.1 %, 2 to 6 times the usual), a second device (12 %), an unknown device (0.4 %), lost cards that
+  turned up again and are still on the published list, and terminals registered at a wrong address (1 in 100,000).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SHORTEST_TRIP_DAYS, LONGEST_TRIP_DAYS = 3, 10
 HOUR_MS = 3_600_000
 
 EXPLORE = 0.12
-BIG_PURCHASE = 0.003
+BIG_PURCHASE = 0.001
 SECOND_DEVICE = 0.12
 UNKNOWN_DEVICE = 0.004
-WRONG_ADDRESS = 2e-5
-FOUND_AGAIN = 0.01  # of the purchases of someone whose lost card turned up
+WRONG_ADDRESS = 1e-5
+FOUND_AGAIN = 0.003  # of the purchases of someone whose lost card turned up
 SMALLEST_AMOUNT = 0.5
 
 Array = NDArray[Any]
@@ -126,7 +126,7 @@ def ordinary_day(
     # One uniform number serves several rare, disjoint events.
     rare = rng.random(count)
     big = np.flatnonzero(rare < BIG_PURCHASE)
-    amount[big] *= rng.uniform(3, 8, len(big)).astype(np.float32)
+    amount[big] *= rng.uniform(2, 6, len(big)).astype(np.float32)
     unknown = (rare > 1 - UNKNOWN_DEVICE) & (merchants.kind[merchant] != IN_STORE) & (merchants.kind[merchant] != ATM)
     cash = merchants.kind[merchant] == ATM
     amount[cash] = np.maximum(10, 10 * np.round(amount[cash] / 10))

@@ -24,17 +24,17 @@ CATEGORIES: tuple[tuple[str, float, float, int], ...] = (
     ("fuel", 0.08, 1.1, IN_STORE),
     ("pharmacy", 0.06, 0.5, IN_STORE),
     ("clothing", 0.07, 1.3, IN_STORE),
-    ("electronics", 0.04, 2.5, IN_STORE),
-    ("jewellery", 0.02, 4.0, IN_STORE),
+    ("electronics", 0.04, 1.9, IN_STORE),
+    ("jewellery", 0.02, 2.5, IN_STORE),
     ("entertainment", 0.06, 0.6, IN_STORE),
-    ("hotel", 0.02, 3.5, IN_STORE),
-    ("cash", 0.04, 1.8, ATM),
+    ("hotel", 0.02, 2.2, IN_STORE),
+    ("cash", 0.04, 1.5, ATM),
     ("online_retail", 0.10, 1.2, ONLINE),
     ("digital_goods", 0.05, 0.3, ONLINE),
     ("gift_cards", 0.02, 1.2, ONLINE),
-    ("travel_booking", 0.02, 3.5, ONLINE),
+    ("travel_booking", 0.02, 2.2, ONLINE),
     ("online_gaming", 0.02, 0.5, ONLINE),
-    ("money_transfer", 0.02, 3.0, TRANSFER),
+    ("money_transfer", 0.02, 2.0, TRANSFER),
 )
 CATEGORY_NAMES = tuple(category[0] for category in CATEGORIES)
 CATEGORY_FACTOR = np.array([category[2] for category in CATEGORIES], dtype=np.float32)
@@ -148,7 +148,7 @@ def build_users(count: int, per_day: float, merchants: Merchants, rng: np.random
     return Users(
         city=city,
         mean_amount=np.exp(rng.normal(np.log(32), 0.5, count)).astype(np.float32),
-        spread=rng.uniform(0.35, 0.8, count).astype(np.float32),
+        spread=rng.uniform(0.25, 0.6, count).astype(np.float32),
         per_day=(per_day * np.clip(activity / activity.mean(), 0.1, 6)).astype(np.float32),
         peak_utc_h=(peak_local - CITY_LON[city] / 15).astype(np.float32),
         awake_h=rng.uniform(2.0, 4.5, count).astype(np.float32),

@@ -126,7 +126,7 @@ def test_honest_people_travel_and_buy_big(everything: pd.DataFrame) -> None:
     abroad = (honest["country"] != honest["user_country"]) & (honest["transaction_type"] == "in_store")
     assert 0.003 < abroad.mean() < 0.1
     usual = honest.groupby("user_id")["amount"].transform("median")
-    assert (honest["amount"] > 10 * usual).mean() > 0.001
+    assert (honest["amount"] > 5 * usual).mean() > 0.002
 
 
 def test_merchants_are_compromised_for_weeks() -> None:
