@@ -120,7 +120,7 @@ def test_spark_reads_kafka_with_the_jars_as_pinned(kafka: str, topic_prefix: str
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=480,
     )
     assert done.stdout.splitlines()[-1:] == ["range 30 stream 100"], done.stderr[-3000:]
 

@@ -78,5 +78,5 @@ def airflow(plan: Plan) -> Service:
         ),
         prepare=prepare,
         ready=ready,
-        deadline_s=240,
+        deadline_s=360,
     )
