@@ -10,12 +10,11 @@ from lamina.orchestration.jobs import (
     BATCH_FEATURES,
     PARITY,
     PUBLISH,
-    QUALITY,
     archived_topics,
     feature_topics,
 )
 from lamina.orchestration.jobs import MODEL_PREDICTIONS as SERVED
-from lamina.orchestration.spark import SparkJobOperator
+from lamina.orchestration.spark import QualityGateOperator, SparkJobOperator
 
 DOC = """
 ### Batch features of a day
@@ -33,7 +32,7 @@ with DAG("features_daily", doc_md=DOC, tags=["features", *system_names()], **dai
     for topic in archived_topics(system_names()):
         with TaskGroup(topic.replace("-", "_")):
             archive = SparkJobOperator(task_id="archive", job=ARCHIVE_EVENTS, arguments={"topic": topic})
-            gates[topic] = SparkJobOperator(task_id="quality_gate", job=QUALITY, arguments={"topic": topic})
+            gates[topic] = QualityGateOperator(task_id="quality_gate", topic=topic)
             archive >> gates[topic]
 
     for system in system_names():

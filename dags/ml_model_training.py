@@ -28,6 +28,8 @@ PARAMS = {
         7, type="integer", minimum=0, description="Days until the labels of a transaction are complete."
     ),
     "test_days": Param(7, type="integer", minimum=1, description="Days to evaluate on."),
+    "split": Param("time", enum=["time", "random"], description="Test on later days, or on rows drawn at random."),
+    "min_auc": Param(0.8, type="number", minimum=0, maximum=1, description="Register a model from this AUC on."),
     "first_day": Param(None, **DAY, description="First day of the rows to extract; empty: computed from the above."),
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
     "wait_for_features": Param(True, type="boolean", description="Wait until features_daily of the day has published."),
@@ -36,6 +38,9 @@ ROWS = {
     "first-day": "{{ training_days(logical_day(dag_run), params)[0] }}",
     "last-day": "{{ training_days(logical_day(dag_run), params)[1] }}",
 }
+
+WINDOW = {f"{name}-days": f"{{{{ params.{name}_days }}}}" for name in ("train", "delay", "test")}
+MINIMUM = {"min-auc": "{{ params.min_auc }}"}
 
 for system in system_names():
     of = {"system": system}
@@ -50,11 +55,13 @@ for system in system_names():
         train = module_task(
             "train_model",
             f"models.{system}.train",
+            {**WINDOW, **MINIMUM, "split": "{{ params.split }}"},
             doc_md="Trains on the window's rows, logs parameters, metrics and curves to MLflow.",
         )
         evaluate = module_task(
             "evaluate_model",
             f"models.{system}.evaluate",
+            MINIMUM,
             doc_md="Compares the new model with the champion on the same rows; writes `evaluation.json`.",
         )
         choose = ChooseChampion(

@@ -100,6 +100,7 @@ class AirflowClient:
         *,
         username: str | None = None,
         password: str | None = None,
+        transport: httpx.BaseTransport | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -107,7 +108,7 @@ class AirflowClient:
         self._login = {"username": username, "password": password} if username else None
         self._monotonic, self._sleep = monotonic, sleep
         self._token: str | None = None
-        self._http = httpx.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_S)
+        self._http = httpx.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_S, transport=transport)
 
     def __enter__(self) -> Self:
         return self

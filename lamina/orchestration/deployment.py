@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from airflow.sdk import BaseBranchOperator, BaseOperator
 
 from lamina.orchestration.days import logical_day
-from lamina.orchestration.promotion import is_promoted, read_evaluation, why
 
 
-def _evaluation(system: str, context: Any) -> dict[str, Any]:
+def decision(lake: str, system: str, day: date) -> tuple[bool, str]:
+    """Whether the model of `system` trained for `day` is to be deployed, and why.
+
+    It must have been found better than the champion, and the latest parity report must be clean.
+
+    Raises: NoEvaluation: when the model was not evaluated. BrokenReport: when the parity report does not say.
+    """
+    from lamina.registry.evaluation import mismatches_of_latest_parity, read_evaluation
+
+    evaluation, mismatches = read_evaluation(lake, system, day), mismatches_of_latest_parity(lake, system)
+    reasons = list(evaluation.reasons)
+    if mismatches:
+        reasons.append(f"the latest parity report of {system} has {mismatches} mismatches")
+    return evaluation.promote and not mismatches, "; ".join(reasons) or "no reason was given"
+
+
+def _decision(system: str, context: Any) -> tuple[bool, str]:
     from lamina.settings import load_settings
 
-    return read_evaluation(load_settings().lake_url, system, logical_day(context["dag_run"]))
+    return decision(load_settings().lake_url, system, logical_day(context["dag_run"]))
 
 
 class ChooseChampion(BaseBranchOperator):  # type: ignore[misc]
-    """Goes on with `deploy` when the evaluation promotes the new model, else with `keep`."""
+    """Goes on with the task `deploy` when the new model is to be deployed, else with `keep`."""
 
     def __init__(self, *, system: str, deploy: str, keep: str, **kwargs: Any) -> None:
         self.system, self.deploy, self.keep = system, deploy, keep
@@ -25,9 +41,9 @@ class ChooseChampion(BaseBranchOperator):  # type: ignore[misc]
 
     def choose_branch(self, context: Any) -> str:
         """The id of the task to run."""
-        evaluation = _evaluation(self.system, context)
-        chosen = self.deploy if is_promoted(evaluation) else self.keep
-        self.log.info("%s: %s", chosen, why(evaluation))
+        promoted, reasons = _decision(self.system, context)
+        chosen = self.deploy if promoted else self.keep
+        self.log.info("%s: %s", chosen, reasons)
         return chosen
 
 
@@ -40,6 +56,6 @@ class KeepChampion(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> str:
         """The reasons."""
-        reasons = why(_evaluation(self.system, context))
+        _, reasons = _decision(self.system, context)
         self.log.info("the champion of %s stays: %s", self.system, reasons)
         return reasons

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +13,8 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.exceptions import AirflowFailException
 
 from lamina.orchestration.days import logical_day
-from lamina.orchestration.jobs import CODE, SparkJob
+from lamina.orchestration.jobs import CODE, QUALITY, SparkJob
+from lamina.settings import load_settings
 
 CONNECTION = "spark_default"
 
@@ -54,11 +57,41 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
             context["outlet_events"][asset].extra = {"day": logical_day(context["dag_run"]).isoformat()}
 
 
+class QualityGateOperator(SparkJobOperator):
+    """Submits the quality job of one topic. A broken suite fails at once: the same rows would break it again."""
+
+    def __init__(self, *, topic: str, **kwargs: Any) -> None:
+        self.topic = topic
+        super().__init__(job=QUALITY, arguments={"topic": topic}, **kwargs)
+
+    def execute(self, context: Any) -> None:
+        """Submit and wait; a failure names the report that says which rule was broken."""
+        try:
+            super().execute(context)
+        except AirflowFailException:
+            raise
+        except Exception as error:
+            url = broken_report(load_settings().lake_url, self.topic, logical_day(context["dag_run"]))
+            if url is None:
+                raise
+            raise AirflowFailException(
+                f"{self.topic} broke its expectations, and nothing downstream runs: see {url}"
+            ) from error
+
+
+def broken_report(lake: str, topic: str, day: date) -> str | None:
+    """Where the page is that says what `topic` broke on `day`, or None when the gate has not failed."""
+    from lamina.lake.write import open_lake
+
+    url = f"{lake.rstrip('/')}/quality/{topic}/{day.isoformat()}/report"
+    fs, path = open_lake(f"{url}.json")
+    failed = fs.exists(path) and json.loads(fs.cat_file(path))["status"] == "failed"
+    return f"{url}.html" if failed else None
+
+
 def passed_environment() -> dict[str, str]:
     """What a driver must find in its environment: settings and interpreter; a password among them is masked in logs."""
     from airflow.sdk.log import mask_secret
-
-    from lamina.settings import load_settings
 
     password = urlsplit(load_settings().redis_url.get_secret_value()).password
     if password:

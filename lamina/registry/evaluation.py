@@ -1,4 +1,4 @@
-"""What an evaluation says of a new version: the note in the lake from the task that measures to the one that deploys."""
+"""What an evaluation says of a new version; it lies in the lake between measuring and deploying."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake
-from lamina.orchestration.promotion import NoEvaluation, evaluation_url
 
+EVALUATION = "evaluation.json"
 REPORT = "report.json"
+
+
+class NoEvaluation(LaminaError):
+    """There is no evaluation for the day, or what is there is none."""
 
 
 class BrokenReport(LaminaError):
@@ -52,6 +56,15 @@ class Evaluation(BaseModel):
         if self.promote and self.candidate is None:
             raise ValueError("promotes a version that does not exist: candidate is missing")
         return self
+
+
+def evaluation_url(lake: str, system: str, day: date) -> str:
+    """Where the evaluation of the version of `system` trained for `day` lies.
+
+    >>> evaluation_url("lake", "fraud", date(2018, 8, 21))
+    'lake/training/fraud/2018-08-21/evaluation.json'
+    """
+    return f"{layout.training(lake, system, day)}/{EVALUATION}"
 
 
 def write_evaluation(lake: str, evaluation: Evaluation) -> str:

@@ -1,0 +1,129 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.definitions import system_names
+from lamina.settings import ROOT
+
+DAGS = ROOT / "dags"
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("airflow")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("LAMINA_", "AIRFLOW"))}
+    # A stack that happens to run beside the tests must not change what they see.
+    env |= {"AIRFLOW_HOME": str(home), "LAMINA_STACK_DIR": str(home / "stack")}
+    command = [sys.executable, str(Path(__file__).with_name("probe.py")), str(DAGS)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def read(probed: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = probed["scheduled"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def dags(read: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = read["dags"]
+    return found
+
+
+def _edges(dag: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(above, name) for name, task in dag["tasks"].items() for above in task["upstream"]}
+
+
+def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
+    assert set(dags) == {"features_daily"} | {f"ml_model_training_{system}" for system in system_names()}
+    groups = {name.partition(".")[0] for name in dags["features_daily"]["tasks"]}
+    assert set(system_names()) <= groups
+
+
+def test_features_of_a_system_follow_the_gates_of_their_topics(dags: dict[str, Any]) -> None:
+    edges = _edges(dags["features_daily"])
+    for topic in ("transactions", "model_feedback", "model_predictions"):
+        assert (f"{topic}.archive", f"{topic}.quality_gate") in edges
+    assert {
+        ("transactions.quality_gate", "fraud.batch_features"),
+        ("model_feedback.quality_gate", "fraud.batch_features"),
+        ("fraud.batch_features", "fraud.publish"),
+        ("fraud.publish", "fraud.parity"),
+        ("model_predictions.quality_gate", "fraud.parity"),
+    } <= edges
+    # The log of what was served is no source of features: its gate must not hold them up.
+    assert ("model_predictions.quality_gate", "fraud.batch_features") not in edges
+
+
+def test_training_is_a_chain_that_ends_in_two_ways(dags: dict[str, Any]) -> None:
+    for system in system_names():
+        assert _edges(dags[f"ml_model_training_{system}"]) == {
+            ("wait_for_features", "extract_data"),
+            ("extract_data", "engineer_features"),
+            ("engineer_features", "train_model"),
+            ("train_model", "evaluate_model"),
+            ("evaluate_model", "choose_champion"),
+            ("choose_champion", "deploy_model"),
+            ("choose_champion", "keep_champion"),
+        }
+
+
+def test_an_asset_links_features_to_training(dags: dict[str, Any]) -> None:
+    for system in system_names():
+        asset = f"lamina://features/{system}"
+        assert dags["features_daily"]["tasks"][f"{system}.publish"]["outlets"] == [asset]
+        assert dags[f"ml_model_training_{system}"]["tasks"]["wait_for_features"]["inlets"] == [asset]
+
+
+def test_days_run_once_over_and_one_at_a_time(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        assert (dag["timetable"], dag["schedule"]) == ("CronDataIntervalTimetable", "0 0 * * *")
+        assert dag["catchup"] is False
+        assert dag["max_active_runs"] == 1
+
+
+def test_every_task_retries_with_growing_pauses_and_says_what_it_does(dags: dict[str, Any]) -> None:
+    for dag_id, dag in dags.items():
+        assert dag["doc"], dag_id
+        for name, task in dag["tasks"].items():
+            assert (task["retries"], task["exponential"]) == (2, True), f"{dag_id}.{name}"
+            assert task["doc"], f"{dag_id}.{name}"
+
+
+def test_every_job_is_given_its_day_and_the_connection(dags: dict[str, Any]) -> None:
+    jobs = [task for dag in dags.values() for task in dag["tasks"].values() if task["application"]]
+    assert len(jobs) == 6 + 5 * len(system_names())
+    for job in jobs:
+        assert job["arguments"][:2] == ["--date", "{{ logical_day(dag_run) }}"]
+        assert job["connection"] == "spark_default"
+        assert Path(job["application"]).parent == ROOT / "jobs" / "spark"
+
+
+def test_nothing_heavy_is_imported_when_dags_are_read(read: dict[str, Any]) -> None:
+    print(f"the folder was read in {read['seconds']:.2f} s beyond importing airflow")  # noqa: T201
+    assert read["heavy"] == []
+
+
+def test_a_dag_file_imports_airflow_definitions_and_orchestration_only() -> None:
+    for file in DAGS.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.startswith(("airflow", "lamina.definitions", "lamina.orchestration")), (
+                    f"{file.name}: {name}"
+                )
+
+
+def test_a_replaying_stack_can_leave_its_dags_unscheduled(probed: dict[str, Any]) -> None:
+    found = probed["unscheduled"]["dags"]
+    assert {dag["timetable"] for dag in found.values()} == {"NullTimetable"}

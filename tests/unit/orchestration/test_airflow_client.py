@@ -1,0 +1,169 @@
+import json
+from collections.abc import Callable, Iterator
+from datetime import date
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from lamina.orchestration.airflow_client import (
+    AirflowClient,
+    AirflowError,
+    AirflowUnavailable,
+    DagMissing,
+    DagRun,
+    DagRunFailed,
+    DagRunTimedOut,
+    TaskState,
+)
+
+URL = "http://airflow.test"
+DAY = date(2018, 8, 21)
+RUN = {
+    "dag_id": "features_daily",
+    "dag_run_id": "manual__1",
+    "state": "running",
+    "logical_date": "2018-08-21T00:00:00Z",
+}
+Answer = tuple[int, Any]
+
+
+def _client(answer: Callable[[str, str, Any], Answer]) -> AirflowClient:
+    """A client whose requests are answered by `answer(method, path, body)`; time passes by a second a look."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/auth/token":
+            return httpx.Response(201, json={"access_token": "token"})
+        assert request.headers["Authorization"] == "Bearer token"
+        body = json.loads(request.content) if request.content else None
+        status, found = answer(request.method, request.url.path.removeprefix("/api/v2"), body)
+        return httpx.Response(status, json=found)
+
+    seconds: Iterator[int] = count()
+    return AirflowClient(
+        URL, transport=httpx.MockTransport(handle), monotonic=lambda: next(seconds), sleep=lambda _: None
+    )
+
+
+def _task(name: str, state: str | None, tries: int = 1) -> dict[str, Any]:
+    return {"task_id": name, "state": state, "try_number": tries, "start_date": None, "duration": 1.5}
+
+
+def test_a_day_is_triggered_with_its_own_interval() -> None:
+    sent: list[Any] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if method == "GET":
+            return 200, {"dag_runs": []}
+        sent.append((method, path, body))
+        return 200, RUN
+
+    run = _client(answer).trigger("features_daily", DAY, {"train_days": 3})
+    assert run.day == "2018-08-21"
+    assert sent == [
+        (
+            "POST",
+            "/dags/features_daily/dagRuns",
+            {
+                "logical_date": "2018-08-21T00:00:00+00:00",
+                "data_interval_start": "2018-08-21T00:00:00+00:00",
+                "data_interval_end": "2018-08-22T00:00:00+00:00",
+                "conf": {"train_days": 3},
+            },
+        )
+    ]
+
+
+def test_a_day_that_has_a_run_is_refused_or_run_again() -> None:
+    methods: list[str] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        methods.append(method)
+        return (200, {"dag_runs": [RUN]}) if method == "GET" else (204, None) if method == "DELETE" else (200, RUN)
+
+    client = _client(answer)
+    with pytest.raises(AirflowError, match=r"has a run for 2018-08-21 already \(running\).*ask for a rerun"):
+        client.trigger("features_daily", DAY)
+    assert methods == ["GET"]
+    client.trigger("features_daily", DAY, rerun=True)
+    assert methods == ["GET", "GET", "DELETE", "POST"]
+
+
+def test_waiting_ends_with_success_and_tells_of_every_change() -> None:
+    states = iter([("running", "queued"), ("running", "running"), ("running", "running"), ("success", "success")])
+    now = ["", ""]
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if path.endswith("/taskInstances"):
+            return 200, {"task_instances": [_task("archive", now[1])]}
+        now[:] = next(states)
+        return 200, {**RUN, "state": now[0]}
+
+    heard: list[str | None] = []
+    tasks = _client(answer).wait(DagRun.model_validate(RUN), 100, on_change=lambda task: heard.append(task.state))
+    assert heard == ["queued", "running", "success"]
+    assert [task.duration for task in tasks] == [1.5]
+
+
+def test_a_failure_names_the_task_and_shows_the_end_of_its_last_log() -> None:
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if path.endswith("/taskInstances"):
+            return 200, {"task_instances": [_task("quality", "failed", 3), _task("publish", "upstream_failed", 0)]}
+        if "/logs/" in path:
+            assert path.endswith("/taskInstances/quality/logs/3")
+            lines = [{"event": "::group::Log message source details"}, *({"event": f"line {i}"} for i in range(40))]
+            raised = {
+                "event": "Task failed",
+                "error_detail": [{"exc_type": "AirflowException", "exc_value": "rule broken"}],
+            }
+            return 200, {"content": [*lines, raised], "continuation_token": None}
+        return 200, {**RUN, "state": "failed"}
+
+    with pytest.raises(DagRunFailed) as caught:
+        _client(answer).wait(DagRun.model_validate(RUN), 100)
+    assert caught.value.task_id == "quality"
+    assert caught.value.log_tail[-2:] == ["Task failed", "AirflowException: rule broken"]
+    assert "line 0\n" not in str(caught.value)
+    assert "task quality (try 3)" in str(caught.value)
+    assert f"{URL}/dags/features_daily/runs/manual__1" in str(caught.value)
+
+
+def test_a_run_that_takes_too_long_says_where_it_is() -> None:
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if path.endswith("/taskInstances"):
+            return 200, {"task_instances": [_task("archive", "success"), _task("quality", None)]}
+        return 200, RUN
+
+    with pytest.raises(DagRunTimedOut, match=r"after 5 s \(archive success, quality waiting\)"):
+        _client(answer).wait(DagRun.model_validate(RUN), 5)
+
+
+def test_a_dag_that_cannot_be_imported_is_reported_with_the_cause() -> None:
+    errors: list[dict[str, str]] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        return (200, {"import_errors": errors}) if path == "/importErrors" else (404, {"detail": "not found"})
+
+    client = _client(answer)
+    with pytest.raises(DagMissing, match="does not know features_daily after 3 s"):
+        client.wait_for_dag("features_daily", timeout_s=3)
+    errors.append({"filename": "features_daily.py", "stack_trace": "ModuleNotFoundError: no module named x"})
+    with pytest.raises(DagMissing, match=r"features_daily.py:\nModuleNotFoundError: no module named x"):
+        client.wait_for_dag("features_daily", timeout_s=3)
+
+
+def test_a_refusal_holds_airflows_own_words() -> None:
+    client = _client(lambda *_: (400, {"detail": "train_days: 0 is less than the minimum of 1"}))
+    with pytest.raises(AirflowError, match=r"400.*0 is less than the minimum of 1"):
+        client.unpause("features_daily")
+
+
+def test_a_missing_log_is_no_error() -> None:
+    client = _client(lambda *_: (404, {"detail": "no log"}))
+    assert client.log(DagRun.model_validate(RUN), TaskState(task_id="quality", state="failed", try_number=1)) == []
+
+
+def test_a_server_that_is_down_says_how_to_start_it() -> None:
+    with AirflowClient("http://127.0.0.1:9") as client, pytest.raises(AirflowUnavailable, match="make up"):
+        client.unpause("features_daily")

@@ -1,0 +1,125 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from lamina.reporting.report import headlines, render, write
+from lamina.reporting.results import DemoResults, Hop
+from tests.unit.reporting.sample import results
+
+VOID = {"meta", "br", "img", "hr", "link", "input"}
+
+
+class _Reader(HTMLParser):
+    """Collects texts, ids and addresses, and holds every element to being closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("src", "href", "xlink:href"):
+                self.addresses.append(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(results())
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page: str) -> None:
+    reader = _read(page)
+    assert all(address.startswith("#") for address in reader.addresses)
+    assert "<script" not in page
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_charts_are_well_formed_and_share_no_ids(page: str) -> None:
+    found = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(found) == 6
+    for chart in found:
+        assert ElementTree.fromstring(chart).get("aria-label")
+    ids = [name for chart in found for name in set(re.findall(r' id="(m[0-9a-f]{10}|p[0-9a-f]{10})"', chart))]
+    assert ids
+    assert len(ids) == len(set(ids))
+
+
+def test_figures_are_shown_as_they_were_given(page: str) -> None:
+    text = " ".join(" ".join(_read(page).texts).split())
+    for shown in (
+        "0.879",
+        "+0.017",
+        "9,488",
+        "24.8 ms",
+        "1.15 s",
+        "unique_merchants_1h",
+        "impossible_velocity",
+        "7 min 11 s",
+    ):
+        assert shown in text
+
+
+def test_a_loss_turns_red() -> None:
+    lossy = results().model_copy(update={"hops": [Hop(path="t", name="archived", expected=10, rows=7, aside=1)]})
+    assert (headlines(lossy)[0].value, headlines(lossy)[0].tone) == ("2", "bad")
+    assert headlines(results())[0].tone == "good"
+    page = render(lossy)
+    assert '<td class="n bad">2</td>' in page
+    assert '<div class="lost bad">2 lost</div>' in page
+
+
+def test_texts_from_outside_are_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    base = results()
+    assert base.decisions
+    changed = base.model_copy(
+        update={
+            "input_name": evil,
+            "remarks": [evil],
+            "decisions": base.decisions.model_copy(update={"by_reason": {evil: 3}}),
+        }
+    )
+    assert "<script" not in render(changed)
+
+
+def test_what_was_not_run_is_said() -> None:
+    parts = ("detection", "decisions", "latency", "freshness", "parity", "model")
+    bare: DemoResults = results().model_copy(update=dict.fromkeys(parts))
+    page = render(bare)
+    assert page.count("Not measured in this run.") == 5
+    assert "No model decided in this run." in page
+    assert [h.label for h in headlines(bare)] == ["rows lost"]
+
+
+def test_the_data_lies_beside_the_page(tmp_path: Path) -> None:
+    path = write(results(), tmp_path / "reports" / "demo.html")
+    assert DemoResults.model_validate_json(path.with_suffix(".json").read_text()) == results()
