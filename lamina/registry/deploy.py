@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from lamina.errors import LaminaError
 from lamina.registry.evaluation import Evaluation, mismatches_of_latest_parity, read_evaluation
 from lamina.registry.protocol import CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
 from lamina.settings import load_settings
@@ -98,4 +99,7 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except LaminaError as problem:
+        sys.exit(str(problem))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Encoder:
         return out
 
 
-def categories_of(values: Sequence[Value]) -> tuple[str, ...]:
+def categories_of(values: Iterable[Value]) -> tuple[str, ...]:
     """The texts among `values`, most frequent first, equals in alphabetical order.
 
     >>> categories_of(["b", "a", "c", "c", None])

@@ -1,0 +1,147 @@
+"""`python -m models.fraud.evaluate --date D`: the model of a day against the champion, on the same rows."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import date as Day
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lamina.definitions.fraud import FEATURES
+from lamina.errors import LaminaError, ModelUnavailable
+from lamina.registry.evaluation import Contender, Evaluation, write_evaluation
+from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
+from lamina.settings import load_settings
+from models.fraud.encode import Encoder
+from models.fraud.metrics import measure
+from models.fraud.score import Scorer, load
+from models.fraud.table import Table, read_table, rows_to_test
+from models.fraud.train import SYSTEM
+
+DECIDING = "average_precision"
+"""The figure by which one model is better: where frauds are rare it says most about the alarms that are raised."""
+
+AUC_TOLERANCE = 0.01
+"""A gain in the deciding figure may not cost more AUC than this."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version that can score."""
+
+    version: ModelVersion
+    scorer: Scorer
+
+    def on(self, rows: Table) -> Contender:
+        """Its figures on `rows`."""
+        scores = self.scorer.score(Encoder(self.scorer.spec.inputs).matrix(rows.inputs, len(rows)))
+        return Contender(
+            version=self.version.version,
+            logical_date=self.scorer.spec.logical_date,
+            metrics=measure(rows.outcomes(scores)),
+        )
+
+
+def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float) -> Evaluation:
+    """Whether the version trained for `day` should become the champion.
+
+    Both are measured on the test rows of that version. A champion trained for a later day may have learnt from some of
+    them; it is never replaced, since a backfill of an old day is no reason to go back.
+    """
+    version, current = trained_for(registry, SYSTEM, day), registry.alias(SYSTEM, CHAMPION)
+    nothing = Evaluation(
+        system=SYSTEM,
+        logical_date=day,
+        rows=0,
+        frauds=0,
+        candidate=None,
+        champion=None,
+        promote=False,
+        reasons=(),
+    )
+    if version is None:
+        why = f"no version is registered for {day}: its AUC was below the minimum, or it was not trained"
+        return nothing.model_copy(update={"reasons": (why,)})
+    with tempfile.TemporaryDirectory(prefix="lamina-evaluate-") as folder:
+        candidate = _load(registry, version, Path(folder))
+        spec = candidate.scorer.spec
+        rows = table.take(rows_to_test(table, spec.split, spec.seed))
+        measured = candidate.on(rows)
+        champion, unusable = _champion(registry, current, Path(folder))
+        against = champion.on(rows) if champion else None
+    promote, reasons = verdict(measured, against, min_auc)
+    return Evaluation(
+        system=SYSTEM,
+        logical_date=day,
+        rows=len(rows),
+        frauds=int(rows.fraud.sum()),
+        candidate=measured,
+        champion=against,
+        promote=promote,
+        reasons=(*unusable, *reasons),
+    )
+
+
+def _load(registry: ModelRegistry, version: ModelVersion, folder: Path) -> Loaded:
+    return Loaded(version, load(registry.download(version.name, version.version, folder / version.version)))
+
+
+def _champion(
+    registry: ModelRegistry, current: ModelVersion | None, folder: Path
+) -> tuple[Loaded | None, tuple[str, ...]]:
+    """The champion, or why it cannot be compared with: one that cannot be loaded cannot serve either."""
+    if current is None:
+        return None, ()
+    try:
+        return _load(registry, current, folder), ()
+    except ModelUnavailable as error:
+        return None, (f"champion {current.version} cannot be used any more: {error}",)
+
+
+def verdict(candidate: Contender, champion: Contender | None, min_auc: float) -> tuple[bool, tuple[str, ...]]:
+    """Whether to promote, and why."""
+    auc = candidate.metrics["auc"]
+    if auc < min_auc:
+        return False, (f"auc {auc:.4f} is below the minimum {min_auc:g}",)
+    if champion is None:
+        return True, (f"there is no champion to beat, and auc {auc:.4f} meets the minimum {min_auc:g}",)
+    if champion.version == candidate.version:
+        return False, (f"version {candidate.version} is the champion already",)
+    if champion.logical_date > candidate.logical_date:
+        return False, (f"the champion was trained for a later day, {champion.logical_date}",)
+    lost = champion.metrics["auc"] - auc
+    gained = candidate.metrics[DECIDING] - champion.metrics[DECIDING]
+    comparison = f"{DECIDING} {candidate.metrics[DECIDING]:.4f} against the champion's {champion.metrics[DECIDING]:.4f}"
+    if gained <= 0:
+        return False, (f"not better: {comparison}",)
+    if lost > AUC_TOLERANCE:
+        return False, (f"{comparison}, but auc {auc:.4f} is {lost:.4f} below the champion's",)
+    return True, (f"better: {comparison}",)
+
+
+def main(
+    date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date the model was trained for.")],
+    lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
+    min_auc: Annotated[float, typer.Option(help="Never promote a model whose AUC is below this.")] = 0.8,
+) -> None:
+    """Compare the day's model with the champion; writes evaluation.json into the lake and prints it."""
+    from lamina.registry.mlflow import MlflowRegistry
+
+    settings = load_settings()
+    lake = lake_url or settings.lake_url
+    table = read_table(lake, SYSTEM, date.date(), FEATURES.names)
+    found = evaluate(MlflowRegistry(settings.mlflow_uri), table, date.date(), min_auc)
+    write_evaluation(lake, found)
+    sys.stdout.write(found.model_dump_json() + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except LaminaError as problem:
+        sys.exit(str(problem))

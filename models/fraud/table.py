@@ -1,0 +1,170 @@
+"""The training set of a day: its rows with what was known of them by then, and which of them train and which test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lamina.clock import DAY_MS, midnight_ms, next_day
+from lamina.errors import LaminaError
+from lamina.lake import layout
+from lamina.lake.write import open_lake
+from models.fraud.metrics import Flags, Floats, Ints, Outcomes, Texts, without_known_frauds
+from models.fraud.spec import Split
+
+TEST_SHARE = 0.3
+OWN_COLUMNS = ("transaction_id", "user_id", "timestamp", "amount", "is_fraud", "label_timestamp", "scenario")
+
+
+class TrainingSetError(LaminaError):
+    """A training set that is missing or cannot be learnt from."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Labelled rows in order of time, one array each: `inputs` by feature name, `day` in days since the epoch."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    fraud: Flags
+    user: Texts
+    day: Ints
+    amount: Floats
+    scenario: Texts
+
+    def __len__(self) -> int:
+        return len(self.fraud)
+
+    def take(self, rows: Flags | Ints) -> Table:
+        """The rows chosen by a mask or by their places."""
+        return replace(
+            self,
+            inputs={name: values[rows] for name, values in self.inputs.items()},
+            fraud=self.fraud[rows],
+            user=self.user[rows],
+            day=self.day[rows],
+            amount=self.amount[rows],
+            scenario=self.scenario[rows],
+        )
+
+    def outcomes(self, score: Floats) -> Outcomes:
+        """The rows with their scores, float64[n]."""
+        return Outcomes(self.fraud, score, self.user, self.day, self.amount, self.scenario)
+
+
+def split_days(
+    day: date, *, train_days: int, delay_days: int, test_days: int, kind: Literal["time", "random"] = "time"
+) -> Split:
+    """The days that a model of the logical date `day` trains and tests on.
+
+    Labels are complete `delay_days` after a transaction: the test days are the last complete ones, and the training
+    days end `delay_days` before them, as if the model had been in use in the test.
+
+    >>> split = split_days(date(2018, 8, 21), train_days=7, delay_days=7, test_days=7)
+    >>> [str(d) for d in (split.train_first, split.train_last, split.test_first, split.test_last)]
+    ['2018-07-25', '2018-07-31', '2018-08-08', '2018-08-14']
+    """
+    test_last = day - timedelta(days=delay_days)
+    test_first = test_last - timedelta(days=test_days - 1)
+    train_last = test_first - timedelta(days=delay_days + 1)
+    train_first = train_last - timedelta(days=train_days - 1)
+    if kind == "random":
+        train_last, test_first = test_last, train_first
+    return Split(
+        kind=kind,
+        train_first=train_first,
+        train_last=train_last,
+        delay_days=delay_days,
+        test_first=test_first,
+        test_last=test_last,
+    )
+
+
+def read_table(lake: str, system: str, day: date, features: Sequence[str]) -> Table:
+    """The training set that was made for `day`. A fraud whose label arrived after `day` was over counts as legitimate.
+
+    Raises: TrainingSetError: when there is none, it is empty or lacks columns.
+    """
+    import pyarrow.parquet as pq
+
+    url = f"{layout.training(lake, system, day)}/features"
+    again = f"run python -m jobs.spark.training_set --system {system} --date {day}"
+    fs, path = open_lake(url)
+    if not fs.exists(path):
+        raise TrainingSetError(f"{url} is not there: {again} first")
+    wanted = list(dict.fromkeys((*OWN_COLUMNS, *features)))
+    table = pq.read_table(path, filesystem=fs, columns=wanted)
+    if lacking := sorted(set(wanted) - set(table.column_names)):
+        raise TrainingSetError(f"{url} lacks the columns {', '.join(lacking)}: {again} with these definitions")
+    if not table.num_rows:
+        raise TrainingSetError(f"{url} has no rows: check the days given to jobs.spark.extract_data, then {again}")
+    # Spark writes in no particular order, and training must not depend on it.
+    table = table.sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
+    columns = {name: _array(table.column(name)) for name in wanted}
+    known_by = columns["label_timestamp"] < midnight_ms(next_day(day))  # a missing time is NaN, and not before anything
+    return Table(
+        inputs={name: columns[name] for name in features},
+        fraud=columns["is_fraud"].astype(bool) & known_by,
+        user=columns["user_id"],
+        day=columns["timestamp"].astype(np.int64) // DAY_MS,
+        amount=columns["amount"].astype(np.float64),
+        scenario=columns["scenario"],
+    )
+
+
+def _array(column: Any) -> NDArray[Any]:
+    """A parquet column as numpy: numbers float64 with NaN for missing ones, texts as objects with None."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_null(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    values: NDArray[Any] = column.cast(pa.int64()).to_numpy() if pa.types.is_boolean(column.type) else column.to_numpy()
+    return values.astype(np.float64)
+
+
+def rows_to_learn(table: Table, split: Split, seed: int) -> Flags:
+    """Mask of the rows to train on."""
+    if split.kind == "random":
+        return ~_drawn(table, split, seed) & _between(table, split.train_first, split.train_last)
+    return _between(table, split.train_first, split.train_last)
+
+
+def rows_to_test(table: Table, split: Split, seed: int) -> Flags:
+    """Mask of the rows to test on.
+
+    Split by time, users whose fraud was known by the day of the row are left out: their cards are blocked by then, and
+    scoring them well would be no merit.
+    """
+    if split.kind == "random":
+        return _drawn(table, split, seed)
+    return without_known_frauds(
+        table.user,
+        table.day,
+        table.fraud,
+        train_first=_number(split.train_first),
+        delay_days=split.delay_days,
+        rows=_between(table, split.test_first, split.test_last),
+    )
+
+
+def _drawn(table: Table, split: Split, seed: int) -> Flags:
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros(len(table), bool)
+    inside = _between(table, split.test_first, split.test_last)
+    for kind in (True, False):
+        places = np.flatnonzero(inside & (table.fraud == kind))
+        drawn[rng.choice(places, round(TEST_SHARE * len(places)), replace=False)] = True
+    return drawn
+
+
+def _between(table: Table, first: date, last: date) -> Flags:
+    rows: Flags = (table.day >= _number(first)) & (table.day <= _number(last))
+    return rows
+
+
+def _number(day: date) -> int:
+    return midnight_ms(day) // DAY_MS
