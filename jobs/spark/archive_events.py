@@ -81,7 +81,7 @@ def archive(
 def _archive(
     spark: SparkSession, settings: Settings, topic: str, plan: offsets.Plan, staging: str, now_ms: int
 ) -> dict[str, int]:
-    """Write what is good to `staging` and what is not to `dead-letters`; counts of what was read and what was written."""
+    """Write what is good to `staging` and what is not to `dead-letters`; counts of what was read and written."""
     from pyspark import StorageLevel
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema

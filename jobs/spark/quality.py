@@ -1,0 +1,154 @@
+"""The gate between the archive and everything that is computed from it: one suite a topic, one verdict a day.
+
+`python -m jobs.spark.quality --topic transactions --date 2018-08-08`. A day that breaks a critical rule is kept aside
+in `quarantine/`, and the job ends with an error that names the rules; `--release` puts it back after a person has
+looked.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from jobs.spark.quarantine import Day
+from jobs.spark.validation import MAX_PANDAS_ROWS, Validation, validate
+from lamina.clock import Clock, system_clock
+from lamina.errors import LaminaError, QualityGateFailed
+from lamina.lake import layout
+from lamina.lake.write import open_lake
+from lamina.quality.suites import suite_of
+from lamina.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RELEASED = "released.json"
+
+
+def check(
+    spark: Callable[[], SparkSession],
+    settings: Settings,
+    topic: str,
+    day: date,
+    *,
+    clock: Clock = system_clock,
+    max_pandas_rows: int = MAX_PANDAS_ROWS,
+) -> dict[str, Any]:
+    """Hold the events of `day` to the topic's suite and write the report; returns its summary.
+
+    A day that was released stays released as long as it holds the same number of rows and breaks no further rule.
+
+    Raises: QualityGateFailed: when a critical rule is broken; the events were moved to the quarantine.
+    """
+    began = time.monotonic()
+    suite, partition = suite_of(topic), Day(settings.lake_url, topic, day)
+    parameters = suite.parameters(day, clock())
+    files = partition.files()
+    done = validate(suite, partition.fs, files, parameters, spark, max_pandas_rows=max_pandas_rows)
+    critical = [b.expectation.name for b in done.broken if b.expectation.severity == "critical"]
+    summary = {
+        "job": "quality",
+        "topic": topic,
+        "date": day.isoformat(),
+        "rows": done.rows,
+        "engine": done.engine,
+        "expectations": len(done.result.results),
+        "failed": critical,
+        "warnings": [b.expectation.name for b in done.broken if b.expectation.severity == "warning"],
+    }
+    released = bool(critical) and _is_released(settings.lake_url, topic, day, done.rows, critical)
+    summary["status"] = "released" if released else "failed" if critical else "passed" if done.rows else "empty"
+    report = _write_report(settings.lake_url, topic, day, done, summary)
+    if critical and not released:
+        partition.set_aside()
+        lines = [str(b) for b in done.broken if b.expectation.severity == "critical"]
+        raise QualityGateFailed(
+            f"{topic} for {day}: {len(critical)} of {summary['expectations']} expectations failed on {done.rows} rows. "
+            f"The events are in {layout.quarantine(settings.lake_url, topic, day)}; open {report}; after review: "
+            f"python -m jobs.spark.quality --topic {topic} --date {day} --release\n" + "\n".join(lines)
+        )
+    partition.restore()
+    return {**summary, "report": report, "seconds": round(time.monotonic() - began, 1)}
+
+
+def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_clock) -> dict[str, Any]:
+    """Put a day back that was kept aside, and let it pass from now on.
+
+    Raises: QualityGateFailed: when nothing of that day is kept aside.
+    """
+    partition = Day(settings.lake_url, topic, day)
+    if not partition.is_aside:
+        raise QualityGateFailed(f"{topic} for {day}: nothing is kept aside, so there is nothing to release")
+    fs, folder = open_lake(_folder(settings.lake_url, topic, day))
+    failed = orjson.loads(fs.cat_file(f"{folder}/report.json"))
+    allowed = {"rows": failed["rows"], "failed": failed["failed"], "released_at_ms": clock()}
+    fs.pipe_file(f"{folder}/{RELEASED}", orjson.dumps(allowed))
+    partition.restore()
+    return {"job": "quality", "topic": topic, "date": day.isoformat(), "status": "released", **allowed}
+
+
+def _folder(lake: str, topic: str, day: date) -> str:
+    return f"{lake.rstrip('/')}/quality/{topic}/{day.isoformat()}"
+
+
+def _is_released(lake: str, topic: str, day: date, rows: int, failed: list[str]) -> bool:
+    fs, path = open_lake(f"{_folder(lake, topic, day)}/{RELEASED}")
+    if not fs.exists(path):
+        return False
+    allowed = orjson.loads(fs.cat_file(path))
+    return bool(allowed["rows"] == rows and set(failed) <= set(allowed["failed"]))
+
+
+def _write_report(lake: str, topic: str, day: date, done: Validation, summary: dict[str, Any]) -> str:
+    """Write `report.json` and `report.html`; returns where the page is."""
+    url = _folder(lake, topic, day)
+    fs, folder = open_lake(url)
+    fs.makedirs(folder, exist_ok=True)
+    broken = [{"name": b.expectation.name, "observed": b.observed, "why": b.expectation.why} for b in done.broken]
+    content = {**summary, "broken": broken, "results": done.result.to_json_dict()}
+    fs.pipe_file(f"{folder}/report.json", orjson.dumps(content, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+    fs.pipe_file(f"{folder}/report.html", done.html.encode())
+    return f"{url}/report.html"
+
+
+def main(
+    topic: Annotated[list[str], typer.Option(help="Topic to check, without prefix; may be given several times.")],
+    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date.")],
+    lake_url: Annotated[str | None, typer.Option(help="Root of the lake; else that of the settings.")] = None,
+    put_back: Annotated[
+        bool, typer.Option("--release", help="Put a day back that is kept aside, after review.")
+    ] = False,
+    system: Annotated[
+        str | None, typer.Option(help="For uniformity of the jobs; topics belong to all systems.")
+    ] = None,
+) -> None:
+    """Check the events of a logical date; the last lines are summaries as JSON, or the rules that were broken."""
+    from jobs.spark.session import make_session
+
+    settings = load_settings(**({"lake_url": lake_url} if lake_url else {}))
+    problems: list[QualityGateFailed] = []
+    for name in topic:
+        try:
+            if put_back:
+                summary = release(settings, name, day.date())
+            else:
+                summary = check(lambda: make_session("quality"), settings, name, day.date())
+            print(orjson.dumps(summary).decode(), flush=True)
+        except QualityGateFailed as problem:
+            problems.append(problem)
+    if problems:
+        raise QualityGateFailed("\n".join(map(str, problems)))
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except LaminaError as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(1) from problem
