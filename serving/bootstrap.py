@@ -15,6 +15,8 @@ from fastapi import FastAPI
 
 from lamina.clock import Clock, system_clock
 from lamina.definitions.fraud import FEATURES
+from lamina.registry.mlflow import MlflowRegistry
+from lamina.registry.protocol import ModelRegistry
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.reader import Reader
@@ -27,8 +29,7 @@ from serving.routes.health import Dependency, Readiness, health_router
 from serving.stages.decide import DecisionMaker
 from serving.stages.features import FeatureStage
 from serving.stages.log import EventLog
-from serving.stages.model import Champion, Registry
-from serving.stages.registry import MlflowRegistry
+from serving.stages.model import Champion
 from serving.stages.rules import RuleEngine
 from serving.stages.spool import Spool
 
@@ -89,7 +90,7 @@ class Service:
             await asyncio.to_thread(self.rules.reload)
 
 
-def make_service(settings: Settings, *, registry: Registry | None = None, clock: Clock = system_clock) -> Service:
+def make_service(settings: Settings, *, registry: ModelRegistry | None = None, clock: Clock = system_clock) -> Service:
     """The service's parts, connected by `settings`; `registry` defaults to MLflow's.
 
     Raises: RulesError: when the rules file cannot be right.
@@ -98,7 +99,7 @@ def make_service(settings: Settings, *, registry: Registry | None = None, clock:
     rules = RuleEngine(settings.rules_file)
     store = AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_timeout_ms)
     features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=settings.redis_timeout_ms)
-    source = registry or MlflowRegistry(settings.mlflow_uri, system)
+    source = registry or MlflowRegistry(settings.mlflow_uri)
     champion = Champion(system, source, score.load, settings.stack_dir / "models" / system)
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, Spool(settings.stack_dir / "spool"))
     decisions = DecisionMaker(rules, features, champion, events, deadline_ms=settings.decision_deadline_ms, clock=clock)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from lamina.contracts.decisions import FeatureValue
 from lamina.monitoring import metrics
+from lamina.registry.protocol import CHAMPION, ModelRegistry
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +35,6 @@ class Scorer(Protocol):
         """Contribution of each input to the log-odds, largest first."""
 
 
-class Registry(Protocol):
-    """Where registered models are: `lamina.registry.mlflow` or a folder."""
-
-    def champion(self) -> str | None:
-        """Version under the alias `champion`, None without one. May block. Raises: ModelUnavailable."""
-
-    def download(self, version: str, folder: Path) -> Path:
-        """Folder with the model's files, at or under `folder`. May block. Raises: ModelUnavailable."""
-
-
 @dataclass(frozen=True)
 class Model:
     """A version in service. A request takes the pointer once, and so uses one version throughout."""
@@ -60,7 +51,7 @@ class Champion:
     where the last champion is also found when the registry is away at a start.
     """
 
-    def __init__(self, name: str, registry: Registry, load: Callable[[Path], Scorer], folder: Path) -> None:
+    def __init__(self, name: str, registry: ModelRegistry, load: Callable[[Path], Scorer], folder: Path) -> None:
         self.name = name
         self.current: Model | None = None
         self.checked = False
@@ -83,16 +74,17 @@ class Champion:
 
     def _refresh(self) -> None:
         try:
-            version = self._registry.champion()
+            found = self._registry.alias(self.name, CHAMPION)
         except Exception as error:
             # A client library's failure of any kind must not end the polling.
             self._trouble(f"the registry does not answer: {_line(error)}")
             if self.current is None and (used := self._versions()):
                 self._take(used[0].parent.name, used[0].parent / used[0].read_text())
             return
-        if version is None:
+        if found is None:
             self._trouble(f"no version of {self.name!r} has the alias champion")
             return
+        version = found.version
         if self.current is not None and self.current.version == version:
             self.problem = None
             return
@@ -131,7 +123,7 @@ class Champion:
         target = self._folder / version
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        return self._registry.download(version, target)
+        return self._registry.download(self.name, version, target)
 
     def _remember(self, version: str, folder: Path) -> None:
         home = self._folder / version

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import httpx
 import uvicorn
 
+from lamina.definitions.fraud import FEATURES
+from lamina.registry.protocol import CHAMPION, ModelRegistry, TrainingRun
 from lamina.settings import Settings
 from serving.bootstrap import Service, make_app, make_service
-from serving.stages.model import Registry
 
 
-class FolderRegistry(Registry):
-    """A registry that is a folder: versions are folders in it, `champion` names one. Absent, the registry is down."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def champion(self) -> str | None:
-        alias = self._folder / "champion"
-        return alias.read_text() if alias.exists() else None
-
-    def download(self, version: str, folder: Path) -> Path:
-        return shutil.copytree(self._folder / version, folder, dirs_exist_ok=True)
-
-    def promote(self, version: str) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / "champion").write_text(version)
+def promote(registry: ModelRegistry, folder: Path) -> str:
+    """Register the files under `folder`/model and make them the champion; returns the version."""
+    run = registry.record(TrainingRun(FEATURES.system, date(2025, 1, 1), folder))
+    version = registry.register(FEATURES.system, run, {}).version
+    registry.set_alias(FEATURES.system, CHAMPION, version)
+    return version
 
 
 def free_port() -> int:
@@ -43,7 +34,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(settings: Settings, registry: Registry | None = None) -> Iterator[tuple[httpx.Client, Service]]:
+def running(settings: Settings, registry: ModelRegistry | None = None) -> Iterator[tuple[httpx.Client, Service]]:
     """The API on `settings.api_port`, past its first look for a champion."""
     service = make_service(settings, registry=registry)
     config = uvicorn.Config(make_app(service), port=settings.api_port, log_config=None, access_log=False)

@@ -1,0 +1,156 @@
+"""Latency of `POST /fraud/decisions` under an open loop of 200 transactions a second, on real Kafka, Redis and MLflow.
+
+The figures are what a client waits from the moment a request was due. `errors` counts answers other than 200 and
+decisions that were not made by the model; `dropped` counts requests that k6 could not start when they were due.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.report import emit
+from lamina.clock import midnight_ms
+from lamina.definitions.fraud import FEATURES
+from lamina.local.stack import Stack
+from lamina.registry.mlflow import MlflowRegistry
+from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
+from lamina.semantics.events import EventRow
+from lamina.semantics.plan import make_plan
+from lamina.store.redis import RedisStore
+from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.wire import event_bytes
+from tests.parity.tiles import batch_writes
+from tests.small_model import train_small_model
+
+RATE = 200
+WARM_UP_S = 5
+HISTORY_DAYS = 45  # 30 days of windows, and as many for a merchant's, seven days back
+TREES = 200
+BARS = {
+    "p50_ms": "<= 25",
+    "p95_ms": "<= 45",
+    "p99_ms": "<= 65",
+    "p999_ms": "<= 100",
+    "errors": "== 0",
+    "dropped": "== 0",
+}
+READY_S = 60.0
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="A short run on fewer users.")] = False,
+    rate: Annotated[int, typer.Option(help="Transactions a second.")] = RATE,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure, print, and end with 1 when a bar is missed."""
+    users, seconds = (40, 12) if quick else (400, 60)
+    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, _stack(Path(folder)) as stack:
+        world = FraudWorld(seed=7, users=users, days=HISTORY_DAYS + 1, start=date(2025, 1, 1))
+        bodies = Path(folder) / "bodies.jsonl"
+        _preload(stack, world, bodies)
+        _register(stack, Path(folder))
+        stack.start("api")
+        _await_model(stack)
+        _load(stack, bodies, rate, WARM_UP_S, first=0)
+        found = _load(stack, bodies, rate, seconds, first=rate * WARM_UP_S)
+    trend = found["iteration_duration"]["values"]
+    requests, checks = found["http_reqs"]["values"], found["checks"]["values"]
+    figures = {
+        "p50_ms": round(trend["p(50)"], 2),
+        "p95_ms": round(trend["p(95)"], 2),
+        "p99_ms": round(trend["p(99)"], 2),
+        "p999_ms": round(trend["p(99.9)"], 2),
+        "max_ms": round(trend["max"], 2),
+        "errors": checks["fails"],
+        "dropped": found.get("dropped_iterations", {"values": {"count": 0}})["values"]["count"],
+        "rate": round(requests["rate"], 1),
+        "requests": requests["count"],
+    }
+    if not emit("decision_latency", figures, BARS, json_file):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _stack(folder: Path) -> Iterator[Stack]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
+    with Stack(folder / "stack", services={"kafka", "redis", "mlflow"}, env=env, preferred_ports=False) as stack:
+        yield stack
+
+
+def _preload(stack: Stack, world: FraudWorld, bodies: Path) -> None:
+    """Publish the batch layer up to the last day, whose transactions are the bodies."""
+    days = range(HISTORY_DAYS)
+    arrived: dict[str, list[EventRow]] = {
+        "transactions": [row for n in days for row in world.day(n).to_pylist()],
+        "fraud_labels": [row for n in days for row in world.labels_known_on(n).to_pylist()],
+    }
+    through_ms = midnight_ms(world.date_of(HISTORY_DAYS))
+    store = RedisStore(stack.env["LAMINA_REDIS_URL"])
+    store.publish(batch_writes(make_plan(FEATURES).tilings, arrived, through_ms))
+    for entity in FEATURES.entities:
+        store.announce(entity.name, through_ms)
+    bodies.write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
+
+
+def _register(stack: Stack, folder: Path) -> None:
+    """Train a model, register it, and make it the champion."""
+    registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
+    train_small_model(folder / "run" / MODEL_FOLDER, trees=TREES)
+    run = registry.record(TrainingRun(FEATURES.system, date(2025, 1, 1), folder / "run"))
+    version = registry.register(FEATURES.system, run, {}).version
+    registry.set_alias(FEATURES.system, CHAMPION, version)
+
+
+def _await_model(stack: Stack) -> None:
+    url = f"{stack.addresses['api']}/health/ready"
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                ready: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            ready = json.load(error)
+        if ready["status"] == "ready":
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"the API was not ready after {READY_S:.0f} s: {ready}")
+        time.sleep(0.2)
+
+
+def _load(stack: Stack, bodies: Path, rate: int, seconds: int, *, first: int) -> dict[str, Any]:
+    """k6's metrics of `seconds` at `rate` a second, the bodies from number `first` on."""
+    summary = bodies.with_name("summary.json")
+    variables = {
+        "URL": f"{stack.addresses['api']}/fraud/decisions",
+        "BODIES": str(bodies),
+        "RATE": str(rate),
+        "SECONDS": str(seconds),
+        "FIRST": str(first),
+        "SUMMARY": str(summary),
+    }
+    k6 = Path(sys.executable).with_name("k6")
+    script = Path(__file__).with_suffix(".js")
+    command = [str(k6), "run", "--quiet", "--log-output=stderr", str(script)]
+    for name, value in variables.items():
+        command[2:2] = ["-e", f"{name}={value}"]
+    subprocess.run(command, check=True)
+    metrics: dict[str, Any] = json.loads(summary.read_text())
+    return metrics
+
+
+if __name__ == "__main__":
+    typer.run(main)
