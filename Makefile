@@ -60,7 +60,7 @@ jars: .tools/jars/.stamp ## Fetch Kafka's broker, the Flink connector and Spark'
 	@$(PY) -m lamina.local.jars
 	@touch $@
 
-up: env ## Start the stack; ARGS="--only kafka,redis" starts a part
+up: env dist/code.zip ## Start the stack; ARGS="--only kafka,redis" starts a part
 	@$(PY) -m lamina.cli up $(ARGS)
 
 down: .venv/.stamp ## Stop the stack and anything it left behind

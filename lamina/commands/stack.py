@@ -46,13 +46,18 @@ def up(
     only: Annotated[str, typer.Option(help="Services to start, with commas between; what they need starts too.")] = "",
     keep: Annotated[bool, typer.Option(help="When a service fails, leave the others up to be looked at.")] = False,
 ) -> None:
-    """Start the stack and wait until all of it is ready."""
+    """Start the stack, wait until all of it is ready, create its topics and submit its stream jobs."""
     from lamina.local.stack import Stack
+
+    from lamina.local.streams import start_streams
 
     names = [name.strip() for name in only.split(",") if name.strip()]
     console = Console()
+    stack = Stack(load_settings().stack_dir, services=names or None)
     with console.status(f"starting {', '.join(names) or 'the stack'} ..."):
-        Stack(load_settings().stack_dir, services=names or None).start(keep=keep)
+        stack.start(keep=keep)
+        if not names:
+            start_streams(stack, load_settings())
     console.print(_table())
 
 

@@ -41,12 +41,13 @@ class LiveDay:
 
 
 class DemoInput(Protocol):
-    """A source of transactions for the main job."""
+    """A source of transactions for the main job. `is_published`: others' figures for the same protocol are known."""
 
     name: str
     live_day: date
     training_date: date
     listed_cards: list[str]
+    is_published: bool
 
     def import_history(self, lake_url: str) -> History:
         """Put everything before the live day into the lake."""
@@ -64,6 +65,7 @@ class WorldInput:
         self.live_day = self.world.date_of(days - 1)
         self.training_date = self.live_day - timedelta(days=1)
         self.listed_cards = self.world.listed_cards
+        self.is_published = False
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
@@ -103,6 +105,7 @@ class HandbookInput:
         self.live_day = date(2018, 9, 30)
         self.training_date = date(2018, 8, 21)
         self.listed_cards: list[str] = []
+        self.is_published = True
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""

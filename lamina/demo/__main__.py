@@ -1,0 +1,82 @@
+"""`python -m lamina.demo`: run the main job, print its table, write its report, and stop what was started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lamina.demo.collect import write_rules
+from lamina.demo.inputs import WorldInput, choose_input
+from lamina.demo.job import MainJob, as_json
+from lamina.errors import LaminaError
+from lamina.local.stack import Stack
+from lamina.reporting.report import render
+from lamina.reporting.results import DemoResults
+from lamina.settings import ROOT, load_settings
+
+
+def main(
+    data: Annotated[
+        str, typer.Option(help="Folder with the handbook's transactions; empty: the simulated world.")
+    ] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up and print its addresses.")] = False,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second on the live day.")] = 150,
+    users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 2000,
+    days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 60,
+) -> None:
+    """Run the main job of the fraud system, from history to a report."""
+    console = Console()
+    home = load_settings().stack_dir
+    folder = home / "demo"
+    with tempfile.TemporaryDirectory(prefix="lamina-demo-") as scratch:
+        source = choose_input(data, Path(scratch)) if data else WorldInput(users=users, days=days)
+        _clear(folder)
+        rules = write_rules(folder / "rules", ROOT / "serving" / "rules" / "fraud.yaml", source.listed_cards)
+        stack = Stack(folder, env={**os.environ, "LAMINA_RULES_FILE": str(rules)})
+        job = MainJob(source, stack, console, rate)
+        try:
+            results = job.run()
+            report = _write(home / "reports", results)
+        finally:
+            if not keep:
+                stack.stop()
+    console.print(job.stages.table())
+    console.print(f"\nlost: {results.lost}   served values that no event explains: {results.wrong}")
+    console.print(f"report: {report}", soft_wrap=True)
+    if keep:
+        for name, address in stack.addresses.items():
+            console.print(f"  {name:8} {address}")
+        console.print(f"stop it with: LAMINA_STACK_DIR={folder} .venv/bin/lamina down", soft_wrap=True)
+    if results.lost or results.wrong:
+        raise LaminaError(f"{results.lost} rows lost, {results.wrong} values wrong: see {report}")
+
+
+def _clear(folder: Path) -> None:
+    """Every run begins with nothing: what an earlier one left running is stopped, its data deleted."""
+    if folder.exists():
+        Stack(folder).stop()
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def _write(folder: Path, results: DemoResults) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{results.system}-{results.started_at:%Y%m%d-%H%M%S}"
+    (folder / f"{name}.json").write_text(as_json(results))
+    report = folder / f"{name}.html"
+    report.write_text(render(results))
+    return report
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except LaminaError as error:
+        sys.exit(str(error))
