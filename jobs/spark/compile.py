@@ -58,8 +58,8 @@ def text(source: EventSource, column: str) -> Column:
 def state(of: State, source: EventSource) -> Column:
     """The aggregate that makes a state from the events of a tile, named by the state's label.
 
-    Numeric states are doubles (min, max, last_time null where missing, the others 0), first and last are text, distinct is a
-    sorted array.
+    Numeric states are doubles (min, max, last_time null where missing, the others 0), first and last are text, distinct
+    is a sorted array.
     """
     found = _state(of, source)
     return found.alias(of.label)
@@ -91,7 +91,7 @@ def _state(of: State, source: EventSource) -> Column:
 
 
 def _dated(of: State, source: EventSource) -> Column:
-    """`time\\x1eid\\x1evalue`, as `lamina.semantics.states.encode_text`; null where the value is missing."""
+    """Time, id and value in the form of `lamina.semantics.states.encode_text`; null where the value is missing."""
     ts = F.lpad(F.col(source.timestamp).cast("string"), TIMESTAMP_DIGITS, "0")
     separator = F.lit(PART_SEPARATOR)
     return F.concat(ts, separator, F.col(source.id).cast("string"), separator, text(source, of.column or ""))

@@ -1,7 +1,7 @@
 """What a Spark worker does with one partition of entities: their events and the questions about them in, features out.
 
-A partition is one Arrow table. Rows of kind `PROBE` ask, at time `AT`, and carry the row they belong to; rows of any other kind
-are events of the source with that number, with the columns that `slots` names.
+A partition is one Arrow table. Rows of kind `PROBE` ask, at time `AT`, and carry the row they belong to; rows of any
+other kind are events of the source with that number, with the columns that `slots` names.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ INGESTED = "ingested"
 FILE = "arrival_file"
 ROW = "arrival_row"
 ARRIVAL = (INGESTED, "partition", "offset", FILE, ROW)
-"""Columns that order events by arrival: day, then imported rows (no partition) before those of Kafka, then their place."""
+"""Columns that order events by arrival: day, then imported rows (no partition) before those of Kafka, then their place.
+"""
 
 CLOCK_SKEW = timedelta(days=7)
 """How far ahead of its arrival an event may be stamped and still be found by `since`."""
@@ -69,14 +70,16 @@ def archived(
 ) -> DataFrame:
     """Every row the lake holds of `topic`, duplicates and all: columns of the contract, then those of `ARRIVAL`.
 
-    Args: since, until: first and last day of arrival; schema: columns of the topic, where `lamina.lake.schemas` has none.
+    Args: since, until: first and last day of arrival; schema: columns of the topic, where `lamina.lake.schemas` has
+    none.
     """
     days = [d for d in ingested_days(lake, topic) if (since is None or d >= since) and (until is None or d <= until)]
     columns = from_arrow_schema(in_lake(schema or SCHEMAS[topic]))
     if not days:
         empty = spark.createDataFrame([], columns)
         return empty.select(*_arrival_last(empty.columns, F.lit(""), F.lit(""), F.lit(0).cast("long")))
-    # Folders are named one by one, whatever lies below them: days can be left out, and a writer may add folders of its own.
+    # Folders are named one by one, whatever lies below them: days can be left out, and a writer may add folders of its
+    # own.
     folders = [spark_url(layout.events(lake, topic, day)) for day in days]
     frame = spark.read.schema(columns).option("recursiveFileLookup", True).parquet(*folders)
     file = F.col("_metadata.file_path")

@@ -1,7 +1,7 @@
 """Features of any rows as they were at the time of each row: what models train on, and what parity compares with.
 
-Every entity is one pass: the rows and the entity's events are brought together by entity id and handed to the workers, who
-know nothing of other partitions; the rows leave with the entity's features as further columns.
+Every entity is one pass: the rows and the entity's events are brought together by entity id and handed to the workers,
+who know nothing of other partitions; the rows leave with the entity's features as further columns.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from lamina.contracts.features import EventSource, FeatureSet
 def features_at(features: FeatureSet, rows: DataFrame, events: Mapping[str, DataFrame]) -> DataFrame:
     """`rows` with every feature of `features` at the time of each row, in the order of `features.names`.
 
-    A row is a request: it has the columns of `features.request`, and its own event is expected among the events where a view
-    includes it. Other columns are kept; one named like a feature is replaced by it. `rows` is computed twice.
+    A row is a request: it has the columns of `features.request`, and its own event is expected among the events where a
+    view includes it. Other columns are kept; one named like a feature is replaced by it. `rows` is computed twice.
 
     Args: events: by name of the source, without duplicates; only those that some window can reach are used.
     """

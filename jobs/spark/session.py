@@ -18,6 +18,7 @@ ALWAYS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.parquet.compression.codec": "zstd",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 
 # Defaults that spark-submit's --conf, or the cluster's own configuration, wins over.
@@ -29,7 +30,7 @@ DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",
 }
 
-# Only where this process starts the JVM itself: afterwards it is too late for memory, and the addresses are the cluster's.
+# Only where this process starts the JVM: later is too late for memory, and on a cluster the addresses are not ours.
 LOCAL = {
     "spark.master": "local[*]",
     "spark.driver.memory": "4g",
@@ -41,7 +42,8 @@ LOCAL = {
 def make_session(app: str, *, conf: dict[str, str] | None = None) -> SparkSession:
     """A session named `app`, or the one this process already has.
 
-    Under spark-submit its options stand and only what nobody chose is added. Else a local Spark is started in this process.
+    Under spark-submit its options stand and only what nobody chose is added. Else a local Spark is started in this
+    process.
 
     Args: conf: options that win over the defaults of this module, such as `{"spark.master": "local[2]"}`.
     """
@@ -62,7 +64,7 @@ def make_session(app: str, *, conf: dict[str, str] | None = None) -> SparkSessio
 
 
 def _python() -> dict[str, str]:
-    """Workers run this interpreter and find `lamina` and `jobs` where this process does; a cluster gets both by --py-files."""
+    """Local workers run this interpreter and find `lamina` and `jobs` where it does; a cluster gets both by --py-files."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return {}
     # Only spark-submit reads `spark.pyspark.python`; a context that starts its own JVM asks the environment.

@@ -1,8 +1,8 @@
 """Windowed aggregates of sorted arrays: the arithmetic of point-in-time features, without Spark.
 
-Hot path: whole columns at a time. With events sorted by (entity, time) every window is one interval `[lo, hi)` of positions, so
-no aggregate ever visits the events of a window one by one: an entity with a million events costs n log n, where a sliding
-frame would cost their square.
+Hot path: whole columns at a time. With events sorted by (entity, time) every window is one interval `[lo, hi)` of
+positions, so no aggregate ever visits the events of a window one by one: an entity with a million events costs n log n,
+where a sliding frame would cost their square.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Timeline:
         at = probes.at
         resolution, delay = view.resolution.ms, view.delay.ms
         end = at - at % resolution - delay
-        # floor(ts) > end - window, and floor(ts) <= end: floors are multiples of the resolution, so both are bounds on ts.
+        # floor(ts) > end - window, and floor(ts) <= end: floors are multiples of the resolution, so both bound ts.
         begin = end - window_ms + resolution
         if delay:
             stop = end + resolution
@@ -63,7 +63,7 @@ class Timeline:
             return np.zeros(len(ts), np.int64)
         base, span, places = self._places
         offset = np.clip(ts - base, 0, span - 1)
-        return np.searchsorted(places, entity * span + offset).astype(np.int64)
+        return np.asarray(np.searchsorted(places, entity * span + offset), np.int64)
 
     @cached_property
     def _places(self) -> tuple[int, int, Ints]:
@@ -88,7 +88,7 @@ class Windows:
     @property
     def n(self) -> Ints:
         """Events in each window."""
-        return np.maximum(self.hi - self.lo, 0)
+        return np.asarray(np.maximum(self.hi - self.lo, 0), np.int64)
 
     def first(self) -> tuple[Ints, Flags]:
         """Position of each window's first event, and whether there is one."""
@@ -124,9 +124,9 @@ def std(windows: Windows, values: Floats) -> Floats:
 def distinct(windows: Windows, entity: Ints, values: Ints) -> Ints:
     """Number of different values in each window.
 
-    A value counts where its last occurrence within the window lies: event i counts for the probes whose window holds i and ends
-    before the next event of the same value. As both ends of the windows never decrease those probes are neighbours, and adding
-    one to a range of neighbours takes two steps.
+    A value counts where its last occurrence within the window lies: event i counts for the probes whose window holds i
+    and ends before the next event of the same value. As both ends of the windows never decrease those probes are
+    neighbours, and adding one to a range of neighbours takes two steps.
 
     Args: entity, values: int64[n], codes of each event.
     """

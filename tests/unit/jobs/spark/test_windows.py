@@ -135,7 +135,13 @@ def test_a_sum_after_a_huge_value_keeps_its_digits() -> None:
 
 def test_a_pass_without_events_answers_what_nothing_is() -> None:
     view = FeatureView(
-        name="v", entity=USER, source=SOURCE, owner="tests", aggregates=AGGREGATES, windows=(hours(1),), resolution=seconds(1)
+        name="v",
+        entity=USER,
+        source=SOURCE,
+        owner="tests",
+        aggregates=AGGREGATES,
+        windows=(hours(1),),
+        resolution=seconds(1),
     )
     features = FeatureSet(
         system="s", request=SOURCE, labels=SOURCE, views=(view,), ratios=(), request_features=(), model_features=()

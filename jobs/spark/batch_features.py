@@ -1,0 +1,59 @@
+"""Archived events to batch tiles in the lake: every tiling of a system, complete through the end of a day.
+
+`python -m jobs.spark.batch_features --system fraud --date 2018-08-14`. All tiles are made anew from the events, so that
+late ones and removed duplicates correct what earlier runs said; a rerun replaces the day's tiles.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.lake import read_events, spark_url
+from jobs.spark.session import make_session
+from jobs.spark.tiles import ENTITY_ID, first_ms, make_tiles, tiles_url
+from lamina.clock import midnight_ms, next_day
+from lamina.definitions import load
+from lamina.lake.write import replacing
+from lamina.semantics.plan import Plan, make_plan, sources_of
+from lamina.settings import load_settings
+
+
+def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, Any]:
+    """Write the tiles of every tiling of `plan` through the end of `day`; returns the counts.
+
+    Counts: `events` (rows read) and `duplicates` (rows left out) by source, `tiles` (rows written) by tiling.
+    """
+    through = next_day(day)
+    through_ms = midnight_ms(through)
+    counts: dict[str, dict[str, int]] = {"events": {}, "duplicates": {}, "tiles": {}}
+    for source in sources_of(plan, plan.tilings):
+        tilings = [t for t in plan.tilings if t.source == source]
+        oldest = min(first_ms(t, through_ms) for t in tilings)
+        events = read_events(spark, lake, source.topic, source.id, from_ms=oldest, until=day)
+        counts["events"][source.name] = events.read
+        counts["duplicates"][source.name] = events.duplicates
+        for tiling in tilings:
+            with replacing(tiles_url(lake, tiling, through)) as staging:
+                url = spark_url(staging)
+                tiles = make_tiles(tiling, events.frame, through_ms)
+                tiles.sortWithinPartitions(ENTITY_ID).write.mode("append").parquet(url)
+                counts["tiles"][tiling.key] = spark.read.schema(tiles.schema).parquet(url).count()
+    return {"through": through.isoformat(), **counts}
+
+
+def main(system: SystemName, day: LogicalDate, lake_url: LakeUrl = None) -> None:
+    """Build the batch tiles of a system for a logical date; the last line is the counts as JSON."""
+    settings = load_settings(**overrides(lake_url))
+    began = time.monotonic()
+    spark = make_session("batch_features")
+    counts = build(spark, settings.lake_url, make_plan(load(system)), day.date())
+    report("batch_features", system, day.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
+
+
+if __name__ == "__main__":
+    run(main)

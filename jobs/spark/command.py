@@ -1,0 +1,39 @@
+"""What the command lines of the daily jobs share: a system and a day in, one line of JSON out, an error in one
+sentence.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from lamina.errors import LaminaError
+
+SystemName = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
+LogicalDate = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date, a UTC day.")]
+LakeUrl = Annotated[str | None, typer.Option("--lake-url", help="Root of the lake; else that of the settings.")]
+
+
+def overrides(lake_url: str | None) -> dict[str, object]:
+    """What the command line says of the settings."""
+    return {"lake_url": lake_url} if lake_url else {}
+
+
+def report(job: str, system: str, day: date, figures: dict[str, Any]) -> None:
+    """Print what a job did, as one line of JSON."""
+    line = {"job": job, "system": system, "date": day.isoformat(), **figures}
+    print(orjson.dumps(line).decode(), flush=True)
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a job's `main` with the process's arguments; lamina's own errors end it with their sentence alone."""
+    try:
+        typer.run(main)
+    except LaminaError as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(1) from problem

@@ -1,0 +1,91 @@
+"""Labelled rows to train and test on: the requests of some days, each with what was known of it at the end of a logical
+date.
+
+`python -m jobs.spark.extract_data --system fraud --date 2018-08-21 --first-day 2018-07-25 --last-day 2018-08-14`. A
+rerun replaces the rows of the date.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import typer
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.lake import ARRIVAL, read_events, spark_url
+from jobs.spark.session import make_session
+from lamina.clock import midnight_ms, next_day
+from lamina.contracts.features import FeatureSet
+from lamina.definitions import load
+from lamina.lake import layout
+from lamina.lake.write import replacing
+from lamina.settings import load_settings
+
+ROWS = "rows"
+LABEL, LABEL_TIMESTAMP, SCENARIO = "is_fraud", "label_timestamp", "scenario"
+
+
+def rows_url(lake: str, system: str, day: date) -> str:
+    """Folder of the labelled rows for a logical date."""
+    return f"{layout.training(lake, system, day)}/{ROWS}"
+
+
+def labelled(requests: DataFrame, labels: DataFrame, features: FeatureSet, known_before_ms: int) -> DataFrame:
+    """`requests` with `is_fraud`, `label_timestamp` and `scenario`.
+
+    A label counts when its own time is before `known_before_ms`; a request without one is taken for honest, its label's
+    time is null. Both frames are without duplicates.
+    """
+    known = labels.where(F.col("timestamp") < known_before_ms).select(
+        F.col(features.labels.id).alias("_labelled"),
+        F.col(LABEL).alias("_label"),
+        F.col("timestamp").alias(LABEL_TIMESTAMP),
+        SCENARIO,
+    )
+    joined = requests.join(known, F.col(features.request.id) == F.col("_labelled"), "left")
+    return joined.withColumn(LABEL, F.coalesce("_label", F.lit(False))).select(
+        *requests.columns, LABEL, LABEL_TIMESTAMP, SCENARIO
+    )
+
+
+def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, first: date, last: date) -> dict[str, Any]:
+    """Write the labelled rows of the days `first` to `last`; returns how many and how many of them are fraud."""
+    begin_ms, end_ms = midnight_ms(first), midnight_ms(next_day(last))
+    request, label = features.request, features.labels
+    events = read_events(spark, lake, request.topic, request.id, from_ms=begin_ms, until=day)
+    labels = read_events(spark, lake, label.topic, label.id, from_ms=begin_ms, until=day)
+    ts = F.col(request.timestamp)
+    wanted = events.frame.where((ts >= begin_ms) & (ts < end_ms)).drop(*ARRIVAL)
+    rows = labelled(wanted, labels.frame, features, midnight_ms(next_day(day)))
+    with replacing(rows_url(lake, features.system, day)) as staging:
+        url = spark_url(staging)
+        rows.write.mode("append").parquet(url)
+        written = spark.read.schema(rows.schema).parquet(url)
+        counts = written.agg(F.count("*"), F.coalesce(F.sum(F.col(LABEL).cast("long")), F.lit(0))).first()
+    assert counts is not None, "an aggregate without groups has one row"
+    return {"first_day": first.isoformat(), "last_day": last.isoformat(), "rows": counts[0], "fraud": counts[1]}
+
+
+def main(
+    system: SystemName,
+    day: LogicalDate,
+    first_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day of the rows.")],
+    last_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day of the rows.")],
+    lake_url: LakeUrl = None,
+) -> None:
+    """Write the labelled rows of a system for a logical date; the last line is the counts as JSON."""
+    if not first_day <= last_day <= day:
+        raise typer.BadParameter(f"days must be in order: {first_day.date()} <= {last_day.date()} <= {day.date()}")
+    settings = load_settings(**overrides(lake_url))
+    began = time.monotonic()
+    spark = make_session("extract_data")
+    counts = extract(spark, settings.lake_url, load(system), day.date(), first_day.date(), last_day.date())
+    report("extract_data", system, day.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,151 @@
+"""Batch tiles from the lake to Redis, by the executors: one blob per entity and tiling, all tilings of an entity
+together.
+
+`python -m jobs.spark.publish --system fraud --date 2018-08-14`. Entities are dealt into parts by a hash of their id; a
+finished part is recorded beside the data in Redis, so that a run that was killed goes on where it stopped. That an
+entity kind is complete is announced only when every part is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any
+
+import typer
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.spark.blob_writer import COUNTS_SCHEMA, NUMERIC, PART, SETS, TEXTS, TILING, BlobWriter
+from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.lake import spark_url
+from jobs.spark.session import make_session
+from jobs.spark.tiles import ENTITY_ID, EVENTS, START, tiles_url
+from lamina.clock import midnight_ms, next_day
+from lamina.contracts.features import Entity
+from lamina.definitions import load
+from lamina.errors import LaminaError
+from lamina.lake.write import open_lake
+from lamina.semantics.plan import Plan, State, Tiling, make_plan
+from lamina.settings import load_settings
+from lamina.store.progress import Progress
+from lamina.store.redis import RedisStore
+
+TILES_PER_PART = 100_000
+MIN_PARTS, MAX_PARTS = 4, 4096
+
+
+class TilesMissing(LaminaError):
+    """The lake has no batch tiles for the asked day."""
+
+
+@dataclass(frozen=True)
+class _Built:
+    """Batch tiles of one entity kind: a frame a tiling, and a name that changes when any of them is built anew."""
+
+    frames: list[DataFrame]
+    fingerprint: str
+
+
+def publish(
+    spark: SparkSession, lake: str, plan: Plan, day: date, redis_url: str, *, again: bool = False
+) -> dict[str, Any]:
+    """Publish the tiles of `plan` through the end of `day`; returns the counts by entity kind.
+
+    Counts: `parts` and how many of them were `resumed` (done before), `entities`, `blobs`, `applied` (blobs that no
+    newer one stood in the way of) and `bytes` of this run.
+
+    Raises: TilesMissing: when `batch_features` has not run for the day. A write that fails ends the job before
+    `announce`.
+    """
+    return {
+        entity.name: _publish_entity(spark, lake, plan.of_entity(entity), entity, day, redis_url, again)
+        for entity in plan.features.entities
+    }
+
+
+def _publish_entity(
+    spark: SparkSession, lake: str, tilings: tuple[Tiling, ...], entity: Entity, day: date, redis_url: str, again: bool
+) -> dict[str, int]:
+    through = next_day(day)
+    through_ms = midnight_ms(through)
+    built = _read(spark, lake, tilings, through)
+    tiles = sum(frame.count() for frame in built.frames)
+    parts = min(MAX_PARTS, max(MIN_PARTS, -(-tiles // TILES_PER_PART)))
+    work = f"{entity.name}:{through_ms}:{built.fingerprint}:{parts}"
+    progress = Progress(redis_url, work)
+    if again:
+        progress.clear()
+    done = progress.done()
+    counts = {"tiles": tiles, "parts": parts, "resumed": len(done)}
+    part = F.pmod(F.xxhash64(ENTITY_ID), F.lit(parts)).cast("int").alias(PART)
+    rows = _together(tilings, built.frames).select(part, "*")
+    if done:
+        rows = rows.where(~F.col(PART).isin(*done))
+    writer = BlobWriter(tilings, through_ms, redis_url, work)
+    dealt = rows.repartitionById(parts, F.col(PART)).sortWithinPartitions(ENTITY_ID, TILING, START)
+    # One row a part comes back: its counts.
+    written = dealt.mapInArrow(writer, COUNTS_SCHEMA).collect()
+    for name in ("entities", "blobs", "applied", "bytes"):
+        counts[name] = sum(row[name] for row in written)
+    RedisStore(redis_url).announce(entity.name, through_ms)
+    return counts
+
+
+def _read(spark: SparkSession, lake: str, tilings: tuple[Tiling, ...], through: date) -> _Built:
+    frames = []
+    digest = hashlib.sha256()
+    for tiling in tilings:
+        url = tiles_url(lake, tiling, through)
+        fs, path = open_lake(url)
+        files = sorted(str(f).rsplit("/", 1)[1] for f in fs.find(path)) if fs.exists(path) else []
+        if not files:
+            raise TilesMissing(f"no tiles at {url}: run jobs.spark.batch_features for the same date first")
+        digest.update("\n".join((tiling.id, *files)).encode())
+        frames.append(spark.read.parquet(spark_url(url)))
+    return _Built(frames, digest.hexdigest()[:16])
+
+
+def _together(tilings: tuple[Tiling, ...], frames: list[DataFrame]) -> DataFrame:
+    """Tiles of all tilings under the same columns: which tiling, entity, start, n, and lists of the states."""
+    union = None
+    for number, (tiling, frame) in enumerate(zip(tilings, frames, strict=True)):
+        own = frame.select(
+            F.lit(number).alias(TILING),
+            ENTITY_ID,
+            START,
+            EVENTS,
+            _listed([s for s in tiling.states if s.numeric], "double").alias(NUMERIC),
+            _listed([s for s in tiling.states if not s.numeric], "string").alias(TEXTS),
+            _listed(list(tiling.distinct), "array<string>").alias(SETS),
+        )
+        union = own if union is None else union.unionAll(own)
+    assert union is not None, "an entity has at least one tiling"
+    return union
+
+
+def _listed(states: list[State], element: str) -> Any:
+    # Labels hold dots, which would mean a field of a struct.
+    return F.array(*(F.col(f"`{s.label}`") for s in states)).cast(f"array<{element}>")
+
+
+def main(
+    system: SystemName,
+    day: LogicalDate,
+    lake_url: LakeUrl = None,
+    again: Annotated[bool, typer.Option("--again", help="Publish every part, also those recorded as done.")] = False,
+) -> None:
+    """Publish the batch tiles of a system for a logical date; the last line is the counts as JSON."""
+    settings = load_settings(**overrides(lake_url))
+    began = time.monotonic()
+    spark = make_session("publish")
+    redis_url = settings.redis_url.get_secret_value()
+    counts = publish(spark, settings.lake_url, make_plan(load(system)), day.date(), redis_url, again=again)
+    figures = {"entities": counts, "seconds": round(time.monotonic() - began, 1)}
+    report("publish", system, day.date(), figures)
+
+
+if __name__ == "__main__":
+    run(main)
