@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from airflow.sdk import BaseBranchOperator, BaseOperator
 
 from lamina.orchestration.days import logical_day
-
-
-def decision(lake: str, system: str, day: date) -> tuple[bool, str]:
-    """Whether the model of `system` trained for `day` is to be deployed, and why.
-
-    It must have been found better than the champion, and the latest parity report must be clean.
-
-    Raises: NoEvaluation: when the model was not evaluated. BrokenReport: when the parity report does not say.
-    """
-    from lamina.registry.evaluation import mismatches_of_latest_parity, read_evaluation
-
-    evaluation, mismatches = read_evaluation(lake, system, day), mismatches_of_latest_parity(lake, system)
-    reasons = list(evaluation.reasons)
-    if mismatches:
-        reasons.append(f"the latest parity report of {system} has {mismatches} mismatches")
-    return evaluation.promote and not mismatches, "; ".join(reasons) or "no reason was given"
+from lamina.settings import load_settings
 
 
 def _decision(system: str, context: Any) -> tuple[bool, str]:
-    from lamina.settings import load_settings
+    # Reads the lake by pyarrow and fsspec, which no DAG file may import.
+    from lamina.orchestration.promotion import decision
 
     return decision(load_settings().lake_url, system, logical_day(context["dag_run"]))
 

@@ -1,0 +1,49 @@
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lamina.orchestration.promotion import decision
+from lamina.registry.evaluation import Contender, Evaluation, NoEvaluation, write_evaluation
+
+DAY = date(2018, 8, 21)
+
+
+def evaluated(lake: Path, *, promote: bool, reason: str) -> None:
+    measured = Contender(version="2", logical_date=DAY, metrics={"auc": 0.88, "average_precision": 0.65})
+    evaluation = Evaluation(
+        system="fraud",
+        logical_date=DAY,
+        rows=100,
+        frauds=3,
+        candidate=measured,
+        champion=None,
+        promote=promote,
+        reasons=(reason,),
+    )
+    write_evaluation(str(lake), evaluation)
+
+
+def parity(lake: Path, mismatches: int) -> None:
+    report = lake / "parity" / "fraud" / "2018-08-21" / "report.json"
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps({"mismatches": mismatches}))
+
+
+@pytest.mark.parametrize(
+    ("promote", "mismatches", "deployed"), [(True, 0, True), (True, None, True), (False, 0, False), (True, 3, False)]
+)
+def test_only_a_better_model_with_clean_features_goes_live(
+    tmp_path: Path, promote: bool, mismatches: int | None, deployed: bool
+) -> None:
+    evaluated(tmp_path, promote=promote, reason="0.65 against 0.64")
+    if mismatches is not None:
+        parity(tmp_path, mismatches)
+    expected = "0.65 against 0.64" + ("; the latest parity report of fraud has 3 mismatches" if mismatches else "")
+    assert decision(str(tmp_path), "fraud", DAY) == (deployed, expected)
+
+
+def test_nothing_goes_live_without_an_evaluation(tmp_path: Path) -> None:
+    with pytest.raises(NoEvaluation, match=r"python -m models\.fraud\.evaluate --date 2018-08-21"):
+        decision(str(tmp_path), "fraud", DAY)
