@@ -106,10 +106,8 @@ def _raw_table(source: EventSource, options: StreamOptions) -> str:
     return (
         f"CREATE TEMPORARY TABLE `{source.name}_raw` (\n"
         "  `message` BYTES,\n"
-        "  `_topic` STRING METADATA FROM 'topic' VIRTUAL,\n"
         "  `_partition` INT METADATA FROM 'partition' VIRTUAL,\n"
         "  `_offset` BIGINT METADATA FROM 'offset' VIRTUAL,\n"
-        "  `_written` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,\n"
         "  `_arrived` AS PROCTIME()\n"
         f") WITH (\n{_options(chosen)}\n)"
     )
@@ -122,7 +120,7 @@ def _parsed_view(source: EventSource) -> str:
         found = f"JSON_VALUE(CAST(`message` AS STRING), {_text('lax $.' + name)})"
         found = found if kind == "string" else f"TRY_CAST({found} AS {_SQL_TYPE[kind]})"
         values.append(f"{found} AS {_column(name)}")
-    columns = ",\n  ".join(("`message`", "`_topic`", "`_partition`", "`_offset`", "`_written`", "`_arrived`", *values))
+    columns = ",\n  ".join(("`message`", "`_partition`", "`_offset`", "`_arrived`", *values))
     return f"CREATE TEMPORARY VIEW `{source.name}_parsed` AS\nSELECT\n  {columns}\nFROM `{source.name}_raw`"
 
 
@@ -159,12 +157,12 @@ def _first_view(source: EventSource) -> str:
 def _dead_letters(source: EventSource) -> str:
     """`lamina.contracts.decisions.DeadLetter` as JSON; JSON_OBJECT writes bytes as base64."""
     fields = {
-        "topic": "`_topic`",
+        "topic": _text(source.topic),
         "partition": "`_partition`",
         "offset": "`_offset`",
         "reason": "`_problem`",
         "raw": "COALESCE(`message`, X'')",
-        "timestamp": "EXTRACT(EPOCH FROM `_written`) * 1000 + EXTRACT(MILLISECOND FROM `_written`)",
+        "timestamp": "EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 + EXTRACT(MILLISECOND FROM CURRENT_TIMESTAMP)",
     }
     pairs = ",\n  ".join(f"KEY {_text(name)} VALUE {value}" for name, value in fields.items())
     problem = "\n    ".join(f"WHEN {condition} THEN {_text(reason)}" for condition, reason in _problems(source))

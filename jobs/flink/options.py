@@ -8,6 +8,7 @@ from typing import Literal
 from lamina.store.protocol import SPEED_TTL_S
 
 Start = Literal["earliest", "latest", "committed"]
+StateBackend = Literal["rocksdb", "hashmap"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,8 @@ class StreamOptions:
     checkpoint_interval_ms: int = 10_000
     checkpoint_dir: str | None = None
     connector_jar: str | None = None
-    mini_batch_ms: int = 50
+    mini_batch_ms: int = 0
+    state_backend: StateBackend = "rocksdb"
 
     @property
     def job_name(self) -> str:
@@ -56,10 +58,8 @@ def configuration(options: StreamOptions) -> dict[str, str]:
         "restart-strategy.exponential-delay.initial-backoff": "1s",
         "restart-strategy.exponential-delay.max-backoff": "30s",
         "table.exec.state.ttl": f"{SPEED_TTL_S}s",
-        # Tiles of one event's time are often updated together; the latency is the price in freshness.
-        "table.exec.mini-batch.enabled": "true",
-        "table.exec.mini-batch.allow-latency": f"{options.mini_batch_ms}ms",
-        "table.exec.mini-batch.size": "5000",
+        "state.backend.type": options.state_backend,
+        "execution.checkpointing.incremental": str(options.state_backend == "rocksdb").lower(),
         # Writes are absolute values under their own key, so their order across operators does not matter.
         "table.exec.sink.upsert-materialize": "NONE",
         "table.exec.sink.not-null-enforcer": "ERROR",
@@ -67,6 +67,10 @@ def configuration(options: StreamOptions) -> dict[str, str]:
         # Parsing and the removal of duplicates are steps that all branches share; without this each would do them anew.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
     }
+    if options.mini_batch_ms:
+        chosen["table.exec.mini-batch.enabled"] = "true"
+        chosen["table.exec.mini-batch.allow-latency"] = f"{options.mini_batch_ms}ms"
+        chosen["table.exec.mini-batch.size"] = "5000"
     if options.checkpoint_dir:
         chosen["execution.checkpointing.dir"] = options.checkpoint_dir
     if options.connector_jar:

@@ -27,6 +27,13 @@ class StartMode(StrEnum):
     COMMITTED = "committed"
 
 
+class Backend(StrEnum):
+    """Where the job keeps its state: on disk, or in the task managers' heap."""
+
+    ROCKSDB = "rocksdb"
+    HASHMAP = "hashmap"
+
+
 def submit(options: StreamOptions) -> TableResult:
     """Build the job and submit it; returns as soon as the cluster has accepted it."""
     from pyflink.common import Configuration
@@ -56,7 +63,8 @@ def main(
     checkpoint_dir: Annotated[str | None, typer.Option(help="URL; by default the cluster's own.")] = None,
     connector_jar: Annotated[str | None, typer.Option(help="Kafka connector, where the cluster lacks it.")] = None,
     start: Annotated[StartMode, typer.Option(help="Where to begin without a checkpoint.")] = StartMode.EARLIEST,
-    mini_batch_ms: Annotated[int, typer.Option(min=1, help="Longest time an event waits for others.")] = 50,
+    mini_batch_ms: Annotated[int, typer.Option(min=0, help="Longest time an event waits for others; 0: not at all.")] = 0,
+    state_backend: Annotated[Backend, typer.Option(help="hashmap is faster and needs 1 KB of heap an event.")] = Backend.ROCKSDB,
     wait: Annotated[bool, typer.Option(help="Stay until the job ends.")] = False,
 ) -> None:
     """Submit the stream job of one system."""
@@ -72,6 +80,7 @@ def main(
             checkpoint_dir=checkpoint_dir,
             connector_jar=connector_jar,
             mini_batch_ms=mini_batch_ms,
+            state_backend=state_backend.value,
         )
     )
     if wait:

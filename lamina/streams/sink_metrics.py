@@ -1,0 +1,69 @@
+"""What the sink reports about itself to Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class NoMetrics:
+    """The interface of `SinkMetrics`; keeps nothing."""
+
+    def moved(
+        self, *, messages: int, written: int, left_out: int, broken: int, seconds: float, oldest_s: float | None
+    ) -> None:
+        """A batch is in the store.
+
+        Args: left_out: tiles of which the store held a newer state; broken: messages for the dead letters; seconds: the write took;
+            oldest_s: age of the batch's oldest message, None when it held no tile.
+        """
+
+    def refused(self) -> None:
+        """The store did not take a batch, which will be tried again."""
+
+    def lag(self, by_partition: Mapping[int, int]) -> None:
+        """Messages that wait, by partition."""
+
+
+class SinkMetrics(NoMetrics):
+    """Serves metrics on `port` of all addresses."""
+
+    def __init__(self, port: int) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+        registry = CollectorRegistry()
+        self._messages = Counter("lamina_sink_messages", "Messages read", registry=registry)
+        self._tiles = Counter("lamina_sink_tiles", "Tiles by outcome", ["outcome"], registry=registry)
+        self._broken = Counter("lamina_sink_dead_letters", "Messages that were no tile", registry=registry)
+        self._refused = Counter("lamina_sink_refused_batches", "Writes to be tried again", registry=registry)
+        self._seconds = Histogram("lamina_sink_batch_seconds", "Write of a batch", buckets=SECONDS, registry=registry)
+        self._age = Histogram(
+            "lamina_sink_record_age_seconds",
+            "From the stream job's write to Kafka to the store's answer, of the oldest message of each batch",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._lag = Gauge("lamina_sink_lag_messages", "Messages that wait", ["partition"], registry=registry)
+        start_http_server(port, registry=registry)
+
+    def moved(
+        self, *, messages: int, written: int, left_out: int, broken: int, seconds: float, oldest_s: float | None
+    ) -> None:
+        """See `NoMetrics.moved`."""
+        self._messages.inc(messages)
+        self._tiles.labels("written").inc(written)
+        self._tiles.labels("left_out").inc(left_out)
+        self._broken.inc(broken)
+        self._seconds.observe(seconds)
+        if oldest_s is not None:
+            self._age.observe(max(oldest_s, 0.0))
+
+    def refused(self) -> None:
+        """See `NoMetrics.refused`."""
+        self._refused.inc()
+
+    def lag(self, by_partition: Mapping[int, int]) -> None:
+        """See `NoMetrics.lag`."""
+        for partition, messages in by_partition.items():
+            self._lag.labels(str(partition)).set(messages)
