@@ -1,0 +1,124 @@
+"""What every online store promises. A backend's test subclasses `OnlineStoreContract` and gives it an empty store."""
+
+from __future__ import annotations
+
+import pytest
+
+from lamina.store.protocol import BatchWrite, OnlineStore, ReadKey, TileWrite
+from lamina.store.tiles import TileColumns, decode_batch, encode_batch, encode_speed
+
+TILING, OTHER = "transactions@1s#aaaaaa", "transactions@1d#bbbbbb"
+NOON = 1_533_729_600_000
+USER = ReadKey("user", "7", (TILING, OTHER))
+
+
+def tile(n: int, *, key: str = "user:7", start: int = NOON, more: str = "", tiling: str = TILING) -> TileWrite:
+    payload = str(n).encode() if more else encode_speed(n, (2.5 * n, None))
+    return TileWrite(key, f"{tiling}/{start}{more}", payload)
+
+
+def blob(through_ms: int, n: int = 1) -> bytes:
+    return encode_batch(through_ms, TileColumns([through_ms - 1000], [n], [[2.5]]))
+
+
+class OnlineStoreContract:
+    """Subclasses override the fixture `store`."""
+
+    @pytest.fixture
+    def store(self) -> OnlineStore:
+        raise NotImplementedError
+
+    def test_nothing_is_stored_of_an_unknown_entity(self, store: OnlineStore) -> None:
+        found = store.read([USER])
+        assert [dict(found.replies[0].speed), dict(found.replies[0].batch), dict(found.through_ms)] == [{}, {}, {}]
+
+    def test_tiles_come_back_as_written(self, store: OnlineStore) -> None:
+        tiles = [tile(1), tile(2, more="/0/a/b\u00e9"), tile(3, start=NOON + 1000)]
+        assert store.write_tiles(tiles) == 3
+        assert store.read([USER]).replies[0].speed == {t.field.encode(): t.payload for t in tiles}
+
+    def test_a_repeated_write_changes_nothing(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(2)])
+        store.write_tiles([tile(2)])
+        assert store.read([USER]).replies[0].speed == {tile(2).field.encode(): tile(2).payload}
+
+    @pytest.mark.parametrize(("old", "new"), [(3, 2), (10, 9), (100, 20)])
+    def test_a_tile_never_goes_back(self, store: OnlineStore, old: int, new: int) -> None:
+        """Counts are compared as numbers, not as text."""
+        assert store.write_tiles([tile(old)]) == 1
+        assert store.write_tiles([tile(new)]) == 0
+        assert store.read([USER]).replies[0].speed[tile(old).field.encode()] == tile(old).payload
+
+    def test_a_tile_goes_forward(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(9)])
+        assert store.write_tiles([tile(10)]) == 1
+        assert store.read([USER]).replies[0].speed[tile(10).field.encode()] == tile(10).payload
+
+    def test_a_newer_state_of_the_same_count_wins(self, store: OnlineStore) -> None:
+        """A correction keeps the count and changes the value."""
+        store.write_tiles([TileWrite("user:7", f"{TILING}/1", b"1\x1f2.5")])
+        assert store.write_tiles([TileWrite("user:7", f"{TILING}/1", b"1\x1f3.5")]) == 1
+
+    def test_the_order_within_one_write_does_not_matter(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(2), tile(1)])
+        assert store.read([USER]).replies[0].speed[tile(2).field.encode()] == tile(2).payload
+
+    def test_many_entities_in_one_write(self, store: OnlineStore) -> None:
+        """More than fit into one pipeline."""
+        tiles = [tile(1, key=f"user:{i}", start=NOON + j) for i in range(700) for j in range(3)]
+        assert store.write_tiles(tiles) == len(tiles)
+        replies = store.read([ReadKey("user", str(i), (TILING,)) for i in range(700)]).replies
+        assert [len(r.speed) for r in replies] == [3] * 700
+
+    def test_no_tiles_are_no_write(self, store: OnlineStore) -> None:
+        assert store.write_tiles([]) == 0
+
+    def test_ids_are_opaque(self, store: OnlineStore) -> None:
+        for entity_id in ("a:b", "user_batch", "{x}", "\u00fc", "7 8"):
+            store.write_tiles([tile(1, key=f"user:{entity_id}")])
+            store.publish([BatchWrite(f"user:{entity_id}", {TILING: blob(NOON)})])
+            reply = store.read([ReadKey("user", entity_id, (TILING,))]).replies[0]
+            assert (len(reply.speed), set(reply.batch)) == (1, {TILING})
+
+    def test_published_blobs_come_back(self, store: OnlineStore) -> None:
+        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON, 2)})]) == 2
+        batch = store.read([USER]).replies[0].batch
+        assert {name: list(decode_batch(b)[1].n) for name, b in batch.items()} == {TILING: [1], OTHER: [2]}
+
+    def test_only_the_asked_tilings_are_read(self, store: OnlineStore) -> None:
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON)})])
+        assert set(store.read([ReadKey("user", "7", (OTHER,))]).replies[0].batch) == {OTHER}
+
+    def test_an_older_blob_is_left_out(self, store: OnlineStore) -> None:
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
+        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1, 6)})]) == 0
+        assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [5]
+
+    def test_a_rerun_of_the_same_day_replaces_its_blob(self, store: OnlineStore) -> None:
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
+        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON, 6)})]) == 1
+        assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [6]
+
+    def test_publishing_removes_the_speed_tiles_it_covers(self, store: OnlineStore) -> None:
+        kept = [tile(1), tile(1, more="/0/m"), tile(1, start=NOON - 1, tiling=OTHER)]
+        gone = [tile(1, start=NOON - 1), tile(1, start=NOON - 1, more="/0/m/n")]
+        store.write_tiles([*kept, *gone])
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON)})])
+        assert set(store.read([USER]).replies[0].speed) == {t.field.encode() for t in kept}
+
+    def test_entities_do_not_touch_each_other(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(1), tile(1, key="merchant:7")])
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON + 1)})])
+        user, merchant = store.read([USER, ReadKey("merchant", "7", (TILING,))]).replies
+        assert (len(user.speed), len(merchant.speed), len(user.batch), len(merchant.batch)) == (0, 1, 1, 0)
+
+    def test_speed_tiles_are_not_read_where_no_job_writes_them(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(1)])
+        assert store.read([ReadKey("user", "7", (TILING,), has_speed=False)]).replies[0].speed == {}
+
+    def test_what_was_announced_never_moves_back(self, store: OnlineStore) -> None:
+        for through in (NOON, NOON - 1):
+            store.announce("user", through)
+        store.announce("merchant", NOON + 1)
+        found = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
+        assert {e: found[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
