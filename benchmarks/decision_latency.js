@@ -20,7 +20,6 @@ export const options = {
     },
   },
   summaryTrendStats: ['p(50)', 'p(95)', 'p(99)', 'p(99.9)', 'max'],
-  noUsageReport: true,
 };
 
 export default function () {

@@ -57,3 +57,38 @@ def until(condition: object, *, within_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not come true in time"
         time.sleep(0.05)
+
+
+def consume(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
+    """Keys and values of everything on `topic`, partition by partition."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "tests", "enable.partition.eof": True}
+    )
+    try:
+        name = settings.topic_prefix + topic
+        partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
+        consumer.assign([TopicPartition(name, p, 0) for p in partitions])
+        found: dict[int, list[tuple[bytes, bytes]]] = {p: [] for p in partitions}
+        left = set(partitions)
+        while left:
+            message = consumer.poll(30)
+            assert message is not None, f"{name} could not be read to its end"
+            if (error := message.error()) is None:
+                found[message.partition() or 0].append((message.key() or b"", message.value() or b""))
+            else:
+                assert error.name() == "_PARTITION_EOF", error
+                left.discard(message.partition())
+        return [event for p in partitions for event in found[p]]
+    finally:
+        consumer.close()
+
+
+def metric(client: httpx.Client, name: str, **labels: str) -> float:
+    """The value of a metric with exactly these labels; 0 before it was first counted."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    found = (s.value for family in families for s in family.samples if s.name == name and s.labels == labels)
+    return next(found, 0.0)

@@ -34,9 +34,7 @@ def test_distance(a: tuple[float, float], b: tuple[float, float], km: float) -> 
     assert distance_km(other, one) == pytest.approx(km, abs=0.1)
 
 
-VELOCITY = ImpossibleVelocity(
-    code="v", action="reject", kind="impossible_velocity", max_km=1000, within_minutes=60
-)
+VELOCITY = ImpossibleVelocity(code="v", action="reject", kind="impossible_velocity", max_km=1000, within_minutes=60)
 
 
 @pytest.mark.parametrize(
