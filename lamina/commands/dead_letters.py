@@ -15,6 +15,12 @@ from lamina.settings import load_settings
 
 app = typer.Typer(name="dead-letters", no_args_is_help=True, help="Messages that broke their contract.")
 
+
+def register(parent: typer.Typer) -> None:
+    """Add `dead-letters` to `parent`."""
+    parent.add_typer(app, name="dead-letters")
+
+
 Topic = Annotated[str | None, typer.Option(help="Only letters about this topic.")]
 Since = Annotated[datetime | None, typer.Option(help="Only letters found broken at or after this time, UTC.")]
 
