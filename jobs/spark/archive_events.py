@@ -6,10 +6,9 @@ replaces what it wrote; the ranges are committed with the data, in one renamed f
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -18,12 +17,13 @@ import pyarrow.parquet as pq
 import typer
 
 from jobs.spark import offsets
+from jobs.spark.command import LakeUrl, LogicalDate, overrides, run
 from jobs.spark.lake import spark_url
 from lamina.clock import Clock, system_clock
 from lamina.contracts.base import Event
-from lamina.errors import ContractError, LaminaError, StreamError
+from lamina.errors import ContractError, StreamError
 from lamina.lake.schemas import JSON_COLUMNS, SCHEMAS, in_lake
-from lamina.lake.write import open_lake, replacing
+from lamina.lake.write import open_lake, replacing, write_file
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
 from lamina.streams.topics import contract_of
@@ -56,8 +56,12 @@ def archive(
     plan = offsets.plan(topic, day, offsets.recorded(settings.lake_url, topic), *held, allow_gap=allow_gap)
     counts = {"read": 0, "archived": 0, "dead": 0}
     with replacing(target) as staging:
+        fs, path = open_lake(staging)
         if plan.messages:
             counts = _archive(spark(), settings, topic, plan, staging, now_ms)
+        else:
+            # Readers that learn the columns from the files find them on a day without messages too.
+            write_file(fs, f"{path}/part-empty.parquet", in_lake(SCHEMAS[topic]).empty_table())
         if counts["read"] != counts["archived"] + counts["dead"]:
             raise StreamError(
                 f"{topic} for {day}: counts do not add up: {counts}; nothing was changed, run the job again"
@@ -73,7 +77,6 @@ def archive(
             "lost": sum(len(r) for r in plan.lost.values()),
             "lost_offsets": offsets.as_json(plan.lost),
         }
-        fs, path = open_lake(staging)
         fs.pipe_file(f"{path}/{offsets.MANIFEST}", orjson.dumps(found))
     return {**found, "seconds": round(time.monotonic() - began, 1)}
 
@@ -191,8 +194,8 @@ def _rows(url: str) -> int:
 
 def main(
     topic: Annotated[list[str], typer.Option(help="Topic to archive, without prefix; may be given several times.")],
-    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date.")],
-    lake_url: Annotated[str | None, typer.Option(help="Root of the lake; else that of the settings.")] = None,
+    day: LogicalDate,
+    lake_url: LakeUrl = None,
     allow_gap: Annotated[bool, typer.Option(help="Go on although Kafka has deleted messages of the range.")] = False,
     system: Annotated[
         str | None, typer.Option(help="Taken for uniformity of the jobs; topics belong to all systems.")
@@ -201,7 +204,7 @@ def main(
     """Archive topics for a logical date; the last lines are the counts as JSON."""
     from jobs.spark.session import make_session
 
-    settings = load_settings(**({"lake_url": lake_url} if lake_url else {}))
+    settings = load_settings(**overrides(lake_url))
     for name in topic:
         contract_of(name)
         if name not in SCHEMAS:
@@ -212,8 +215,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except LaminaError as problem:
-        sys.stderr.write(f"{problem}\n")
-        raise SystemExit(1) from problem
+    run(main)

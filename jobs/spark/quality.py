@@ -7,19 +7,19 @@ looked.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
+from jobs.spark.command import LakeUrl, LogicalDate, overrides, run
 from jobs.spark.quarantine import Day
 from jobs.spark.validation import MAX_PANDAS_ROWS, Validation, validate
 from lamina.clock import Clock, system_clock
-from lamina.errors import LaminaError, QualityGateFailed
+from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.write import open_lake
 from lamina.quality.suites import suite_of
@@ -119,8 +119,8 @@ def _write_report(lake: str, topic: str, day: date, done: Validation, summary: d
 
 def main(
     topic: Annotated[list[str], typer.Option(help="Topic to check, without prefix; may be given several times.")],
-    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date.")],
-    lake_url: Annotated[str | None, typer.Option(help="Root of the lake; else that of the settings.")] = None,
+    day: LogicalDate,
+    lake_url: LakeUrl = None,
     put_back: Annotated[
         bool, typer.Option("--release", help="Put a day back that is kept aside, after review.")
     ] = False,
@@ -131,7 +131,7 @@ def main(
     """Check the events of a logical date; the last lines are summaries as JSON, or the rules that were broken."""
     from jobs.spark.session import make_session
 
-    settings = load_settings(**({"lake_url": lake_url} if lake_url else {}))
+    settings = load_settings(**overrides(lake_url))
     problems: list[QualityGateFailed] = []
     for name in topic:
         try:
@@ -147,8 +147,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except LaminaError as problem:
-        sys.stderr.write(f"{problem}\n")
-        raise SystemExit(1) from problem
+    run(main)

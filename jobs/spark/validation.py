@@ -84,7 +84,7 @@ def flat_columns(suite: Suite) -> dict[str, str]:
     >>> flat_columns(suite_of("transactions"))["location_lat"]
     'location.lat'
     """
-    flat = {}
+    flat: dict[str, str] = {}
     for field in in_lake(SCHEMAS[suite.topic]):
         children = [f.name for f in field.type] if pa.types.is_struct(field.type) else []
         flat |= {f"{field.name}_{child}": f"{field.name}.{child}" for child in children} or {field.name: field.name}

@@ -1,0 +1,120 @@
+"""Served against recomputed values: when two are equal, and what it means when they are not. No Spark."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.spark.visible import EntityHistory, Explanation, Served
+from lamina.contracts.features import Entity, FeatureSet, WindowFeature
+from lamina.semantics.reference import Value, ratio
+
+Outcome = Literal["match", "stale", "mismatch", "missing", "extra"]
+OUTCOMES: tuple[Outcome, ...] = ("match", "stale", "mismatch", "missing", "extra")
+
+EXACT = 1e-9
+SUMMED = 1e-6
+"""Tolerance, relative and absolute, where engines add numbers in different orders."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that was served otherwise than recomputed. `readable` is what the readable events give, where known."""
+
+    feature: str
+    outcome: Outcome
+    served: Value
+    expected: Value
+    readable: Value = None
+    early: bool = False
+
+    @property
+    def size(self) -> float | None:
+        """Absolute difference; None unless both are numbers."""
+        if isinstance(self.served, float | int) and isinstance(self.expected, float | int):
+            return abs(self.served - self.expected)
+        return None
+
+
+class Comparison:
+    """Compares values of one feature set.
+
+    >>> from lamina.definitions.fraud import FEATURES
+    >>> Comparison(FEATURES).same("txn_count_1h", 3.0, 3.0), Comparison(FEATURES).same("txn_count_1h", None, 0.0)
+    (True, False)
+    """
+
+    def __init__(self, features: FeatureSet) -> None:
+        self.features = features
+        summed = {f.name for f in features.window_features if f.aggregate.kind in ("total", "mean", "std")}
+        self._summed = summed | {r.name for r in features.ratios}
+
+    def same(self, name: str, a: Value, b: Value) -> bool:
+        """Whether two values of feature `name` are equal within its tolerance."""
+        if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
+            return a == b
+        tolerance = SUMMED if name in self._summed else EXACT
+        return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
+
+    def split(self, served: Mapping[str, Value], expected: Mapping[str, Value]) -> tuple[list[str], dict[str, Value]]:
+        """Names of the features that match, and the recomputed values of those that do not.
+
+        A feature that was not served at all is one served as missing; a served name that no definition knows is
+        expected to be missing.
+        """
+        names = [*self.features.names, *(n for n in served if n not in expected)]
+        differing = {n: expected.get(n) for n in names if not self.same(n, served.get(n), expected.get(n))}
+        return [n for n in self.features.names if n not in differing], differing
+
+    def unexplained(self, name: str, served: Value, expected: Value) -> Difference:
+        """A difference that no lateness explains."""
+        outcome: Outcome = "missing" if served is None else "extra" if expected is None else "mismatch"
+        return Difference(name, outcome, served, expected)
+
+    def explainable(self, entity: Entity) -> list[str]:
+        """Features that come from the events of `entity`: of its windows, and quotients of those."""
+        windows = [f.name for f in self.features.window_features if f.view.entity == entity]
+        return [*windows, *(r.name for r in self.features.ratios if r.numerator in windows)]
+
+    def explain(
+        self,
+        history: EntityHistory,
+        entity: Entity,
+        served: Served,
+        values: Mapping[str, Value],
+        differing: Mapping[str, Value],
+    ) -> list[Difference]:
+        """What became of each of the `differing` features of `entity`.
+
+        Args: values: all that was served; differing: recomputed values of what differs.
+        """
+
+        def same(feature: WindowFeature, a: Value, b: Value) -> bool:
+            return self.same(feature.name, a, b)
+
+        found = history.explain(served, same)
+        for r in self.features.ratios:
+            parts = (r.numerator, r.denominator)
+            if r.name in differing and all(p in found or p not in differing for p in parts):
+                quotient = ratio(r, {p: values.get(p) for p in parts})
+                if self.same(r.name, values.get(r.name), quotient):
+                    early = any(p in found and found[p].cause == "early" for p in parts)
+                    found[r.name] = Explanation("early" if early else "stale", quotient)
+        result = []
+        for name in self.explainable(entity):
+            if name not in differing:
+                continue
+            if name in found:
+                early = found[name].cause == "early"
+                result.append(Difference(name, "stale", values.get(name), differing[name], found[name].value, early))
+            else:
+                result.append(self.unexplained(name, values.get(name), differing[name]))
+        return result
+
+
+def matches_of(names: Sequence[Sequence[str]]) -> Counter[str]:
+    """How often each feature matched, over decisions."""
+    return Counter(name for some in names for name in some)

@@ -1,0 +1,265 @@
+"""Served against recomputed: every feature of every decision of a day, from the archived events, as it was at its time.
+
+`python -m jobs.spark.parity --system fraud --date 2018-08-14` compares what was archived for the date, writes
+`report.json` and `report.html`, and ends with exit code 3 when a served value cannot be explained by the events that
+were readable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import orjson
+import pyarrow as pa
+import typer
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.comparison import Comparison, Difference, matches_of
+from jobs.spark.lake import ARRIVAL, CLOCK_SKEW, archived, read_events, without_duplicates
+from jobs.spark.parity_report import EXAMPLES, make_report, write_report
+from jobs.spark.session import make_session
+from jobs.spark.training_set import archived_features
+from jobs.spark.visible import EntityHistory, Served
+from lamina.clock import day_of
+from lamina.contracts.features import Entity, FeatureSet
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.definitions import load
+from lamina.semantics.plan import make_plan
+from lamina.settings import load_settings
+
+EXIT_MISMATCH = 3
+SERVED = "_served"
+KEY = "_key"
+DECISION = ("request_id", "transaction_id", "timestamp", "features", "seen", "through")
+"""What is carried of a decision."""
+
+VALUE_SCHEMA = pa.schema(
+    [
+        ("feature", pa.string()),
+        ("outcome", pa.string()),
+        ("early", pa.bool_()),
+        ("n", pa.int64()),
+        ("size", pa.float64()),
+        ("request_id", pa.string()),
+        ("at_ms", pa.int64()),
+        ("served", pa.string()),
+        ("expected", pa.string()),
+        ("readable", pa.string()),
+    ]
+)
+"""One value that differs, or how often a feature matched (`n`). Values as JSON."""
+VALUE_DDL = (
+    "feature string, outcome string, early boolean, n long, size double, request_id string, at_ms long, "
+    "served string, expected string, readable string"
+)
+
+
+def compare(
+    spark: SparkSession, lake: str, features: FeatureSet, day: date, since_ms: int | None = None
+) -> dict[str, Any]:
+    """The report on the decisions that were archived for `day`, from the events that had been archived by then.
+
+    Args: since_ms: leave decisions for earlier times out, epoch ms.
+    """
+    decisions, apart = _decisions(spark, lake, features, day, since_ms)
+    decisions = decisions.persist()
+    compared = decisions.count()
+    if not compared:
+        return make_report(features, day, {**apart, "compared": 0}, [], [])
+    rows = _requests(spark, lake, features, decisions, day).persist()
+    apart["without_transaction"] = compared - (joined := rows.count())
+    found = archived_features(spark, lake, features, rows, until=day)
+    checked = found.mapInArrow(_checker(features), _checked_ddl(features)).persist()
+    values = checked.where("differing IS NULL").select(*VALUE_SCHEMA.names)
+    differing = checked.where("differing IS NOT NULL")
+    if suspects := differing.count():
+        for entity in features.entities:
+            values = values.unionByName(_explained(spark, lake, features, entity, differing, day))
+    values = values.persist()
+    totals = values.groupBy("feature", "outcome").agg(
+        F.sum("n").alias("n"),
+        F.sum(F.when(F.col("early"), F.col("n")).otherwise(0)).alias("early"),
+        F.max("size").alias("largest"),
+    )
+    counted = [row.asDict() for row in totals.collect()]
+    examples = _examples(values) if suspects else []
+    for frame in (values, checked, rows, decisions):
+        frame.unpersist()
+    return make_report(features, day, {**apart, "compared": joined}, counted, examples)
+
+
+def _decisions(
+    spark: SparkSession, lake: str, features: FeatureSet, day: date, since_ms: int | None
+) -> tuple[DataFrame, dict[str, int]]:
+    """Decisions whose features can be compared, and how many were left out, by cause."""
+    logged = archived(spark, lake, MODEL_PREDICTIONS, since=day, until=day).where(
+        F.col("model_name") == features.system
+    )
+    if since_ms is not None:
+        logged = logged.where(F.col("timestamp") >= since_ms)
+    once = without_duplicates(logged, "request_id")
+    labels = sorted(
+        label
+        for t in make_plan(features).speed
+        for label in (t.seen_label(), *(t.seen_label(state) for state in t.distinct))
+    )
+    has_features = F.col("features") != "{}"
+    # A definition that changed changes the names of its tilings: such values cannot be made again.
+    current = F.array_sort(F.json_object_keys("seen")) == F.array(*map(F.lit, labels))
+    counts = once.frame.agg(
+        F.count("*").alias("decisions"),
+        F.count_if(~has_features).alias("without_features"),
+        F.count_if(has_features & ~current).alias("other_definitions"),
+        (F.count("*") - F.count_distinct("transaction_id")).alias("repeated"),
+    ).first()
+    kept = once.frame.where(has_features & current).select(*DECISION)
+    return kept, {k: int(v or 0) for k, v in (counts.asDict() if counts else {}).items()}
+
+
+def _requests(spark: SparkSession, lake: str, features: FeatureSet, decisions: DataFrame, day: date) -> DataFrame:
+    """The requests behind `decisions`, at the time of the decision, with the decision as a struct beside them."""
+    request = features.request
+    first = decisions.agg(F.min("timestamp")).first()
+    events = read_events(spark, lake, request.topic, request.id, from_ms=first[0] if first else None, until=day).frame
+    carried = decisions.select(F.col("transaction_id").alias("_id"), F.struct(*DECISION).alias(SERVED))
+    joined = events.drop(*ARRIVAL).join(carried, F.col(request.id) == F.col("_id")).drop("_id")
+    return joined.withColumn(request.timestamp, F.col(f"{SERVED}.timestamp"))
+
+
+def _checked_ddl(features: FeatureSet) -> str:
+    keys = "".join(f", `{e.key}` string" for e in features.entities)
+    return f"{VALUE_DDL}, transaction_id string, features string, seen string, through string, differing string{keys}"
+
+
+def _checker(features: FeatureSet) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Rows for what matches (counted), for what cannot be explained by events, and for decisions to be looked at."""
+    keys = [e.key for e in features.entities]
+    decision = [(n, pa.string()) for n in ("transaction_id", "features", "seen", "through", "differing", *keys)]
+    schema = pa.schema([*VALUE_SCHEMA, *(pa.field(*d) for d in decision)])
+
+    def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        comparison = Comparison(features)
+        explainable = {n for e in features.entities for n in comparison.explainable(e)}
+        for batch in batches:
+            rows, matched = [], []
+            for row in batch.to_pylist():
+                decision, served = row[SERVED], orjson.loads(row[SERVED]["features"])
+                names, differing = comparison.split(served, {n: row[n] for n in features.names})
+                matched.append(names)
+                base = {"request_id": decision["request_id"], "at_ms": decision["timestamp"]}
+                for n in differing:
+                    if n not in explainable:
+                        rows.append(base | _value_row(comparison.unexplained(n, served.get(n), differing[n])))
+                rest = {n: v for n, v in differing.items() if n in explainable}
+                if rest:
+                    texts = {n: decision[n] for n in ("transaction_id", "features", "seen", "through")}
+                    own = {"differing": orjson.dumps(rest).decode(), **{k: row[k] for k in keys}}
+                    rows.append(base | texts | own)
+            counts = matches_of(matched)
+            rows += [{"feature": n, "outcome": "match", "early": False, "n": k} for n, k in counts.items()]
+            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+    return check
+
+
+def _value_row(difference: Difference) -> dict[str, Any]:
+    return {
+        "feature": difference.feature,
+        "outcome": difference.outcome,
+        "early": difference.early,
+        "n": 1,
+        "size": difference.size,
+        "served": orjson.dumps(difference.served).decode(),
+        "expected": orjson.dumps(difference.expected).decode(),
+        "readable": orjson.dumps(difference.readable).decode(),
+    }
+
+
+def _explained(
+    spark: SparkSession, lake: str, features: FeatureSet, entity: Entity, differing: DataFrame, day: date
+) -> DataFrame:
+    """A row for each value of `entity` that differs; its events are read again, with duplicates and places in Kafka."""
+    asked = differing.withColumn(KEY, F.col(entity.key))
+    oldest = asked.agg(F.min("at_ms")).first()
+    since = day_of((oldest[0] if oldest else 0) - max(v.horizon for v in features.views) * 1000) - CLOCK_SKEW
+    keys = asked.select(KEY).distinct()
+    parts = []
+    for source in dict.fromkeys(v.source for v in features.views if v.entity == entity):
+        events = archived(spark, lake, source.topic, since=since, until=day)
+        columns = dict.fromkeys(c.partition(".")[0] for c in source.columns)
+        own = events.select(F.lit(source.name).alias("_source"), F.col(entity.key).alias(KEY), *columns, *ARRIVAL)
+        parts.append(own.join(F.broadcast(keys), KEY, "left_semi"))
+    events = parts[0]
+    for part in parts[1:]:
+        events = events.unionByName(part, allowMissingColumns=True)
+    pairs = asked.groupBy(KEY).cogroup(events.groupBy(KEY))
+    return pairs.applyInArrow(_explainer(features, entity), VALUE_DDL)
+
+
+def _explainer(features: FeatureSet, entity: Entity) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    def explain(asked: pa.Table, events: pa.Table) -> pa.Table:
+        arrived: dict[str, list[dict[str, Any]]] = {}
+        for event in sorted(events.to_pylist(), key=_arrival):
+            arrived.setdefault(event.pop("_source"), []).append(event)
+        comparison = Comparison(features)
+        history = EntityHistory(make_plan(features), entity, arrived)
+        rows = []
+        for row in asked.to_pylist():
+            values, differing = orjson.loads(row["features"]), orjson.loads(row["differing"])
+            served = Served(
+                request_id=row["request_id"],
+                transaction_id=row["transaction_id"],
+                at_ms=row["at_ms"],
+                seen=orjson.loads(row["seen"]),
+                through=orjson.loads(row["through"]),
+                values={n: values.get(n) for n in differing},
+            )
+            base = {"request_id": served.request_id, "at_ms": served.at_ms}
+            found = comparison.explain(history, entity, served, values, differing)
+            rows += [base | _value_row(difference) for difference in found]
+        return pa.Table.from_pylist(rows, schema=VALUE_SCHEMA)
+
+    return explain
+
+
+def _arrival(event: dict[str, Any]) -> tuple[Any, ...]:
+    place = (event["partition"], event["offset"]) if event["partition"] is not None else (-1, -1)
+    return (event["ingested"], *place, event["arrival_file"], event["arrival_row"])
+
+
+def _examples(values: DataFrame) -> list[dict[str, Any]]:
+    """A few values of each feature and outcome, the largest differences first."""
+    from pyspark.sql import Window
+
+    order = Window.partitionBy("feature", "outcome").orderBy(F.col("size").desc_nulls_last(), "request_id")
+    chosen = values.where("outcome <> 'match'").withColumn("_place", F.row_number().over(order))
+    return [row.asDict() for row in chosen.where(F.col("_place") <= EXAMPLES).drop("_place").collect()]
+
+
+def main(
+    system: SystemName,
+    day: LogicalDate,
+    lake_url: LakeUrl = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Leave decisions for earlier times out, UTC, such as 2018-08-14T12:00:00.")
+    ] = None,
+) -> None:
+    """Compare what was served on a logical date; the last line is the counts as JSON. Exit code 3: a mismatch."""
+    settings = load_settings(**overrides(lake_url))
+    began = time.monotonic()
+    since_ms = None if since is None else round(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)
+    found = compare(make_session("parity"), settings.lake_url, load(system), day.date(), since_ms)
+    url = write_report(settings.lake_url, found)
+    figures = {k: v for k, v in found.items() if isinstance(v, int)}
+    report("parity", system, day.date(), {**figures, "report": url, "seconds": round(time.monotonic() - began, 1)})
+    if found["mismatches"]:
+        raise typer.Exit(EXIT_MISMATCH)
+
+
+if __name__ == "__main__":
+    run(main)

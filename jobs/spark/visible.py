@@ -1,0 +1,210 @@
+"""What a decision could see: features from the events that were readable when it was made. Slow; for what differs.
+
+The reader (`lamina.store.reader`) merges the batch tiles, which end at `through`, with the speed tiles from there on.
+The batch tiles hold what had been archived before `through`; of the speed tiles a decision logs how many events they
+held (`seen`). The stream job reads the events of a user in the order of Kafka, so the first `seen` were readable. Two
+things blur that order: each tile is a message of its own on the way to the store, so an event can be readable while an
+earlier one of another tile is not (looked for only where the plain order explains nothing); and a tile holds all of
+its events, those after the request too. A request that finds itself in the store, because it was sent twice, is not
+explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+from typing import Literal
+
+from lamina.clock import day_of
+from lamina.contracts.features import Entity, FeatureView, WindowFeature
+from lamina.semantics.events import EventRow, holds, value_of
+from lamina.semantics.plan import Plan, State, Tiling, states_of
+from lamina.semantics.reference import Value, aggregate_events, in_window
+
+Cause = Literal["stale", "early"]
+"""stale: an event was not readable yet. early: one of the same tile, later than the request, was readable already."""
+
+LAST_EVENTS = 16
+"""How many of the newest events are tried as the ones that were overtaken."""
+MAX_ORDERS = 600
+
+
+@dataclass(frozen=True)
+class Served:
+    """A decision as far as its features go. `values` are those that differ from what was recomputed."""
+
+    request_id: str
+    transaction_id: str
+    at_ms: int
+    seen: Mapping[str, int]
+    through: Mapping[str, int]
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The value that the readable events give, and why it is the one that was served."""
+
+    cause: Cause
+    value: Value
+
+
+class EntityHistory:
+    """All archived events of one entity, and what of them a decision could see.
+
+    Args: arrived: events by source name in order of arrival, duplicates and all, each with `ingested` (the day it was
+        archived, ISO) and `offset` (None where it was imported).
+    """
+
+    def __init__(self, plan: Plan, entity: Entity, arrived: Mapping[str, Sequence[EventRow]]) -> None:
+        self._features = [f for f in plan.features.window_features if f.view.entity == entity]
+        self._plan = plan
+        self._once: dict[str, list[EventRow]] = {}
+        self._streamed: dict[str, list[EventRow]] = {}
+        for source in dict.fromkeys(f.view.source for f in self._features):
+            events = arrived.get(source.name, ())
+            self._once[source.name] = _first_of_each(source.id, events)
+            # Imported events never went through the stream.
+            self._streamed[source.name] = _first_of_each(source.id, (e for e in events if e["offset"] is not None))
+
+    def explain(self, served: Served, same: Callable[[WindowFeature, Value, Value], bool]) -> dict[str, Explanation]:
+        """The features among `served.values` whose value the readable events give, with that value.
+
+        Args: same: whether two values of a feature count as equal.
+        """
+        groups: dict[tuple[Tiling, State | None], list[WindowFeature]] = {}
+        for f in self._features:
+            if f.name in served.values:
+                tiling = self._plan.tiling_of(f.view)
+                # Values of a distinct state are fields of their own in the store, and counted apart.
+                state = states_of(f.aggregate)[0] if f.aggregate.kind == "distinct" else None
+                groups.setdefault((tiling, state), []).append(f)
+        found: dict[str, Explanation] = {}
+        for (tiling, state), features in groups.items():
+            found |= self._explain(served, tiling, state, features, same)
+        return found
+
+    def _explain(
+        self,
+        served: Served,
+        tiling: Tiling,
+        state: State | None,
+        features: Sequence[WindowFeature],
+        same: Callable[[WindowFeature, Value, Value], bool],
+    ) -> dict[str, Explanation]:
+        request = [e for e in self._once[tiling.source.name] if value_of(e, tiling.source.id) == served.transaction_id]
+        batch = self._batch(served, tiling)
+        best: dict[str, Explanation] = {}
+        for speed in self._speed(served, tiling, state):
+            found = {}
+            for f in features:
+                own = request if f.view.include_request else []
+                value, early = _value(f, [*_in_tiles(f, batch, served), *_in_tiles(f, speed, served), *own], served)
+                if same(f, served.values[f.name], value):
+                    found[f.name] = Explanation("early" if early else "stale", value)
+            if len(found) == len(features):
+                return found
+            best = max(best, found, key=len)
+        return best
+
+    def _batch(self, served: Served, tiling: Tiling) -> list[EventRow]:
+        """Events in the batch tiles that were read."""
+        through = served.through.get(tiling.key)
+        if through is None:
+            return []
+        source, last_day = tiling.source, day_of(through).isoformat()
+        return [
+            e for e in self._once[source.name] if _int(e, source.timestamp) < through and str(e["ingested"]) < last_day
+        ]
+
+    def _speed(self, served: Served, tiling: Tiling, state: State | None) -> Iterator[list[EventRow]]:
+        """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
+        source, through = tiling.source, served.through.get(tiling.key, 0)
+        events = [e for e in self._streamed[source.name] if _int(e, source.timestamp) >= through and _counted(state, e)]
+        seen = served.seen.get(tiling.seen_label(state), 0)
+        return arrivals(events, seen, self._before(source.id, events, served), _tile_of(tiling, state))
+
+    @staticmethod
+    def _before(id_column: str, speed: Sequence[EventRow], served: Served) -> int:
+        """How many events arrived before the request; it is sent only after its features were read."""
+        ids = [value_of(e, id_column) for e in speed]
+        return ids.index(served.transaction_id) if served.transaction_id in ids else len(ids)
+
+
+def _in_tiles(feature: WindowFeature, events: Sequence[EventRow], served: Served) -> list[EventRow]:
+    """Those of `events` whose tiles are in the feature's window, without the request."""
+    view, source = feature.view, feature.view.source
+    return [
+        e
+        for e in events
+        if in_tiles(view, feature.window.ms, _int(e, source.timestamp), served.at_ms)
+        and value_of(e, source.id) != served.transaction_id
+    ]
+
+
+def _value(feature: WindowFeature, events: Sequence[EventRow], served: Served) -> tuple[Value, bool]:
+    """The value over `events`, and whether one of them is in the window by its tile only."""
+    source = feature.view.source
+    early = any(
+        not in_window(feature.view, feature.window.ms, _int(e, source.timestamp), served.at_ms)
+        for e in events
+        if value_of(e, source.id) != served.transaction_id
+    )
+    return aggregate_events(feature.aggregate, source, events), early
+
+
+def in_tiles(view: FeatureView, window_ms: int, ts: int, at_ms: int) -> bool:
+    """Whether the tile of an event at `ts` is in the window asked for at `at_ms`; not for the request itself.
+
+    >>> from lamina.definitions.fraud import USER_SPEND
+    >>> [in_tiles(USER_SPEND, 10_000, ts, 20_500) for ts in (10_999, 11_000, 20_999, 21_000)]
+    [False, True, True, False]
+    """
+    resolution = view.resolution.ms
+    end = at_ms - at_ms % resolution - view.delay.ms
+    return end - window_ms < ts - ts % resolution <= end
+
+
+def arrivals(
+    events: Sequence[EventRow], seen: int, before: int, tile_of: Callable[[EventRow], object]
+) -> Iterator[list[EventRow]]:
+    """Sets of `seen` events that can have been readable at once, the likeliest first: the first `seen` to arrive.
+
+    Args: events: in order of arrival; before: how many of them came before the request; tile_of: what an event is
+        stored under; within one tile events become readable in order.
+    """
+    yield list(events[:seen])
+    missing = before - seen
+    if missing <= 0:
+        return
+    recent = range(before - 1, max(-1, before - 1 - LAST_EVENTS), -1)
+    tiles = [tile_of(e) for e in events[:before]]
+    for dropped in islice(combinations(recent, missing), MAX_ORDERS):
+        gone = set(dropped)
+        if all(j in gone for i in gone for j in range(i + 1, before) if tiles[j] == tiles[i]):
+            yield [e for i, e in enumerate(events[:before]) if i not in gone]
+
+
+def _tile_of(tiling: Tiling, state: State | None) -> Callable[[EventRow], object]:
+    def tile(event: EventRow) -> object:
+        start = tiling.start_ms(_int(event, tiling.source.timestamp))
+        return (start, value_of(event, state.column or "")) if state else start
+
+    return tile
+
+
+def _counted(state: State | None, event: EventRow) -> bool:
+    """Whether the event is counted by the state: by a distinct one, only when it adds a value."""
+    return state is None or (holds(state.where, event) and value_of(event, state.column or "") is not None)
+
+
+def _first_of_each(id_column: str, events: Iterable[EventRow]) -> list[EventRow]:
+    found: dict[object, EventRow] = {}
+    for event in events:
+        found.setdefault(value_of(event, id_column), event)
+    return list(found.values())
+
+
+def _int(event: EventRow, column: str) -> int:
+    return int(str(value_of(event, column)))
