@@ -139,7 +139,10 @@ def _checker(topic: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Rec
         schema = _checked_schema(topic)
         for batch in batches:
             places = zip(*(batch.column(c).to_pylist() for c in ("partition", "offset", "value")), strict=True)
-            yield pa.RecordBatch.from_pylist([checked_row(topic, *place) for place in places], schema=schema)
+            rows = [checked_row(topic, *place) for place in places]
+            # Column by column: a tenth of the time that `from_pylist` takes.
+            columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     return check
 
