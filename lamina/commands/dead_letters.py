@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lamina.settings import load_settings
 
-app = typer.Typer(name="dead-letters", no_args_is_help=True, help="Messages that broke their contract.")
+letters = typer.Typer(name="dead-letters", no_args_is_help=True, help="Messages that broke their contract.")
 
 
 def register(parent: typer.Typer) -> None:
@@ -25,11 +25,16 @@ Topic = Annotated[str | None, typer.Option(help="Only letters about this topic."
 Since = Annotated[datetime | None, typer.Option(help="Only letters found broken at or after this time, UTC.")]
 
 
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to `app`."""
+    app.add_typer(letters)
+
+
 def _ms(at_utc: datetime | None) -> int | None:
     return None if at_utc is None else round(at_utc.replace(tzinfo=at_utc.tzinfo or UTC).timestamp() * 1000)
 
 
-@app.command("list")
+@letters.command("list")
 def show(
     topic: Topic = None,
     since: Since = None,
@@ -40,22 +45,22 @@ def show(
     from lamina.streams.dead_letters import read
 
     settings = load_settings()
-    letters = list(read(settings.kafka_bootstrap, settings.topic_prefix, topic, _ms(since)))
+    found = list(read(settings.kafka_bootstrap, settings.topic_prefix, topic, _ms(since)))
     table = Table(box=None, header_style="bold")
     for heading in ("found at (UTC)", "topic", "partition", "offset", "reason", *(("message",) if raw else ())):
         table.add_column(heading)
-    for letter in letters[-limit:]:
+    for letter in found[-limit:]:
         at = datetime.fromtimestamp(letter.timestamp / 1000, tz=UTC).isoformat(sep=" ", timespec="seconds")[:19]
         message = (base64.b64decode(letter.raw).decode(errors="replace"),) if raw else ()
         table.add_row(at, letter.topic, str(letter.partition), str(letter.offset), letter.reason, *message)
     console = Console()
     console.print(table)
-    for reason, n in Counter(letter.reason for letter in letters).most_common():
+    for reason, n in Counter(letter.reason for letter in found).most_common():
         console.print(f"{n:>8}  {reason}", markup=False)
-    console.print(f"{len(letters):>8}  in all", markup=False)
+    console.print(f"{len(found):>8}  in all", markup=False)
 
 
-@app.command()
+@letters.command()
 def replay(
     topic: Topic = None,
     since: Since = None,
