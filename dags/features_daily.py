@@ -10,10 +10,10 @@ from lamina.orchestration.jobs import (
     BATCH_FEATURES,
     PARITY,
     PUBLISH,
+    SERVED,
     archived_topics,
     feature_topics,
 )
-from lamina.orchestration.jobs import MODEL_PREDICTIONS as SERVED
 from lamina.orchestration.spark import QualityGateOperator, SparkJobOperator
 
 DOC = """

@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -16,6 +17,9 @@ import pytest
 from lamina.local import orphans
 from lamina.local.stack import Stack
 from lamina.settings import load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PREFIX = "lamina-test-"
 
@@ -36,6 +40,8 @@ def stack() -> Iterator[Stack]:
     _clear_killed_sessions()
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LAMINA_", "AIRFLOW"))}
+    # Tests trigger the days they want; a run for yesterday would stand in their way.
+    env["LAMINA_DAG_SCHEDULE"] = "none"
     session = Stack(folder / "stack", services=(), env=env, preferred_ports=False)
     try:
         yield session
@@ -83,6 +89,17 @@ def flink_url(stack: Stack) -> str:
 def airflow_url(stack: Stack) -> str:
     """Address of a real Airflow; `stack.airflow_env()` are the variables for its command line."""
     return stack.start("airflow")["airflow"]
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One real local Spark for the whole session, with few partitions: test data is small."""
+    from jobs.spark.session import make_session
+
+    options = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"}
+    session = make_session("tests", conf=options)
+    yield session
+    session.stop()
 
 
 @pytest.fixture

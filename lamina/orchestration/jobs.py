@@ -9,6 +9,9 @@ from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions import load
 from lamina.settings import ROOT
 
+SERVED = MODEL_PREDICTIONS
+"""The log of what was served: archived for the comparison, no source of features."""
+
 CODE = ROOT / "dist" / "code.zip"
 """What executors import: `lamina` and `jobs`, packed by `make dist/code.zip`."""
 
@@ -95,4 +98,4 @@ def archived_topics(systems: tuple[str, ...]) -> tuple[str, ...]:
     >>> archived_topics(("fraud",))
     ('model-feedback', 'model-predictions', 'transactions')
     """
-    return tuple(sorted({MODEL_PREDICTIONS, *(topic for system in systems for topic in feature_topics(system))}))
+    return tuple(sorted({SERVED, *(topic for system in systems for topic in feature_topics(system))}))

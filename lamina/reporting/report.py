@@ -94,10 +94,9 @@ def headlines(results: DemoResults) -> list[Headline]:
     """What is read first: losses, agreement, quality, speed, freshness. A part that was not run has no headline."""
     found = [Headline("rows lost", f"{results.lost:,}", f"over {len(results.hops)} hops", _tone(results.lost))]
     if results.parity is not None:
-        compared = sum(feature.compared for feature in results.parity)
-        found.append(
-            Headline("feature mismatches", f"{results.wrong:,}", f"of {compared:,} values", _tone(results.wrong))
-        )
+        compared, stale = (sum(getattr(feature, n) for feature in results.parity) for n in ("compared", "stale"))
+        note = f"of {compared:,} values; {stale:,} stale"
+        found.append(Headline("feature mismatches", f"{results.wrong:,}", note, _tone(results.wrong)))
     if results.detection:
         scores = results.detection.scores
         found.append(Headline("average precision", figure(scores.average_precision), f"AUC {figure(scores.auc)}"))

@@ -1,0 +1,77 @@
+"""The DAGs in a real Airflow: read, triggered, waited for, and one Spark job through the connection `spark_default`.
+
+A whole day of `features_daily` and a whole training run are part of the end-to-end test of the main job.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from lamina.definitions import system_names
+from lamina.lake import layout
+from lamina.local.archive import pack
+from lamina.local.layout import main_bin
+from lamina.local.stack import Stack
+from lamina.orchestration.airflow_client import AirflowClient, AirflowError, DagRunTimedOut
+from lamina.orchestration.jobs import CODE
+from lamina.streams.topics import create_topics
+
+pytestmark = pytest.mark.services
+
+DAY = date(2018, 8, 21)
+TRAINING = "ml_model_training_fraud"
+
+
+@pytest.fixture(scope="module")
+def airflow(airflow_url: str) -> Iterator[AirflowClient]:
+    with AirflowClient(airflow_url) as client:
+        yield client
+
+
+def test_airflow_reads_every_dag(airflow: AirflowClient) -> None:
+    for dag_id in ("features_daily", *(f"ml_model_training_{system}" for system in system_names())):
+        airflow.wait_for_dag(dag_id)
+
+
+def test_a_parameter_that_cannot_be_is_refused_in_airflows_words(airflow: AirflowClient) -> None:
+    airflow.wait_for_dag(TRAINING)
+    with pytest.raises(AirflowError, match="train_days"):
+        airflow.trigger(TRAINING, DAY, {"train_days": 0}, rerun=True)
+
+
+def test_training_waits_for_the_features_of_its_day(airflow: AirflowClient) -> None:
+    airflow.wait_for_dag(TRAINING)
+    airflow.unpause(TRAINING)
+    run = airflow.trigger(TRAINING, DAY, rerun=True)
+    seen: list[tuple[str, str | None]] = []
+    with pytest.raises(DagRunTimedOut, match="wait_for_features up_for_reschedule"):
+        airflow.wait(run, 40, on_change=lambda task: seen.append((task.task_id, task.state)))
+    assert {name for name, _ in seen} == {"wait_for_features"}
+    with pytest.raises(AirflowError, match="has a run for 2018-08-21 already"):
+        airflow.trigger(TRAINING, DAY)
+    found = airflow.find(TRAINING, DAY)
+    assert found is not None
+    assert (found.dag_run_id, found.logical_date) == (run.dag_run_id, datetime(2018, 8, 21, tzinfo=UTC))
+    assert "run features_daily for that day" in "\n".join(airflow.log(found, airflow.tasks(found)[0]))
+
+
+def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_url: str) -> None:
+    pack(CODE)
+    create_topics(kafka, "")
+    lake = stack.env["LAMINA_LAKE_URL"]
+    command = [str(main_bin("airflow")), "tasks", "test", "features_daily", "transactions.archive", DAY.isoformat()]
+    env = {**os.environ, **stack.airflow_env()}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=stack.layout.run)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-6000:]
+    assert "--master local[*]" in output
+    assert f"--py-files {CODE}" in output
+    assert "spark-sql-kafka" in output
+    assert '"archived":0' in output
+    assert Path(layout.events(lake, "transactions", DAY)).is_dir()
