@@ -18,16 +18,11 @@ letters = typer.Typer(name="dead-letters", no_args_is_help=True, help="Messages 
 
 def register(parent: typer.Typer) -> None:
     """Add `dead-letters` to `parent`."""
-    parent.add_typer(app, name="dead-letters")
+    parent.add_typer(letters)
 
 
 Topic = Annotated[str | None, typer.Option(help="Only letters about this topic.")]
 Since = Annotated[datetime | None, typer.Option(help="Only letters found broken at or after this time, UTC.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the group of commands to `app`."""
-    app.add_typer(letters)
 
 
 def _ms(at_utc: datetime | None) -> int | None:
@@ -56,8 +51,8 @@ def show(
     console = Console()
     console.print(table)
     for reason, n in Counter(letter.reason for letter in found).most_common():
-        console.print(f"{n:>8}  {reason}", markup=False)
-    console.print(f"{len(found):>8}  in all", markup=False)
+        console.print(f"{n:>8}  {reason}", markup=False, soft_wrap=True)
+    console.print(f"{len(found):>8}  in all", markup=False, soft_wrap=True)
 
 
 @letters.command()
@@ -73,9 +68,10 @@ def replay(
     report = send_again(settings.kafka_bootstrap, settings.topic_prefix, topic, _ms(since), dry_run=dry_run)
     console = Console()
     for reason, n in report.reasons.most_common():
-        console.print(f"{n:>8}  {reason}", markup=False)
+        console.print(f"{n:>8}  {reason}", markup=False, soft_wrap=True)
     console.print(
         f"read {report.read}, {'would send' if dry_run else 'sent'} {report.sent}, still broken {report.still_dead}, "
         f"of an unknown topic {report.unknown}",
         markup=False,
+        soft_wrap=True,
     )

@@ -13,9 +13,9 @@ from lamina.errors import ContractError, StreamError
 from lamina.streams.produce import EventProducer
 from lamina.streams.topics import contract_of
 
-POLL_MS = 5_000
-EMPTY_POLLS = 6
-"""So many in a row, and the broker is taken for gone."""
+ANSWER_S = 30
+"""Longest wait for the broker."""
+MESSAGES_AT_ONCE = 500
 
 
 @dataclass
@@ -103,27 +103,44 @@ def replay(
 
 def _messages(bootstrap: str, topic: str) -> Iterator[bytes]:
     """Values from the oldest message to what is the newest at the start."""
-    from kafka import KafkaConsumer, TopicPartition
-    from kafka.errors import KafkaError
+    # Not kafka-python: it cannot read lz4, in which the broker keeps the topic, without a further library.
+    from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+    options: dict[str, str | int | bool] = {
+        "bootstrap.servers": bootstrap,
+        "group.id": "lamina-dead-letters",
+        "enable.auto.commit": False,
+        # The last offset may be a transaction's marker, which no message has.
+        "enable.partition.eof": True,
+    }
     try:
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        consumer = Consumer(options)
         try:
-            partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            if not partitions:
+            known = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
+            if known.error or not known.partitions:
                 raise StreamError(f"topic {topic} does not exist on {bootstrap}: `make up` creates the topics")
-            ends = consumer.end_offsets(partitions)
-            consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
-            empty = 0
-            while any(consumer.position(p) < ends[p] for p in partitions):
-                batches = consumer.poll(timeout_ms=POLL_MS)
-                empty = 0 if batches else empty + 1
-                if empty == EMPTY_POLLS:
+            left = {}
+            for p in known.partitions:
+                first, end = consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=ANSWER_S)
+                if first < end:
+                    left[p] = (first, end)
+            consumer.assign([TopicPartition(topic, p, first) for p, (first, _) in left.items()])
+            while left:
+                messages = consumer.consume(MESSAGES_AT_ONCE, timeout=ANSWER_S)
+                if not messages:
                     raise StreamError(f"topic {topic} on {bootstrap} stopped answering: see `make status`")
-                for partition, records in batches.items():
-                    yield from (r.value or b"" for r in records if r.offset < ends[partition])
+                for message in messages:
+                    p, offset, error = message.partition() or 0, message.offset() or 0, message.error()
+                    if error and error.code() == KafkaError._PARTITION_EOF:
+                        left.pop(p, None)
+                        continue
+                    if error:
+                        raise StreamError(f"topic {topic} on {bootstrap} cannot be read: {error}")
+                    if p in left and offset < left[p][1]:
+                        yield bytes(message.value() or b"")
+                    if p in left and offset >= left[p][1] - 1:
+                        del left[p]
         finally:
             consumer.close()
-    except KafkaError as error:
+    except KafkaException as error:
         raise StreamError(f"topic {topic} on {bootstrap} cannot be read: {error}") from error
