@@ -110,6 +110,8 @@ def _messages(bootstrap: str, topic: str) -> Iterator[bytes]:
         "bootstrap.servers": bootstrap,
         "group.id": "lamina-dead-letters",
         "enable.auto.commit": False,
+        # What goes wrong is raised; librdkafka would write it to stderr several times a second.
+        "log_level": 0,
         # The last offset may be a transaction's marker, which no message has.
         "enable.partition.eof": True,
     }
@@ -118,7 +120,7 @@ def _messages(bootstrap: str, topic: str) -> Iterator[bytes]:
         try:
             known = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
             if known.error or not known.partitions:
-                raise StreamError(f"topic {topic} does not exist on {bootstrap}: `make up` creates the topics")
+                raise StreamError(f"topic {topic} on {bootstrap} cannot be read ({known.error}): `make up` creates it")
             left = {}
             for p in known.partitions:
                 first, end = consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=ANSWER_S)

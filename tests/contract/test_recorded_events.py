@@ -1,0 +1,64 @@
+"""Bytes of events as they were once written stay readable, and are written the same again.
+
+A contract that changes keeps its old file and adds a new one beside it: `transaction-v2.json`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from lamina.contracts.base import Event
+from lamina.contracts.decisions import DeadLetter, Decision
+from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.errors import ContractError
+from lamina.streams.topics import CONTRACTS
+
+FOLDER = Path(__file__).parent.parent / "data" / "events"
+NAMES: dict[str, type[Event]] = {
+    "transaction": Transaction,
+    "fraud_label": FraudLabel,
+    "decision": Decision,
+    "dead_letter": DeadLetter,
+}
+RECORDED = sorted(FOLDER.glob("*-v*.json"))
+NEWEST = {path.stem.rpartition("-v")[0]: path for path in RECORDED}
+
+
+def contract(path: Path) -> type[Event]:
+    return NAMES[path.stem.rpartition("-v")[0]]
+
+
+def test_every_contract_on_a_topic_is_recorded() -> None:
+    assert set(NAMES.values()) == set(CONTRACTS.values())
+    assert set(NEWEST) == set(NAMES)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda p: p.stem)
+def test_old_bytes_are_read_and_lose_nothing(path: Path) -> None:
+    raw = path.read_bytes().strip()
+    event = contract(path).from_json(raw)
+    written = orjson.loads(event.to_json())
+    assert {name: written[name] for name in orjson.loads(raw)} == orjson.loads(raw)
+    assert contract(path).from_json(event.to_json()) == event
+
+
+@pytest.mark.parametrize("path", NEWEST.values(), ids=lambda p: p.stem)
+def test_the_newest_bytes_are_written_byte_for_byte(path: Path) -> None:
+    raw = path.read_bytes().strip()
+    assert contract(path).from_json(raw).to_json() == raw
+
+
+@pytest.mark.parametrize("path", NEWEST.values(), ids=lambda p: p.stem)
+def test_no_field_can_be_left_out_or_added_unseen(path: Path) -> None:
+    recorded = orjson.loads(path.read_bytes())
+    of = contract(path)
+    assert list(recorded) == list(of.model_fields)
+    for name, field in of.model_fields.items():
+        if field.is_required():
+            with pytest.raises(ContractError, match=rf"{of.__name__}\.{name}"):
+                of.from_json(orjson.dumps({k: v for k, v in recorded.items() if k != name}))
+    with pytest.raises(ContractError, match="further"):
+        of.from_json(orjson.dumps({**recorded, "further": 1}))
