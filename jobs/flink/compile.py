@@ -103,6 +103,8 @@ def _raw_table(source: EventSource, options: StreamOptions) -> str:
         "scan.startup.mode": _START[options.start],
         "format": "raw",
     }
+    if options.until_now:
+        chosen["scan.bounded.mode"] = "latest-offset"
     return (
         f"CREATE TEMPORARY TABLE `{source.name}_raw` (\n"
         "  `message` BYTES,\n"
@@ -138,8 +140,8 @@ def _problems(source: EventSource) -> list[tuple[str, str]]:
     found += [
         (f"NOT (ABS({_column(n)}) < 1E300)", f"{n}: not a finite number") for n, k in source.columns.items() if k == "double"
     ]
-    # These characters separate the parts of a stored tile.
-    found.append((f"REGEXP(CONCAT({', '.join(texts)}), '[\\x00-\\x1f\\x7f]')", "a text holds a control character"))
+    # Control characters separate the parts of a stored tile; U+FFFD stands for what could not be decoded.
+    found.append((f"REGEXP(CONCAT({', '.join(texts)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')", "a text holds a control character, or is not UTF-8"))
     return found
 
 

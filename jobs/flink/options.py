@@ -17,7 +17,7 @@ class StreamOptions:
 
     start: where reading begins when the job starts without a checkpoint; `committed` continues a consumer group and begins at the
     earliest event where there is none. Times are in milliseconds. connector_jar: path of the Kafka connector where the cluster does not
-    hold it. checkpoint_dir: a URL that job manager and task managers can reach; absent, the cluster's own.
+    hold it. until_now: end at what the topics hold at the start, to rebuild or to test. checkpoint_dir: a URL that job manager and task managers can reach; absent, the cluster's own.
     """
 
     system: str
@@ -31,6 +31,7 @@ class StreamOptions:
     connector_jar: str | None = None
     mini_batch_ms: int = 0
     state_backend: StateBackend = "rocksdb"
+    until_now: bool = False
 
     @property
     def job_name(self) -> str:

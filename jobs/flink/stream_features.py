@@ -12,6 +12,7 @@ import typer
 
 from jobs.flink.compile import compile_stream
 from jobs.flink.options import StreamOptions, configuration
+from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
 from lamina.semantics.plan import make_plan
 
@@ -34,8 +35,8 @@ class Backend(StrEnum):
     HASHMAP = "hashmap"
 
 
-def submit(options: StreamOptions) -> TableResult:
-    """Build the job and submit it; returns as soon as the cluster has accepted it."""
+def submit(options: StreamOptions, features: FeatureSet) -> TableResult:
+    """Build the job that keeps the tiles of `features` and submit it; returns as soon as the cluster has accepted it."""
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
@@ -44,7 +45,7 @@ def submit(options: StreamOptions) -> TableResult:
         chosen.set_string(name, value)
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(chosen).build()
     tables = TableEnvironment.create(settings)
-    sql = compile_stream(make_plan(load(options.system)), options)
+    sql = compile_stream(make_plan(features), options)
     for statement in sql.setup:
         tables.execute_sql(statement)
     together = tables.create_statement_set()
@@ -65,6 +66,7 @@ def main(
     start: Annotated[StartMode, typer.Option(help="Where to begin without a checkpoint.")] = StartMode.EARLIEST,
     mini_batch_ms: Annotated[int, typer.Option(min=0, help="Longest time an event waits for others; 0: not at all.")] = 0,
     state_backend: Annotated[Backend, typer.Option(help="hashmap is faster and needs 1 KB of heap an event.")] = Backend.ROCKSDB,
+    until_now: Annotated[bool, typer.Option(help="End at the events that are there now.")] = False,
     wait: Annotated[bool, typer.Option(help="Stay until the job ends.")] = False,
 ) -> None:
     """Submit the stream job of one system."""
@@ -81,7 +83,9 @@ def main(
             connector_jar=connector_jar,
             mini_batch_ms=mini_batch_ms,
             state_backend=state_backend.value,
-        )
+            until_now=until_now,
+        ),
+        load(system),
     )
     if wait:
         result.wait()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
+KAFKA_TIMEOUT_S = 30.0
 GROUP = "lamina-sink"
 
 
@@ -98,6 +99,7 @@ class SinkOptions:
     give_up_s: float = 120.0
     commit_every_s: float = 0.5
     from_start: bool = False
+    until_now: bool = False
 
     @property
     def topic(self) -> str:
@@ -128,11 +130,14 @@ class TileSink:
 
         consumer = self._consumer()
         try:
+            ends = self._ends(consumer) if self._options.until_now else {}
             while not self._stopped:
                 messages = consumer.consume(self._options.batch_messages, self._options.batch_ms / 1000)
                 if messages:
                     self._move([m for m in messages if self._is_data(m)])
                 self._commit(consumer)
+                if self._options.until_now and all(self._written.get(p, begin) >= end for p, (begin, end) in ends.items()):
+                    break
             self._commit(consumer, now=True)
         except KafkaException as error:
             raise StreamError(f"{self._options.topic} on {self._options.bootstrap} cannot be read: {error}") from error
@@ -166,6 +171,19 @@ class TileSink:
         )
         consumer.subscribe([self._options.topic], on_assign=assigned, on_revoke=revoked)
         return consumer
+
+    def _ends(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+        """Where reading begins in each partition, and where it ended just now."""
+        from confluent_kafka import TopicPartition
+
+        topic = self._options.topic
+        places = [TopicPartition(topic, p) for p in consumer.list_topics(topic, KAFKA_TIMEOUT_S).topics[topic].partitions]
+        begins = {} if self._options.from_start else {p.partition: p.offset for p in consumer.committed(places, KAFKA_TIMEOUT_S)}
+        found = {}
+        for place in places:
+            low, high = consumer.get_watermark_offsets(place, KAFKA_TIMEOUT_S)
+            found[place.partition] = (max(low, begins.get(place.partition, low)), high)
+        return found
 
     def _is_data(self, message: Message) -> bool:
         from confluent_kafka import KafkaError, KafkaException
@@ -227,6 +245,7 @@ def _lag(consumer: Consumer, topic: str, written: Mapping[int, int]) -> dict[int
 def main(
     metrics_port: Annotated[int, typer.Option(help="Port for Prometheus; 0 for none.", min=0, max=65535)] = 0,
     from_start: Annotated[bool, typer.Option(help="Read the whole topic again: rebuilds an empty store.")] = False,
+    until_now: Annotated[bool, typer.Option(help="End at the tiles that are there now.")] = False,
     batch_messages: Annotated[int, typer.Option(min=1)] = 2000,
     batch_ms: Annotated[int, typer.Option(min=1, help="Longest time a tile waits for others.")] = 20,
     give_up_s: Annotated[float, typer.Option(min=1, max=240, help="End when the store is silent this long.")] = 120.0,
@@ -242,6 +261,7 @@ def main(
         batch_ms=batch_ms,
         give_up_s=give_up_s,
         from_start=from_start,
+        until_now=until_now,
     )
     metrics = SinkMetrics(metrics_port) if metrics_port else None
     sink = TileSink(options, RedisStore(settings.redis_url.get_secret_value()), metrics)

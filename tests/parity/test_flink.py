@@ -1,0 +1,112 @@
+"""Kafka, Flink, the sink and Redis together give what the slow reference gives; nothing that broke its contract is lost."""
+
+from __future__ import annotations
+
+import base64
+import math
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import orjson
+import pytest
+from confluent_kafka import Producer
+
+from lamina.clock import DAY_MS
+from lamina.contracts.features import FeatureSet, Layers
+from lamina.definitions import load
+from lamina.local import jars
+from lamina.local.layout import flink_env
+from lamina.semantics.events import EventRow
+from lamina.semantics.plan import make_plan
+from lamina.semantics.reference import evaluate_all, without_duplicates
+from lamina.settings import ROOT
+from lamina.store.reader import Reader
+from lamina.store.redis import RedisStore
+from lamina.streams import dead_letters
+from lamina.streams.sink import SinkOptions, TileSink
+from lamina.streams.topics import create_topics
+from tests.parity.everything import EVERYTHING
+from tests.parity.generated import START_MS, generate
+from tests.parity.malformed import broken
+
+pytestmark = pytest.mark.services
+USERS = 5
+
+
+def _produce(bootstrap: str, topic: str, events: Sequence[EventRow], between: Sequence[bytes | None] = ()) -> None:
+    """Events in order, and `between` them the broken ones. All on one partition: order of arrival is then what the test says."""
+    producer = Producer({"bootstrap.servers": bootstrap})
+    every = max(len(events) // (len(between) + 1), 1)
+    waiting = list(between)
+    for i, event in enumerate(events):
+        producer.produce(topic, orjson.dumps(event), str(event["user_id"]).encode(), partition=0)
+        if i % every == 0 and waiting:
+            producer.produce(topic, waiting.pop(), b"?", partition=1)
+    assert producer.flush(30) == 0
+    assert not waiting
+
+
+def _run_flink(system: str, bootstrap: str, prefix: str) -> None:
+    (connector,) = jars.flink_connector()
+    command = [str(flink_env() / "bin" / "python"), "-m", "tests.parity.run_flink", system, bootstrap, prefix]
+    done = subprocess.run([*command, str(connector)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def _differences(features: FeatureSet, store: RedisStore, arrived: Mapping[str, list[EventRow]]) -> list[object]:
+    """Speed features that differ. Asked for at the ends of days, where every tile is complete."""
+    reader = Reader(make_plan(features))
+    speed = [f.name for f in features.window_features if f.view.layers == Layers.BOTH]
+    found: list[object] = []
+    for i in range(2 * USERS):
+        at_ms = START_MS + (10 + i % 2) * DAY_MS + (DAY_MS - 1)
+        request = {**arrived["transactions"][i], "transaction_id": f"r{i}", "user_id": f"u{i // 2}", "timestamp": at_ms}
+        expected = evaluate_all(
+            features, {**arrived, "transactions": [*arrived["transactions"], request]}, request, at_ms
+        )
+        values = reader.read(store, request, at_ms).values
+        found += [
+            (name, at_ms, values[name], expected[name]) for name in speed if not _same(values[name], expected[name])
+        ]
+    return found
+
+
+def _same(value: object, expected: object) -> bool:
+    if isinstance(value, float) and isinstance(expected, float):
+        return math.isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9)
+    return value == expected
+
+
+@pytest.mark.parametrize("features", [load("fraud"), EVERYTHING], ids=lambda f: f.system)
+def test_stream_equals_reference(
+    features: FeatureSet, kafka: str, clean_redis: str, topic_prefix: str
+) -> None:
+    generated = generate(7, users=USERS)
+    bad = broken(generated.transactions[3])
+    create_topics(kafka, topic_prefix)
+    _produce(kafka, topic_prefix + "transactions", generated.transactions, [raw for raw, _ in bad])
+    _produce(kafka, topic_prefix + "model-feedback", generated.fraud_labels)
+
+    _run_flink(features.system, kafka, topic_prefix)
+    store = RedisStore(clean_redis)
+    TileSink(SinkOptions(bootstrap=kafka, topic_prefix=topic_prefix, until_now=True), store).run()
+
+    assert _differences(features, store, generated.arrived) == []
+    arrived = without_duplicates(features.request, generated.transactions)
+    reader = Reader(make_plan(features))
+    counted = [
+        reader.read(store, {"user_id": f"u{i}", "merchant_id": "m0", "amount": 1.0}, START_MS).seen
+        for i in range(USERS)
+    ]
+    for tiling in reader.plan.speed:
+        if tiling.source == features.request:
+            assert sum(seen[tiling.seen_label()] for seen in counted) == len(arrived), tiling.key
+
+    letters = list(dead_letters.read(kafka, topic_prefix))
+    assert [letter.topic for letter in letters] == ["transactions"] * len(bad)
+    by_raw = {base64.b64decode(letter.raw): letter for letter in letters if letter.raw}
+    for raw, reason in bad:
+        if raw:
+            assert reason in by_raw[raw].reason
+    assert sorted(letter.offset for letter in letters) == list(range(len(bad)))
+    assert {letter.partition for letter in letters} == {1}
