@@ -48,7 +48,6 @@ def up(
 ) -> None:
     """Start the stack, wait until all of it is ready, create its topics and submit its stream jobs."""
     from lamina.local.stack import Stack
-
     from lamina.local.streams import start_streams
 
     names = [name.strip() for name in only.split(",") if name.strip()]

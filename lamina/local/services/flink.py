@@ -112,5 +112,5 @@ def flink(plan: Plan) -> Service:
         ),
         prepare=prepare,
         ready=ready,
-        deadline_s=120,
+        deadline_s=300,
     )

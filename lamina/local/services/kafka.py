@@ -104,5 +104,5 @@ def kafka(plan: Plan) -> Service:
         programs=(Program("kafka", (*base, "kafka.Kafka", str(properties)), stop_wait_s=30),),
         prepare=prepare,
         ready=ready,
-        deadline_s=90,
+        deadline_s=240,
     )

@@ -32,5 +32,5 @@ def mlflow(plan: Plan) -> Service:
         programs=(Program("mlflow", command, MLFLOW_ENV),),
         prepare=lambda: (folder / "artifacts").mkdir(parents=True, exist_ok=True),
         ready=answers(f"{plan.url('mlflow')}/health"),
-        deadline_s=120,
+        deadline_s=300,
     )

@@ -29,7 +29,7 @@ def sink(plan: Plan) -> Service:
         programs=(Program("sink", (sys.executable, "-m", "lamina.streams.sink")),),
         prepare=prepare,
         ready=ready,
-        deadline_s=30,
+        deadline_s=60,
         needs=frozenset({"kafka", "redis"}),
     )
 
@@ -41,6 +41,6 @@ def api(plan: Plan) -> Service:
         address=plan.url("api"),
         programs=(Program("api", (sys.executable, "-m", "serving.app"), MLFLOW_ENV),),
         ready=answers(f"{plan.url('api')}/openapi.json"),
-        deadline_s=90,
+        deadline_s=240,
         needs=frozenset({"kafka", "redis", "mlflow"}),
     )

@@ -70,5 +70,5 @@ def redis(plan: Plan) -> Service:
         programs=(Program("redis", (server(), *(part for k, v in options.items() for part in (f"--{k}", v)))),),
         prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
         ready=ready,
-        deadline_s=20,
+        deadline_s=60,
     )
