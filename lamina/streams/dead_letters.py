@@ -13,7 +13,7 @@ from lamina.errors import ContractError, StreamError
 from lamina.streams.produce import EventProducer
 from lamina.streams.topics import contract_of
 
-ANSWER_S = 30
+ANSWER_S = 10
 """Longest wait for the broker."""
 MESSAGES_AT_ONCE = 500
 
