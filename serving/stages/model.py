@@ -77,9 +77,9 @@ class Champion:
             found = self._registry.alias(self.name, CHAMPION)
         except Exception as error:
             # A client library's failure of any kind must not end the polling.
-            self._trouble(f"the registry does not answer: {_line(error)}")
             if self.current is None and (used := self._versions()):
                 self._take(used[0].parent.name, used[0].parent / used[0].read_text())
+            self._trouble(f"the registry does not answer: {_line(error)}")
             return
         if found is None:
             self._trouble(f"no version of {self.name!r} has the alias champion")

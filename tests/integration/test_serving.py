@@ -114,6 +114,10 @@ def decide(client: httpx.Client, explain: bool = False, **changes: object) -> di
     return found
 
 
+def ids(settings: Settings, topic: str) -> set[str]:
+    return {orjson.loads(value)["transaction_id"] for _, value in consume(settings, topic)}
+
+
 def codes(decision: dict[str, object]) -> list[str]:
     reasons = decision["reasons"]
     assert isinstance(reasons, list)
@@ -168,7 +172,7 @@ def test_rules_stand_against_the_model(whole: Settings, registry: MemoryRegistry
     with running(whole.model_copy(update={"rules_file": rules / "fraud.yaml"}), registry) as (client, _):
         jump = decide(client, location=FAR_AWAY)
         assert (jump["action"], codes(jump)[0]) == ("reject", "rule:impossible_velocity")
-        assert "5,448 km in 30 min" in str(jump["reasons"])
+        assert "5,411 km in 30 min" in str(jump["reasons"])
         assert jump["score"] is not None
 
         lost = decide(client, card_token="card-lost-1")
@@ -319,10 +323,9 @@ def test_kafka_gone_and_back(whole: Settings, registry: MemoryRegistry, stack: S
             stack.start("kafka")
         until(lambda: service.events.waiting_bytes == 0)
         decide(client, transaction_id="after")
-    ids = {orjson.loads(value)["transaction_id"] for _, value in consume(whole, TRANSACTIONS)}
-    assert ids == {"before", "after", *(f"during-{i}" for i in range(20))}
-    decided = {orjson.loads(value)["transaction_id"] for _, value in consume(whole, MODEL_PREDICTIONS)}
-    assert decided == ids
+        expected = {"before", "after", *(f"during-{i}" for i in range(20))}
+        for topic in (TRANSACTIONS, MODEL_PREDICTIONS):
+            until(lambda topic=topic: ids(whole, topic) == expected)
 
 
 def test_events_of_an_outage_outlive_the_process(
@@ -334,7 +337,7 @@ def test_events_of_an_outage_outlive_the_process(
     found = lost.model_copy(update={"kafka_bootstrap": kafka, "api_port": free_port()})
     with running(found, registry) as (client, service):
         until(lambda: service.events.waiting_bytes == 0)
-    assert [orjson.loads(value)["transaction_id"] for _, value in consume(found, TRANSACTIONS)] == ["kept"]
+    assert ids(found, TRANSACTIONS) == {"kept"}
 
 
 def test_a_passed_deadline_leaves_the_rules(whole: Settings, registry: MemoryRegistry) -> None:
