@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from jobs.flink.compile import StreamSql, compile_stream
+from jobs.flink.options import StreamOptions
+from lamina.contracts.aggregates import Aggregate, Predicate, count, distinct, first, last, last_time, maximum, mean
+from lamina.contracts.aggregates import minimum, std, total
+from lamina.contracts.features import FeatureSet, FeatureView, Layers, RequestFeature, hours, minutes
+from lamina.definitions import load
+from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
+from lamina.errors import DefinitionError
+from lamina.semantics.plan import Plan, make_plan
+
+OPTIONS = StreamOptions(system="fraud", bootstrap="broker:9092", topic_prefix="p-")
+
+
+def view(*aggregates: Aggregate, **more: object) -> FeatureView:
+    chosen: dict[str, object] = {
+        "name": "v", "entity": USER, "source": TRANSACTIONS, "owner": "test", "windows": (hours(1),), "resolution": minutes(1)
+    }
+    return FeatureView(aggregates=aggregates, **{**chosen, **more})  # type: ignore[arg-type]
+
+
+def plan_of(*views: FeatureView) -> Plan:
+    return make_plan(
+        FeatureSet(
+            system="s",
+            request=TRANSACTIONS,
+            labels=FRAUD_LABELS,
+            views=views,
+            ratios=(),
+            request_features=(RequestFeature("amount", "field", "amount"),),
+            model_features=("amount",),
+        )
+    )
+
+
+def tiles(plan: Plan) -> list[str]:
+    return [i for i in compile_stream(plan, OPTIONS).inserts if i.startswith("INSERT INTO feature_tiles")]
+
+
+def state_sql(aggregate: Aggregate) -> list[str]:
+    """The states of the one tile query, in order, without what all of them share."""
+    (query, *_) = tiles(plan_of(view(aggregate)))
+    payload = query.split("SELECT `key`, CONCAT(", 1)[1].split(") AS `payload`", 1)[0]
+    head, *states = payload.split(", CHR(31), ")
+    assert head == "CAST(COUNT(*) AS STRING)"
+    return [re.fullmatch(r"COALESCE\(CAST\((.*) AS STRING\), ''\)", s)[1] for s in states]  # type: ignore[index]
+
+
+FRENCH = Predicate("country", "=", "F'R")
+TEXT = "CONCAT(LPAD(CAST(`timestamp` AS STRING), 13, '0'), CHR(30), `transaction_id`, CHR(30), "
+ONLY = " FILTER (WHERE `country` = 'F''R')"
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "states"),
+    [
+        (count("x"), ["COUNT(*)"]),
+        (count("x", where=FRENCH), ["COUNT(*)" + ONLY]),
+        (total("amount", "x"), ["SUM(`amount`)"]),
+        (mean("amount", "x", where=FRENCH), ["COUNT(`amount`)" + ONLY, "SUM(`amount`)" + ONLY]),
+        (minimum("amount", "x"), ["MIN(`amount`)"]),
+        (maximum("location.lat", "x"), ["MAX(`location__lat`)"]),
+        (std("amount", "x"), ["COUNT(`amount`)", "SUM(`amount`)", "(VAR_POP(`amount`) * COUNT(`amount`))"]),
+        (last_time("x", where=FRENCH), ["MAX(`timestamp`)" + ONLY]),
+        (first("merchant_id", "x"), [f"MIN({TEXT}`merchant_id`))"]),
+        (last("amount", "x", where=FRENCH), [f"MAX({TEXT}CAST(`amount` AS STRING)))" + ONLY]),
+    ],
+    ids=lambda v: v.kind if isinstance(v, Aggregate) else "",
+)
+def test_each_state_is_one_aggregate(aggregate: Aggregate, states: list[str]) -> None:
+    assert state_sql(aggregate) == states
+
+
+def test_a_distinct_state_has_a_tile_per_value() -> None:
+    plan = plan_of(view(count("n"), distinct("country", "a", cap=9), distinct("merchant_id", "b", cap=9, where=FRENCH)))
+    scalar, countries, merchants = tiles(plan)
+    assert "`country`" not in scalar
+    assert "'/0/', `country`) AS `key`" in countries
+    assert "WHERE `country` IS NOT NULL\n" in countries
+    assert "'/1/', `merchant_id`) AS `key`" in merchants
+    assert "WHERE `merchant_id` IS NOT NULL AND `country` = 'F''R'\n" in merchants
+
+
+def test_booleans_are_written_as_the_reference_writes_them() -> None:
+    labels = view(distinct("is_fraud", "kinds", cap=2), entity=MERCHANT, source=FRAUD_LABELS)
+    assert "CASE WHEN `is_fraud` THEN 'True' WHEN NOT `is_fraud` THEN 'False' END" in tiles(plan_of(labels))[1]
+
+
+def test_distinct_over_a_double_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="take a string or long column"):
+        compile_stream(plan_of(view(distinct("amount", "x", cap=9))), OPTIONS)
+
+
+def test_the_key_is_that_of_the_topic_and_is_the_only_group() -> None:
+    """Then a tile's writes are in order on one partition, and Flink needs no operator to put them in order."""
+    plan = make_plan(load("fraud"))
+    for query in tiles(plan):
+        assert query.endswith("GROUP BY `key`")
+        assert "SELECT CONCAT('user:', `user_id`, CHR(9), 'transactions@" in query
+    assert sum(t.id in q for t in plan.speed for q in tiles(plan)) == len(tiles(plan))
+
+
+def test_tiles_start_at_whole_resolutions() -> None:
+    (query,) = tiles(plan_of(view(count("n"))))
+    assert "CAST(`timestamp` - MOD(`timestamp`, 60000) AS STRING)" in query
+
+
+def test_only_the_speed_layer_is_streamed() -> None:
+    batch = view(count("n"), entity=MERCHANT, source=FRAUD_LABELS, layers=Layers.BATCH)
+    sql = compile_stream(plan_of(view(count("m")), batch), OPTIONS)
+    assert not any("fraud_labels" in text for text in (*sql.setup, *sql.inserts))
+
+
+def test_topics_carry_the_prefix() -> None:
+    sql = compile_stream(make_plan(load("fraud")), OPTIONS)
+    topics = [t for text in sql.setup for t in re.findall(r"'topic' = '([^']*)'", text)]
+    assert topics == ["p-feature-tiles", "p-dead-letters", "p-transactions"]
+
+
+@pytest.mark.parametrize(("start", "mode"), [("earliest", "earliest-offset"), ("latest", "latest-offset"), ("committed", "group-offsets")])
+def test_where_reading_begins(start: str, mode: str) -> None:
+    sql = compile_stream(make_plan(load("fraud")), StreamOptions(system="fraud", bootstrap="b:1", start=start))  # type: ignore[arg-type]
+    assert f"'scan.startup.mode' = '{mode}'" in "\n".join(sql.setup)
+
+
+def _conditions(sql: StreamSql) -> tuple[list[str], list[str]]:
+    first_view = next(s for s in sql.setup if "_first`" in s.split("\n")[0])
+    kept = re.findall(r"\((.*)\) IS NOT TRUE", first_view)
+    refused = re.findall(r"WHEN (.*) THEN '", next(i for i in sql.inserts if "dead_letters" in i))
+    return kept, refused
+
+
+def test_an_event_is_either_counted_or_a_dead_letter() -> None:
+    """Both branches ask the same conditions: what one refuses the other takes."""
+    kept, refused = _conditions(compile_stream(make_plan(load("fraud")), OPTIONS))
+    assert kept == refused
+    assert len(kept) > len(TRANSACTIONS.columns)
+
+
+def test_only_nested_columns_may_be_missing() -> None:
+    kept, _ = _conditions(compile_stream(make_plan(load("fraud")), OPTIONS))
+    required = {c.removesuffix(" IS NULL").strip("`") for c in kept if c.endswith(" IS NULL")}
+    assert required == {name for name in TRANSACTIONS.columns if "." not in name}
+
+
+def test_every_view_is_made_before_it_is_read() -> None:
+    sql = compile_stream(make_plan(load("fraud")), OPTIONS)
+    made = [re.search(r"(?:TABLE|VIEW) `?(\w+)`?", s)[1] for s in sql.setup]  # type: ignore[index]
+    for text, (_, name) in zip(sql.setup[1:], pairwise(made), strict=True):
+        for read in re.findall(r"FROM `(\w+)`", text):
+            assert read in made[: made.index(name)]
