@@ -13,7 +13,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
-from jobs.spark.lake import read_events, spark_url
+from jobs.spark.lake import read_events, spark_url, written_rows
 from jobs.spark.session import make_session
 from jobs.spark.tiles import ENTITY_ID, first_ms, make_tiles, tiles_url
 from lamina.clock import midnight_ms, next_day
@@ -39,10 +39,9 @@ def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, An
         counts["duplicates"][source.name] = events.duplicates
         for tiling in tilings:
             with replacing(tiles_url(lake, tiling, through)) as staging:
-                url = spark_url(staging)
                 tiles = make_tiles(tiling, events.frame, through_ms)
-                tiles.sortWithinPartitions(ENTITY_ID).write.mode("append").parquet(url)
-                counts["tiles"][tiling.key] = spark.read.schema(tiles.schema).parquet(url).count()
+                tiles.sortWithinPartitions(ENTITY_ID).write.mode("append").parquet(spark_url(staging))
+                counts["tiles"][tiling.key] = written_rows(staging)
     return {"through": through.isoformat(), **counts}
 
 

@@ -32,12 +32,13 @@ class Slot:
 
     @property
     def name(self) -> str:
-        """Name of the column in a partition.
+        """Name of the column in a partition; without dots, which Spark takes for fields of a struct.
 
         >>> Slot(0, "double", "location.lat").name
-        '0/double/location.lat'
+        '0/double/location/lat'
         """
-        return f"{self.source}/{self.kind}/{self.what if isinstance(self.what, str) else self.what.sql()}"
+        what = self.what if isinstance(self.what, str) else self.what.sql()
+        return f"{self.source}/{self.kind}/{what}".replace(".", "/")
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,11 @@ def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, fir
     ts = F.col(request.timestamp)
     wanted = events.frame.where((ts >= begin_ms) & (ts < end_ms)).drop(*ARRIVAL)
     rows = labelled(wanted, labels.frame, features, midnight_ms(next_day(day)))
-    with replacing(rows_url(lake, features.system, day)) as staging:
-        url = spark_url(staging)
-        rows.write.mode("append").parquet(url)
-        written = spark.read.schema(rows.schema).parquet(url)
-        counts = written.agg(F.count("*"), F.coalesce(F.sum(F.col(LABEL).cast("long")), F.lit(0))).first()
+    target = rows_url(lake, features.system, day)
+    with replacing(target) as staging:
+        rows.write.mode("append").parquet(spark_url(staging))
+    written = spark.read.schema(rows.schema).parquet(spark_url(target))
+    counts = written.agg(F.count("*"), F.coalesce(F.sum(F.col(LABEL).cast("long")), F.lit(0))).first()
     assert counts is not None, "an aggregate without groups has one row"
     return {"first_day": first.isoformat(), "last_day": last.isoformat(), "rows": counts[0], "fraud": counts[1]}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -47,6 +48,16 @@ def spark_url(url: str) -> str:
     if "://" in url:
         return url
     return "file://" + open_lake(url)[1]
+
+
+def written_rows(url: str) -> int:
+    """Rows of the parquet files in a folder, from their footers; Spark itself passes over folders being staged."""
+    fs, path = open_lake(url)
+    total = 0
+    for file in fs.glob(f"{path}/*.parquet"):
+        with fs.open(file, "rb") as source:
+            total += pq.read_metadata(source).num_rows
+    return total
 
 
 def ingested_days(lake: str, topic: str) -> list[date]:

@@ -55,7 +55,8 @@ def _pass(
         horizon_ms = max(v.horizon for v in entity.views if v.source == source) * 1000
         ts = F.col(source.timestamp)
         reached = events[source.name].where((ts >= first_ms - horizon_ms) & (ts <= last_ms))
-        union = union.unionByName(
+        # By position: the columns are the same, and their names hold dots.
+        union = union.union(
             reached.select(
                 F.lit(at).alias(KIND),
                 F.col(entity.entity.key).alias(ENTITY),

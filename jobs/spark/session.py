@@ -64,7 +64,7 @@ def make_session(app: str, *, conf: dict[str, str] | None = None) -> SparkSessio
 
 
 def _python() -> dict[str, str]:
-    """Local workers run this interpreter and find `lamina` and `jobs` where it does; a cluster gets both by --py-files."""
+    """Local workers run this interpreter and find the code where it does; a cluster gets it by --py-files."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return {}
     # Only spark-submit reads `spark.pyspark.python`; a context that starts its own JVM asks the environment.

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.extract_data import LABEL, LABEL_TIMESTAMP, SCENARIO, rows_url
-from jobs.spark.lake import read_events, spark_url
+from jobs.spark.lake import read_events, spark_url, written_rows
 from jobs.spark.point_in_time import features_at
 from jobs.spark.session import make_session
 from lamina.contracts.features import FeatureSet
@@ -70,13 +70,10 @@ def build(spark: SparkSession, lake: str, features: FeatureSet, day: date) -> di
     kept = dict.fromkeys((request.id, *entity_keys, request.timestamp, LABEL, LABEL_TIMESTAMP, SCENARIO))
     found = archived_features(spark, lake, features, rows, until=day)
     with replacing(features_url(lake, features.system, day)) as staging:
-        url = spark_url(staging)
-        found.select(*kept, *features.names).write.mode("append").parquet(url)
-        written = spark.read.schema(found.schema).parquet(url).count()
-    if written != (expected := rows.count()):
-        raise LaminaError(
-            f"{written} rows of features from {expected} labelled rows: an id or time is missing in {origin}"
-        )
+        found.select(*kept, *features.names).write.mode("append").parquet(spark_url(staging))
+        written, expected = written_rows(staging), written_rows(origin)
+        if written != expected:
+            raise LaminaError(f"{written} rows of features from {expected} rows in {origin}: nothing was replaced")
     return {"rows": written, "features": len(features.names)}
 
 

@@ -1,0 +1,107 @@
+"""Tiles that Spark builds and publishes, read by the online reader, answer as the slow reference does."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from jobs.spark import batch_features, publish
+from lamina.clock import DAY_MS, day_of
+from lamina.definitions import load
+from lamina.semantics.events import EventRow
+from lamina.semantics.plan import make_plan
+from lamina.semantics.reference import evaluate_all
+from lamina.store.memory import MemoryStore
+from lamina.store.protocol import BatchWrite, ReadKey
+from lamina.store.reader import Reader
+from lamina.store.redis import RedisStore
+from lamina.store.tiles import decode_batch
+from tests.parity.generated import START_MS, generate
+from tests.parity.lake import Arrivals, write_lake
+from tests.parity.test_spark_training_set import differences
+from tests.parity.tiles import batch_writes, speed_writes
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PLAN = make_plan(load("fraud"))
+DAY = day_of(START_MS) + timedelta(days=8)
+THROUGH_MS = START_MS + 9 * DAY_MS
+
+
+def visible(arrived: dict[str, Arrivals], day: date, through_ms: int, until_ms: int) -> dict[str, list[EventRow]]:
+    """What the layers hold: to `through_ms` what had arrived by `day`, from there on everything before `until_ms`."""
+    times = {"transactions": "timestamp", "fraud_labels": "transaction_timestamp"}
+    return {
+        name: [
+            e
+            for d, e in events
+            if (e[times[name]] < through_ms and d <= day) or through_ms <= e[times[name]] < until_ms
+        ]
+        for name, events in arrived.items()
+    }
+
+
+def published(redis_url: str, writes: list[BatchWrite]) -> list[BatchWrite]:
+    """What Redis holds of the entities and tilings of `writes`."""
+    store = RedisStore(redis_url)
+    named = [w.key.split(":", 1) for w in writes]
+    keys = [ReadKey(entity, id_, tuple(w.blobs), False) for (entity, id_), w in zip(named, writes, strict=True)]
+    replies = store.read(keys).replies
+    return [BatchWrite(w.key, dict(r.batch)) for w, r in zip(writes, replies, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_published_tiles_equal_the_slow_ones(spark: SparkSession, clean_redis: str, tmp_path: Path, seed: int) -> None:
+    generated = generate(seed)
+    arrived = write_lake(tmp_path, generated)
+    batch_features.build(spark, str(tmp_path), PLAN, DAY)
+    publish.publish(spark, str(tmp_path), PLAN, DAY, clean_redis)
+
+    held = visible(arrived, DAY, THROUGH_MS, THROUGH_MS)
+    expected = batch_writes(PLAN.tilings, held, THROUGH_MS)
+    for slow, fast in zip(expected, published(clean_redis, expected), strict=True):
+        assert set(slow.blobs) == set(fast.blobs)
+        for tiling, blob in slow.blobs.items():
+            (through, want), (found_through, found) = decode_batch(blob), decode_batch(fast.blobs[tiling])
+            assert found_through == through == THROUGH_MS
+            assert list(found.starts) == list(want.starts)
+            assert list(found.n) == list(want.n)
+            np.testing.assert_allclose(_matrix(found.numeric), _matrix(want.numeric), rtol=1e-9, atol=1e-9)
+            assert _numbers_of(found.texts) == _numbers_of(want.texts)
+            assert found.sets == want.sets
+
+    reader = Reader(PLAN)
+    requests = [e for e in generated.transactions if int(str(e["timestamp"])) >= THROUGH_MS][::8]
+    assert len(requests) >= 5
+    for request in requests:
+        at_ms = int(str(request["timestamp"]))
+        known = visible(arrived, DAY, THROUGH_MS, at_ms)
+        snapshot = RedisStore(clean_redis).read(reader.keys(request))
+        speed = MemoryStore()
+        speed.write_tiles(speed_writes(PLAN.speed, known, THROUGH_MS))
+        for reply, other in zip(snapshot.replies, speed.read(reader.keys(request)).replies, strict=True):
+            reply.speed = other.speed
+        vector = reader.vector(snapshot, request, at_ms)
+        want_values = evaluate_all(
+            PLAN.features, {**known, "transactions": [*known["transactions"], request]}, request, at_ms
+        )
+        assert not differences(want_values, vector.values), request
+        assert set(vector.through.values()) <= {THROUGH_MS}
+
+
+def _matrix(columns: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.array([list(c) for c in columns], np.float64)  # type: ignore[attr-defined]
+
+
+def _numbers_of(texts: object) -> list[list[tuple[str, str, float] | None]]:
+    """Texts as (time, id, number): engines write one number in more than one way."""
+    found = []
+    for column in texts:  # type: ignore[attr-defined]
+        parts = [None if t is None else t.split("\x1e") for t in column]
+        found.append([None if p is None else (p[0], p[1], float(p[2])) for p in parts])
+    return found

@@ -1,0 +1,80 @@
+"""The training set that Spark makes equals the slow reference, row by row: ties, late and duplicate events included."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobs.spark import extract_data, training_set
+from lamina.clock import day_of
+from lamina.definitions import load
+from lamina.semantics.reference import evaluate_all, without_duplicates
+from tests.parity.generated import START_MS, generate
+from tests.parity.lake import write_lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+FEATURES = load("fraud")
+FIRST_DAY = day_of(START_MS)
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Features that are not equal: expected and found."""
+    wrong = {}
+    for name, value in expected.items():
+        same = (
+            found[name] is not None and math.isclose(found[name], value, rel_tol=1e-9, abs_tol=1e-9)
+            if isinstance(value, float)
+            else found[name] == value
+        )
+        if not same:
+            wrong[name] = (value, found[name])
+    return wrong
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_training_set_equals_reference(spark: SparkSession, tmp_path: Path, seed: int) -> None:
+    generated = generate(seed, n=300)
+    arrived = write_lake(tmp_path, generated)
+    lake = str(tmp_path)
+    day = FIRST_DAY + timedelta(days=12)
+    counts = extract_data.extract(spark, lake, FEATURES, day, FIRST_DAY + timedelta(days=8), day)
+    found = training_set.build(spark, lake, FEATURES, day)
+    assert found["rows"] == counts["rows"] >= 30
+    rows = spark.read.parquet(training_set.features_url(lake, "fraud", day)).collect()
+    known = {k: [e for d, e in events if d <= day] for k, events in arrived.items()}
+    requests = {e["transaction_id"]: e for e in without_duplicates(FEATURES.request, known["transactions"])}
+    labels = {e["transaction_id"]: e for e in without_duplicates(FEATURES.labels, known["fraud_labels"])}
+    end_ms = START_MS + 13 * 86_400_000
+    for row in rows[::2]:
+        request = requests[row["transaction_id"]]
+        expected = evaluate_all(FEATURES, known, request, int(str(request["timestamp"])))
+        assert not differences(expected, row.asDict()), request
+        label = labels.get(row["transaction_id"])
+        if label is not None and int(str(label["timestamp"])) < end_ms:
+            assert (row["is_fraud"], row["label_timestamp"]) == (label["is_fraud"], label["timestamp"])
+        else:
+            assert (row["is_fraud"], row["label_timestamp"]) == (False, None)
+
+
+def test_a_rerun_leaves_the_same(spark: SparkSession, tmp_path: Path) -> None:
+    write_lake(tmp_path, generate(7, n=120))
+    day = FIRST_DAY + timedelta(days=12)
+    seen = []
+    for _ in range(2):
+        extract_data.extract(spark, str(tmp_path), FEATURES, day, FIRST_DAY, day)
+        training_set.build(spark, str(tmp_path), FEATURES, day)
+        frame = spark.read.parquet(training_set.features_url(str(tmp_path), "fraud", day))
+        seen.append(sorted(map(tuple, frame.collect()), key=str))
+    assert seen[0] == seen[1]
+    assert sorted(p.name for p in (tmp_path / "training" / "fraud" / day.isoformat()).iterdir()) == ["features", "rows"]
+
+
+def test_without_rows_the_next_step_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(training_set.RowsMissing, match="extract_data"):
+        training_set.build(spark, str(tmp_path), FEATURES, FIRST_DAY)
