@@ -165,7 +165,7 @@ def correct(p: Probability, negatives_kept: float) -> Probability:
     (0.0909, 0.3)
     """
     kept = negatives_kept * p
-    return kept / (kept + 1.0 - p)
+    return kept / (kept + (1.0 - p))
 
 
 def meaning_of(features: FeatureSet, name: str) -> str:

@@ -89,7 +89,7 @@ def read_table(lake: str, system: str, day: date, features: Sequence[str]) -> Ta
 
     Raises: TrainingSetError: when there is none, it is empty or lacks columns.
     """
-    import pyarrow.parquet as pq
+    import pyarrow.dataset as ds
 
     url = f"{layout.training(lake, system, day)}/features"
     again = f"run python -m jobs.spark.training_set --system {system} --date {day}"
@@ -97,9 +97,10 @@ def read_table(lake: str, system: str, day: date, features: Sequence[str]) -> Ta
     if not fs.exists(path):
         raise TrainingSetError(f"{url} is not there: {again} first")
     wanted = list(dict.fromkeys((*OWN_COLUMNS, *features)))
-    table = pq.read_table(path, filesystem=fs, columns=wanted)
-    if lacking := sorted(set(wanted) - set(table.column_names)):
+    found = ds.dataset(path, format="parquet", filesystem=fs)
+    if lacking := sorted(set(wanted) - set(found.schema.names)):
         raise TrainingSetError(f"{url} lacks the columns {', '.join(lacking)}: {again} with these definitions")
+    table = found.to_table(columns=wanted)
     if not table.num_rows:
         raise TrainingSetError(f"{url} has no rows: check the days given to jobs.spark.extract_data, then {again}")
     # Spark writes in no particular order, and training must not depend on it.

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lamina.definitions.fraud import FEATURES
+from lamina.registry.deploy import promote
+from lamina.registry.evaluation import Contender
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+from models.fraud.evaluate import evaluate, verdict
+from models.fraud.table import Table, read_table
+from models.fraud.train import Plan, Trained, publish, train
+from tests.training_sets import DAY, write_training_set
+
+BEFORE = DAY - timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    lake = write_training_set(str(tmp_path_factory.mktemp("lake")))
+    return read_table(lake, "fraud", DAY, FEATURES.names)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> MemoryRegistry:
+    return MemoryRegistry(tmp_path / "registry")
+
+
+def add(registry: MemoryRegistry, trained: Trained, folder: Path, day: date) -> str:
+    """Register `trained` as the model of `day`; returns its version."""
+    dated = dataclasses.replace(trained, spec=trained.spec.model_copy(update={"logical_date": day}))
+    dated.save(folder / MODEL_FOLDER)
+    run_id = registry.record(TrainingRun("fraud", day, folder))
+    return registry.register("fraud", run_id, {"logical_date": day.isoformat()}).version
+
+
+def shuffled(table: Table) -> Table:
+    """The same rows with labels that belong to others, to learn something worse from."""
+    return dataclasses.replace(table, fraud=np.random.default_rng(0).permutation(table.fraud))
+
+
+def test_the_first_model_is_promoted_when_it_meets_the_minimum(registry: MemoryRegistry, table: Table) -> None:
+    publish(registry, table, Plan(DAY), min_auc=0.8)
+    found = evaluate(registry, table, DAY, min_auc=0.8)
+    assert found.promote
+    assert found.candidate is not None
+    assert found.champion is None
+    assert found.rows > 0
+
+
+def test_what_training_measured_is_measured_again(registry: MemoryRegistry, table: Table) -> None:
+    said = publish(registry, table, Plan(DAY), min_auc=0.8)
+    found = evaluate(registry, table, DAY, min_auc=0.8)
+    assert found.candidate is not None
+    assert found.candidate.metrics == said["metrics"]
+
+
+def test_a_better_model_takes_over_and_a_worse_one_does_not(
+    registry: MemoryRegistry, table: Table, tmp_path: Path
+) -> None:
+    good, bad = train(table, Plan(DAY)), train(shuffled(table), Plan(DAY))
+    promote(registry, "fraud", add(registry, bad, tmp_path / "bad", BEFORE))
+    add(registry, good, tmp_path / "good", DAY)
+    found = evaluate(registry, table, DAY, min_auc=0.8)
+    assert found.promote
+    assert found.champion is not None
+    assert found.candidate is not None
+    assert found.candidate.metrics["average_precision"] > found.champion.metrics["average_precision"]
+
+    promote(registry, "fraud", "2")
+    later = DAY + timedelta(days=1)
+    add(registry, bad, tmp_path / "later", later)
+    worse = evaluate(registry, table, later, min_auc=0.0)
+    assert not worse.promote
+    assert worse.reasons[0].startswith("not better")
+
+
+def test_no_version_for_the_day(registry: MemoryRegistry, table: Table) -> None:
+    found = evaluate(registry, table, DAY, min_auc=0.8)
+    assert not found.promote
+    assert "no version is registered" in found.reasons[0]
+
+
+def test_a_champion_that_cannot_be_loaded_can_be_replaced(
+    registry: MemoryRegistry, table: Table, tmp_path: Path
+) -> None:
+    trained = train(table, Plan(DAY))
+    first, *rest = trained.spec.inputs
+    changed = trained.spec.model_copy(update={"inputs": (first.model_copy(update={"meaning": "another"}), *rest)})
+    promote(registry, "fraud", add(registry, dataclasses.replace(trained, spec=changed), tmp_path / "old", BEFORE))
+    add(registry, trained, tmp_path / "new", DAY)
+    found = evaluate(registry, table, DAY, min_auc=0.8)
+    assert found.promote
+    assert "cannot be used any more" in found.reasons[0]
+
+
+def contender(version: str, auc: float, precision: float, day: date = DAY) -> Contender:
+    return Contender(version=version, logical_date=day, metrics={"auc": auc, "average_precision": precision})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "promoted", "reason"),
+    [
+        (contender("2", 0.79, 0.9), None, False, "below the minimum"),
+        (contender("2", 0.9, 0.7), contender("1", 0.9, 0.7, BEFORE), False, "not better"),
+        (contender("2", 0.9, 0.71), contender("1", 0.9, 0.7, BEFORE), True, "better"),
+        (contender("2", 0.85, 0.71), contender("1", 0.9, 0.7, BEFORE), False, "but auc"),
+        (contender("2", 0.9, 0.9), contender("2", 0.9, 0.9), False, "already"),
+        (contender("1", 0.9, 0.9, BEFORE), contender("2", 0.9, 0.7), False, "later day"),
+    ],
+)
+def test_verdicts(candidate: Contender, champion: Contender | None, promoted: bool, reason: str) -> None:
+    promote_it, reasons = verdict(candidate, champion, min_auc=0.8)
+    assert promote_it is promoted
+    assert reason in reasons[0]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lamina.definitions.fraud import FEATURES
+from lamina.registry.memory import MemoryRegistry
+from models.fraud.encode import Encoder
+from models.fraud.fit import under_sample
+from models.fraud.plots import CURVES_FILE
+from models.fraud.score import Scorer, load
+from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE
+from models.fraud.table import Table, TrainingSetError, read_table, rows_to_test
+from models.fraud.train import Plan, SplitKind, Trained, publish, train
+from tests.training_sets import DAY, write_training_set
+
+PLAN = Plan(DAY)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    lake = write_training_set(str(tmp_path_factory.mktemp("lake")))
+    return read_table(lake, "fraud", DAY, FEATURES.model_features)
+
+
+@pytest.fixture(scope="module")
+def trained(table: Table) -> Trained:
+    return train(table, PLAN)
+
+
+def weights(trained: Trained, folder: Path) -> list[bytes]:
+    trained.save(folder)
+    return [(folder / name).read_bytes() for name in (XGBOOST_FILE, LIGHTGBM_FILE)]
+
+
+def test_training_finds_what_was_put_in(trained: Trained) -> None:
+    assert trained.spec.metrics["auc"] > 0.9
+    assert trained.spec.metrics["average_precision"] > 0.4
+    assert {"recall_scenario_large", "recall_scenario_risky"} <= set(trained.spec.metrics)
+
+
+def test_the_same_rows_and_seed_give_the_same_weights(table: Table, trained: Trained, tmp_path: Path) -> None:
+    again, other = train(table, PLAN), train(table, dataclasses.replace(PLAN, seed=1))
+    assert weights(again, tmp_path / "a") == weights(trained, tmp_path / "b")
+    assert weights(other, tmp_path / "c") != weights(trained, tmp_path / "d")
+
+
+def test_what_is_saved_scores_as_it_did_in_the_test(table: Table, trained: Trained, tmp_path: Path) -> None:
+    trained.save(tmp_path)
+    scorer = load(tmp_path)
+    rows = table.take(rows_to_test(table, trained.spec.split, 0))
+    few = rows.take(np.arange(50))
+    served = scorer.predict_batch([{n: few.inputs[n][i] for n in FEATURES.model_features} for i in range(50)])
+    tested = scorer.score(Encoder(scorer.spec.inputs).matrix(few.inputs, 50))
+    np.testing.assert_allclose(served, tested, rtol=1e-12)
+    assert scorer.spec == trained.spec
+
+
+def test_scores_are_probabilities_of_all_rows_not_of_the_sample(table: Table) -> None:
+    """Under-sampled to one to one, frauds are half of the sample; corrected, scores average near their true share."""
+    trained = train(table, dataclasses.replace(PLAN, negatives_per_positive=1))
+    rows = table.take(rows_to_test(table, trained.spec.split, 0))
+    scorer_input = Encoder(trained.spec.inputs).matrix(rows.inputs, len(rows))
+    raw = 0.6 * trained.members.trees.inplace_predict(scorer_input) + 0.4 * trained.members.leaves.predict(scorer_input)
+    corrected = Scorer(trained.spec, trained.members.trees, trained.members.leaves).score(scorer_input)
+    share = rows.fraud.mean()
+    assert abs(corrected.mean() - share) < 0.5 * share < 2 * share < raw.mean()
+
+
+@pytest.mark.parametrize("ratio", [1, 10, 0])
+def test_under_sampling_keeps_every_fraud(table: Table, ratio: int) -> None:
+    sample = under_sample(table.fraud, ratio, seed=0)
+    frauds, kept = int(table.fraud.sum()), table.fraud[sample.rows]
+    assert kept.sum() == frauds
+    assert len(set(sample.rows.tolist())) == len(sample.rows)
+    legitimate = int((~table.fraud).sum())
+    assert (~kept).sum() == (min(ratio * frauds, legitimate) if ratio else legitimate)
+    assert sample.negatives_kept == pytest.approx((~kept).sum() / legitimate)
+
+
+def test_a_random_split_is_recorded(table: Table) -> None:
+    spec = train(table, dataclasses.replace(PLAN, split=SplitKind.RANDOM)).spec
+    assert spec.split.kind == "random"
+    assert spec.rows.train + spec.rows.test == len(table)
+
+
+def test_days_without_frauds_are_refused(table: Table) -> None:
+    honest = dataclasses.replace(table, fraud=np.zeros(len(table), bool))
+    with pytest.raises(TrainingSetError, match=r"training days 2025-03-01 to 2025-03-07 hold .* 0 known frauds"):
+        train(honest, PLAN)
+
+
+def test_publishing_records_and_registers(table: Table, tmp_path: Path) -> None:
+    registry = MemoryRegistry(tmp_path / "registry")
+    said = publish(registry, table, PLAN, min_auc=0.8)
+    (version,) = registry.versions("fraud")
+    assert (said["version"], said["run_id"]) == (version.version, version.run_id)
+    assert version.tags["logical_date"] == DAY.isoformat()
+    files = registry.download("fraud", version.version, tmp_path / "served")
+    assert load(files).spec.metrics == said["metrics"]
+    curves = json.loads((tmp_path / "registry" / version.run_id / "curves" / CURVES_FILE).read_text())
+    assert set(curves) == {"pr", "roc"}
+    assert (tmp_path / "registry" / version.run_id / "curves" / "pr.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(json.dumps(said)) == said
+
+
+def test_a_model_below_the_minimum_is_recorded_but_not_registered(table: Table, tmp_path: Path) -> None:
+    registry = MemoryRegistry(tmp_path)
+    said = publish(registry, table, PLAN, min_auc=0.9999)
+    assert said["version"] is None
+    assert said["run_id"]
+    assert registry.versions("fraud") == []
+
+
+def test_a_rerun_replaces_the_version_of_its_day(table: Table, tmp_path: Path) -> None:
+    registry = MemoryRegistry(tmp_path)
+    first, second = (publish(registry, table, PLAN, min_auc=0.8) for _ in range(2))
+    assert second["superseded"] == [first["run_id"]]
+    assert [v.run_id for v in registry.versions("fraud")] == [second["run_id"]]
