@@ -1,0 +1,163 @@
+"""Kafka to the lake on a real broker: nothing lost, nothing twice, a rerun replaces, a gap is an error."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import orjson
+import pyarrow.dataset as ds
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.spark import offsets
+from jobs.spark.archive_events import archive
+from lamina.contracts.decisions import Decision
+from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.transactions import Transaction
+from lamina.errors import OffsetsLost, StreamError
+from lamina.settings import Settings, load_settings
+from lamina.streams import dead_letters
+from lamina.streams.produce import EventProducer
+from lamina.streams.topics import create_topics
+from tests.parity.generated import generate
+
+MONDAY, TUESDAY, WEDNESDAY = date(2018, 8, 20), date(2018, 8, 21), date(2018, 8, 22)
+BROKEN = (b"{broken", b'{"transaction_id": 7}', b"")
+RECORDED = Path(__file__).parent.parent / "data" / "events"
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str, tmp_path: Path) -> Settings:
+    create_topics(kafka, topic_prefix)
+    return load_settings(kafka_bootstrap=kafka, topic_prefix=topic_prefix, lake_url=str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def session(spark: SparkSession) -> Callable[[], SparkSession]:
+    return lambda: spark
+
+
+def _events(seed: int, n: int) -> list[Transaction]:
+    found = [Transaction.model_validate(e) for e in generate(seed, n=n).transactions]
+    return [e.model_copy(update={"transaction_id": f"{seed}-{e.transaction_id}"}) for e in found]
+
+
+def _send(settings: Settings, events: list[Transaction], broken: tuple[bytes, ...] = ()) -> None:
+    with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
+        for event in events:
+            producer.send(TRANSACTIONS, event)
+        for raw in broken:
+            producer.send_bytes(TRANSACTIONS, b"u1", raw)
+
+
+def _rows(settings: Settings, day: date) -> list[dict[str, object]]:
+    table = ds.dataset(offsets.folder(settings.lake_url, TRANSACTIONS, day).removeprefix("file://")).to_table()
+    return table.sort_by([("partition", "ascending"), ("offset", "ascending")]).to_pylist()  # type: ignore[no-any-return]
+
+
+def _without_place(rows: list[dict[str, object]]) -> list[bytes]:
+    return sorted(orjson.dumps({k: v for k, v in r.items() if k not in ("partition", "offset")}) for r in rows)
+
+
+def test_every_message_is_archived_or_dead(settings: Settings, session: Callable[[], SparkSession]) -> None:
+    sent = _events(1, 300)
+    _send(settings, sent, BROKEN)
+    counts = archive(session, settings, TRANSACTIONS, MONDAY, clock=lambda: 1_534_800_000_000)
+    assert (counts["read"], counts["archived"], counts["dead"]) == (len(sent) + 3, len(sent), 3)
+    assert counts["without_message"] == counts["lost"] == 0
+    assert _without_place(_rows(settings, MONDAY)) == sorted(orjson.dumps(e.model_dump()) for e in sent)
+
+    letters = list(dead_letters.read(settings.kafka_bootstrap, settings.topic_prefix))
+    assert sorted(base64.b64decode(letter.raw) for letter in letters) == sorted(BROKEN)
+    archived = {(r["partition"], r["offset"]) for r in _rows(settings, MONDAY)}
+    everywhere = {(p, o) for p, (start, end) in counts["offsets"].items() for o in range(start, end)}
+    assert {(str(p), o) for p, o in archived} | {(str(x.partition), x.offset) for x in letters} == everywhere
+
+    # A rerun reads the same messages, although there are more by now; the next day begins where this one ended.
+    later = _events(2, 50)
+    _send(settings, later)
+    before = _rows(settings, MONDAY)
+    again = archive(session, settings, TRANSACTIONS, MONDAY)
+    assert again["offsets"] == counts["offsets"]
+    assert _rows(settings, MONDAY) == before
+    assert len(list(dead_letters.read(settings.kafka_bootstrap, settings.topic_prefix))) == 3
+    next_day = archive(session, settings, TRANSACTIONS, TUESDAY)
+    assert (next_day["archived"], next_day["dead"]) == (len(later), 0)
+    assert _without_place(_rows(settings, TUESDAY)) == sorted(orjson.dumps(e.model_dump()) for e in later)
+
+    # A day that was skipped lies between two archived ones and can hold nothing; no session is asked for.
+    def no_session() -> SparkSession:
+        raise AssertionError("nothing is to be read")
+
+    empty = archive(no_session, settings, TRANSACTIONS, WEDNESDAY)
+    assert empty["archived"] == 0
+    assert _rows(settings, WEDNESDAY) == []
+
+
+def test_deleted_messages_are_an_error_that_names_them(settings: Settings, session: Callable[[], SparkSession]) -> None:
+    from kafka import KafkaAdminClient, TopicPartition
+
+    _send(settings, _events(3, 100))
+    first = archive(session, settings, TRANSACTIONS, MONDAY)
+    _send(settings, _events(4, 100))
+    name = settings.topic_prefix + TRANSACTIONS
+    end = {int(p): ends[1] for p, ends in first["offsets"].items()}
+    partition = max(end, key=lambda p: end[p])
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    admin.delete_records({TopicPartition(name, partition): end[partition] + 2})
+    admin.close()
+
+    rows = _rows(settings, MONDAY)
+    with pytest.raises(OffsetsLost, match="left as it is"):
+        archive(session, settings, TRANSACTIONS, MONDAY, allow_gap=True)
+    assert _rows(settings, MONDAY) == rows
+    gone = f"partition {partition}: offsets {end[partition]} to {end[partition] + 1}"
+    with pytest.raises(OffsetsLost, match=gone):
+        archive(session, settings, TRANSACTIONS, TUESDAY)
+    counts = archive(session, settings, TRANSACTIONS, TUESDAY, allow_gap=True)
+    assert counts["lost"] == 2
+    assert counts["lost_offsets"] == {str(partition): [end[partition], end[partition] + 2]}
+    assert counts["archived"] == len(_rows(settings, TUESDAY)) == len(_events(4, 100)) - 2
+
+
+def test_a_decision_comes_back_as_it_was(settings: Settings, session: Callable[[], SparkSession]) -> None:
+    decision = Decision.from_json((RECORDED / "decision-v1.json").read_bytes())
+    with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
+        producer.send(MODEL_PREDICTIONS, decision)
+    counts = archive(session, settings, MODEL_PREDICTIONS, MONDAY)
+    assert counts["archived"] == 1
+    row = ds.dataset(offsets.folder(settings.lake_url, MODEL_PREDICTIONS, MONDAY)).to_table().to_pylist()[0]
+    for name in ("reasons", "features", "seen", "through", "stage_ms"):
+        row[name] = orjson.loads(row[name])
+    assert Decision.model_validate({k: v for k, v in row.items() if k not in ("partition", "offset")}) == decision
+
+
+def test_letters_that_are_good_by_now_are_sent_again(settings: Settings) -> None:
+    good = Transaction.from_json((RECORDED / "transaction-v1.json").read_bytes())
+    place = {"partition": 0, "at_ms": 1_534_800_000_000}
+    letters = [
+        dead_letters.make_letter(TRANSACTIONS, offset=1, reason="was too strict", raw=good.to_json(), **place),
+        dead_letters.make_letter(TRANSACTIONS, offset=2, reason="Invalid JSON", raw=b"{broken", **place),
+        dead_letters.make_letter("unknown", offset=3, reason="of nobody", raw=b"{}", **place),
+    ]
+    assert dead_letters.write(settings.kafka_bootstrap, settings.topic_prefix, [*letters, letters[0]]) == 4
+    report = dead_letters.replay(settings.kafka_bootstrap, settings.topic_prefix)
+    assert (report.read, report.sent, report.still_dead, report.unknown) == (3, 1, 1, 1)
+    _, latest = offsets.held(settings.kafka_bootstrap, settings.topic_prefix + TRANSACTIONS)
+    assert sum(latest.values()) == 1
+
+
+def test_a_topic_that_is_not_there_is_named(kafka: str, tmp_path: Path) -> None:
+    with pytest.raises(StreamError, match="never-made-dead-letters"):
+        list(dead_letters.read(kafka, "never-made-"))
+    with pytest.raises(StreamError, match="never-made-transactions"):
+        offsets.held(kafka, "never-made-transactions")
+
+
+def test_topics_are_created_once(kafka: str, topic_prefix: str) -> None:
+    made = create_topics(kafka, topic_prefix)
+    assert topic_prefix + DEAD_LETTERS in made
+    assert create_topics(kafka, topic_prefix) == []
