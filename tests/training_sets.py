@@ -23,7 +23,7 @@ USERS = 3000
 
 
 def training_columns(day: date = DAY, *, per_day: int = 300, seed: int = 0) -> dict[str, Any]:
-    """Columns of a training set for `day`: 21 days of rows, one or two in a hundred of them fraud, labels five days late."""
+    """Columns of a training set for `day`: 21 days of rows, one or two in a hundred fraud, labels five days late."""
     rng = np.random.default_rng(seed)
     rows = 21 * per_day
     first = midnight_ms(day - timedelta(days=27))

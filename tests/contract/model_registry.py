@@ -1,0 +1,172 @@
+"""What every model registry must do: a backend's test subclasses `RegistryContract` and gives the fixture."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lamina.registry.deploy import promote, rollback
+from lamina.registry.protocol import (
+    CHAMPION,
+    MODEL_FOLDER,
+    PREVIOUS,
+    ModelRegistry,
+    RegistryError,
+    TrainingRun,
+    find,
+    trained_for,
+)
+
+DAY = date(2018, 8, 21)
+
+
+@pytest.fixture
+def name() -> str:
+    """A model and experiment of one's own: a server is shared by the session."""
+    return f"model-{uuid.uuid4().hex[:8]}"
+
+
+def recorded(registry: ModelRegistry, name: str, folder: Path, content: str = "weights", day: date = DAY) -> str:
+    """Record a run with one file and register nothing; returns the run's id."""
+    artefacts = folder / uuid.uuid4().hex
+    (artefacts / MODEL_FOLDER).mkdir(parents=True)
+    (artefacts / MODEL_FOLDER / "weights.txt").write_text(content)
+    (artefacts / "notes.txt").write_text("not served")
+    run = TrainingRun(name, day, artefacts, {"depth": 3}, {"auc": 0.9}, {"git_commit": "abc"})
+    return registry.record(run)
+
+
+def registered(registry: ModelRegistry, name: str, folder: Path, content: str = "weights", day: date = DAY) -> str:
+    """Record a run and register it; returns the version."""
+    run_id = recorded(registry, name, folder, content, day)
+    return registry.register(name, run_id, {"logical_date": day.isoformat()}).version
+
+
+class RegistryContract:
+    """The suite."""
+
+    def test_an_unknown_model_has_no_versions(self, registry: ModelRegistry, name: str) -> None:
+        assert registry.versions(name) == []
+        assert registry.alias(name, CHAMPION) is None
+
+    def test_versions_count_up_and_come_newest_first(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        for _ in range(2):
+            registered(registry, name, tmp_path)
+        versions = registry.versions(name)
+        assert [v.version for v in versions] == ["2", "1"]
+        assert versions[0].name == name
+        assert versions[0].tags["logical_date"] == DAY.isoformat()
+        assert versions[0].created_ms >= versions[1].created_ms > 1_500_000_000_000
+
+    def test_a_registered_version_is_returned_as_it_is_listed(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        run_id = recorded(registry, name, tmp_path)
+        made = registry.register(name, run_id, {"x": "y"})
+        assert made == find(registry, name, "1")
+        assert made.run_id == run_id
+
+    def test_a_download_holds_the_model_and_nothing_else(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        first = registered(registry, name, tmp_path, "one")
+        second = registered(registry, name, tmp_path, "two")
+        for version, content in ((first, "one"), (second, "two")):
+            folder = registry.download(name, version, tmp_path / "served" / version)
+            assert (folder / "weights.txt").read_text() == content
+            assert [file.name for file in folder.iterdir()] == ["weights.txt"]
+
+    def test_an_alias_points_at_one_version_and_moves(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        first, second = (registered(registry, name, tmp_path) for _ in range(2))
+        registry.set_alias(name, CHAMPION, first)
+        registry.set_alias(name, CHAMPION, second)
+        champion = registry.alias(name, CHAMPION)
+        assert champion is not None
+        assert champion.version == second
+        assert [v.aliases for v in registry.versions(name)] == [(CHAMPION,), ()]
+
+    def test_a_dropped_alias_is_gone_and_may_be_dropped_again(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        registry.set_alias(name, CHAMPION, registered(registry, name, tmp_path))
+        for _ in range(2):
+            registry.drop_alias(name, CHAMPION)
+            assert registry.alias(name, CHAMPION) is None
+
+    def test_tags_are_set_and_replaced(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        version = registered(registry, name, tmp_path)
+        for value in ("a", "b"):
+            registry.tag(name, version, "note", value)
+            assert find(registry, name, version).tags["note"] == value
+
+    def test_what_is_not_there_is_named(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        registered(registry, name, tmp_path)
+        for ask in (
+            lambda: registry.set_alias(name, CHAMPION, "7"),
+            lambda: registry.tag(name, "7", "a", "b"),
+            lambda: registry.download(name, "7", tmp_path / "x"),
+        ):
+            with pytest.raises(RegistryError, match="has no version 7; it has 1"):
+                ask()
+
+    def test_a_run_without_a_model_cannot_be_registered(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        run_id = registry.record(TrainingRun(name, DAY, tmp_path / "empty"))
+        with pytest.raises(RegistryError, match="has no folder 'model'"):
+            registry.register(name, run_id, {})
+
+    def test_a_later_run_of_a_day_replaces_the_earlier(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        old, other = recorded(registry, name, tmp_path), recorded(registry, name, tmp_path, day=date(2018, 8, 22))
+        registry.register(name, old, {"logical_date": DAY.isoformat()})
+        registry.register(name, other, {"logical_date": "2018-08-22"})
+        new = recorded(registry, name, tmp_path)
+        version = registry.register(name, new, {"logical_date": DAY.isoformat()}).version
+        assert registry.supersede(name, DAY, by=new) == [old]
+        assert registry.supersede(name, DAY, by=new) == []
+        assert {v.run_id for v in registry.versions(name)} == {new, other}
+        found = trained_for(registry, name, DAY)
+        assert found is not None
+        assert found.version == version
+
+    def test_a_version_that_serves_survives_its_successor(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        serving = registered(registry, name, tmp_path, "serving")
+        promote(registry, name, serving)
+        new = recorded(registry, name, tmp_path)
+        registry.supersede(name, DAY, by=new)
+        assert find(registry, name, serving).tags["superseded_by"] == new
+        assert trained_for(registry, name, DAY) is None
+        folder = registry.download(name, serving, tmp_path / "served")
+        assert (folder / "weights.txt").read_text() == "serving"
+
+    def test_numbers_are_not_used_again(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        registered(registry, name, tmp_path)
+        kept = recorded(registry, name, tmp_path)
+        registry.register(name, kept, {})
+        registry.supersede(name, DAY, by=kept)
+        assert [v.version for v in registry.versions(name)] == ["2"]
+        assert registered(registry, name, tmp_path) == "3"
+
+    def test_promotion_remembers_who_served_before(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        first, second = (registered(registry, name, tmp_path) for _ in range(2))
+        promote(registry, name, first)
+        assert registry.alias(name, PREVIOUS) is None
+        promote(registry, name, second)
+        promote(registry, name, second)
+        assert [v.aliases for v in registry.versions(name)] == [(CHAMPION,), (PREVIOUS,)]
+
+    def test_a_rollback_is_undone_by_another(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        first, second = (registered(registry, name, tmp_path) for _ in range(2))
+        promote(registry, name, first)
+        with pytest.raises(RegistryError, match="lamina models promote"):
+            rollback(registry, name)
+        promote(registry, name, second)
+        assert [rollback(registry, name) for _ in range(3)] == [first, second, first]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lamina.registry.deploy import Deployment, deploy, rollback
+from lamina.registry.evaluation import Contender, Evaluation
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
+
+DAY = date(2018, 8, 21)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> MemoryRegistry:
+    """Two versions, the first of them serving."""
+    (tmp_path / "run" / MODEL_FOLDER).mkdir(parents=True)
+    made = MemoryRegistry(tmp_path / "registry")
+    for _ in range(2):
+        made.register("fraud", made.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+    made.set_alias("fraud", CHAMPION, "1")
+    return made
+
+
+def evaluation(*, promote: bool) -> Evaluation:
+    return Evaluation(
+        system="fraud",
+        logical_date=DAY,
+        rows=10,
+        frauds=1,
+        candidate=Contender(version="2", logical_date=DAY, metrics={}),
+        champion=None,
+        promote=promote,
+        reasons=("measured",),
+    )
+
+
+@pytest.mark.parametrize("mismatches", [None, 0])
+def test_a_better_model_is_promoted(registry: MemoryRegistry, mismatches: int | None) -> None:
+    assert deploy(registry, evaluation(promote=True), mismatches) == Deployment(
+        system="fraud", decision="promoted", champion="2", previous="1", reasons=("measured",)
+    )
+
+
+def test_promoting_twice_changes_nothing(registry: MemoryRegistry) -> None:
+    first, second = (deploy(registry, evaluation(promote=True), 0) for _ in range(2))
+    assert first == second
+
+
+def test_one_that_is_not_better_leaves_the_champion(registry: MemoryRegistry) -> None:
+    assert deploy(registry, evaluation(promote=False), 0) == Deployment(
+        system="fraud", decision="kept", champion="1", previous=None, reasons=("measured",)
+    )
+
+
+def test_features_served_otherwise_than_computed_stop_the_promotion(registry: MemoryRegistry) -> None:
+    decided = deploy(registry, evaluation(promote=True), 3)
+    assert (decided.decision, decided.champion) == ("kept", "1")
+    assert decided.reasons[-1].startswith("the latest parity report has 3 mismatches")
+
+
+def test_a_deployment_can_be_rolled_back(registry: MemoryRegistry) -> None:
+    deploy(registry, evaluation(promote=True), 0)
+    assert rollback(registry, "fraud") == "1"
+    champion = registry.alias("fraud", CHAMPION)
+    assert champion is not None
+    assert champion.version == "1"
