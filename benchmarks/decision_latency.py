@@ -71,6 +71,7 @@ def main(
         before_s = _cpu_s(stack)
         found = _load(stack, bodies, rate, seconds, first=rate * WARM_UP_S)
         cpu_s = _cpu_s(stack) - before_s
+        fallbacks = _fallbacks(stack)
     trend = found["iteration_duration"]["values"]
     requests, checks = found["http_reqs"]["values"], found["checks"]["values"]
     figures = {
@@ -83,6 +84,7 @@ def main(
         "dropped": found.get("dropped_iterations", {"values": {"count": 0}})["values"]["count"],
         "rate": round(requests["rate"], 1),
         "requests": requests["count"],
+        "fallbacks": fallbacks,
         "cpu_ms": round(cpu_s * 1000 / requests["count"], 2),
     }
     if not emit("decision_latency", figures, BARS, json_file):
@@ -141,6 +143,14 @@ def _cpu_s(stack: Stack) -> float:
     pid = next(state.pids[0] for state in stack.status() if state.name == "api")
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+def _fallbacks(stack: Stack) -> str:
+    """How many decisions, warm-up included, fell back for which reason."""
+    with urllib.request.urlopen(f"{stack.addresses['api']}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [line.removeprefix("fallbacks_total") for line in lines if line.startswith("fallbacks_total{")]
+    return ", ".join(found) or "none"
 
 
 def _load(stack: Stack, bodies: Path, rate: int, seconds: int, *, first: int) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from lamina.store.reader import FeatureVector, Reader
 from serving.stages.breaker import Breaker
 
 FAILURES_IN_A_ROW = 3
-REST_S = 1.0
+FAILING_FOR_S = 0.5
+REST_S = 0.25
 
 
 class AsyncStore(Protocol):
@@ -29,12 +30,12 @@ class AsyncStore(Protocol):
 
 
 class FeatureStage:
-    """Reads features; answers `StoreUnavailable` within `timeout_ms`, and at once after several failures in a row."""
+    """Reads features; answers `StoreUnavailable` within `timeout_ms`, and at once when it fails all the time."""
 
     def __init__(self, store: AsyncStore, reader: Reader, *, timeout_ms: int) -> None:
         self._store, self._reader = store, reader
         self._timeout_s = timeout_ms / 1000
-        self.breaker = Breaker(failures=FAILURES_IN_A_ROW, rest_s=REST_S)
+        self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
     async def read(self, requests: Sequence[Mapping[str, object]]) -> Snapshot:
         """What the store holds of every entity that `requests` name.
@@ -42,7 +43,7 @@ class FeatureStage:
         Raises: StoreUnavailable: the store did not answer in time, or has not for a while.
         """
         if not self.breaker.may_try():
-            raise StoreUnavailable("Redis has not answered several times: the next try is within a second")
+            raise StoreUnavailable("Redis has not answered for half a second and more: the next try is soon")
         keys = [key for request in requests for key in self._reader.keys(request)]
         try:
             async with asyncio.timeout(self._timeout_s):
