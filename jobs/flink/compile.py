@@ -1,8 +1,9 @@
 """Definitions to Flink SQL, pure text: topic -> valid events -> first of each id -> tiles -> topic `feature-tiles`.
 
-An event is parsed once. One that breaks its contract goes to topic `dead-letters`, all others to the tiles: both sides read the same
-column `problem`, so none is lost and none counted twice. Every tile is one group of `GROUP BY key`, where the key is the
-message key of `feature-tiles`; what is written are absolute values, so that repeating a write changes nothing.
+An event is parsed once. One that breaks its contract goes to topic `dead-letters`, all others to the tiles: both sides
+read the same column `problem`, so none is lost and none counted twice. Every tile is one group of `GROUP BY key`, where
+the key is the message key of `feature-tiles`; what is written are absolute values, so that repeating a write changes
+nothing.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ def _parsed_view(source: EventSource) -> str:
 
 
 def _problems(source: EventSource) -> list[tuple[str, str]]:
-    """Conditions under which an event breaks its contract, each with the reason. A nested column may be missing, others may not."""
+    """Conditions under which an event breaks its contract, each with the reason. A nested column may be missing, others
+    may not.
+    """
     required = {n: k for n, k in source.columns.items() if "." not in n}
     texts = [_column(n) for n, k in required.items() if k == "string"]
     at = _column(source.timestamp)
@@ -136,12 +139,22 @@ def _problems(source: EventSource) -> list[tuple[str, str]]:
         (f"CHAR_LENGTH({c}) NOT BETWEEN 1 AND {LONGEST_TEXT}", f"{c.strip('`')}: not of 1 to {LONGEST_TEXT} characters")
         for c in texts
     ]
-    found.append((f"{at} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{source.timestamp}: not epoch milliseconds"))
+    found.append(
+        (f"{at} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{source.timestamp}: not epoch milliseconds")
+    )
+    # NaN and infinity. An inequality would not do: Flink turns NOT (x < y) into x >= y, and NaN passes both.
     found += [
-        (f"NOT (ABS({_column(n)}) < 1E300)", f"{n}: not a finite number") for n, k in source.columns.items() if k == "double"
+        (f"{_column(n)} - {_column(n)} <> 0", f"{n}: not a finite number")
+        for n, k in source.columns.items()
+        if k == "double"
     ]
     # Control characters separate the parts of a stored tile; U+FFFD stands for what could not be decoded.
-    found.append((f"REGEXP(CONCAT({', '.join(texts)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')", "a text holds a control character, or is not UTF-8"))
+    found.append(
+        (
+            f"REGEXP(CONCAT({', '.join(texts)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')",
+            "a text holds a control character, or is not UTF-8",
+        )
+    )
     return found
 
 
@@ -199,8 +212,8 @@ def _distinct_tiles(tiling: Tiling, index: int, state: State) -> str:
     column = state.column or ""
     if tiling.source.columns[column] == "double":
         raise DefinitionError(
-            f"distinct over {column!r} of {tiling.source.name!r}: engines write floating-point numbers differently, so their sets "
-            "cannot be united; take a string or long column"
+            f"distinct over {column!r} of {tiling.source.name!r}: engines write floating-point numbers differently, "
+            "so their sets cannot be united; take a string or long column"
         )
     condition = f"{_column(column)} IS NOT NULL"
     if state.where:

@@ -15,9 +15,10 @@ StateBackend = Literal["rocksdb", "hashmap"]
 class StreamOptions:
     """Options of one stream job.
 
-    start: where reading begins when the job starts without a checkpoint; `committed` continues a consumer group and begins at the
-    earliest event where there is none. Times are in milliseconds. connector_jar: path of the Kafka connector where the cluster does not
-    hold it. until_now: end at what the topics hold at the start, to rebuild or to test. checkpoint_dir: a URL that job manager and task managers can reach; absent, the cluster's own.
+    start: where reading begins when the job starts without a checkpoint; `committed` continues a consumer group and
+    begins at the earliest event where there is none. Times are in milliseconds. connector_jar: path of the Kafka
+    connector where the cluster does not hold it. until_now: end at what the topics hold at the start, to rebuild or to
+    test. checkpoint_dir: a URL that job manager and task managers can reach; absent, the cluster's own.
     """
 
     system: str
@@ -40,7 +41,7 @@ class StreamOptions:
 
     @property
     def group(self) -> str:
-        """The consumer group in which the job commits its position, for monitoring only: the checkpoint is the truth."""
+        """The consumer group in which the job commits its position, to be looked at: the checkpoint is the truth."""
         return self.group_id or f"{self.topic_prefix}{self.job_name}"
 
 

@@ -1,6 +1,7 @@
 """The stream job: events of Kafka to tiles on topic `feature-tiles`, all of it SQL, so that no event leaves the JVM.
 
-Submit it to a cluster with `flink run --pyFiles dist/code.zip --pyModule jobs.flink.stream_features --system fraud --bootstrap HOST:PORT`.
+Submit it to a cluster with `flink run --pyFiles dist/code.zip --pyModule jobs.flink.stream_features --system fraud
+--bootstrap HOST:PORT`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Backend(StrEnum):
 
 
 def submit(options: StreamOptions, features: FeatureSet) -> TableResult:
-    """Build the job that keeps the tiles of `features` and submit it; returns as soon as the cluster has accepted it."""
+    """Build the job that keeps the tiles of `features`, submit it, and return as soon as the cluster has accepted it."""
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
@@ -64,8 +65,12 @@ def main(
     checkpoint_dir: Annotated[str | None, typer.Option(help="URL; by default the cluster's own.")] = None,
     connector_jar: Annotated[str | None, typer.Option(help="Kafka connector, where the cluster lacks it.")] = None,
     start: Annotated[StartMode, typer.Option(help="Where to begin without a checkpoint.")] = StartMode.EARLIEST,
-    mini_batch_ms: Annotated[int, typer.Option(min=0, help="Longest time an event waits for others; 0: not at all.")] = 0,
-    state_backend: Annotated[Backend, typer.Option(help="hashmap is faster and needs 1 KB of heap an event.")] = Backend.ROCKSDB,
+    mini_batch_ms: Annotated[
+        int, typer.Option(min=0, help="Longest time an event waits for others; 0: not at all.")
+    ] = 0,
+    state_backend: Annotated[
+        Backend, typer.Option(help="hashmap is faster and needs 1 KB of heap an event.")
+    ] = Backend.ROCKSDB,
     until_now: Annotated[bool, typer.Option(help="End at the events that are there now.")] = False,
     wait: Annotated[bool, typer.Option(help="Stay until the job ends.")] = False,
 ) -> None:

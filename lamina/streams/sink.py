@@ -1,8 +1,8 @@
 """The sink: tiles from topic `feature-tiles` into the online store, in the order of each tile's own writes.
 
-`python -m lamina.streams.sink`. An offset is committed only after the store has acknowledged what stands before it: whatever
-dies, the next start repeats some writes, and a repeated write changes nothing. A store that does not answer stops the sink, it never
-makes it skip. With `--from-start` an empty store is rebuilt from the topic.
+`python -m lamina.streams.sink`. An offset is committed only after the store has acknowledged what stands before it:
+whatever dies, the next start repeats some writes, and a repeated write changes nothing. A store that does not answer
+stops the sink, it never makes it skip. With `--from-start` an empty store is rebuilt from the topic.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -35,7 +35,7 @@ GROUP = "lamina-sink"
 
 @dataclass
 class Batch:
-    """Messages as tiles: of each tile the newest, what could not be read, and where each partition stands afterwards."""
+    """Messages as tiles: of each tile the newest, what could not be read, and each partition's next offset."""
 
     tiles: list[TileWrite] = field(default_factory=list)
     broken: list[DeadLetter] = field(default_factory=list)
@@ -44,9 +44,9 @@ class Batch:
 
 
 def read_tile(key: bytes | None, payload: bytes) -> TileWrite | str:
-    """The tile in a message, or a sentence saying why there is none.
+    r"""The tile in a message, or a sentence saying why there is none.
 
-    >>> read_tile(b"user:7\\ttransactions@1s#ab12cd/1533686400000", b"1\\x1f2.5").key
+    >>> read_tile(b"user:7\ttransactions@1s#ab12cd/1533686400000", b"1\x1f2.5").key
     'user:7'
     >>> read_tile(b"user:7", b"1")
     'key: not <entity>:<id>, a tab and <tiling>/<start>'
@@ -63,11 +63,13 @@ def read_tile(key: bytes | None, payload: bytes) -> TileWrite | str:
 
 
 def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
-    """What `messages`, in order of arrival, ask to be written. A message without a value removes nothing: tiles expire."""
+    """What `messages`, in order of arrival, ask to be written; one without a value removes nothing, as tiles expire."""
     batch = Batch()
     newest: dict[bytes | None, TileWrite] = {}
     for message in messages:
-        partition, offset, key, payload = message.partition(), message.offset(), message.key(), message.value()
+        key, payload = message.key(), message.value()
+        # Typed as optional for the sake of messages that are errors, which do not come here.
+        partition, offset = cast(int, message.partition()), cast(int, message.offset())
         batch.offsets[partition] = offset + 1
         if payload is None:
             continue
@@ -87,8 +89,9 @@ def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
 class SinkOptions:
     """How the sink works. A batch ends after `batch_messages` or `batch_ms`, whichever comes first.
 
-    give_up_s: how long a store may stay silent before the sink ends with an error, to be started again by its supervisor; less than
-    Kafka's `max.poll.interval.ms` of five minutes. commit_every_s: offsets are committed at least this far apart.
+    give_up_s: how long a store may stay silent before the sink ends with an error, to be started again by its
+    supervisor; less than Kafka's `max.poll.interval.ms` of five minutes. commit_every_s: offsets are committed at least
+    this far apart.
     """
 
     bootstrap: str
@@ -123,8 +126,8 @@ class TileSink:
     def run(self) -> None:
         """Move tiles.
 
-        Raises: StoreUnavailable: when the store did not answer for `give_up_s`; StreamError: when Kafka fails for good. What was not
-        committed is read again by the next run.
+        Raises: StoreUnavailable: when the store did not answer for `give_up_s`; StreamError: when Kafka fails for good.
+        What was not committed is read again by the next run.
         """
         from confluent_kafka import KafkaException
 
@@ -136,7 +139,9 @@ class TileSink:
                 if messages:
                     self._move([m for m in messages if self._is_data(m)])
                 self._commit(consumer)
-                if self._options.until_now and all(self._written.get(p, begin) >= end for p, (begin, end) in ends.items()):
+                if self._options.until_now and all(
+                    self._written.get(p, begin) >= end for p, (begin, end) in ends.items()
+                ):
                     break
             self._commit(consumer, now=True)
         except KafkaException as error:
@@ -177,8 +182,14 @@ class TileSink:
         from confluent_kafka import TopicPartition
 
         topic = self._options.topic
-        places = [TopicPartition(topic, p) for p in consumer.list_topics(topic, KAFKA_TIMEOUT_S).topics[topic].partitions]
-        begins = {} if self._options.from_start else {p.partition: p.offset for p in consumer.committed(places, KAFKA_TIMEOUT_S)}
+        places = [
+            TopicPartition(topic, p) for p in consumer.list_topics(topic, KAFKA_TIMEOUT_S).topics[topic].partitions
+        ]
+        begins = (
+            {}
+            if self._options.from_start
+            else {p.partition: p.offset for p in consumer.committed(places, KAFKA_TIMEOUT_S)}
+        )
         found = {}
         for place in places:
             low, high = consumer.get_watermark_offsets(place, KAFKA_TIMEOUT_S)
@@ -229,7 +240,10 @@ class TileSink:
         if not self._written or not (now or time.monotonic() - self._committed_at >= self._options.commit_every_s):
             return
         offsets = [TopicPartition(self._options.topic, p, offset) for p, offset in self._written.items()]
-        consumer.commit(offsets=offsets, asynchronous=not now)
+        if now:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        else:
+            consumer.commit(offsets=offsets, asynchronous=True)
         self._committed_at = time.monotonic()
         self._metrics.lag(_lag(consumer, self._options.topic, self._written))
 

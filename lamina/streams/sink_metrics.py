@@ -15,7 +15,8 @@ class NoMetrics:
     ) -> None:
         """A batch is in the store.
 
-        Args: left_out: tiles of which the store held a newer state; broken: messages for the dead letters; seconds: the write took;
+        Args: left_out: tiles of which the store held a newer state; broken: messages for the dead letters; seconds: the
+        write took;
             oldest_s: age of the batch's oldest message, None when it held no tile.
         """
 

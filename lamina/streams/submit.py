@@ -29,8 +29,8 @@ LOG_LINES = 25
 class StreamJob:
     """What is submitted, with what. `flink` is the distribution's command, `python` an interpreter with PyFlink.
 
-    code: archive of `lamina` and `jobs` (`make dist/code.zip`). connector: the Kafka connector's jar. savepoint: a checkpoint or
-    savepoint to continue from. arguments: further ones of `jobs.flink.stream_features`.
+    code: archive of `lamina` and `jobs` (`make dist/code.zip`). connector: the Kafka connector's jar. savepoint: a
+    checkpoint or savepoint to continue from. arguments: further ones of `jobs.flink.stream_features`.
     """
 
     system: str
@@ -49,7 +49,14 @@ class StreamJob:
         if self.savepoint:
             run += ["--fromSavepoint", self.savepoint]
         run += ["--pyFiles", str(self.code), "--pyModule", "jobs.flink.stream_features"]
-        run += ["--system", self.system, "--bootstrap", settings.kafka_bootstrap, "--connector-jar", str(self.connector)]
+        run += [
+            "--system",
+            self.system,
+            "--bootstrap",
+            settings.kafka_bootstrap,
+            "--connector-jar",
+            str(self.connector),
+        ]
         if settings.topic_prefix:
             run += ["--topic-prefix", settings.topic_prefix]
         return [*run, *self.arguments]
@@ -89,7 +96,9 @@ def wait_for(flink_url: str, job_id: str, states: frozenset[str], deadline_s: fl
             text = "\n".join(str(entry.get("stacktrace", ""))[:2000] for entry in cause[:1])
             raise StackError(f"stream job {job_id} is {state}: {text or 'see the job manager log'}")
         if time.monotonic() > deadline:
-            raise StackError(f"stream job {job_id} is still {state} after {deadline_s:.0f} s: read {flink_url}/#/job/{job_id}")
+            raise StackError(
+                f"stream job {job_id} is still {state} after {deadline_s:.0f} s: read {flink_url}/#/job/{job_id}"
+            )
         time.sleep(0.25)
 
 
@@ -120,5 +129,7 @@ def _call(url: str, method: str = "GET") -> Any:
         with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as response:
             body = response.read()
     except (OSError, urllib.error.URLError) as error:
-        raise StackError(f"flink did not answer {method} {url} ({error}): check `lamina status` and LAMINA_FLINK_URL") from error
+        raise StackError(
+            f"flink did not answer {method} {url} ({error}): check `lamina status` and LAMINA_FLINK_URL"
+        ) from error
     return json.loads(body) if body else {}

@@ -1,4 +1,5 @@
-"""A feature set that holds every kind of aggregate, with and without a condition, on both sources and at three resolutions."""
+"""A feature set that holds every kind of aggregate, with and without a condition, on both sources and at three
+resolutions."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import orjson
 
 from lamina.semantics.events import EventRow
@@ -19,12 +21,15 @@ MALFORMED = (
 def broken(event: EventRow) -> list[tuple[bytes | None, str]]:
     """Every kind of broken message, some of them `event` with one field changed."""
 
+    ids = itertools.count()
+
     def changed(**fields: object) -> bytes:
-        return orjson.dumps({**event, **fields})
+        """Each has an id of its own: one that was taken for an event could not pass for a duplicate."""
+        return orjson.dumps({**event, "transaction_id": f"bad{next(ids)}", **fields})
 
     return [
         *MALFORMED,
-        (orjson.dumps({k: v for k, v in event.items() if k != "user_id"}), "user_id"),
+        (changed(user_id=None).replace(b'"user_id":null,', b""), "user_id"),
         (changed(merchant_id=None), "merchant_id"),
         (changed(merchant_id=""), "merchant_id"),
         (changed(user_id={"id": 7}), "user_id"),
@@ -35,6 +40,8 @@ def broken(event: EventRow) -> list[tuple[bytes | None, str]]:
         (changed(amount="much"), "amount"),
         (changed(amount=[1]), "amount"),
         (changed(amount="NaN"), "amount"),
+        (changed(amount="-Infinity"), "amount"),
+        (changed(location={"lat": "NaN", "lon": 2.0}), "location.lat"),
         (changed(timestamp=1_533_686_400), "timestamp"),
         (changed(timestamp="2018-08-08"), "timestamp"),
     ]

@@ -12,7 +12,9 @@ NOW = 1_533_729_600_000
 KEY = b"user:7\ttransactions@1s#ab12cd/1533686400000"
 
 
-def message(key: bytes | None, value: bytes | None, *, partition: int = 0, offset: int = 0, at_ms: int = NOW) -> Message:
+def message(
+    key: bytes | None, value: bytes | None, *, partition: int = 0, offset: int = 0, at_ms: int = NOW
+) -> Message:
     return Message(
         topic="feature-tiles", partition=partition, offset=offset, key=key, value=value, timestamp=(1, at_ms)
     )
@@ -53,7 +55,8 @@ def test_of_each_tile_the_last_is_written() -> None:
 
 def test_offsets_are_those_after_the_batch() -> None:
     batch = make_batch(
-        [message(KEY, b"1", partition=p, offset=o) for p, o in ((0, 5), (1, 7), (0, 6))] + [message(b"?", b"1", partition=2)],
+        [message(KEY, b"1", partition=p, offset=o) for p, o in ((0, 5), (1, 7), (0, 6))]
+        + [message(b"?", b"1", partition=2)],
         NOW,
     )
     assert batch.offsets == {0: 7, 1: 8, 2: 1}

@@ -7,8 +7,20 @@ import pytest
 
 from jobs.flink.compile import StreamSql, compile_stream
 from jobs.flink.options import StreamOptions
-from lamina.contracts.aggregates import Aggregate, Predicate, count, distinct, first, last, last_time, maximum, mean
-from lamina.contracts.aggregates import minimum, std, total
+from lamina.contracts.aggregates import (
+    Aggregate,
+    Predicate,
+    count,
+    distinct,
+    first,
+    last,
+    last_time,
+    maximum,
+    mean,
+    minimum,
+    std,
+    total,
+)
 from lamina.contracts.features import FeatureSet, FeatureView, Layers, RequestFeature, hours, minutes
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
@@ -20,7 +32,12 @@ OPTIONS = StreamOptions(system="fraud", bootstrap="broker:9092", topic_prefix="p
 
 def view(*aggregates: Aggregate, **more: object) -> FeatureView:
     chosen: dict[str, object] = {
-        "name": "v", "entity": USER, "source": TRANSACTIONS, "owner": "test", "windows": (hours(1),), "resolution": minutes(1)
+        "name": "v",
+        "entity": USER,
+        "source": TRANSACTIONS,
+        "owner": "test",
+        "windows": (hours(1),),
+        "resolution": minutes(1),
     }
     return FeatureView(aggregates=aggregates, **{**chosen, **more})  # type: ignore[arg-type]
 
@@ -123,7 +140,9 @@ def test_topics_carry_the_prefix() -> None:
     assert topics == ["p-feature-tiles", "p-dead-letters", "p-transactions"]
 
 
-@pytest.mark.parametrize(("start", "mode"), [("earliest", "earliest-offset"), ("latest", "latest-offset"), ("committed", "group-offsets")])
+@pytest.mark.parametrize(
+    ("start", "mode"), [("earliest", "earliest-offset"), ("latest", "latest-offset"), ("committed", "group-offsets")]
+)
 def test_where_reading_begins(start: str, mode: str) -> None:
     sql = compile_stream(make_plan(load("fraud")), StreamOptions(system="fraud", bootstrap="b:1", start=start))  # type: ignore[arg-type]
     assert f"'scan.startup.mode' = '{mode}'" in "\n".join(sql.setup)

@@ -1,0 +1,74 @@
+"""The stream for benchmarks: a stack of its own, the job on it, and what Redis holds of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from lamina.definitions.fraud import FEATURES, USER
+from lamina.local import archive, jars
+from lamina.local.layout import flink_env, flink_home
+from lamina.local.stack import Stack
+from lamina.semantics.plan import Plan, make_plan
+from lamina.settings import ROOT, Settings
+from lamina.streams.submit import StreamJob, submit_stream_job
+from lamina.streams.topics import create_topics
+
+PLAN: Plan = make_plan(FEATURES)
+TILINGS = tuple(t for t in PLAN.speed if t.entity == USER)
+TILES_PER_EVENT = sum(1 + len(t.distinct) for t in TILINGS)
+CODE = ROOT / "dist" / "code.zip"
+
+
+@contextmanager
+def stream_stack(folder: Path) -> Iterator[tuple[Stack, Settings]]:
+    """Kafka with its topics, Redis and Flink, stopped at the end; and the settings that lead there."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
+    with Stack(folder / "stack", services={"kafka", "redis", "flink"}, env=env, preferred_ports=False) as stack:
+        found = {name.removeprefix("LAMINA_").lower(): value for name, value in stack.env.items()}
+        settings = Settings(**found)  # type: ignore[arg-type]
+        create_topics(settings.kafka_bootstrap)
+        yield stack, settings
+
+
+def submit(stack: Stack, settings: Settings, *arguments: str) -> str:
+    """Id of the stream job of `fraud`, running; `arguments` are those of `jobs.flink.stream_features`."""
+    (connector,) = jars.flink_connector()
+    job = StreamJob(
+        system=FEATURES.system,
+        flink=flink_home() / "bin" / "flink",
+        python=flink_env() / "bin" / "python",
+        code=archive.pack(CODE),
+        connector=connector,
+        arguments=arguments,
+    )
+    return submit_stream_job(settings, job, stack.flink_env())
+
+
+def producer(settings: Settings, *, linger_ms: int) -> Producer:
+    """A producer that waits at most `linger_ms` for a fuller batch."""
+    return Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "linger.ms": linger_ms,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+
+
+def preload(settings: Settings, events: Iterable[tuple[str, bytes]]) -> int:
+    """Put events, each with its user, onto the topic; returns how many."""
+    client = producer(settings, linger_ms=50)
+    n = 0
+    for n, (user, raw) in enumerate(events, 1):
+        client.produce(settings.topic_prefix + FEATURES.request.topic, raw, user.encode())
+        if n % 10_000 == 0:
+            client.poll(0)
+    if left := client.flush(120):
+        raise RuntimeError(f"{left} events were not acknowledged")
+    return n
