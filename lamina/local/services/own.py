@@ -7,16 +7,21 @@ import time
 
 from lamina.local.service import NotReady, Plan, Program, Service, answers
 from lamina.local.services.mlflow import MLFLOW_ENV
+from lamina.streams.topics import create_topics
 
 # A process without a port counts as ready when it has lived this long.
 SETTLED_S = 3.0
 
 
 def sink(plan: Plan) -> Service:
-    """The sink. It has no port; a process that stays up is taken as ready, and its lag is in its metrics."""
+    """The sink; the topics are made before it starts, as nothing creates them by itself.
+
+    It has no port: a process that stays up is taken as ready, and its lag is in its metrics.
+    """
     started: list[float] = []
 
     def prepare() -> None:
+        create_topics(plan.address("kafka"))
         started.append(time.monotonic())
 
     def ready() -> None:
