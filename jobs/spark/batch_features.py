@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.lake import read_events, spark_url, written_rows
 from jobs.spark.session import make_session
 from jobs.spark.tiles import ENTITY_ID, first_ms, make_tiles, tiles_url
@@ -45,7 +45,7 @@ def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, An
     return {"through": through.isoformat(), **counts}
 
 
-def main(system: SystemName, day: LogicalDate, lake_url: LakeUrl = None) -> None:
+def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUrl = None) -> None:
     """Build the batch tiles of a system for a logical date; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
     began = time.monotonic()

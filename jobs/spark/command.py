@@ -14,6 +14,7 @@ import typer
 
 from lamina.errors import LaminaError
 
+DEFAULT_SYSTEM = "fraud"
 SystemName = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
 LogicalDate = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date, a UTC day.")]
 LakeUrl = Annotated[str | None, typer.Option("--lake-url", help="Root of the lake; else that of the settings.")]

@@ -15,7 +15,7 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.lake import ARRIVAL, read_events, spark_url
 from jobs.spark.session import make_session
 from lamina.clock import midnight_ms, next_day
@@ -71,10 +71,10 @@ def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, fir
 
 
 def main(
-    system: SystemName,
     day: LogicalDate,
     first_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day of the rows.")],
     last_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day of the rows.")],
+    system: SystemName = DEFAULT_SYSTEM,
     lake_url: LakeUrl = None,
 ) -> None:
     """Write the labelled rows of a system for a logical date; the last line is the counts as JSON."""

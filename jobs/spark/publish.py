@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.spark.blob_writer import COUNTS_SCHEMA, NUMERIC, PART, SETS, TEXTS, TILING, BlobWriter
-from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.lake import spark_url
 from jobs.spark.session import make_session
 from jobs.spark.tiles import ENTITY_ID, EVENTS, START, tiles_url
@@ -132,8 +132,8 @@ def _listed(states: list[State], element: str) -> Any:
 
 
 def main(
-    system: SystemName,
     day: LogicalDate,
+    system: SystemName = DEFAULT_SYSTEM,
     lake_url: LakeUrl = None,
     again: Annotated[bool, typer.Option("--again", help="Publish every part, also those recorded as done.")] = False,
 ) -> None:

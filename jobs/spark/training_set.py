@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.extract_data import LABEL, LABEL_TIMESTAMP, SCENARIO, rows_url
 from jobs.spark.lake import read_events, spark_url, written_rows
 from jobs.spark.point_in_time import features_at
@@ -77,7 +77,7 @@ def build(spark: SparkSession, lake: str, features: FeatureSet, day: date) -> di
     return {"rows": written, "features": len(features.names)}
 
 
-def main(system: SystemName, day: LogicalDate, lake_url: LakeUrl = None) -> None:
+def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUrl = None) -> None:
     """Compute the features of the labelled rows of a logical date; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
     began = time.monotonic()
