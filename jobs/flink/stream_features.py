@@ -37,7 +37,7 @@ class Backend(StrEnum):
 
 
 def submit(options: StreamOptions, features: FeatureSet) -> TableResult:
-    """Build the job that keeps the tiles of `features`, submit it, and return as soon as the cluster has accepted it."""
+    """Build the job that keeps the tiles of `features`, submit it, and return once the cluster has accepted it."""
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 

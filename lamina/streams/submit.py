@@ -19,6 +19,7 @@ from lamina.errors import StackError
 from lamina.settings import Settings
 
 JOB_ID = re.compile(r"Job has been submitted with JobID ([0-9a-f]{32})")
+STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
 ENDED = frozenset({"CANCELED", "FAILED", "FINISHED"})
 SUBMIT_DEADLINE_S = 180.0
 END_DEADLINE_S = 60.0
@@ -74,7 +75,8 @@ def submit_stream_job(settings: Settings, job: StreamJob, env: Mapping[str, str]
     )
     found = JOB_ID.search(done.stdout)
     if done.returncode or not found:
-        tail = "\n".join((done.stdout + done.stderr).splitlines()[-LOG_LINES:])
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if not STACK_FRAME.match(line)]
+        tail = "\n".join(lines[-LOG_LINES:])
         raise StackError(f"flink run of {job.system!r} failed (exit {done.returncode}):\n{tail}")
     wait_for(settings.flink_url, found[1], frozenset({"RUNNING"}), SUBMIT_DEADLINE_S)
     return found[1]
@@ -119,7 +121,10 @@ def cancel(flink_url: str, job_id: str) -> None:
 
 
 def last_checkpoint(flink_url: str, job_id: str) -> str | None:
-    """Path of a job's newest complete checkpoint, from which a new run of it can continue; None without one."""
+    """Path of a job's newest complete checkpoint, from which a new run of it can continue; None without one.
+
+    Ask after `cancel`: a running job removes a checkpoint when the next one is complete.
+    """
     latest = _call(f"{flink_url}/jobs/{job_id}/checkpoints").get("latest", {}).get("completed")
     return str(latest["external_path"]) if latest else None
 
