@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
+UNSCHEDULED = "none"
 
 
 def _stack_env_file() -> Path:

@@ -19,7 +19,7 @@ from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.reporting.report import render
 from lamina.reporting.results import DemoResults
-from lamina.settings import ROOT, load_settings
+from lamina.settings import ROOT, UNSCHEDULED, load_settings
 
 
 def main(
@@ -39,7 +39,9 @@ def main(
         source = choose_input(data, Path(scratch)) if data else WorldInput(users=users, days=days)
         _clear(folder)
         rules = write_rules(folder / "rules", ROOT / "serving" / "rules" / "fraud.yaml", source.listed_cards)
-        stack = Stack(folder, env={**os.environ, "LAMINA_RULES_FILE": str(rules)})
+        # Old events are replayed: a scheduled run for yesterday would take them for yesterday's.
+        own = {"LAMINA_RULES_FILE": str(rules), "LAMINA_DAG_SCHEDULE": UNSCHEDULED}
+        stack = Stack(folder, env={**os.environ, **own})
         job = MainJob(source, stack, console, rate)
         try:
             results = job.run()

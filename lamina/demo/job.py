@@ -110,6 +110,7 @@ class MainJob:
                 self.console.print(f"  [dim]{task.task_id}: {task.state}[/]", highlight=False)
 
         airflow.wait_for_dag(dag)
+        airflow.unpause(dag)
         tasks = airflow.wait(airflow.trigger(dag, day, conf, rerun=True), DAG_TIMEOUT_S, on_change=show)
         return {"tasks": len(tasks)}
 

@@ -9,11 +9,10 @@ from airflow.sdk import CronDataIntervalTimetable
 
 from lamina.orchestration.days import logical_day, training_days
 from lamina.orchestration.spark import spark_kafka_jars
-from lamina.settings import load_settings
+from lamina.settings import UNSCHEDULED, load_settings
 
 # Backfills reach back to here; the public data sets that ship with a mapping begin later.
 FIRST_DAY = datetime(2018, 1, 1, tzinfo=UTC)
-UNSCHEDULED = "none"
 
 
 def daily() -> dict[str, Any]:
