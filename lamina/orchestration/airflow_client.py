@@ -202,13 +202,20 @@ class AirflowClient:
     ) -> list[TaskState]:
         """The tasks of `run` once it has succeeded; `on_change` hears of every task whose state changed.
 
-        Raises: DagRunFailed, DagRunTimedOut.
+        A server that does not answer for a while is asked again until the time is over: the run goes on without it.
+
+        Raises: DagRunFailed, DagRunTimedOut, AirflowUnavailable.
         """
         deadline = self._monotonic() + timeout_s
         known: dict[str, tuple[str | None, int]] = {}
         while True:
-            run = DagRun.model_validate(self._json("GET", f"/dags/{run.dag_id}/dagRuns/{quote(run.dag_run_id)}"))
-            tasks = self.tasks(run)
+            try:
+                run, tasks = self._look(run)
+            except AirflowUnavailable:
+                if self._monotonic() > deadline:
+                    raise
+                self._sleep(poll_s)
+                continue
             for task in tasks:
                 if on_change and known.get(task.task_id, (None, 0))[0] != task.state:
                     on_change(task)
@@ -249,6 +256,10 @@ class AirflowClient:
             for raised in [] if isinstance(entry, str) else entry.get("error_detail") or []:
                 lines.append(f"{raised['exc_type']}: {raised['exc_value']}")
         return lines
+
+    def _look(self, run: DagRun) -> tuple[DagRun, list[TaskState]]:
+        path = f"/dags/{run.dag_id}/dagRuns/{quote(run.dag_run_id)}"
+        return DagRun.model_validate(self._json("GET", path)), self.tasks(run)
 
     def _failure(self, run: DagRun, tasks: list[TaskState]) -> DagRunFailed:
         failed = next((task for task in tasks if task.state == "failed"), None)

@@ -139,6 +139,28 @@ def test_a_run_that_takes_too_long_says_where_it_is() -> None:
         _client(answer).wait(DagRun.model_validate(RUN), 5)
 
 
+def test_a_server_that_is_away_for_a_while_is_asked_again() -> None:
+    looks = iter([httpx.ReadTimeout("timed out"), None])
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if path.endswith("/taskInstances"):
+            return 200, {"task_instances": [_task("archive", "success")]}
+        error = next(looks)
+        if error:
+            raise error
+        return 200, {**RUN, "state": "success"}
+
+    assert [task.task_id for task in _client(answer).wait(DagRun.model_validate(RUN), 100)] == ["archive"]
+
+
+def test_a_server_that_stays_away_ends_the_waiting() -> None:
+    def answer(method: str, path: str, body: Any) -> Answer:
+        raise httpx.ReadTimeout("timed out")
+
+    with pytest.raises(AirflowUnavailable, match="timed out"):
+        _client(answer).wait(DagRun.model_validate(RUN), 5)
+
+
 def test_a_dag_that_cannot_be_imported_is_reported_with_the_cause() -> None:
     errors: list[dict[str, str]] = []
 
