@@ -51,8 +51,14 @@ def number(column: str) -> Column:
 
 
 def text(source: EventSource, column: str) -> Column:
-    """A column as text: itself where it is text, else its number."""
-    return F.col(column) if source.columns[column] == "string" else number(column).cast("string")
+    """A column as the text that every engine writes for it: whole numbers in digits, `True` and `False`."""
+    match source.columns[column]:
+        case "string":
+            return F.col(column)
+        case "boolean":
+            return F.initcap(F.col(column).cast("string"))
+        case _:
+            return F.col(column).cast("string")
 
 
 def state(of: State, source: EventSource) -> Column:

@@ -13,11 +13,14 @@ from jobs.spark import extract_data, training_set
 from lamina.clock import day_of
 from lamina.definitions import load
 from lamina.semantics.reference import evaluate_all, without_duplicates
+from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.lake import write_lake
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from lamina.contracts.features import FeatureSet
 
 FEATURES = load("fraud")
 FIRST_DAY = day_of(START_MS)
@@ -37,23 +40,23 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, tu
     return wrong
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_training_set_equals_reference(spark: SparkSession, tmp_path: Path, seed: int) -> None:
-    generated = generate(seed, n=300)
+@pytest.mark.parametrize(("features", "seed"), [(FEATURES, 0), (FEATURES, 1), (EVERYTHING, 2)])
+def test_training_set_equals_reference(spark: SparkSession, tmp_path: Path, features: FeatureSet, seed: int) -> None:
+    generated = generate(seed, n=250)
     arrived = write_lake(tmp_path, generated)
     lake = str(tmp_path)
     day = FIRST_DAY + timedelta(days=12)
-    counts = extract_data.extract(spark, lake, FEATURES, day, FIRST_DAY + timedelta(days=8), day)
-    found = training_set.build(spark, lake, FEATURES, day)
+    counts = extract_data.extract(spark, lake, features, day, FIRST_DAY + timedelta(days=8), day)
+    found = training_set.build(spark, lake, features, day)
     assert found["rows"] == counts["rows"] >= 30
-    rows = spark.read.parquet(training_set.features_url(lake, "fraud", day)).collect()
+    rows = spark.read.parquet(training_set.features_url(lake, features.system, day)).collect()
     known = {k: [e for d, e in events if d <= day] for k, events in arrived.items()}
-    requests = {e["transaction_id"]: e for e in without_duplicates(FEATURES.request, known["transactions"])}
-    labels = {e["transaction_id"]: e for e in without_duplicates(FEATURES.labels, known["fraud_labels"])}
+    requests = {e["transaction_id"]: e for e in without_duplicates(features.request, known["transactions"])}
+    labels = {e["transaction_id"]: e for e in without_duplicates(features.labels, known["fraud_labels"])}
     end_ms = START_MS + 13 * 86_400_000
-    for row in rows[::2]:
+    for row in rows[:: 2 if features is FEATURES else 5]:
         request = requests[row["transaction_id"]]
-        expected = evaluate_all(FEATURES, known, request, int(str(request["timestamp"])))
+        expected = evaluate_all(features, known, request, int(str(request["timestamp"])))
         assert not differences(expected, row.asDict()), request
         label = labels.get(row["transaction_id"])
         if label is not None and int(str(label["timestamp"])) < end_ms:
