@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SPEED_TTL_S = 3 * 86_400
 """How long the speed layer keeps an entity after its last event: how many days the batch layer may be late."""
 
 
-@dataclass(frozen=True)
-class TileWrite:
-    """A tile of the speed layer, as it stands on topic `feature-tiles`."""
+class TileWrite(NamedTuple):
+    """A tile of the speed layer, as it stands on topic `feature-tiles`. A tuple, as many are made."""
 
     key: str
     field: str

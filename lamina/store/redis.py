@@ -29,20 +29,25 @@ from lamina.store.protocol import (
 THROUGH_KEY = "lamina:through"
 BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
 PIPELINE_SIZE = 500
+ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecond, readers wait
 T = TypeVar("T")
 
-# ARGV: time to live in seconds, then field and payload in turn. A payload starts with its event count.
+# KEYS: entities. ARGV: time to live in seconds, then for each entity the number of its tiles, and each one's field and
+# payload. A payload starts with its event count.
 WRITE_TILES = """
-local applied = 0
-for i = 2, #ARGV, 2 do
-  local old = redis.call('HGET', KEYS[1], ARGV[i])
-  local n = tonumber(string.match(ARGV[i + 1], '^%d+'))
-  if not old or tonumber(string.match(old, '^%d+')) <= n then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-    applied = applied + 1
+local applied, at = 0, 2
+for _, key in ipairs(KEYS) do
+  local last = at + 2 * tonumber(ARGV[at])
+  for i = at + 1, last, 2 do
+    local old = redis.call('HGET', key, ARGV[i])
+    if not old or tonumber(string.match(old, '^%d+')) <= tonumber(string.match(ARGV[i + 1], '^%d+')) then
+      redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+      applied = applied + 1
+    end
   end
+  redis.call('EXPIRE', key, ARGV[1])
+  at = last + 1
 end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
 return applied
 """
 
@@ -100,13 +105,13 @@ class RedisStore:
         by_key: dict[str, list[bytes | str]] = {}
         for tile in tiles:
             by_key.setdefault(tile.key, []).extend((tile.field, tile.payload))
-        applied = 0
+        entities = list(by_key.items())
         try:
-            for chunk in _chunks(list(by_key.items())):
-                with self._redis.pipeline(transaction=False) as pipe:
-                    for key, args in chunk:
-                        self._write_tiles(keys=[key], args=[SPEED_TTL_S, *args], client=pipe)
-                    applied += sum(pipe.execute())
+            with self._redis.pipeline(transaction=False) as pipe:
+                for chunk in _chunks(entities, ENTITIES_PER_CALL):
+                    args = [x for _, pairs in chunk for x in (len(pairs) // 2, *pairs)]
+                    self._write_tiles(keys=[key for key, _ in chunk], args=[SPEED_TTL_S, *args], client=pipe)
+                applied: int = sum(pipe.execute())
         except RedisError as error:
             raise _unavailable(error) from error
         return applied
@@ -208,8 +213,8 @@ def _mapping(raw: object) -> dict[bytes, bytes]:
     return raw if isinstance(raw, dict) else {}
 
 
-def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (items[i : i + PIPELINE_SIZE] for i in range(0, len(items), PIPELINE_SIZE))
+def _chunks(items: Sequence[T], size: int = PIPELINE_SIZE) -> Iterable[Sequence[T]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -69,7 +69,8 @@ def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
     for message in messages:
         key, payload = message.key(), message.value()
         # Typed as optional for the sake of messages that are errors, which do not come here.
-        partition, offset = cast(int, message.partition()), cast(int, message.offset())
+        partition: int = message.partition()  # type: ignore[assignment]
+        offset: int = message.offset()  # type: ignore[assignment]
         batch.offsets[partition] = offset + 1
         if payload is None:
             continue
@@ -137,7 +138,7 @@ class TileSink:
             while not self._stopped:
                 messages = consumer.consume(self._options.batch_messages, self._options.batch_ms / 1000)
                 if messages:
-                    self._move([m for m in messages if self._is_data(m)])
+                    self._move([m for m in messages if m.error() is None or self._is_data(m)])
                 self._commit(consumer)
                 if self._options.until_now and all(
                     self._written.get(p, begin) >= end for p, (begin, end) in ends.items()
