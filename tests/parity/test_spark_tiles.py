@@ -61,8 +61,13 @@ def published(redis_url: str, writes: list[BatchWrite]) -> list[BatchWrite]:
 def reachable(tiling: Tiling, tiles: TileColumns) -> TileColumns:
     """The tiles that a question from `THROUGH_MS` on can reach; the batch layer keeps no older ones."""
     i = bisect_left(tiles.starts, first_ms(tiling, THROUGH_MS))
-    numeric, texts, sets = ([column[i:] for column in c] for c in (tiles.numeric, tiles.texts, tiles.sets))
-    return TileColumns(list(tiles.starts[i:]), tiles.n[i:], numeric, texts, sets)
+    return TileColumns(
+        list(tiles.starts[i:]),
+        tiles.n[i:],
+        [column[i:] for column in tiles.numeric],
+        [column[i:] for column in tiles.texts],
+        [column[i:] for column in tiles.sets],
+    )
 
 
 @pytest.mark.parametrize(("plan", "seed"), [(FRAUD_PLAN, 0), (FRAUD_PLAN, 1), (make_plan(EVERYTHING), 2)])
