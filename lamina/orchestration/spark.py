@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,10 +27,10 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
     """Submits one job of `jobs/spark` for the run's day.
 
     Where it runs is the connection's business: `local[*]`, a standalone master, YARN or Kubernetes. `arguments` are
-    given after `--date <day>`, and templated.
+    given after `--date <day>`, several values as several options, and templated.
     """
 
-    def __init__(self, *, job: SparkJob, arguments: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, job: SparkJob, arguments: Mapping[str, str | Sequence[str]], **kwargs: Any) -> None:
         self.job = job
         super().__init__(
             conn_id=CONNECTION,
@@ -38,7 +39,7 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
             application_args=[
                 "--date",
                 "{{ logical_day(dag_run) }}",
-                *(word for name, value in arguments.items() for word in (f"--{name}", value)),
+                *(word for name, value in arguments.items() for one in _each(value) for word in (f"--{name}", one)),
             ],
             py_files=str(CODE),
             jars="{{ spark_kafka_jars() }}" if job.reads_kafka else None,
@@ -58,11 +59,11 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
 
 
 class QualityGateOperator(SparkJobOperator):
-    """Submits the quality job of one topic. A broken suite fails at once: the same rows would break it again."""
+    """Submits the quality job of some topics. A broken suite fails at once: the same rows would break it again."""
 
-    def __init__(self, *, topic: str, **kwargs: Any) -> None:
-        self.topic = topic
-        super().__init__(job=QUALITY, arguments={"topic": topic}, **kwargs)
+    def __init__(self, *, topics: Sequence[str], **kwargs: Any) -> None:
+        self.topics = tuple(topics)
+        super().__init__(job=QUALITY, arguments={"topic": self.topics}, **kwargs)
 
     def execute(self, context: Any) -> None:
         """Submit and wait; a failure names the report that says which rule was broken."""
@@ -71,12 +72,16 @@ class QualityGateOperator(SparkJobOperator):
         except AirflowFailException:
             raise
         except Exception as error:
-            url = broken_report(load_settings().lake_url, self.topic, logical_day(context["dag_run"]))
-            if url is None:
+            lake, day = load_settings().lake_url, logical_day(context["dag_run"])
+            broken = {topic: url for topic in self.topics if (url := broken_report(lake, topic, day))}
+            if not broken:
                 raise
-            raise AirflowFailException(
-                f"{self.topic} broke its expectations, and nothing downstream runs: see {url}"
-            ) from error
+            where = "; ".join(f"{topic}: see {url}" for topic, url in broken.items())
+            raise AirflowFailException(f"expectations were broken, and nothing downstream runs. {where}") from error
+
+
+def _each(value: str | Sequence[str]) -> Sequence[str]:
+    return (value,) if isinstance(value, str) else value
 
 
 def broken_report(lake: str, topic: str, day: date) -> str | None:
