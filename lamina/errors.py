@@ -46,4 +46,4 @@ class StreamError(LaminaError):
 
 
 class OffsetsLost(StreamError):
-    """Kafka no longer holds messages that were to be archived; the message names the range and how to go on without it."""
+    """Kafka no longer holds messages that were to be archived; names the range and how to go on without it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 
 from lamina.semantics.events import EventRow, value_of
@@ -39,12 +39,14 @@ def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
             mean = sum(values) / len(values) if values else 0.0
             return sum((v - mean) ** 2 for v in values)
         case "first" | "min":
-            return min(present, default=None if state.kind == "first" else nan)  # type: ignore[type-var]
+            return min(present, default=None if state.kind == "first" else nan)
         case _:
-            return max(present, default=None if state.kind == "last" else nan)  # type: ignore[type-var]
+            return max(present, default=None if state.kind == "last" else nan)
 
 
-def batch_writes(tilings: Iterable[Tiling], arrived: dict[str, list[EventRow]], through_ms: int) -> list[BatchWrite]:
+def batch_writes(
+    tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[EventRow]], through_ms: int
+) -> list[BatchWrite]:
     """What the batch layer publishes: tiles that start before `through_ms`."""
     blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
     for tiling in tilings:
@@ -61,7 +63,7 @@ def batch_writes(tilings: Iterable[Tiling], arrived: dict[str, list[EventRow]], 
     return [BatchWrite(key, found) for key, found in blobs.items()]
 
 
-def speed_writes(tilings: Iterable[Tiling], arrived: dict[str, list[EventRow]], from_ms: int) -> list[TileWrite]:
+def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[EventRow]], from_ms: int) -> list[TileWrite]:
     """What the speed layer holds at the end: tiles that start at or after `from_ms`."""
     writes = []
     for tiling in tilings:
