@@ -11,12 +11,22 @@ from datetime import date
 from pathlib import Path
 
 import httpx
+import orjson
 import uvicorn
 
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.protocol import CHAMPION, ModelRegistry, TrainingRun
+from lamina.semantics.events import EventRow
+from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
+from lamina.store.redis import RedisStore
 from serving.bootstrap import Service, make_app, make_service
+from serving.routes.fraud import TRANSACTION
+from tests.parity.tiles import batch_writes, speed_writes
+
+AT_MS = int(str(TRANSACTION["timestamp"]))
+HOUR_MS = 3_600_000
+PLAN = make_plan(FEATURES)
 
 
 def promote(registry: ModelRegistry, folder: Path) -> str:
@@ -92,3 +102,44 @@ def metric(client: httpx.Client, name: str, **labels: str) -> float:
     families = text_string_to_metric_families(client.get("/metrics").text)
     found = (s.value for family in families for s in family.samples if s.name == name and s.labels == labels)
     return next(found, 0.0)
+
+
+def past(n: int = 30) -> list[EventRow]:
+    """`n` earlier transactions of the example's user, one an hour, the last 30 minutes before it."""
+    return [
+        {
+            **TRANSACTION,
+            "transaction_id": f"past-{i}",
+            "amount": 20.0 + i % 5,
+            "timestamp": AT_MS - HOUR_MS // 2 - i * HOUR_MS,
+        }
+        for i in range(n)
+    ]
+
+
+def remember(redis_url: str, events: list[EventRow]) -> None:
+    """The batch layer up to two hours before the example, the speed layer from there on."""
+    arrived = {"transactions": events, "fraud_labels": []}
+    through = AT_MS - AT_MS % 86_400_000
+    store = RedisStore(redis_url)
+    store.publish(batch_writes(PLAN.tilings, arrived, through))
+    store.write_tiles(speed_writes(PLAN.speed, arrived, through))
+    for entity in FEATURES.entities:
+        store.announce(entity.name, through)
+
+
+def decide(client: httpx.Client, explain: bool = False, **changes: object) -> dict[str, object]:
+    answer = client.post("/fraud/decisions", json=TRANSACTION | changes, params={"explain": explain})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def ids(settings: Settings, topic: str) -> set[str]:
+    return {orjson.loads(value)["transaction_id"] for _, value in consume(settings, topic)}
+
+
+def codes(decision: dict[str, object]) -> list[str]:
+    reasons = decision["reasons"]
+    assert isinstance(reasons, list)
+    return [f"{r['kind']}:{r['code']}" for r in reasons]

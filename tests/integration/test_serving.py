@@ -6,37 +6,43 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-import orjson
 import psutil
 import pytest
 
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.contracts.transactions import FraudLabel, Transaction
-from lamina.definitions.fraud import FEATURES
 from lamina.local.services.redis import server
 from lamina.local.stack import Stack
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import MODEL_FOLDER
-from lamina.semantics.events import EventRow
-from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate_all
 from lamina.settings import Settings
 from lamina.store.redis import RedisStore
 from lamina.streams.topics import create_topics
 from serving.routes.fraud import LABEL, MAX_BATCH, TRANSACTION
 from serving.stages.model import Champion
-from tests.integration.serving import consume, free_port, metric, promote, running, until
-from tests.parity.tiles import batch_writes, speed_writes
+from tests.integration.serving import (
+    AT_MS,
+    HOUR_MS,
+    PLAN,
+    codes,
+    consume,
+    decide,
+    free_port,
+    ids,
+    metric,
+    past,
+    promote,
+    remember,
+    running,
+    until,
+)
 from tests.small_model import train_small_model
 
 pytestmark = pytest.mark.services
 NOWHERE = "127.0.0.1:1"
-AT_MS = int(str(TRANSACTION["timestamp"]))
-HOUR_MS = 3_600_000
-PLAN = make_plan(FEATURES)
 FAR_AWAY = {"lat": 40.71, "lon": -74.01}
 
 
@@ -81,47 +87,6 @@ def whole(settings: Settings, kafka: str, clean_redis: str, topic_prefix: str) -
             "redis_url": Settings(redis_url=clean_redis).redis_url,
         }
     )
-
-
-def past(n: int = 30) -> list[EventRow]:
-    """`n` earlier transactions of the example's user, one an hour, the last 30 minutes before it."""
-    return [
-        {
-            **TRANSACTION,
-            "transaction_id": f"past-{i}",
-            "amount": 20.0 + i % 5,
-            "timestamp": AT_MS - HOUR_MS // 2 - i * HOUR_MS,
-        }
-        for i in range(n)
-    ]
-
-
-def remember(redis_url: str, events: list[EventRow]) -> None:
-    """The batch layer up to two hours before the example, the speed layer from there on."""
-    arrived = {"transactions": events, "fraud_labels": []}
-    through = AT_MS - AT_MS % 86_400_000
-    store = RedisStore(redis_url)
-    store.publish(batch_writes(PLAN.tilings, arrived, through))
-    store.write_tiles(speed_writes(PLAN.speed, arrived, through))
-    for entity in FEATURES.entities:
-        store.announce(entity.name, through)
-
-
-def decide(client: httpx.Client, explain: bool = False, **changes: object) -> dict[str, object]:
-    answer = client.post("/fraud/decisions", json=TRANSACTION | changes, params={"explain": explain})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, object] = answer.json()
-    return found
-
-
-def ids(settings: Settings, topic: str) -> set[str]:
-    return {orjson.loads(value)["transaction_id"] for _, value in consume(settings, topic)}
-
-
-def codes(decision: dict[str, object]) -> list[str]:
-    reasons = decision["reasons"]
-    assert isinstance(reasons, list)
-    return [f"{r['kind']}:{r['code']}" for r in reasons]
 
 
 def test_a_decision_and_its_events(whole: Settings, registry: MemoryRegistry) -> None:
