@@ -96,7 +96,13 @@ def spark() -> Iterator[SparkSession]:
     """One real local Spark for the whole session, with few partitions: test data is small."""
     from jobs.spark.session import make_session
 
-    options = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"}
+    options = {
+        "spark.master": "local[2]",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.driver.memory": "2g",
+        # Many small jobs: the optimising compiler would cost more than it gives, half of the processor time here.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    }
     session = make_session("tests", conf=options)
     yield session
     session.stop()
