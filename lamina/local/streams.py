@@ -42,4 +42,6 @@ def _job(system: str) -> StreamJob:
         python=flink_env(ROOT) / "bin" / "python",
         code=CODE,
         connector=jars.flink_connector()[0],
+        # The local task manager has little managed memory for RocksDB, and a laptop's state fits the heap.
+        arguments=("--state-backend", "hashmap"),
     )
