@@ -70,7 +70,7 @@ def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_
     pack(CODE)
     create_topics(kafka, "")
     lake = stack.env["LAMINA_LAKE_URL"]
-    command = [str(main_bin("airflow")), "tasks", "test", "features_daily", "transactions.archive", DAY.isoformat()]
+    command = [str(main_bin("airflow")), "tasks", "test", "features_daily", "archive", DAY.isoformat()]
     env = {**os.environ, **stack.airflow_env()}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=stack.layout.run)
     output = done.stdout + done.stderr
