@@ -24,9 +24,11 @@ from lamina.settings import ROOT, UNSCHEDULED, load_settings
 
 def main(
     data: Annotated[
-        str, typer.Option(help="Folder with the handbook's transactions; empty: the simulated world.")
+        str, typer.Option(envvar="DATA", help="Folder with the handbook's transactions; empty: the simulated world.")
     ] = "",
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up and print its addresses.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack up and print its addresses.")
+    ] = False,
     rate: Annotated[float, typer.Option(min=1, help="Requests a second on the live day.")] = 150,
     users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 2000,
     days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 60,
