@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from lamina.clock import day_of, midnight_ms, next_day
+from lamina.clock import midnight_ms, next_day
 from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
 from lamina.errors import LaminaError
 from lamina.lake import layout
@@ -115,16 +115,16 @@ class HandbookInput:
     def live(self) -> LiveDay:
         """See `DemoInput.live`."""
         lake = str(self._scratch / "live-day")
-        known_from = self.live_day - timedelta(days=8)
-        self._import(lake, "--from", known_from.isoformat(), "--until", next_day(self.live_day).isoformat())
-        start = midnight_ms(self.live_day)
+        # Labels are known a week late: some of this day are about earlier days, and those about this day come after.
+        week = timedelta(days=8)
+        self._import(lake, "--from", str(self.live_day - week), "--until", str(self.live_day + week))
+        start, end = midnight_ms(self.live_day), midnight_ms(next_day(self.live_day))
         transactions = _table(lake, TRANSACTIONS).sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
-        transactions = transactions.filter(pc.greater_equal(transactions["timestamp"], start))
+        transactions = transactions.filter(_between(transactions["timestamp"], start, end))
         labels = _table(lake, MODEL_FEEDBACK).sort_by("timestamp")
-        own = labels.filter(pc.greater_equal(labels["transaction_timestamp"], start)).to_pydict()
-        today = [day_of(ms) == self.live_day for ms in labels["timestamp"].to_pylist()]
+        own = labels.filter(_between(labels["transaction_timestamp"], start, end)).to_pydict()
         frauds = dict(zip(own["transaction_id"], own["scenario"], strict=True))
-        return LiveDay(self.live_day, transactions, labels.filter(pa.array(today, pa.bool_())), frauds)
+        return LiveDay(self.live_day, transactions, labels.filter(_between(labels["timestamp"], start, end)), frauds)
 
     def _import(self, lake_url: str, *options: str) -> None:
         command = [sys.executable, "-m", "lamina.cli", "import", "transactions", str(self.file)]
@@ -141,6 +141,10 @@ class HandbookInput:
 def choose_input(data: str, scratch: Path) -> DemoInput:
     """The world when `data` is empty, else the transactions in folder `data`."""
     return HandbookInput(Path(data), scratch) if data else WorldInput()
+
+
+def _between(column: pa.ChunkedArray, start: int, end: int) -> pa.ChunkedArray:
+    return pc.and_(pc.greater_equal(column, start), pc.less(column, end))
 
 
 def _table(lake_url: str, topic: str) -> pa.Table:
