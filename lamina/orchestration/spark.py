@@ -18,6 +18,7 @@ from lamina.orchestration.jobs import CODE, QUALITY, SparkJob
 from lamina.settings import load_settings
 
 CONNECTION = "spark_default"
+LIGHT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 # The driver reads its settings from the environment; so does whatever Python it starts.
 PASSED_PREFIX = "LAMINA_"
@@ -44,6 +45,7 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
             py_files=str(CODE),
             jars="{{ spark_kafka_jars() }}" if job.reads_kafka else None,
             driver_memory=job.driver_memory,
+            conf={"spark.driver.extraJavaOptions": LIGHT_JVM} if job.short else None,
             doc_md=job.doc,
             **kwargs,
         )
