@@ -29,7 +29,7 @@ def main(
     keep: Annotated[
         bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack up and print its addresses.")
     ] = False,
-    rate: Annotated[float, typer.Option(min=1, help="Requests a second on the live day.")] = 150,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second on the live day.")] = 75,
     users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 1500,
     days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 50,
 ) -> None:

@@ -48,6 +48,7 @@ class DemoInput(Protocol):
     training_date: date
     listed_cards: list[str]
     is_published: bool
+    train_days: int
 
     def import_history(self, lake_url: str) -> History:
         """Put everything before the live day into the lake."""
@@ -66,6 +67,7 @@ class WorldInput:
         self.training_date = self.live_day - timedelta(days=1)
         self.listed_cards = self.world.listed_cards
         self.is_published = False
+        self.train_days = 14
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
@@ -106,6 +108,7 @@ class HandbookInput:
         self.training_date = date(2018, 8, 21)
         self.listed_cards: list[str] = []
         self.is_published = True
+        self.train_days = 7
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""

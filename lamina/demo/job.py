@@ -97,7 +97,7 @@ class MainJob:
     def _train(self, airflow: AirflowClient, settings: Settings) -> None:
         day = self.source.training_date
         with self.stages.run(f"train a model ({TRAINING} for {day})", log="airflow-scheduler") as stage:
-            self._dag(airflow, TRAINING, day, {"wait_for_features": False})
+            self._dag(airflow, TRAINING, day, {"wait_for_features": False, "train_days": self.source.train_days})
             found = collect.detection(settings, SYSTEM, day, published=False)
             stage.rows = found.rows
             stage.figures |= {"auc": found.scores.auc or 0.0, "ap": found.scores.average_precision or 0.0}
