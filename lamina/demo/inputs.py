@@ -67,7 +67,7 @@ class WorldInput:
         self.training_date = self.live_day - timedelta(days=1)
         self.listed_cards = self.world.listed_cards
         self.is_published = False
-        self.train_days = 14
+        self.train_days = 7
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
