@@ -14,11 +14,10 @@ from rich.console import Console
 
 from lamina.demo.collect import write_rules
 from lamina.demo.inputs import WorldInput, choose_input
-from lamina.demo.job import MainJob, as_json
+from lamina.demo.job import MainJob
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
-from lamina.reporting.report import render
-from lamina.reporting.results import DemoResults
+from lamina.reporting.report import write
 from lamina.settings import ROOT, UNSCHEDULED, load_settings
 
 
@@ -47,7 +46,8 @@ def main(
         job = MainJob(source, stack, console, rate)
         try:
             results = job.run()
-            report = _write(home / "reports", results)
+            name = f"{results.system}-{results.started_at:%Y%m%d-%H%M%S}.html"
+            report = write(results, home / "reports" / name)
         finally:
             if not keep:
                 stack.stop()
@@ -68,15 +68,6 @@ def _clear(folder: Path) -> None:
         Stack(folder).stop()
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-
-
-def _write(folder: Path, results: DemoResults) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{results.system}-{results.started_at:%Y%m%d-%H%M%S}"
-    (folder / f"{name}.json").write_text(as_json(results))
-    report = folder / f"{name}.html"
-    report.write_text(render(results))
-    return report
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,9 +108,7 @@ class MainJob:
             if task.state in ("running", "success", "failed", "up_for_retry"):
                 self.console.print(f"  [dim]{task.task_id}: {task.state}[/]", highlight=False)
 
-        airflow.wait_for_dag(dag)
-        airflow.unpause(dag)
-        tasks = airflow.wait(airflow.trigger(dag, day, conf, rerun=True), DAG_TIMEOUT_S, on_change=show)
+        tasks = airflow.run_day(dag, day, DAG_TIMEOUT_S, conf, rerun=True, on_change=show)
         return {"tasks": len(tasks)}
 
     def _wait_for_champion(self, settings: Settings) -> str:
@@ -257,8 +254,3 @@ def _remarks(live: LiveResult, day: LiveDay, probe: FreshnessProbe) -> list[str]
     if probe.unseen:
         remarks.append(f"{probe.unseen} sampled events were not readable after a minute.")
     return remarks
-
-
-def as_json(results: DemoResults) -> str:
-    """The results as indented JSON."""
-    return json.dumps(results.model_dump(mode="json"), indent=2)
