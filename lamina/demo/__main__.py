@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from lamina.demo.collect import write_rules
-from lamina.demo.inputs import WorldInput, choose_input
+from lamina.demo.inputs import DemoInput, HandbookInput, WorldInput
 from lamina.demo.job import MainJob
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
@@ -37,7 +37,7 @@ def main(
     home = load_settings().stack_dir
     folder = home / "demo"
     with tempfile.TemporaryDirectory(prefix="lamina-demo-") as scratch:
-        source = choose_input(data, Path(scratch)) if data else WorldInput(users=users, days=days)
+        source: DemoInput = HandbookInput(Path(data), Path(scratch)) if data else WorldInput(users=users, days=days)
         _clear(folder)
         rules = write_rules(folder / "rules", ROOT / "serving" / "rules" / "fraud.yaml", source.listed_cards)
         # Old events are replayed: a scheduled run for yesterday would take them for yesterday's.

@@ -141,11 +141,6 @@ class HandbookInput:
             raise LaminaError(f"the import of {self.file} failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
 
-def choose_input(data: str, scratch: Path) -> DemoInput:
-    """The world when `data` is empty, else the transactions in folder `data`."""
-    return HandbookInput(Path(data), scratch) if data else WorldInput()
-
-
 def _between(column: pa.ChunkedArray, start: int, end: int) -> pa.ChunkedArray:
     return pc.and_(pc.greater_equal(column, start), pc.less(column, end))
 
