@@ -11,7 +11,8 @@ import xgboost
 
 from lamina.definitions.fraud import FEATURES
 from models.fraud.encode import Encoder
-from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE, Ensemble, ModelSpec, Rows, Split, inputs_of
+from models.fraud.fit import Members
+from models.fraud.spec import Ensemble, ModelSpec, Rows, Split, inputs_of
 
 CATEGORIES = {
     "merchant_category": ("grocery", "restaurant", "electronics", "travel"),
@@ -54,7 +55,6 @@ def train_small_model(folder: Path, *, trees: int = 40, seed: int = 7) -> Path:
         libraries={},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    booster.save_model(folder / XGBOOST_FILE)
-    leaves.save_model(folder / LIGHTGBM_FILE)
+    Members(booster, leaves).save(folder)
     spec.write(folder)
     return folder

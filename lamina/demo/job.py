@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -66,21 +67,39 @@ class MainJob:
         """
         settings = self._start()
         history = self._history(settings)
-        with AirflowClient(settings.airflow_url) as airflow:
-            self._day(airflow, self.source.live_day - timedelta(days=1), "features of the history")
-            self._train(airflow, settings)
-            live, probe, day = self._live(settings)
-            self._day(airflow, self.source.live_day, "next morning: archive, features, parity")
+        before = self.source.live_day - timedelta(days=1)
+        # None of the three needs another: the batch layer and the training set are both made from the lake.
+        self._together(
+            lambda: self._streams(settings),
+            lambda: self._day(settings, before, "features of the history"),
+            lambda: self._train(settings),
+        )
+        self._await_champion(settings)
+        live, probe, day = self._live(settings)
+        self._day(settings, self.source.live_day, "next morning: archive, features, parity")
         return self._results(settings, history, day, live, probe)
+
+    def _together(self, *parts: Callable[[], None]) -> None:
+        """Run `parts` side by side: what starts is mostly a JVM, which keeps one core busy at a time."""
+        pool = ThreadPoolExecutor(len(parts))
+        running = [pool.submit(part) for part in parts]
+        # Of several failures the first is told; the others end when the stack stops.
+        try:
+            for part in as_completed(running):
+                part.result()
+        finally:
+            pool.shutdown(wait=False)
 
     def _start(self) -> Settings:
         with self.stages.run("start the stack") as stage:
             self.stack.start()
             settings = load_settings(**_settings_of(self.stack))
             stage.figures["services"] = len(self.stack.services)
+        return settings
+
+    def _streams(self, settings: Settings) -> None:
         with self.stages.run("submit the stream job", log="flink-jobmanager"):
             start_streams(self.stack, settings)
-        return settings
 
     def _history(self, settings: Settings) -> History:
         with self.stages.run("history into the lake") as stage:
@@ -89,26 +108,29 @@ class MainJob:
             stage.figures |= {"labels": history.labels, "rejected": history.rejected}
         return history
 
-    def _day(self, airflow: AirflowClient, day: date, name: str) -> None:
+    def _day(self, settings: Settings, day: date, name: str) -> None:
         with self.stages.run(f"{name} ({DAILY} for {day})", log="airflow-scheduler") as stage:
-            stage.figures |= self._dag(airflow, DAILY, day, {})
+            stage.figures |= self._dag(settings, DAILY, day, {})
 
-    def _train(self, airflow: AirflowClient, settings: Settings) -> None:
+    def _train(self, settings: Settings) -> None:
         day = self.source.training_date
         with self.stages.run(f"train a model ({TRAINING} for {day})", log="airflow-scheduler") as stage:
-            self._dag(airflow, TRAINING, day, {"wait_for_features": False, "train_days": self.source.train_days})
+            self._dag(settings, TRAINING, day, {"wait_for_features": False, "train_days": self.source.train_days})
             found = collect.detection(settings, SYSTEM, day, published=False)
             stage.rows = found.rows
             stage.figures |= {"auc": found.scores.auc or 0.0, "ap": found.scores.average_precision or 0.0}
+
+    def _await_champion(self, settings: Settings) -> None:
         with self.stages.run("wait until the champion is served", log="api") as stage:
             stage.figures["version"] = self._wait_for_champion(settings)
 
-    def _dag(self, airflow: AirflowClient, dag: str, day: date, conf: dict[str, Any]) -> dict[str, int | float | str]:
+    def _dag(self, settings: Settings, dag: str, day: date, conf: dict[str, Any]) -> dict[str, int | float | str]:
         def show(task: TaskState) -> None:
             if task.state in ("running", "success", "failed", "up_for_retry"):
-                self.console.print(f"  [dim]{task.task_id}: {task.state}[/]", highlight=False)
+                self.console.print(f"  [dim]{dag}: {task.task_id}: {task.state}[/]", highlight=False)
 
-        tasks = airflow.run_day(dag, day, DAG_TIMEOUT_S, conf, rerun=True, on_change=show)
+        with AirflowClient(settings.airflow_url) as airflow:
+            tasks = airflow.run_day(dag, day, DAG_TIMEOUT_S, conf, rerun=True, on_change=show)
         return {"tasks": len(tasks)}
 
     def _wait_for_champion(self, settings: Settings) -> str:

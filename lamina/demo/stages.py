@@ -30,7 +30,7 @@ class Running:
 
 
 class Stages:
-    """Runs stages one after the other and remembers them."""
+    """Runs stages, also several at once, and remembers them in the order of their ends."""
 
     def __init__(self, console: Console, logs: Path) -> None:
         self.console, self._logs = console, logs
@@ -54,7 +54,7 @@ class Stages:
         stage = Stage(name=name, rows=running.rows, seconds=seconds, figures=running.figures)
         self.done.append(stage)
         rows = "" if stage.rows is None else f", {stage.rows:,} rows"
-        self.console.print(f"  {seconds:.1f} s{rows}{_text(stage.figures)}", highlight=False)
+        self.console.print(f"[bold]{name}[/]: {seconds:.1f} s{rows}{_text(stage.figures)}", highlight=False)
 
     def table(self) -> Table:
         """Everything that ran, with rows, seconds and figures."""

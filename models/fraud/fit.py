@@ -14,8 +14,9 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from models.fraud.compiled import compile_trees
 from models.fraud.metrics import Flags, Ints
-from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE
+from models.fraud.spec import COMPILED_FILE, LIGHTGBM_FILE, XGBOOST_FILE
 
 BASE_SCORE = 0.5
 """XGBoost's first guess. Fitted to rare labels, which is its default, it costs average precision."""
@@ -58,8 +59,9 @@ class Members:
     leaves: lightgbm.Booster
 
     def save(self, folder: Path) -> None:
-        """Write the native weights into `folder`."""
+        """Write the native weights, and XGBoost's trees compiled, into `folder`."""
         self.trees.save_model(folder / XGBOOST_FILE)
+        (folder / COMPILED_FILE).write_bytes(compile_trees(self.trees))
         self.leaves.save_model(folder / LIGHTGBM_FILE)
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import ModelUnavailable
+from models.fraud.compiled import CompiledTrees
 from models.fraud.encode import Encoder
-from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE, ModelSpec, correct
+from models.fraud.spec import COMPILED_FILE, LIGHTGBM_FILE, XGBOOST_FILE, ModelSpec, correct
 
 Value = float | str | None
 Float32s = NDArray[np.float32]
@@ -27,11 +28,20 @@ class Scorer:
 
     `predict` is the score: the members' probabilities, weighted, then corrected for under-sampling. `explain` speaks of
     log-odds, which is where trees add up: see its text.
+
+    Args: compiled: the same trees as `trees`, to score with in their place; absent in models trained before there were
+    any.
     """
 
-    def __init__(self, spec: ModelSpec, trees: xgboost.Booster, leaves: lightgbm.Booster) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        trees: xgboost.Booster,
+        leaves: lightgbm.Booster,
+        compiled: CompiledTrees | None = None,
+    ) -> None:
         self.spec = spec
-        self._trees, self._leaves = trees, leaves
+        self._trees, self._leaves, self._compiled = trees, leaves, compiled
         self._trees.set_param({"nthread": 1})
         self._encoder = Encoder(spec.inputs)
         self._local = threading.local()
@@ -72,7 +82,10 @@ class Scorer:
     def score(self, matrix: Float32s) -> NDArray[np.float64]:
         """float64[n] probabilities of encoded rows float32[n, inputs]."""
         weights = self.spec.ensemble
-        trees = self._trees.inplace_predict(matrix, validate_features=False).astype(np.float64)
+        if self._compiled is not None:
+            trees = self._compiled.predict(matrix)
+        else:
+            trees = self._trees.inplace_predict(matrix, validate_features=False).astype(np.float64)
         leaves = self._leaves.predict(matrix, num_threads=1)
         blended: NDArray[np.float64] = weights.xgboost * trees + weights.lightgbm * leaves
         return correct(blended, self.spec.negatives_kept)
@@ -113,7 +126,8 @@ def load(folder: Path) -> Scorer:
             raise ModelUnavailable(
                 f"{folder}: {name} takes {width} inputs, the spec lists {len(spec.inputs)}: train the model anew"
             )
-    return Scorer(spec, trees, leaves)
+    compiled = folder / COMPILED_FILE
+    return Scorer(spec, trees, leaves, CompiledTrees.read(compiled) if compiled.exists() else None)
 
 
 def _first_line(error: Any) -> str:

@@ -17,6 +17,7 @@ from lamina.errors import ModelUnavailable
 
 SPEC_FILE = "spec.json"
 XGBOOST_FILE = "xgboost.ubj"
+COMPILED_FILE = "xgboost.onnx"
 LIGHTGBM_FILE = "lightgbm.txt"
 
 Probability = TypeVar("Probability", float, NDArray[np.float64])

@@ -58,6 +58,9 @@ def configuration(plan: Plan) -> dict[str, object]:
         # Without a folder, state over 5 MB fails every checkpoint and the job restarts for ever.
         "execution.checkpointing.dir": (folder / "checkpoints").as_uri(),
         "execution.checkpointing.savepoint-dir": (folder / "savepoints").as_uri(),
+        # A stopped job is continued from its newest checkpoint: Flink must not name an older one, already removed, from
+        # its cache.
+        "rest.cache.checkpoint-statistics.timeout": "100ms",
         "io.tmp.dirs": str(folder / "tmp"),
         "python.executable": python,
         "python.client.executable": python,
