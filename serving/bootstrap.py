@@ -20,7 +20,7 @@ from lamina.registry.protocol import ModelRegistry
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.reader import Reader
-from lamina.store.redis import AsyncRedisReader
+from lamina.store.redis_reader import AsyncRedisReader
 from models.fraud import score
 from serving.middleware import errors
 from serving.middleware.requests import BodyLimit, RequestContext

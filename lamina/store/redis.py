@@ -9,10 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar, cast
 
 import redis
-import redis.asyncio
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from lamina.errors import StoreUnavailable
 from lamina.store.protocol import (
@@ -113,7 +110,7 @@ class RedisStore:
                     self._write_tiles(keys=[key for key, _ in chunk], args=[SPEED_TTL_S, *args], client=pipe)
                 applied: int = sum(pipe.execute())
         except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         return applied
 
     def publish(self, writes: Sequence[BatchWrite]) -> int:
@@ -132,7 +129,7 @@ class RedisStore:
                         self._trim(keys=[write.key], args=limits, client=pipe)
                     pipe.execute()
         except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         return applied
 
     def announce(self, entity: str, through_ms: int) -> None:
@@ -140,56 +137,21 @@ class RedisStore:
         try:
             self._announce(keys=[THROUGH_KEY], args=[entity, through_ms])
         except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """See `OnlineStore.read`."""
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                for command in _commands(keys):
+                for command in commands(keys):
                     pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-                return _snapshot(keys, pipe.execute())
+                return snapshot(keys, pipe.execute())
         except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
 
-class AsyncRedisReader:
-    """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, no retry."""
-
-    def __init__(self, url: str, *, timeout_ms: int) -> None:
-        self._redis = redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=timeout_ms / 1000,
-            socket_connect_timeout=timeout_ms / 1000,
-            retry=Retry(NoBackoff(), 0),
-        )
-
-    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
-        """See `OnlineStore.read`."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for command in _commands(keys):
-                    pipe.execute_command(*command)
-                return _snapshot(keys, await pipe.execute())
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
-
-    async def ping(self) -> None:
-        """Return when Redis answers.
-
-        Raises: StoreUnavailable: when it does not.
-        """
-        try:
-            await self._redis.ping()
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._redis.aclose()
-
-
-def _commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
+def commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
+    """What to ask Redis for to answer `keys`, in one pipeline."""
     for key in keys:
         name = speed_key(key.entity, key.id)
         if key.has_speed:
@@ -199,7 +161,8 @@ def _commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
     yield ("HGETALL", THROUGH_KEY)
 
 
-def _snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
+def snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
+    """What Redis answered to `commands(keys)`."""
     answers = iter(raw)
     replies = []
     for key in keys:
@@ -217,7 +180,8 @@ def _chunks(items: Sequence[T], size: int = PIPELINE_SIZE) -> Iterable[Sequence[
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _unavailable(error: Exception) -> StoreUnavailable:
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Any failure of the client as the one error that callers know."""
     return StoreUnavailable(
         f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL"
     )

@@ -6,8 +6,9 @@ import pytest
 from redis import Redis
 
 from lamina.errors import StoreUnavailable
-from lamina.store.protocol import SPEED_TTL_S, BatchWrite, OnlineStore
-from lamina.store.redis import BATCH_TTL_S, AsyncRedisReader, RedisStore
+from lamina.store.protocol import SPEED_TTL_S, BatchWrite, OnlineStore, ReadKey, Snapshot
+from lamina.store.redis import BATCH_TTL_S, RedisStore
+from lamina.store.redis_reader import LANES, AsyncRedisReader
 from tests.contract.online_store import NOON, TILING, USER, OnlineStoreContract, blob, tile
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -48,6 +49,52 @@ class TestRedisStore(OnlineStoreContract):
                 await reader.close()
 
         assert asyncio.run(read()) == store.read([USER])
+
+    def test_readers_at_once_get_their_own_answers_over_few_connections(
+        self, clean_redis: str, store: OnlineStore
+    ) -> None:
+        """Also beside one that gives up: its answer is nobody else's."""
+        keys = [ReadKey("user", str(i), (TILING,)) for i in range(150)]
+        store.publish([BatchWrite(f"user:{i}", {TILING: blob(NOON - i)}) for i in range(150)])
+        client = Redis.from_url(clean_redis)
+
+        async def read() -> tuple[list[Snapshot], int]:
+            reader = AsyncRedisReader(clean_redis, timeout_ms=5000)
+            before = client.info("clients")["connected_clients"]
+            try:
+                tasks = [asyncio.create_task(reader.read([key])) for key in keys]
+                gives_up = asyncio.create_task(reader.read(keys[:3]))
+                await asyncio.sleep(0)
+                gives_up.cancel()
+                found = await asyncio.gather(*tasks)
+                return found, client.info("clients")["connected_clients"] - before
+            finally:
+                await reader.close()
+
+        found, connections = asyncio.run(read())
+        client.close()
+        assert found == [store.read([key]) for key in keys]
+        assert found[0] != found[1]
+        assert connections <= LANES
+
+    def test_an_asynchronous_reader_survives_an_outage(self, clean_redis: str, store: OnlineStore) -> None:
+        store.write_tiles([tile(1)])
+        client = Redis.from_url(clean_redis)
+
+        async def read() -> object:
+            reader = AsyncRedisReader(clean_redis, timeout_ms=200)
+            try:
+                await reader.read([USER])
+                client.client_pause(600)
+                with pytest.raises(StoreUnavailable):
+                    await reader.read([USER])
+                await asyncio.sleep(0.7)
+                return await reader.read([USER])
+            finally:
+                await reader.close()
+
+        assert asyncio.run(read()) == store.read([USER])
+        client.close()
 
 
 def test_a_silent_server_is_named() -> None:

@@ -1,0 +1,104 @@
+"""Reading Redis from an event loop: what is asked while a read is under way goes together in the next. Hot path.
+
+Each read costs a round trip and the work around it. Under load the second grows fastest, so requests share it: the
+busier the loop, the more of them a round trip answers, and never are more than `LANES` connections open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from lamina.store.protocol import ReadKey, Snapshot
+from lamina.store.redis import commands, snapshot, unavailable
+
+LANES = 2
+MOST_KEYS = 200
+"""Keys in one round trip; Redis answers nobody else meanwhile."""
+
+
+@dataclass
+class _Asked:
+    keys: Sequence[ReadKey]
+    answer: asyncio.Future[Snapshot]
+
+
+class AsyncRedisReader:
+    """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, no retry."""
+
+    def __init__(self, url: str, *, timeout_ms: int) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=timeout_ms / 1000,
+            socket_connect_timeout=timeout_ms / 1000,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._waiting: list[_Asked] = []
+        self._lanes: set[asyncio.Task[None]] = set()
+
+    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        """See `OnlineStore.read`."""
+        asked = _Asked(keys, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if len(self._lanes) < LANES:
+            lane = asyncio.create_task(self._serve())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+        return await asked.answer
+
+    async def ping(self) -> None:
+        """Return when Redis answers.
+
+        Raises: StoreUnavailable: when it does not.
+        """
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            taken = self._take()
+            if not taken:
+                continue
+            try:
+                found = await self._read([key for asked in taken for key in asked.keys])
+            except Exception as error:
+                # Whatever it is, nobody may wait for ever.
+                known = isinstance(error, RedisError | OSError)
+                for asked in taken:
+                    if not asked.answer.done():
+                        asked.answer.set_exception(unavailable(error) if known else error)
+                continue
+            at = 0
+            for asked in taken:
+                end = at + len(asked.keys)
+                # Whoever asked may have given up meanwhile.
+                if not asked.answer.done():
+                    asked.answer.set_result(Snapshot(found.replies[at:end], found.through_ms))
+                at = end
+
+    def _take(self) -> list[_Asked]:
+        """The oldest of those that wait, up to `MOST_KEYS` keys but at least one; without those who gave up."""
+        end, keys = 1, len(self._waiting[0].keys)
+        while end < len(self._waiting) and keys + len(self._waiting[end].keys) <= MOST_KEYS:
+            keys += len(self._waiting[end].keys)
+            end += 1
+        taken, self._waiting = self._waiting[:end], self._waiting[end:]
+        return [asked for asked in taken if not asked.answer.done()]
+
+    async def _read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in commands(keys):
+                pipe.execute_command(*command)
+            return snapshot(keys, await pipe.execute())
