@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from jobs.spark.compile import condition, derived, number, text
-from jobs.spark.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass, Slot, slot_kind
 from lamina.contracts.features import EventSource, FeatureSet
+from lamina.features.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass, Slot, slot_kind
 
 
 def features_at(features: FeatureSet, rows: DataFrame, events: Mapping[str, DataFrame]) -> DataFrame:

@@ -1,21 +1,21 @@
-"""What a Spark worker does with one partition of entities: their events and the questions about them in, features out.
+"""Events of some entities and questions about them in, features out: what Spark's workers and DuckDB's engine share.
 
-A partition is one Arrow table. Rows of kind `PROBE` ask, at time `AT`, and carry the row they belong to; rows of any
-other kind are events of the source with that number, with the columns that `slots` names.
+To a Spark worker a partition comes as one Arrow table. Rows of kind `PROBE` ask, at time `AT`, and carry the row they
+belong to; rows of any other kind are events of the source with that number, with the columns that `slots` names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.spark import windows as w
 from lamina.contracts.aggregates import Aggregate, Predicate
 from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, WindowFeature
+from lamina.features import windows as w
 
 KIND, ENTITY, AT, ID, ROW = "_kind", "_entity", "_at", "_id", "_row"
 PROBE = -1
@@ -90,41 +90,63 @@ class EntityPass:
             return
         table = pa.Table.from_batches(found).combine_chunks()
         del found
-        codes = _codes(table[ENTITY])
+        codes = codes_of(table[ENTITY])
         kinds = table[KIND].to_numpy()
         asked = np.flatnonzero(kinds == PROBE)
         if not len(asked):
             return
         at = table[AT].to_numpy()
         asked = asked[np.lexsort((at[asked], codes[asked]))]
-        columns = self._answers(table, kinds, codes, at, w.Probes(codes[asked], at[asked]))
+        events = []
+        for number in range(len(self.sources)):
+            mine = np.flatnonzero(kinds == number)
+            events.append(self.sorted_events(number, codes[mine], at[mine], table, mine))
+        columns = self.answers(events, w.Probes(codes[asked], at[asked]))
         rows = pc.take(table[ROW].combine_chunks(), pa.array(asked))
         names = [rows.type.field(i).name for i in range(rows.type.num_fields)]
         result = pa.Table.from_arrays([*rows.flatten(), *columns.values()], names=[*names, *columns])
         yield from result.to_batches(max_chunksize=BATCH_ROWS)
 
-    def _answers(
-        self, table: pa.Table, kinds: w.Ints, codes: w.Ints, at: w.Ints, probes: w.Probes
-    ) -> dict[str, pa.Array]:
+    def answers(self, events: Sequence[SourceEvents], probes: w.Probes) -> dict[str, pa.Array]:
+        """Every windowed feature of the entity for every probe; `events` in the order of `sources`."""
         columns: dict[str, pa.Array] = {}
-        for number, source in enumerate(self.sources):
-            mine = np.flatnonzero(kinds == number)
-            mine = mine[self._order(table, source, mine, codes, at)]
-            events = SourceEvents(source, number, w.Timeline(codes[mine], at[mine]), table.take(pa.array(mine)))
+        for own in events:
             for view in self.views:
-                if view.source != source:
-                    continue
-                for f in view.features:
-                    columns[f.name] = events.answer(f, probes)
+                if view.source == own.source:
+                    columns.update((f.name, own.answer(f, probes)) for f in view.features)
         return {f.name: columns[f.name] for f in self.window_features}
 
-    def _order(self, table: pa.Table, source: EventSource, mine: w.Ints, codes: w.Ints, at: w.Ints) -> w.Ints:
-        """Positions that sort events by entity and time, and by id where ties matter."""
-        if not self.needs_id(source):
-            return np.lexsort((at[mine], codes[mine]))
-        keys = pa.table({"entity": codes[mine], "at": at[mine], "id": table[ID].take(pa.array(mine))})
-        ascending = [(name, "ascending") for name in keys.column_names]
-        return np.asarray(pc.sort_indices(keys, sort_keys=ascending).to_numpy())
+    def sorted_events(
+        self, number: int, codes: w.Ints, at: w.Ints, table: pa.Table, rows: w.Ints | None = None
+    ) -> SourceEvents:
+        """The events of source `number`, sorted by entity and time, and by id where ties matter.
+
+        Args: codes, at: int64[n], entity and epoch ms of each event. table: the columns that `slots` names, and `ID`
+        where `needs_id`. rows: int64[n], where in `table` each event is; None: it is row by row the events.
+        """
+        source = self.sources[number]
+        order = np.lexsort((at, codes))
+        places = order if rows is None else rows[order]
+        codes, at = codes[order], at[order]
+        if self.needs_id(source):
+            places = _ties_by_id(codes, at, table[ID], places)
+        names = [slot.name for slot in self.slots if slot.source == number]
+        columns = {name: table[name].take(pa.array(places)).combine_chunks() for name in names}
+        return SourceEvents(source, number, w.Timeline(codes, at), columns)
+
+
+def _ties_by_id(codes: w.Ints, at: w.Ints, ids: pa.ChunkedArray, places: w.Ints) -> w.Ints:
+    """`places` with those of equal entity and time in the order of their ids; nothing else is moved."""
+    tied = (np.diff(codes) == 0) & (np.diff(at) == 0)
+    among = np.flatnonzero(np.append(tied, False) | np.insert(tied, 0, False)) if len(tied) else tied
+    if not len(among):
+        return places
+    group = np.cumsum(np.insert(~tied, 0, True))[among]
+    keys = pa.table({"group": group, "id": ids.take(pa.array(places[among]))})
+    order = pc.sort_indices(keys, sort_keys=[("group", "ascending"), ("id", "ascending")]).to_numpy()
+    places = places.copy()
+    places[among] = places[among][order]
+    return places
 
 
 @dataclass
@@ -134,7 +156,8 @@ class SourceEvents:
     source: EventSource
     number: int
     timeline: w.Timeline
-    table: pa.Table
+    columns: dict[str, pa.Array]
+    _stops: dict[str, w.Ints] = field(default_factory=dict)
     _windows: dict[tuple[str, int], w.Windows] = field(default_factory=dict)
     _present: dict[tuple[str | None, Predicate | None], w.Flags] = field(default_factory=dict)
 
@@ -150,7 +173,7 @@ class SourceEvents:
             return _picked(self.timeline.ts[present].astype(np.float64), spans.last())
         values = self._values(aggregate).filter(pa.array(present))
         if aggregate.kind == "distinct":
-            different = w.distinct(spans, self.timeline.entity[present], _codes(values))
+            different = w.distinct(spans, self.timeline.entity[present], codes_of(values))
             return pa.array(np.minimum(different, aggregate.cap or 0).astype(np.float64))
         if aggregate.kind in ("first", "last"):
             at, exists = spans.first() if aggregate.kind == "first" else spans.last()
@@ -171,7 +194,10 @@ class SourceEvents:
     def _spans(self, feature: WindowFeature, probes: w.Probes) -> w.Windows:
         key = (feature.view.name, feature.window.ms)
         if key not in self._windows:
-            self._windows[key] = self.timeline.windows(feature.view, feature.window.ms, probes)
+            if feature.view.name not in self._stops:
+                self._stops[feature.view.name] = self.timeline.stops(feature.view, probes)
+            begins = self.timeline.begins(feature.view, feature.window.ms, probes)
+            self._windows[key] = w.Windows(begins, self._stops[feature.view.name])
         return self._windows[key]
 
     def _presence(self, aggregate: Aggregate) -> w.Flags:
@@ -180,7 +206,7 @@ class SourceEvents:
         if key not in self._present:
             flags = np.ones(len(self.timeline.ts), bool)
             if aggregate.where:
-                column = self.table[Slot(self.number, "boolean", aggregate.where).name].combine_chunks()
+                column = self.columns[Slot(self.number, "boolean", aggregate.where).name]
                 flags &= column.to_numpy(zero_copy_only=False).astype(bool)
             if aggregate.column:
                 flags &= self._values(aggregate).is_valid().to_numpy(zero_copy_only=False)
@@ -189,16 +215,16 @@ class SourceEvents:
 
     def _values(self, aggregate: Aggregate) -> pa.Array:
         slot = Slot(self.number, slot_kind(self.source, aggregate), aggregate.column or "")
-        return self.table[slot.name].combine_chunks()
+        return self.columns[slot.name]
 
 
 def slot_kind(source: EventSource, aggregate: Aggregate) -> str:
-    """Spark type in which an aggregate takes its column."""
+    """SQL type in which an aggregate takes its column."""
     is_text = aggregate.kind == "distinct" or source.columns[aggregate.column or ""] == "string"
     return "string" if is_text else "double"
 
 
-def _codes(column: pa.Array | pa.ChunkedArray) -> w.Ints:
+def codes_of(column: pa.Array | pa.ChunkedArray) -> w.Ints:
     """Numbers from 0 that are equal where the values are."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(whole.dictionary_encode().indices.to_numpy(zero_copy_only=False)).astype(np.int64)

@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.spark import windows
-from jobs.spark.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass
 from lamina.contracts.aggregates import (
     Predicate,
     count,
@@ -25,6 +23,8 @@ from lamina.contracts.aggregates import (
     total,
 )
 from lamina.contracts.features import Duration, Entity, EventSource, FeatureSet, FeatureView, hours, minutes, seconds
+from lamina.features import windows
+from lamina.features.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass
 from lamina.semantics.events import holds
 from lamina.semantics.reference import evaluate
 

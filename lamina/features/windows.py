@@ -1,4 +1,4 @@
-"""Windowed aggregates of sorted arrays: the arithmetic of point-in-time features, without Spark.
+"""Windowed aggregates of sorted arrays: the arithmetic of point-in-time features, without an engine.
 
 Hot path: whole columns at a time. With events sorted by (entity, time) every window is one interval `[lo, hi)` of
 positions, so no aggregate ever visits the events of a window one by one: an entity with a million events costs n log n,
@@ -46,16 +46,21 @@ class Timeline:
 
     def windows(self, view: FeatureView, window_ms: int, probes: Probes) -> Windows:
         """The window of each probe, as `lamina.semantics.reference.in_window` defines it."""
-        at = probes.at
-        resolution, delay = view.resolution.ms, view.delay.ms
-        end = at - at % resolution - delay
-        # floor(ts) > end - window, and floor(ts) <= end: floors are multiples of the resolution, so both bound ts.
-        begin = end - window_ms + resolution
-        if delay:
-            stop = end + resolution
-        else:
-            stop = at + 1 if view.include_request else at
-        return Windows(self._position(probes.entity, begin), self._position(probes.entity, stop))
+        return Windows(self.begins(view, window_ms, probes), self.stops(view, probes))
+
+    def begins(self, view: FeatureView, window_ms: int, probes: Probes) -> Ints:
+        """Where the window of each probe begins."""
+        resolution = view.resolution.ms
+        # floor(ts) > end - window: floors are multiples of the resolution, so this bounds ts itself.
+        end = probes.at - probes.at % resolution - view.delay.ms
+        return self._position(probes.entity, end - window_ms + resolution)
+
+    def stops(self, view: FeatureView, probes: Probes) -> Ints:
+        """Where the windows of each probe end, whatever their length."""
+        at, resolution = probes.at, view.resolution.ms
+        if view.delay.s:
+            return self._position(probes.entity, at - at % resolution - view.delay.ms + resolution)
+        return self._position(probes.entity, at + 1 if view.include_request else at)
 
     def _position(self, entity: Ints, ts: Ints) -> Ints:
         """Of each (entity, ts), the first event that is not before it."""
