@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     dag_schedule: str = Field(
         "@daily", description="Cron expression of the daily DAGs; `none`: runs are triggered, as in a replay."
     )
+    spark_driver_java: str = Field(
+        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        description="Options for the JVM of the DAGs' Spark drivers. Light compilation halves jobs of less than a few "
+        "minutes; give it up (empty) where a local driver works for longer.",
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     champion_poll_s: float = Field(5.0, gt=0, description="How often serving looks for a new champion, in seconds.")

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import CronDataIntervalTimetable
 
 from lamina.orchestration.days import logical_day, training_days
-from lamina.orchestration.spark import spark_kafka_jars
+from lamina.orchestration.spark import spark_driver_java, spark_kafka_jars
 from lamina.settings import UNSCHEDULED, load_settings
 
 # Backfills reach back to here; the public data sets that ship with a mapping begin later.
@@ -30,6 +30,7 @@ def daily() -> dict[str, Any]:
         "user_defined_macros": {
             "logical_day": logical_day,
             "training_days": training_days,
+            "spark_driver_java": spark_driver_java,
             "spark_kafka_jars": spark_kafka_jars,
         },
         "default_args": {

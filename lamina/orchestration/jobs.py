@@ -20,8 +20,6 @@ CODE = ROOT / "dist" / "code.zip"
 class SparkJob:
     """A file of `jobs/spark`, the driver's memory and whether it reads Kafka.
 
-    A `short` job spends most of its time starting; its driver compiles lightly, which halves the time of that.
-
     >>> SparkJob("archive_events", doc="").file.relative_to(ROOT).as_posix()
     'jobs/spark/archive_events.py'
     """
@@ -30,7 +28,6 @@ class SparkJob:
     doc: str
     driver_memory: str = "1g"
     reads_kafka: bool = False
-    short: bool = False
 
     @property
     def file(self) -> Path:
@@ -43,14 +40,12 @@ ARCHIVE_EVENTS = SparkJob(
     "Copies what arrived on the topic since the last archived offsets into the lake, partition `ingested=<day>`. "
     "A rerun replaces the partition it wrote before; rows that were imported stay.",
     reads_kafka=True,
-    short=True,
 )
 QUALITY = SparkJob(
     "quality",
     "Holds the day's partition to the topic's expectation suite. When it fails the data goes to "
     "`<lake>/quarantine/<topic>/ingested=<day>/`, nothing downstream runs, and "
     "`<lake>/quality/<topic>/<day>/report.html` says which rule was broken by how many rows.",
-    short=True,
 )
 BATCH_FEATURES = SparkJob(
     "batch_features",
@@ -62,21 +57,18 @@ PUBLISH = SparkJob(
     "publish",
     "Packs the tiles per entity and writes them to Redis from the executors; a rerun goes on where it stopped.",
     driver_memory="2g",
-    short=True,
 )
 PARITY = SparkJob(
     "parity",
     "Recomputes every feature that was served on the day from the archived events and counts match, stale, mismatch, "
     "missing and extra; see `<lake>/parity/<system>/<day>/report.html`.",
     driver_memory="2g",
-    short=True,
 )
 EXTRACT_DATA = SparkJob(
     "extract_data",
     "Writes the labelled rows of the training window to `<lake>/training/<system>/<day>/rows/`. A label counts only "
     "when it was known by the end of the day.",
     driver_memory="2g",
-    short=True,
 )
 TRAINING_SET = SparkJob(
     "training_set",

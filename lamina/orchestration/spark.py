@@ -18,7 +18,6 @@ from lamina.orchestration.jobs import CODE, QUALITY, SparkJob
 from lamina.settings import load_settings
 
 CONNECTION = "spark_default"
-LIGHT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 # The driver reads its settings from the environment; so does whatever Python it starts.
 PASSED_PREFIX = "LAMINA_"
@@ -45,7 +44,7 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
             py_files=str(CODE),
             jars="{{ spark_kafka_jars() }}" if job.reads_kafka else None,
             driver_memory=job.driver_memory,
-            conf={"spark.driver.extraJavaOptions": LIGHT_JVM} if job.short else None,
+            conf={"spark.driver.extraJavaOptions": "{{ spark_driver_java() }}"},
             doc_md=job.doc,
             **kwargs,
         )
@@ -105,6 +104,11 @@ def passed_environment() -> dict[str, str]:
         mask_secret(password)
     settings = {name: value for name, value in os.environ.items() if name.startswith(PASSED_PREFIX)}
     return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable), **settings}
+
+
+def spark_driver_java() -> str:
+    """Options of the driver's JVM, from the settings."""
+    return load_settings().spark_driver_java
 
 
 def spark_kafka_jars() -> str:

@@ -64,6 +64,8 @@ def configuration(plan: Plan) -> dict[str, object]:
         "io.tmp.dirs": str(folder / "tmp"),
         "python.executable": python,
         "python.client.executable": python,
+        # A client compiles one job and ends: the second compiler would not earn what it costs.
+        "env.java.opts.client": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         # A session cluster runs the jobs of many tests; each loads the connector anew.
         "classloader.check-leaked-classloader": False,
     }
