@@ -47,3 +47,7 @@ class StreamError(LaminaError):
 
 class OffsetsLost(StreamError):
     """Kafka no longer holds messages that were to be archived; names the range and how to go on without it."""
+
+
+class FrameError(LaminaError):
+    """Rows or events handed over as a frame that the features cannot be computed from; says what is missing."""

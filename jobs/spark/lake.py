@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,18 +14,15 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lamina.clock import day_of
 from lamina.lake import layout
+from lamina.lake.partitions import CLOCK_SKEW, INGESTED, ingested_days
 from lamina.lake.schemas import SCHEMAS, in_lake
 from lamina.lake.write import open_lake
 
-INGESTED = "ingested"
 FILE = "arrival_file"
 ROW = "arrival_row"
 ARRIVAL = (INGESTED, "partition", "offset", FILE, ROW)
 """Columns that order events by arrival: day, then imported rows (no partition) before those of Kafka, then their place.
 """
-
-CLOCK_SKEW = timedelta(days=7)
-"""How far ahead of its arrival an event may be stamped and still be found by `since`."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +57,6 @@ def written_rows(url: str) -> int:
     return total
 
 
-def ingested_days(lake: str, topic: str) -> list[date]:
-    """Days of which the lake holds events of `topic`, oldest first."""
-    fs, path = open_lake(layout.topic(lake, topic))
-    if not fs.exists(path):
-        return []
-    names = [str(entry).rstrip("/").rsplit("/", 1)[1] for entry in fs.ls(path, detail=False)]
-    prefix = f"{INGESTED}="
-    return sorted(date.fromisoformat(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
-
-
 def archived(
     spark: SparkSession,
     lake: str,
@@ -84,7 +71,7 @@ def archived(
     Args: since, until: first and last day of arrival; schema: columns of the topic, where `lamina.lake.schemas` has
     none.
     """
-    days = [d for d in ingested_days(lake, topic) if (since is None or d >= since) and (until is None or d <= until)]
+    days = ingested_days(lake, topic, since=since, until=until)
     columns = from_arrow_schema(in_lake(schema or SCHEMAS[topic]))
     if not days:
         empty = spark.createDataFrame([], columns)

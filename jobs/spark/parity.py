@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.comparison import Comparison, Difference, matches_of
-from jobs.spark.lake import ARRIVAL, CLOCK_SKEW, archived, read_events, without_duplicates
+from jobs.spark.lake import ARRIVAL, archived, read_events, without_duplicates
 from jobs.spark.parity_report import EXAMPLES, make_report, write_report
 from jobs.spark.session import make_session
 from jobs.spark.training_set import archived_features
@@ -29,6 +29,7 @@ from lamina.clock import day_of
 from lamina.contracts.features import Entity, FeatureSet
 from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions import load
+from lamina.lake.partitions import CLOCK_SKEW
 from lamina.semantics.plan import make_plan
 from lamina.settings import load_settings
 

@@ -22,10 +22,10 @@ from lamina.store.protocol import BatchWrite, ReadKey
 from lamina.store.reader import Reader
 from lamina.store.redis import RedisStore
 from lamina.store.tiles import TileColumns, decode_batch
+from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.lake import Arrivals, write_lake
-from tests.parity.test_spark_training_set import differences
 from tests.parity.tiles import batch_writes, speed_writes
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +12,7 @@ from jobs.spark import extract_data, training_set
 from lamina.clock import day_of
 from lamina.definitions import load
 from lamina.semantics.reference import evaluate_all, without_duplicates
+from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.lake import write_lake
@@ -24,20 +24,6 @@ if TYPE_CHECKING:
 
 FEATURES = load("fraud")
 FIRST_DAY = day_of(START_MS)
-
-
-def differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Features that are not equal: expected and found."""
-    wrong = {}
-    for name, value in expected.items():
-        same = (
-            found[name] is not None and math.isclose(found[name], value, rel_tol=1e-9, abs_tol=1e-9)
-            if isinstance(value, float)
-            else found[name] == value
-        )
-        if not same:
-            wrong[name] = (value, found[name])
-    return wrong
 
 
 @pytest.mark.parametrize(("features", "seed"), [(FEATURES, 0), (FEATURES, 1), (EVERYTHING, 2)])

@@ -1,0 +1,170 @@
+"""Rows and events as DuckDB sees them: frames of a notebook, parquet files, or what the lake holds of a topic.
+
+Each becomes a view; of events, `read_events` then takes each id once and only the columns that features need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamina.clock import day_of
+from lamina.contracts.features import EventSource
+from lamina.errors import FrameError
+from lamina.features.sql import quoted
+from lamina.lake import layout
+from lamina.lake.partitions import CLOCK_SKEW, INGESTED, ingested_days
+from lamina.lake.write import open_lake
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+Frame = Any
+"""A pandas, polars or Arrow table, a list of dicts, or the path of parquet files (a file, a folder or a pattern)."""
+
+ROW = "_arrival_row"
+IN_ORDER = (ROW,)
+FROM_LAKE = (INGESTED, "partition", "offset", "filename", "file_row_number")
+"""Columns that order events by arrival: as they stand in a frame; or day, imported rows before those of Kafka, place.
+"""
+
+
+@dataclass(frozen=True)
+class EventView:
+    """A view of the events of one source, duplicates and all, and the columns that order them by arrival."""
+
+    name: str
+    arrival: tuple[str, ...]
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A DuckDB of its own, in memory, which fetches nothing from anywhere."""
+    import duckdb
+
+    return duckdb.connect(config={"autoinstall_known_extensions": False})
+
+
+def frame_view(con: duckdb.DuckDBPyConnection, name: str, frame: Frame, timestamp: str) -> None:
+    """Make view `name` of `frame`; a `timestamp` given as a date and time becomes epoch milliseconds.
+
+    Raises: FrameError: when DuckDB cannot read it.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    try:
+        if isinstance(frame, str | Path):
+            given = _parquet([_pattern(str(frame))])
+        else:
+            given = f"{name}_given"
+            con.register(given, pa.Table.from_pylist(frame) if isinstance(frame, list) else frame)
+        kinds = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE FROM {given}").fetchall()}
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise FrameError(f"{name}: neither a table nor the path of parquet files: {error}") from error
+    ms, dated = quoted(timestamp), kinds.get(timestamp, "").startswith("TIMESTAMP")
+    con.execute(f"CREATE VIEW {name} AS SELECT *{f' REPLACE (epoch_ms({ms}) AS {ms})' if dated else ''} FROM {given}")
+
+
+def _pattern(path: str) -> str:
+    return f"{path.rstrip('/')}/**/*.parquet" if Path(path).is_dir() else path
+
+
+def _parquet(files: Iterable[str], *options: str) -> str:
+    names = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
+    return f"read_parquet({', '.join([f'[{names}]', 'hive_partitioning = false', *options])})"
+
+
+def events_in_frame(con: duckdb.DuckDBPyConnection, source: EventSource, frame: Frame) -> EventView:
+    """The events of `source` in `frame`, in order of arrival."""
+    name = f"events_{source.name}"
+    frame_view(con, name, frame, source.timestamp)
+    return EventView(name, IN_ORDER)
+
+
+def events_in_lake(
+    con: duckdb.DuckDBPyConnection, source: EventSource, lake: str, *, from_ms: int, until: date | None
+) -> EventView:
+    """The events of `source` in the lake.
+
+    Args: from_ms: events stamped before are not wanted, so days long before are not read; until: last day of arrival.
+    """
+    from lamina.lake.schemas import SCHEMAS, in_lake
+
+    name = f"events_{source.name}"
+    files = []
+    for day in ingested_days(lake, source.topic, since=day_of(from_ms) - CLOCK_SKEW, until=until):
+        fs, path = open_lake(layout.events(lake, source.topic, day))
+        local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+        if not local:
+            con.register_filesystem(fs)
+        found = (str(f) for f in fs.find(path) if str(f).endswith(".parquet"))
+        files += sorted(f if local else fs.unstrip_protocol(f) for f in found)
+    if files:
+        relation = _parquet(files, "filename = true", "file_row_number = true")
+        day_column = f"regexp_extract(filename, '/{INGESTED}=([0-9-]+)/', 1) AS {INGESTED}"
+        con.execute(f"CREATE VIEW {name} AS SELECT *, {day_column} FROM {relation}")
+    else:
+        con.register(f"{name}_none", in_lake(SCHEMAS[source.topic]).empty_table())
+        nothing = f"'' AS {INGESTED}, '' AS filename, 0 AS file_row_number"
+        con.execute(f"CREATE VIEW {name} AS SELECT *, {nothing} FROM {name}_none")
+    return EventView(name, FROM_LAKE)
+
+
+def read_events(
+    con: duckdb.DuckDBPyConnection,
+    source: EventSource,
+    view: EventView,
+    columns: Mapping[str, str],
+    *,
+    from_ms: int,
+    to_ms: int,
+) -> pa.Table:
+    """`columns` (name to expression) of the events stamped in `[from_ms, to_ms]`, of each id the first to arrive.
+
+    Ids that occur more than once are found first, from that one column; only their rows are sorted.
+
+    Raises: FrameError: when a column is missing or of another type.
+    """
+    import duckdb
+
+    key, ts = f"hash({quoted(source.id)})", quoted(source.timestamp)
+    wanted = ", ".join(f'{expression} AS "{_escaped(name)}"' for name, expression in columns.items())
+    reached = f"{ts} BETWEEN {from_ms} AND {to_ms}"
+    try:
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE repeated AS "
+            f"SELECT {key} AS h FROM {view.name} GROUP BY h HAVING count(*) > 1"
+        )
+        ((suspects,),) = con.execute("SELECT count(*) FROM repeated").fetchall()
+        if not suspects:
+            return con.sql(f"SELECT {wanted} FROM {view.name} WHERE {reached}").to_arrow_table()
+        order = ", ".join(f'"{c}" ASC NULLS FIRST' for c in view.arrival)
+        placed = (
+            view.name if view.arrival == FROM_LAKE else f"(SELECT *, row_number() OVER () AS {ROW} FROM {view.name})"
+        )
+        return con.sql(
+            f"SELECT {wanted} FROM {view.name} WHERE {reached} AND {key} NOT IN (FROM repeated) "
+            f"UNION ALL SELECT {wanted} FROM (FROM {placed} WHERE {key} IN (FROM repeated) "
+            f"QUALIFY row_number() OVER (PARTITION BY {quoted(source.id)} ORDER BY {order}) = 1) WHERE {reached}"
+        ).to_arrow_table()
+    except duckdb.Error as error:
+        raise FrameError(
+            f"events of {source.name!r}: {error}; they need the columns that the definition names"
+        ) from error
+
+
+def _escaped(name: str) -> str:
+    return name.replace('"', '""')
+
+
+def lacking(names: Sequence[str], wanted: Iterable[str]) -> list[str]:
+    """The columns of `wanted`, dotted where nested, whose outermost part is not among `names`; sorted.
+
+    >>> lacking(["user_id", "location"], ["user_id", "location.lat", "amount"])
+    ['amount']
+    """
+    return sorted({c for c in wanted if c.partition(".")[0] not in names})

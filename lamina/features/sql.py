@@ -1,0 +1,88 @@
+"""From a definition to DuckDB's SQL: conditions, the columns that aggregates take, and features that need no window."""
+
+from __future__ import annotations
+
+from lamina.clock import DAY_MS
+from lamina.contracts.aggregates import Predicate
+from lamina.contracts.features import EventSource, FeatureSet, Ratio, RequestFeature
+from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
+
+HOUR_MS = 3_600_000
+EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
+
+
+def quoted(column: str) -> str:
+    """A column's name as SQL writes it, dotted where nested.
+
+    >>> quoted("location.lat")
+    '"location"."lat"'
+    """
+    return ".".join('"' + part.replace('"', '""') + '"' for part in column.split("."))
+
+
+def condition(predicate: Predicate) -> str:
+    """The predicate as an expression that is never null: a missing value satisfies only `is null`.
+
+    >>> condition(Predicate("is_fraud", "=", True))
+    'coalesce("is_fraud" = TRUE, FALSE)'
+    """
+    return f"coalesce({predicate.sql(quoted(predicate.column))}, FALSE)"
+
+
+def number(column: str) -> str:
+    """A column as a double; the only form in which numbers and truth values are aggregated."""
+    return f"CAST({quoted(column)} AS DOUBLE)"
+
+
+def text(source: EventSource, column: str) -> str:
+    """A column as the text that every engine writes for it: whole numbers in digits, `True` and `False`."""
+    name = quoted(column)
+    if source.columns[column] == "boolean":
+        return f"CASE WHEN {name} THEN 'True' WHEN NOT {name} THEN 'False' END"
+    return f"CAST({name} AS VARCHAR)"
+
+
+def ratio(definition: Ratio) -> str:
+    """The quotient of two features; the definition's default where the denominator is 0 or either part is missing."""
+    top, bottom = quoted(definition.numerator), quoted(definition.denominator)
+    default = f"CAST({definition.default!r} AS DOUBLE)"
+    return f"coalesce(CASE WHEN {bottom} <> 0 THEN {top} / {bottom} END, {default}) AS {quoted(definition.name)}"
+
+
+def request_feature(feature: RequestFeature, source: EventSource) -> str:
+    """A feature of the request alone, from the columns of its row. Times are after 1970, as every contract says."""
+    return f"{_request_feature(feature, source)} AS {quoted(feature.name)}"
+
+
+def _request_feature(feature: RequestFeature, source: EventSource) -> str:
+    ts = quoted(source.timestamp)
+    hour = f"({ts} % {DAY_MS} // {HOUR_MS})"
+    weekday = f"(({ts} // {DAY_MS} + {EPOCH_WEEKDAY}) % 7)"
+    match feature.transform:
+        case "hour_of_day":
+            return f"CAST({hour} AS DOUBLE)"
+        case "day_of_week":
+            return f"CAST({weekday} AS DOUBLE)"
+        case "weekend":
+            return f"CAST({weekday} >= {FIRST_WEEKEND_DAY} AS DOUBLE)"
+        case "night":
+            return f"CAST({hour} <= {NIGHT_UNTIL_HOUR} AS DOUBLE)"
+        case "differs":
+            return f"CAST({quoted(feature.column)} IS DISTINCT FROM {quoted(feature.other)} AS DOUBLE)"
+        case "equals":
+            return f"CAST({quoted(feature.column)} IS NOT DISTINCT FROM {_literal(feature.value)} AS DOUBLE)"
+        case "field":
+            is_text = source.columns[feature.column] == "string"
+            return quoted(feature.column) if is_text else number(feature.column)
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def derived(features: FeatureSet) -> list[str]:
+    """Ratios, then the features of the request, in the order of `features.names`."""
+    return [
+        *(ratio(r) for r in features.ratios),
+        *(request_feature(f, features.request) for f in features.request_features),
+    ]

@@ -1,0 +1,111 @@
+"""Point-in-time features by DuckDB, for notebooks, tests and small data: no Java, no cluster, one call.
+
+DuckDB reads, removes duplicates, evaluates conditions and what needs no window; the windows are the arithmetic that
+Spark's workers run as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamina.contracts.features import ColumnType, EventSource, FeatureSet, FeatureView
+from lamina.definitions import load
+from lamina.errors import DefinitionError
+from lamina.features import frames
+from lamina.features.frames import Frame
+from lamina.settings import load_settings
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+Wanted = FeatureSet | str | Sequence[FeatureView]
+"""A feature set, the name of a system, or single views."""
+
+Events = Mapping[str, Frame] | str | None
+"""Events by the name of their source, in order of arrival; or the URL of a lake; None: the lake of the settings."""
+
+
+def training_set(
+    rows: Frame, features: Wanted, *, events: Events = None, until: date | None = None, timestamp: str | None = None
+) -> pd.DataFrame:
+    """`rows` with every feature as it was at the time of each row, never the future; in the order of `rows`.
+
+    A row is a request: it has the keys of the entities, a time, and the columns of the request's own features. Its own
+    event is expected among the events where a view includes it. A column named like a feature is replaced by it.
+
+    Args:
+        rows: the requests: a data frame, an Arrow table, a list of dicts or the path of parquet files.
+        features: a feature set, the name of a system, or views alone.
+        events: by name of the source, in order of arrival, duplicates and all; or the URL of a lake.
+        until: leave out what arrived in the lake after this day.
+        timestamp: column of the rows with their time, epoch ms or a date and time; the request's when not given.
+
+    Raises: FrameError: when a column is missing or empty.
+
+    >>> from lamina.definitions.fraud import USER_SPEND
+    >>> seen = [{"transaction_id": str(i), "user_id": "u", "amount": 10.0 * i, "timestamp": 1533686400000 + i}
+    ...         for i in range(3)]
+    >>> training_set(seen, [USER_SPEND], events={"transactions": seen})["user_avg_amount_1d"].tolist()
+    [0.0, 5.0, 10.0]
+    """
+    with _answered(rows, features, events, until, timestamp) as found:
+        frame: pd.DataFrame = found.df()
+        return frame
+
+
+def write_training_set(
+    rows: Frame,
+    features: Wanted,
+    target: str | Path,
+    *,
+    events: Events = None,
+    until: date | None = None,
+    timestamp: str | None = None,
+) -> int:
+    """Write what `training_set` returns to the parquet file `target` without a data frame; returns how many rows."""
+    with _answered(rows, features, events, until, timestamp) as found:
+        found.write_parquet(str(target))
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(target).num_rows)
+
+
+@contextmanager
+def _answered(
+    rows: Frame, features: Wanted, events: Events, until: date | None, timestamp: str | None
+) -> Iterator[duckdb.DuckDBPyRelation]:
+    from lamina.features.point_in_time import features_at
+
+    chosen = _feature_set(features, timestamp)
+    with frames.connect() as con:
+        yield features_at(con, chosen, rows, load_settings().lake_url if events is None else events, until)
+
+
+def _feature_set(features: Wanted, timestamp: str | None) -> FeatureSet:
+    """What is asked for as a feature set whose request has its time in `timestamp`."""
+    if isinstance(features, str):
+        features = load(features)
+    if not isinstance(features, FeatureSet):
+        views = tuple(features)
+        if not views:
+            raise DefinitionError("no feature view was asked for: give one, or the name of a system")
+        columns: dict[str, ColumnType] = {v.entity.key: "string" for v in views}
+        request = EventSource("rows", "", views[0].source.id, "timestamp", {**columns, "timestamp": "long"})
+        features = FeatureSet(
+            system="rows",
+            request=request,
+            labels=request,
+            views=views,
+            ratios=(),
+            request_features=(),
+            model_features=(),
+        )
+    if timestamp is None:
+        return features
+    return replace(features, request=replace(features.request, timestamp=timestamp))

@@ -1,0 +1,27 @@
+"""Which days of arrival the lake holds of a topic, and how far an event's own time may be from its day."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from lamina.lake import layout
+from lamina.lake.write import open_lake
+
+INGESTED = "ingested"
+
+CLOCK_SKEW = timedelta(days=7)
+"""How far ahead of its arrival an event may be stamped and still be found by its time."""
+
+
+def ingested_days(lake: str, topic: str, *, since: date | None = None, until: date | None = None) -> list[date]:
+    """Days of which the lake holds events of `topic`, oldest first.
+
+    Args: since, until: first and last day of arrival that is asked for.
+    """
+    fs, path = open_lake(layout.topic(lake, topic))
+    if not fs.exists(path):
+        return []
+    names = [str(entry).rstrip("/").rsplit("/", 1)[1] for entry in fs.ls(path, detail=False)]
+    prefix = f"{INGESTED}="
+    days = sorted(date.fromisoformat(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
+    return [d for d in days if (since is None or d >= since) and (until is None or d <= until)]
