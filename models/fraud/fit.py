@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lightgbm
@@ -14,9 +15,9 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from models.fraud.compiled import compile_trees
+from models.fraud.compiled import compile_lightgbm, compile_xgboost
 from models.fraud.metrics import Flags, Ints
-from models.fraud.spec import COMPILED_FILE, LIGHTGBM_FILE, XGBOOST_FILE
+from models.fraud.spec import COMPILED_LIGHTGBM_FILE, COMPILED_XGBOOST_FILE, LIGHTGBM_FILE, XGBOOST_FILE
 
 BASE_SCORE = 0.5
 """XGBoost's first guess. Fitted to rare labels, which is its default, it costs average precision."""
@@ -58,10 +59,16 @@ class Members:
     trees: xgboost.Booster
     leaves: lightgbm.Booster
 
+    @cached_property
+    def compiled(self) -> tuple[bytes, bytes]:
+        """Both in the form that is scored with, in the same order."""
+        return compile_xgboost(self.trees), compile_lightgbm(self.leaves)
+
     def save(self, folder: Path) -> None:
-        """Write the native weights, and XGBoost's trees compiled, into `folder`."""
+        """Write the weights into `folder`, native and compiled."""
         self.trees.save_model(folder / XGBOOST_FILE)
-        (folder / COMPILED_FILE).write_bytes(compile_trees(self.trees))
+        for file, compiled in zip((COMPILED_XGBOOST_FILE, COMPILED_LIGHTGBM_FILE), self.compiled, strict=True):
+            (folder / file).write_bytes(compiled)
         self.leaves.save_model(folder / LIGHTGBM_FILE)
 
 

@@ -17,7 +17,14 @@ from lamina.definitions.fraud import FEATURES
 from lamina.errors import ModelUnavailable
 from models.fraud.compiled import CompiledTrees
 from models.fraud.encode import Encoder
-from models.fraud.spec import COMPILED_FILE, LIGHTGBM_FILE, XGBOOST_FILE, ModelSpec, correct
+from models.fraud.spec import (
+    COMPILED_LIGHTGBM_FILE,
+    COMPILED_XGBOOST_FILE,
+    LIGHTGBM_FILE,
+    XGBOOST_FILE,
+    ModelSpec,
+    correct,
+)
 
 Value = float | str | None
 Float32s = NDArray[np.float32]
@@ -29,8 +36,8 @@ class Scorer:
     `predict` is the score: the members' probabilities, weighted, then corrected for under-sampling. `explain` speaks of
     log-odds, which is where trees add up: see its text.
 
-    Args: compiled: the same trees as `trees`, to score with in their place; absent in models trained before there were
-    any.
+    Args: compiled: the same as `trees` and `leaves`, to score with in their place; absent in models trained before
+    there were any.
     """
 
     def __init__(
@@ -38,7 +45,7 @@ class Scorer:
         spec: ModelSpec,
         trees: xgboost.Booster,
         leaves: lightgbm.Booster,
-        compiled: CompiledTrees | None = None,
+        compiled: tuple[CompiledTrees, CompiledTrees] | None = None,
     ) -> None:
         self.spec = spec
         self._trees, self._leaves, self._compiled = trees, leaves, compiled
@@ -83,10 +90,10 @@ class Scorer:
         """float64[n] probabilities of encoded rows float32[n, inputs]."""
         weights = self.spec.ensemble
         if self._compiled is not None:
-            trees = self._compiled.predict(matrix)
+            trees, leaves = (member.predict(matrix) for member in self._compiled)
         else:
             trees = self._trees.inplace_predict(matrix, validate_features=False).astype(np.float64)
-        leaves = self._leaves.predict(matrix, num_threads=1)
+            leaves = np.asarray(self._leaves.predict(matrix, num_threads=1))
         blended: NDArray[np.float64] = weights.xgboost * trees + weights.lightgbm * leaves
         return correct(blended, self.spec.negatives_kept)
 
@@ -126,8 +133,11 @@ def load(folder: Path) -> Scorer:
             raise ModelUnavailable(
                 f"{folder}: {name} takes {width} inputs, the spec lists {len(spec.inputs)}: train the model anew"
             )
-    compiled = folder / COMPILED_FILE
-    return Scorer(spec, trees, leaves, CompiledTrees.read(compiled) if compiled.exists() else None)
+    files = (folder / COMPILED_XGBOOST_FILE, folder / COMPILED_LIGHTGBM_FILE)
+    compiled = None
+    if all(file.exists() for file in files):
+        compiled = (CompiledTrees.read(files[0]), CompiledTrees.read(files[1]))
+    return Scorer(spec, trees, leaves, compiled)
 
 
 def _first_line(error: Any) -> str:

@@ -17,7 +17,8 @@ from lamina.errors import ModelUnavailable
 
 SPEC_FILE = "spec.json"
 XGBOOST_FILE = "xgboost.ubj"
-COMPILED_FILE = "xgboost.onnx"
+COMPILED_XGBOOST_FILE = "xgboost.onnx"
+COMPILED_LIGHTGBM_FILE = "lightgbm.onnx"
 LIGHTGBM_FILE = "lightgbm.txt"
 
 Probability = TypeVar("Probability", float, NDArray[np.float64])

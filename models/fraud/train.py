@@ -20,6 +20,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.settings import ROOT, load_settings
+from models.fraud.compiled import CompiledTrees
 from models.fraud.encode import Encoder, categories_of
 from models.fraud.fit import BASE_SCORE, LIGHTGBM, XGBOOST, Members, Sample, fit, under_sample
 from models.fraud.metrics import measure
@@ -103,7 +104,8 @@ def train(table: Table, plan: Plan, curves: Path | None = None) -> Trained:
         git_commit=_commit(),
         libraries={name: version(name) for name in LIBRARIES},
     )
-    scores = Scorer(spec, members.trees, members.leaves).score(encoder.matrix(test.inputs, len(test)))
+    compiled = (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
+    scores = Scorer(spec, members.trees, members.leaves, compiled).score(encoder.matrix(test.inputs, len(test)))
     if curves is not None:
         write_curves(curves, test.fraud, scores)
     return Trained(members, spec.model_copy(update={"metrics": measure(test.outcomes(scores))}))
