@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -68,27 +68,16 @@ class MainJob:
         settings = self._start()
         history = self._history(settings)
         before = self.source.live_day - timedelta(days=1)
-        # None of the three needs another: the batch layer and the training set are both made from the lake.
-        self._together(
-            lambda: self._streams(settings),
-            lambda: self._day(settings, before, "features of the history"),
-            lambda: self._train(settings),
-        )
+        with ThreadPoolExecutor(1) as beside:
+            # The stream has nothing to read before the live day.
+            streams = beside.submit(self._streams, settings)
+            self._day(settings, before, "features of the history")
+            streams.result()
+        self._train(settings)
         self._await_champion(settings)
         live, probe, day = self._live(settings)
         self._day(settings, self.source.live_day, "next morning: archive, features, parity")
         return self._results(settings, history, day, live, probe)
-
-    def _together(self, *parts: Callable[[], None]) -> None:
-        """Run `parts` side by side: what starts is mostly a JVM, which keeps one core busy at a time."""
-        pool = ThreadPoolExecutor(len(parts))
-        running = [pool.submit(part) for part in parts]
-        # Of several failures the first is told; the others end when the stack stops.
-        try:
-            for part in as_completed(running):
-                part.result()
-        finally:
-            pool.shutdown(wait=False)
 
     def _start(self) -> Settings:
         with self.stages.run("start the stack") as stage:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ConfigDict
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from lamina.errors import LaminaError
 
@@ -19,6 +20,7 @@ POLL_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 LOG_LINES = 25
 FINISHED = frozenset({"success", "failed"})
+BUSY_ATTEMPTS = 5
 
 
 class AirflowError(LaminaError):
@@ -27,6 +29,10 @@ class AirflowError(LaminaError):
 
 class AirflowUnavailable(AirflowError):
     """Airflow's API server cannot be reached."""
+
+
+class AirflowBusy(AirflowUnavailable):
+    """Airflow's API server failed on a request that changed nothing: its database was locked, say."""
 
 
 class DagMissing(AirflowError):
@@ -269,6 +275,17 @@ class AirflowClient:
         return self._send(method, path, **arguments).json()
 
     def _send(self, method: str, path: str, *, allow: HTTPStatus | None = None, **arguments: Any) -> httpx.Response:
+        # On SQLite, a write beside another is refused now and then, and rolled back.
+        patient = Retrying(
+            retry=retry_if_exception_type(AirflowBusy),
+            stop=stop_after_attempt(BUSY_ATTEMPTS),
+            wait=wait_exponential(max=8),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return patient(self._send_once, method, path, allow, arguments)
+
+    def _send_once(self, method: str, path: str, allow: HTTPStatus | None, arguments: dict[str, Any]) -> httpx.Response:
         for attempt in (1, 2):
             headers = {"Authorization": f"Bearer {self._token or self._authenticate()}", "Accept": "application/json"}
             answer = self._request(method, f"/api/v2{path}", headers=headers, **arguments)
@@ -276,7 +293,8 @@ class AirflowClient:
                 break
             self._token = None
         if answer.is_error and answer.status_code != allow:
-            raise AirflowError(f"{method} {answer.request.url}: Airflow answered {answer.status_code}: {answer.text}")
+            kind = AirflowBusy if answer.is_server_error else AirflowError
+            raise kind(f"{method} {answer.request.url}: Airflow answered {answer.status_code}: {answer.text}")
         return answer
 
     def _authenticate(self) -> str:

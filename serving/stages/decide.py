@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from lamina.clock import Clock
 from lamina.contracts.decisions import Decision, Fallback, FeatureValue, Reason
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
@@ -84,7 +86,7 @@ class DecisionMaker:
             if at:
                 await asyncio.sleep(0)  # lets requests of a single transaction go in between
             decision = self._decide(inquiry, row, snapshot, at, read_ns, deadline_ns, explain)
-            self._publish(inquiry.transaction, decision)
+            self._publish(row, decision)
             decisions.append(decision)
         return decisions
 
@@ -164,10 +166,11 @@ class DecisionMaker:
             return "rules_only_no_model"
         return "rules_only_deadline" if time.perf_counter_ns() > until_ns else "none"
 
-    def _publish(self, transaction: Transaction, decision: Decision) -> None:
+    def _publish(self, row: dict[str, object], decision: Decision) -> None:
         began = time.perf_counter_ns()
-        self._events.publish(TRANSACTIONS, transaction.user_id, transaction.to_json())
-        self._events.publish(MODEL_PREDICTIONS, transaction.user_id, decision.to_json())
+        # The transaction as `Transaction.to_json` writes it, from the same fields.
+        self._events.publish(TRANSACTIONS, decision.user_id, orjson.dumps(row))
+        self._events.publish(MODEL_PREDICTIONS, decision.user_id, decision.to_json())
         _count(decision, (time.perf_counter_ns() - began) / NS_PER_MS)
 
 

@@ -30,10 +30,12 @@ def airflow_env(plan: Plan) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(plan.ports["airflow"]),
         "AIRFLOW__API__SECRET_KEY": plan.secrets["airflow_api"],
         "AIRFLOW__API_AUTH__JWT_SECRET": plan.secrets["airflow_jwt"],
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_home}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_home}/airflow.db?timeout=60",
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(SPARK_CONNECTION),
         # spark-submit must be the one of this environment, and so must the Python of its executors.
         "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        # A driver on this machine is nobody else's business.
+        "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         **MLFLOW_ENV,

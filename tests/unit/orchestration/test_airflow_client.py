@@ -189,3 +189,20 @@ def test_a_missing_log_is_no_error() -> None:
 def test_a_server_that_is_down_says_how_to_start_it() -> None:
     with AirflowClient("http://127.0.0.1:9") as client, pytest.raises(AirflowUnavailable, match="make up"):
         client.unpause("features_daily")
+
+
+def test_a_server_that_failed_is_asked_again() -> None:
+    answers = iter([(500, {"detail": "database is locked"}), (503, {}), (200, {"dag_runs": []}), (200, RUN)])
+    assert _client(lambda *_: next(answers)).trigger("features_daily", DAY).dag_run_id == "manual__1"
+
+
+def test_a_server_that_fails_for_good_is_named_with_its_answer() -> None:
+    asked: list[str] = []
+
+    def answer(method: str, path: str, _: Any) -> Answer:
+        asked.append(method)
+        return 500, {"detail": "database is locked"}
+
+    with pytest.raises(AirflowUnavailable, match="database is locked"):
+        _client(answer).trigger("features_daily", DAY)
+    assert len(asked) == 5
