@@ -28,10 +28,10 @@ from serving.routes.fraud import fraud_router
 from serving.routes.health import Dependency, Readiness, health_router
 from serving.stages.decide import DecisionMaker
 from serving.stages.features import FeatureStage
+from serving.stages.journal import Journal
 from serving.stages.log import EventLog
 from serving.stages.model import Champion
 from serving.stages.rules import RuleEngine
-from serving.stages.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def make_service(settings: Settings, *, registry: ModelRegistry | None = None, c
     features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=settings.redis_timeout_ms)
     source = registry or MlflowRegistry(settings.mlflow_uri)
     champion = Champion(system, source, score.load, settings.stack_dir / "models" / system)
-    events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, Spool(settings.stack_dir / "spool"))
+    events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, Journal(settings.stack_dir / "journal"))
     decisions = DecisionMaker(rules, features, champion, events, deadline_ms=settings.decision_deadline_ms, clock=clock)
     return Service(settings, rules, features, champion, events, decisions)
 

@@ -1,84 +1,103 @@
-"""The last stage: what happened goes to Kafka, or to the spool while Kafka is away. Never makes a request wait.
+"""The last stage: what happened is written to the journal, and from there to Kafka. Never makes a request wait.
 
-`publish` is hot path: it hands the event to librdkafka's bounded queue and returns. One thread of its own takes the
-acknowledgements, notices that Kafka is away, and replays the spool when it is back.
+`publish` is hot path: an append to a file, then a hand-over to librdkafka's bounded queue. One thread of its own takes
+the acknowledgements. Kafka's queue is a window on the journal: when it is full, because Kafka is away, events are only
+journaled, and the thread hands them over later, in their order; a key's events never overtake each other.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import deque
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
 from lamina.streams.topics import create_topics
-from serving.stages.spool import Spool, SpooledEvent
+from serving.stages.journal import Journal, JournaledEvent, Place
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
 log = logging.getLogger(__name__)
 
-QUEUE_EVENTS = 50_000
+QUEUE_EVENTS = 20_000
 LINGER_MS = 5
-DELIVERY_TIMEOUT_MS = 5_000  # after this an event that was not acknowledged is spooled
 POLL_S = 0.1
-CHECK_EVERY_POLLS = 20  # 2 s
+CHECK_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
-REPLAY_EVENTS = 10_000
+
+
+class _Sent:
+    """An event that librdkafka has: where it ends in the journal, and whether Kafka has it too."""
+
+    __slots__ = ("done", "place")
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.done = place, False
 
 
 class EventLog:
-    """Publishes events, at least once. The constructor opens no connection; `start` does.
+    """Publishes events, at least once, each key's in order. The constructor opens nothing; `start` does.
 
-    Args: bootstrap: Kafka's addresses; topic_prefix: put before every topic; spool: where events wait while Kafka is
-    away.
+    Args: bootstrap: Kafka's addresses; topic_prefix: put before every topic; journal: where events wait for Kafka.
     """
 
-    def __init__(self, bootstrap: str, topic_prefix: str, spool: Spool) -> None:
+    def __init__(self, bootstrap: str, topic_prefix: str, journal: Journal) -> None:
         self._bootstrap = bootstrap
         self._prefix = topic_prefix
-        self._spool = spool
+        self._journal = journal
         self._producer: Producer | None = None
         self._thread: threading.Thread | None = None
+        self._turn = threading.Lock()
+        self._sent: deque[_Sent] = deque()
+        self._handed_over = Place(0, 0)
+        self._direct = False
+        self._failed = False
         self._stopping = threading.Event()
-        self._away = threading.Event()
-        self._fatal = threading.Event()
         self._has_topics = False
+        self._checked_at = 0.0
         self.problem: str | None = "not started"
 
     def start(self) -> None:
-        """Begin to deliver; events of an earlier run that still wait are replayed first."""
+        """Begin to deliver; what an earlier process could not deliver goes first.
+
+        Raises: JournalTaken: when another process has the journal.
+        """
+        self._journal.open()
+        self._handed_over = self._journal.acknowledged
         self._producer = self._make_producer()
         self.problem = None
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
-        """Send `value` to `topic`; when Kafka is away it is spooled and sent later."""
-        event = SpooledEvent(self._prefix + topic, key.encode(), value)
-        if self._away.is_set() or not self._send(event):
-            self._keep(event)
+        """Send `value` to `topic`; it is delivered in the end, whatever dies after this returns."""
+        event = JournaledEvent(self._prefix + topic, key.encode(), value)
+        with self._turn:
+            place = self._journal.append(event)
+            if self._direct:
+                self._direct = self._hand_over(event, place)
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Deliver what is queued; what Kafka has not taken after `timeout_s` is in the spool when this returns."""
+        """Deliver what is queued; what Kafka has not taken after `timeout_s` waits for the next start."""
         if self._producer is None or self._thread is None:
             return
         self._stopping.set()
         self._thread.join()
-        if self._producer.flush(0 if self._away.is_set() else timeout_s):
-            # Purged events come back through the acknowledgement as failed, and so into the spool.
-            self._producer.purge()
-            self._producer.flush(1.0)
+        if self.problem is None:
+            self._producer.flush(timeout_s)
+            self._settle()
         self._producer = None
+        self._journal.close()
 
     @property
     def waiting_bytes(self) -> int:
-        """Size of the events in the spool."""
-        return self._spool.waiting_bytes()
+        """Size of the events that Kafka has not acknowledged."""
+        return self._journal.waiting_bytes
 
     def _make_producer(self) -> Producer:
         from confluent_kafka import Producer
@@ -89,7 +108,8 @@ class EventLog:
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": LINGER_MS,
-                "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+                # For ever: an event that was given up would have to go again, behind those that followed it.
+                "delivery.timeout.ms": 0,
                 "queue.buffering.max.messages": QUEUE_EVENTS,
                 # The partitioner of Java clients and so of Flink: a key has one partition whoever writes it.
                 "partitioner": "murmur2_random",
@@ -100,121 +120,111 @@ class EventLog:
             }
         )
 
-    def _send(self, event: SpooledEvent) -> bool:
-        producer = self._producer
-        if producer is None:
-            return False
+    def _hand_over(self, event: JournaledEvent, place: Place) -> bool:
+        """Whether librdkafka took the event."""
         from confluent_kafka import KafkaException
 
+        sent = _Sent(place)
         try:
-            producer.produce(event.topic, event.value, event.key, on_delivery=partial(self._on_delivery, event))
+            self._producer.produce(  # type: ignore[union-attr]
+                event.topic, event.value, event.key, on_delivery=partial(self._on_delivery, sent)
+            )
         except (BufferError, KafkaException):
             return False
+        self._sent.append(sent)
+        self._handed_over = place
         return True
 
-    def _keep(self, event: SpooledEvent) -> None:
-        self._spool.append(event)
-        metrics.EVENTS_SPOOLED.labels(event.topic.removeprefix(self._prefix)).inc()
-
-    def _on_delivery(self, event: SpooledEvent, error: KafkaError | None, _: Message) -> None:
+    def _on_delivery(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            metrics.EVENTS_DELIVERED.labels(event.topic.removeprefix(self._prefix)).inc()
-            return
-        self._keep(event)
-        self._went_away(error.str())
+            sent.done = True
+            metrics.EVENTS_DELIVERED.labels((message.topic() or "").removeprefix(self._prefix)).inc()
+        else:
+            self._failed = True
+            self._trouble(error.str())
 
     def _on_error(self, error: KafkaError) -> None:
         from confluent_kafka import KafkaError as Kinds
 
-        if error.fatal():
-            self._fatal.set()
+        self._failed = self._failed or error.fatal()
         if error.fatal() or error.code() == Kinds._ALL_BROKERS_DOWN:
-            self._went_away(error.str())
+            self._trouble(error.str())
 
-    def _went_away(self, reason: str) -> None:
-        if not self._away.is_set():
-            self._away.set()
-            self.problem = reason
-            log.error("Kafka at %s is away (%s): events are spooled until it is back", self._bootstrap, reason)
+    def _trouble(self, reason: str) -> None:
+        if self.problem is None:
+            log.error("Kafka at %s does not take events (%s): they wait in the journal", self._bootstrap, reason)
+        self.problem = reason
 
     def _run(self) -> None:
-        polls = 0
         while not self._stopping.is_set():
-            if self._producer is not None:
-                self._producer.poll(POLL_S)
-            if polls % CHECK_EVERY_POLLS == 0:
-                self._check()
-            polls += 1
+            try:
+                self._step()
+            except Exception:
+                # Whatever it is, the journal has the events, and the next step goes on from there.
+                log.exception("the event log failed")
+                self._stopping.wait(CHECK_EVERY_S)
 
-    def _check(self) -> None:
-        """Come back to Kafka when it answers, and replay what waits."""
-        waiting = self._spool.waiting_bytes()
-        metrics.SPOOL_BYTES.set(waiting)
-        if self._has_topics and not self._away.is_set() and not waiting:
-            return
-        if not self._answers():
-            return
-        if self._away.is_set():
-            log.info("Kafka at %s is back", self._bootstrap)
-        self._away.clear()
-        self.problem = None
-        for file in self._spool.take():
-            events = self._spool.read(file)
-            while chunk := list(islice(events, REPLAY_EVENTS)):
-                if not self._replay(chunk):
-                    return
-            self._spool.remove(file)
+    def _step(self) -> None:
+        assert self._producer is not None, "started"
+        self._producer.poll(POLL_S)
+        self._settle()
+        if self._failed:
+            self._begin_again()
+        due = time.monotonic() - self._checked_at >= CHECK_EVERY_S
+        if due:
+            self._checked_at = time.monotonic()
+            metrics.JOURNAL_BYTES.set(self._journal.waiting_bytes)
+        if due and (self.problem is not None or not self._direct) and self._answers():
+            if self.problem is not None:
+                log.info("Kafka at %s is back", self._bootstrap)
+            self.problem = None
+        if not self._direct and self.problem is None and self._has_topics:
+            self._catch_up()
+
+    def _settle(self) -> None:
+        """Forget, in order, what Kafka has."""
+        last: Place | None = None
+        while self._sent and self._sent[0].done:
+            last = self._sent.popleft().place
+        if last is not None:
+            self._journal.acknowledge(last)
+
+    def _begin_again(self) -> None:
+        """A producer that failed on an event is replaced, and everything that Kafka may not have goes once more."""
+        assert self._producer is not None, "started"
+        with self._turn:
+            self._direct = False
+        self._producer.purge()
+        self._producer.flush(1.0)
+        self._settle()
+        self._sent.clear()
+        self._handed_over = self._journal.acknowledged
+        self._producer = self._make_producer()
+        self._failed = False
 
     def _answers(self) -> bool:
         """Whether Kafka answers and has every topic."""
         from confluent_kafka import KafkaException
 
-        if self._fatal.is_set() and self._producer is not None:
-            # An idempotent producer does not recover from a fatal error. What it still holds goes to the spool.
-            self._producer.purge()
-            self._producer.flush(1.0)
-            self._producer = self._make_producer()
-            self._fatal.clear()
-        if self._producer is None:
-            return False
         try:
-            self._producer.list_topics(timeout=PROBE_TIMEOUT_S)
+            self._producer.list_topics(timeout=PROBE_TIMEOUT_S)  # type: ignore[union-attr]
             if not self._has_topics:
                 create_topics(self._bootstrap, self._prefix)
                 self._has_topics = True
         except (KafkaException, StreamError) as error:
-            self._went_away(str(error))
+            self._trouble(str(error))
             return False
         return True
 
-    def _replay(self, events: list[SpooledEvent]) -> bool:
-        """Whether Kafka acknowledged every one of `events`."""
-        from confluent_kafka import KafkaException
-
-        producer = self._producer
-        if producer is None:
-            return False
-        taken = 0
-
-        def on_delivery(error: KafkaError | None, _: Message) -> None:
-            nonlocal taken
-            taken += error is None
-
-        for event in events:
-            while True:
-                try:
-                    producer.produce(event.topic, event.value, event.key, on_delivery=on_delivery)
-                    break
-                except BufferError:
-                    producer.poll(POLL_S)
-                except KafkaException as error:
-                    self._went_away(str(error))
-                    return False
-        producer.flush(2 * DELIVERY_TIMEOUT_MS / 1000)
-        if taken < len(events):
-            self._went_away(f"took {taken} of {len(events)} spooled events")
-            return False
-        for event in events:
+    def _catch_up(self) -> None:
+        """Hand over what is only in the journal, oldest first; at its end requests hand over by themselves again."""
+        for event, place in self._journal.read(self._handed_over):
+            while not self._hand_over(event, place):
+                self._producer.poll(POLL_S)  # type: ignore[union-attr]
+                self._settle()
+                if self._failed or self._stopping.is_set():
+                    return
             metrics.EVENTS_REPLAYED.labels(event.topic.removeprefix(self._prefix)).inc()
-        log.info("replayed %d events", taken)
-        return True
+        with self._turn:
+            # What was written since, with requests waiting: a moment.
+            self._direct = all(self._hand_over(event, place) for event, place in self._journal.read(self._handed_over))
