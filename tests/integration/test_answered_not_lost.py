@@ -38,7 +38,7 @@ class Api:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "serving.app"]
             self._process = subprocess.Popen(command, env=self._env, cwd=ROOT, stdout=log, stderr=log)
-        until(self._lives, within_s=60)
+        until(self._lives, within_s=120)
 
     def _lives(self) -> bool:
         assert self._process is not None
@@ -49,9 +49,9 @@ class Api:
             return False
 
     def kill(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
 
     def decide(self, n: int) -> None:
         for i in range(n):
@@ -74,8 +74,8 @@ def test_nothing_answered_is_lost(
         "api_port": str(free_port()),
     }
     api = Api(given, tmp_path / "api.log")
-    api.start()
     try:
+        api.start()
         for _ in range(2):
             api.decide(100)
             api.kill()  # with the last events milliseconds old
