@@ -171,7 +171,9 @@ class SourceEvents:
             return pa.array(n.astype(np.float64))
         if aggregate.kind == "last_time":
             return _picked(self.timeline.ts[present].astype(np.float64), spans.last())
-        values = self._values(aggregate).filter(pa.array(present))
+        values = self._values(aggregate)
+        if not present.all():
+            values = values.filter(pa.array(present))
         if aggregate.kind == "distinct":
             different = w.distinct(spans, self.timeline.entity[present], codes_of(values))
             return pa.array(np.minimum(different, aggregate.cap or 0).astype(np.float64))

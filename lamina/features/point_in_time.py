@@ -16,7 +16,7 @@ import pyarrow as pa
 from lamina.contracts.features import Entity, EventSource, FeatureSet
 from lamina.errors import FrameError
 from lamina.features import frames, sql
-from lamina.features.entity_pass import ID, EntityPass, Slot
+from lamina.features.entity_pass import ID, EntityPass, Slot, SourceEvents
 from lamina.features.frames import Frame
 from lamina.features.windows import Ints, Probes
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 AT_MS = "at_ms"
+PART = 2_000_000  # rows or events that are worked on at once: about half a gigabyte
 
 
 def features_at(
@@ -119,20 +120,35 @@ def _expression(slot: Slot, source: EventSource) -> str:
 def _answers(
     entity: EntityPass, keys: pa.ChunkedArray, at: Ints, tables: Mapping[str, pa.Table]
 ) -> dict[str, pa.Array]:
-    """The windowed features of one entity for every row, in the order of the rows."""
+    """The windowed features of one entity for every row, in the order of the rows.
+
+    Entities are dealt into parts that are worked on one after the other: memory is that of a part, not of the whole.
+    """
     own = [tables[source.name] for source in entity.sources]
     asked, *codes = _codes([keys.cast(pa.string()), *(table[_key(entity.entity)] for table in own)])
-    events = []
-    for number, (source, table) in enumerate(zip(entity.sources, own, strict=True)):
-        columns = {s.name: table[_column(s)] for s in entity.slots if s.source == number}
-        if entity.needs_id(source):
-            columns[ID] = table[ID]
-        events.append(entity.sorted_events(number, codes[number], table[AT_MS].to_numpy(), pa.table(columns)))
-    order = np.lexsort((at, asked))
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    found = entity.answers(events, Probes(asked[order], at[order]))
-    return {name: column.take(pa.array(back)) for name, column in found.items()}
+    parts = max(1, *(-(-len(c) // PART) for c in (asked, *codes)))
+    orders: list[Ints] = []
+    found: list[pa.RecordBatch] = []
+    for part in range(parts):
+        rows = np.flatnonzero(asked % parts == part)
+        order = rows[np.lexsort((at[rows], asked[rows]))]
+        events = [_part(entity, n, codes[n], table, parts, part) for n, table in enumerate(own)]
+        orders.append(order)
+        found.append(pa.RecordBatch.from_pydict(entity.answers(events, Probes(asked[order], at[order]))))
+    whole = pa.Table.from_batches(found)
+    back = np.empty(len(asked), np.int64)
+    back[np.concatenate(orders)] = np.arange(len(asked))
+    return {name: whole[name].take(pa.array(back)) for name in whole.column_names}
+
+
+def _part(entity: EntityPass, number: int, codes: Ints, table: pa.Table, parts: int, part: int) -> SourceEvents:
+    """The events of one source of the entities of a part."""
+    mine = np.flatnonzero(codes % parts == part)
+    columns = {s.name: table[_column(s)] for s in entity.slots if s.source == number}
+    if entity.needs_id(entity.sources[number]):
+        columns[ID] = table[ID]
+    at = table[AT_MS].to_numpy()
+    return entity.sorted_events(number, codes[mine], at[mine], pa.table(columns), mine)
 
 
 def _codes(columns: Sequence[pa.ChunkedArray]) -> list[Ints]:

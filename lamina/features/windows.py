@@ -87,6 +87,8 @@ class Windows:
 
     def among(self, present: Flags) -> Windows:
         """The same windows as positions among the events that `present` keeps."""
+        if present.all():
+            return self
         before = np.concatenate(([0], np.cumsum(present)))
         return Windows(before[self.lo], before[self.hi])
 
