@@ -6,13 +6,14 @@ import sys
 
 import typer
 
-from lamina.commands import dead_letters, ingest, models, stack
+from lamina.commands import dead_letters, features, ingest, models, stack
 from lamina.errors import LaminaError
 
 app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack.register(app)
 ingest.register(app)
 models.register(app)
+features.register(app)
 dead_letters.register(app)
 
 

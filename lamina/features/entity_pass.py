@@ -96,7 +96,7 @@ class EntityPass:
         if not len(asked):
             return
         at = table[AT].to_numpy()
-        asked = asked[np.lexsort((at[asked], codes[asked]))]
+        asked = asked[w.order_of(codes[asked], at[asked])]
         events = []
         for number in range(len(self.sources)):
             mine = np.flatnonzero(kinds == number)
@@ -125,7 +125,7 @@ class EntityPass:
         where `needs_id`. rows: int64[n], where in `table` each event is; None: it is row by row the events.
         """
         source = self.sources[number]
-        order = np.lexsort((at, codes))
+        order = w.order_of(codes, at)
         places = order if rows is None else rows[order]
         codes, at = codes[order], at[order]
         if self.needs_id(source):

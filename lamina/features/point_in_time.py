@@ -18,7 +18,7 @@ from lamina.errors import FrameError
 from lamina.features import frames, sql
 from lamina.features.entity_pass import ID, EntityPass, Slot, SourceEvents
 from lamina.features.frames import Frame
-from lamina.features.windows import Ints, Probes
+from lamina.features.windows import Ints, Probes, order_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,7 +46,7 @@ def features_at(
     carried = [name for name in asked.column_names if name not in features.names]
     # Numpy lets go of the interpreter in what takes long: sorting, searching, adding.
     with ThreadPoolExecutor(max(len(passes), 1)) as pool:
-        answers = pool.map(lambda p: _answers(p, asked[p.entity.key], at, tables), passes)
+        answers = pool.map(lambda p: _answers(p, asked[p.entity.key].cast(pa.string()), at, tables), passes)
         columns = {name: column for found in answers for name, column in found.items()}
     windowed = [f.name for f in features.window_features]
     asked = asked.drop_columns([name for name in windowed if name in asked.column_names])
@@ -125,13 +125,18 @@ def _answers(
     Entities are dealt into parts that are worked on one after the other: memory is that of a part, not of the whole.
     """
     own = [tables[source.name] for source in entity.sources]
-    asked, *codes = _codes([keys.cast(pa.string()), *(table[_key(entity.entity)] for table in own)])
+    columns = {number: table[_key(entity.entity)] for number, table in enumerate(own)}
+    # Rows are often the events themselves: then nothing is looked up twice.
+    same = [number for number, column in columns.items() if column.equals(keys)]
+    asked, *rest = _codes([keys, *(column for number, column in columns.items() if number not in same)])
+    others = iter(rest)
+    codes = [asked if number in same else next(others) for number in columns]
     parts = max(1, *(-(-len(c) // PART) for c in (asked, *codes)))
     orders: list[Ints] = []
     found: list[pa.RecordBatch] = []
     for part in range(parts):
         rows = np.flatnonzero(asked % parts == part)
-        order = rows[np.lexsort((at[rows], asked[rows]))]
+        order = rows[order_of(asked[rows], at[rows])]
         events = [_part(entity, n, codes[n], table, parts, part) for n, table in enumerate(own)]
         orders.append(order)
         found.append(pa.RecordBatch.from_pydict(entity.answers(events, Probes(asked[order], at[order]))))

@@ -78,6 +78,21 @@ class Timeline:
         return base, span, self.entity * span + (self.ts - base)
 
 
+def order_of(entity: Ints, ts: Ints) -> Ints:
+    """Positions that sort by entity, then by time, ties as they stand.
+
+    Events mostly come in the order of time, and codes are small: sorting by 16 bits at a time is a pass over the data.
+
+    Args: entity: int64[n], codes from 0; ts: int64[n].
+    """
+    order = np.arange(len(ts)) if not np.any(ts[1:] < ts[:-1]) else np.argsort(ts, kind="stable")
+    most = int(entity.max()) if len(entity) else 0
+    for shift in range(0, most.bit_length(), 16):
+        digit = (entity[order] >> shift).astype(np.uint16)
+        order = order[np.argsort(digit, kind="stable")]
+    return order
+
+
 @dataclass(frozen=True)
 class Windows:
     """Intervals `[lo, hi)` of positions; both ends never decrease."""

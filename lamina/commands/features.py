@@ -1,0 +1,166 @@
+"""`lamina features`: what is defined, what is stored of an entity and why, and the jobs that fill and check it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lamina.clock import system_clock
+from lamina.contracts.features import FeatureSet, FeatureView
+from lamina.definitions import load, system_names
+from lamina.errors import DefinitionError, LaminaError
+from lamina.settings import ROOT, load_settings
+
+app = typer.Typer(name="features", help="Features: definitions, stored values, backfill, parity.", no_args_is_help=True)
+
+TILES_SHOWN = 12
+System = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
+Day = datetime
+DAY_FORMATS = ["%Y-%m-%d"]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add `features` to `parent`."""
+    parent.add_typer(app, name="features")
+
+
+@app.command("list")
+def list_views(system: Annotated[str, typer.Option(help="One system; all when left out.")] = "") -> None:
+    """List feature views: entity, source, windows, resolution, layers and how many features each makes."""
+    table = Table(box=None, header_style="bold")
+    for heading in ("system", "view", "entity", "source", "windows", "resolution", "delay", "layers", "features"):
+        table.add_column(heading)
+    for name in [system] if system else system_names():
+        for v in load(name).views:
+            windows = ", ".join(w.label for w in v.windows)
+            delay, number = v.delay.label if v.delay.s else "-", str(len(v.features))
+            resolution = v.resolution.label
+            table.add_row(
+                name, v.name, v.entity.name, v.source.name, windows, resolution, delay, v.layers.value, number
+            )
+    Console().print(table)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A view or a feature.")]) -> None:
+    """Show the definition of a view, or of the view that makes a feature."""
+    from rich.markdown import Markdown
+
+    from lamina.features.pages import NOTE, page
+
+    features, view = find_view(name)
+    Console().print(Markdown(page(features, view).removeprefix(NOTE)))
+
+
+def find_view(name: str) -> tuple[FeatureSet, FeatureView]:
+    """The view called `name`, or the one that makes the feature or is the top of the ratio called so.
+
+    Raises: DefinitionError: when there is none.
+    """
+    known = []
+    for system in system_names():
+        features = load(system)
+        tops = {r.name: r.numerator for r in features.ratios}
+        wanted = tops.get(name, name)
+        for view in features.views:
+            if wanted == view.name or any(wanted == f.name for f in view.features):
+                return features, view
+            known.append(view.name)
+    raise DefinitionError(f"no view or windowed feature {name!r}; views are {', '.join(known)}")
+
+
+@app.command()
+def get(
+    entity: Annotated[str, typer.Argument(help="Kind of entity, such as user.")],
+    entity_id: Annotated[str, typer.Argument(metavar="ID", help="Its id.")],
+    at: Annotated[
+        datetime | None, typer.Option(help="Time asked for, UTC, such as 2018-08-14T12:00:00; else now.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="The tiles that made each value.")] = False,
+    system: System = "fraud",
+) -> None:
+    """Show what is stored of an entity: every feature at a time, from the events before it."""
+    from lamina.features.entity import read_entity, utc
+    from lamina.store.redis import RedisStore
+
+    at_ms = system_clock() if at is None else round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
+    store = RedisStore(load_settings().redis_url.get_secret_value())
+    found = read_entity(store, load(system), entity, entity_id, at_ms, explain=explain)
+    console = Console()
+    state = "nothing is stored of it" if found.vector.unknown else "stale" if found.vector.stale else "fresh"
+    console.print(f"{entity} {entity_id} at {utc(at_ms)} UTC: {state}")
+    for tiling, through in found.vector.through.items():
+        console.print(f"  batch tiles of {tiling} through {utc(through)}", highlight=False)
+    table = Table(box=None, header_style="bold")
+    for heading in ("feature", "value", "tiles") if explain else ("feature", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    for name in found.features.names:
+        value = found.value(name)
+        row = [name, "-" if value is None else f"{value:.15g}" if isinstance(value, float) else value]
+        if explain:
+            used = found.tiles.get(name, ())
+            lines = [
+                f"{t.layer} {utc(t.start_ms)} n={t.n} "
+                + " ".join(f"{label}={text}" for label, text in t.states.items())
+                for t in used[-TILES_SHOWN:]
+            ]
+            older = len(used) - TILES_SHOWN
+            row.append(escape("\n".join(([f"... {older} older"] if older > 0 else []) + lines) or "-"))
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit code 1 when outdated.")] = False,
+) -> None:
+    """Write docs/features from the definitions, a page a view."""
+    from lamina.features import pages
+
+    changed = pages.outdated() if check else pages.write()
+    Console().print("\n".join(changed) if changed else "every page is current")
+    if check and changed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def parity(
+    system: System = "fraud",
+    since: Annotated[datetime | None, typer.Option(help="Leave decisions for earlier times out, UTC.")] = None,
+    day: Annotated[
+        datetime | None, typer.Option("--date", formats=DAY_FORMATS, help="Day of the log; else its newest.")
+    ] = None,
+) -> None:
+    """Recompute with Spark what was served, from the prediction log; exit code 3 when a value is not explained."""
+    chosen = day.date() if day else newest_logged(load_settings().lake_url)
+    arguments = ["--system", system, "--date", chosen.isoformat()]
+    raise typer.Exit(run_job("parity", [*arguments, *(["--since", since.isoformat()] if since else [])]))
+
+
+def newest_logged(lake: str) -> date:
+    """The newest day of which the lake holds logged decisions.
+
+    Raises: LaminaError: when it holds none.
+    """
+    from lamina.contracts.topics import MODEL_PREDICTIONS
+    from lamina.lake.partitions import ingested_days
+
+    logged = ingested_days(lake, MODEL_PREDICTIONS)
+    if not logged:
+        raise LaminaError(
+            f"{lake} holds no logged decisions: archive topic {MODEL_PREDICTIONS!r} first (features_daily)"
+        )
+    return logged[-1]
+
+
+def run_job(job: str, arguments: Sequence[str]) -> int:
+    """Run a job of `jobs/spark` in a process of its own; its exit code."""
+    return subprocess.run([sys.executable, "-m", f"jobs.spark.{job}", *arguments], cwd=ROOT, check=False).returncode
