@@ -18,7 +18,8 @@ the last ones whose labels are complete (`delay_days` before D) and the training
 With the defaults, D = 2018-08-21 trains on 2018-07-25..31 and tests on 2018-08-08..14.
 
 The first task waits for `features_daily` of the same day. The new model is deployed only when it is better than the
-champion on the same rows; otherwise `keep_champion` says why. Serving picks a new champion up by itself.
+champion on the same rows and the latest parity report is clean; otherwise `keep_champion` says why. Serving picks a
+new champion up by itself.
 """
 
 DAY = {"type": ["null", "string"], "format": "date"}
@@ -30,6 +31,11 @@ PARAMS = {
     "test_days": Param(7, type="integer", minimum=1, description="Days to evaluate on."),
     "split": Param("time", enum=["time", "random"], description="Test on later days, or on rows drawn at random."),
     "min_auc": Param(0.8, type="number", minimum=0, maximum=1, description="Register a model from this AUC on."),
+    "better": Param(
+        "point",
+        enum=["point", "interval"],
+        description="Beat the champion by the measured difference, or only when chance cannot explain it.",
+    ),
     "first_day": Param(None, **DAY, description="First day of the rows to extract; empty: computed from the above."),
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
     "wait_for_features": Param(True, type="boolean", description="Wait until features_daily of the day has published."),
@@ -61,8 +67,9 @@ for system in system_names():
         evaluate = module_task(
             "evaluate_model",
             f"models.{system}.evaluate",
-            MINIMUM,
-            doc_md="Compares the new model with the champion on the same rows; writes `evaluation.json`.",
+            {**MINIMUM, "better": "{{ params.better }}"},
+            doc_md="Compares the new model with the champion on the same rows; writes `evaluation.json` and the "
+            "version's model card.",
         )
         choose = ChooseChampion(
             task_id="choose_champion",

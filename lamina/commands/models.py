@@ -12,11 +12,15 @@ from rich.table import Table
 from lamina.settings import load_settings
 
 if TYPE_CHECKING:
-    from lamina.registry.protocol import ModelRegistry
+    from lamina.registry.protocol import ModelRegistry, ModelVersion
 
 app = typer.Typer(name="models", help="Registered models and which of them serves.", no_args_is_help=True)
 
+MODEL_CARD = "model_card.md"
+"""What every system's training calls the card it leaves in the run."""
+
 Name = Annotated[str, typer.Argument(help="The model, named as its system, such as fraud.")]
+Version = Annotated[str, typer.Argument(help="A version, or an alias such as champion.")]
 
 
 def register(parent: typer.Typer) -> None:
@@ -56,26 +60,69 @@ def _at(created_ms: int) -> str:
     return datetime.fromtimestamp(created_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-@app.command()
-def show(
-    name: Name,
-    version: Annotated[str, typer.Argument(help="A version, or an alias such as champion.")] = "champion",
-) -> None:
-    """Show the spec of a version: inputs, split, parameters, metrics."""
+def _found(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
+    """The version under an alias or of a number."""
+    from lamina.registry.protocol import find
+
+    return registry.alias(name, version) or find(registry, name, version)
+
+
+def _named(version: ModelVersion) -> str:
+    return f" ({', '.join(version.aliases)})" if version.aliases else ""
+
+
+def _spec(registry: ModelRegistry, version: ModelVersion) -> str:
+    """The version's `spec.json` as text."""
     import tempfile
     from pathlib import Path
 
-    from lamina.registry.protocol import find
+    with tempfile.TemporaryDirectory(prefix="lamina-models-") as folder:
+        files = registry.download(version.name, version.version, Path(folder))
+        return (files / "spec.json").read_text(encoding="utf-8")
+
+
+@app.command()
+def show(name: Name, version: Version = "champion") -> None:
+    """Show the spec of a version: inputs, split, parameters, metrics."""
+    registry = _registry()
+    found = _found(registry, name, version)
+    console = Console()
+    console.print(f"[bold]{name}[/] version {found.version}, run {found.run_id}{_named(found) or ', no alias'}")
+    console.print_json(_spec(registry, found))
+
+
+@app.command()
+def card(name: Name, version: Version = "champion") -> None:
+    """Print the model card of a version: data, figures, slices, limits."""
+    from rich.markdown import Markdown
 
     registry = _registry()
-    found = registry.alias(name, version) or find(registry, name, version)
     console = Console()
-    console.print(
-        f"[bold]{name}[/] version {found.version}, run {found.run_id}, {', '.join(found.aliases) or 'no alias'}"
-    )
-    with tempfile.TemporaryDirectory(prefix="lamina-models-") as folder:
-        files = registry.download(name, found.version, Path(folder))
-        console.print_json((files / "spec.json").read_text(encoding="utf-8"))
+    text = registry.read(name, _found(registry, name, version).version, MODEL_CARD)
+    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    name: Name,
+    first: Annotated[str, typer.Argument(help="A version or an alias.")],
+    second: Annotated[str, typer.Argument(help="A version, or an alias such as champion.")] = "champion",
+) -> None:
+    """Show two versions side by side: what they were made from and their figures, where they differ."""
+    from lamina.registry.comparison import compare_specs
+
+    registry = _registry()
+    left, right = (_found(registry, name, version) for version in (first, second))
+    found = compare_specs(_spec(registry, left), _spec(registry, right))
+    table = Table(box=None, header_style="bold")
+    for heading in (name, *(f"version {v.version}{_named(v)}" for v in (left, right))):
+        table.add_column(heading, overflow="fold")
+    for row in found.rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for remark in found.remarks:
+        console.print(remark, markup=False)
 
 
 @app.command()

@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from lamina.errors import LaminaError
-from lamina.registry.evaluation import Evaluation, mismatches_of_latest_parity, read_evaluation
+from lamina.registry.evaluation import Evaluation, read_evaluation
+from lamina.registry.gate import Parity, decide, latest_parity
 from lamina.registry.protocol import CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
 from lamina.settings import load_settings
 
@@ -59,18 +60,10 @@ def rollback(registry: ModelRegistry, name: str) -> str:
     return previous.version
 
 
-def deploy(registry: ModelRegistry, evaluation: Evaluation, mismatches: int | None) -> Deployment:
-    """Promote the evaluated version when its evaluation says so and features are served as they are computed.
-
-    Args: mismatches: values that differed in the latest parity report; None when there is none yet.
-    """
-    name, reasons = evaluation.system, list(evaluation.reasons)
-    promoted = evaluation.promote
-    if promoted and mismatches:
-        promoted = False
-        reasons.append(
-            f"the latest parity report has {mismatches} mismatches: served features differ from recomputed ones"
-        )
+def deploy(registry: ModelRegistry, evaluation: Evaluation, parity: Parity | None) -> Deployment:
+    """Promote the evaluated version when the gate lets it pass (`lamina.registry.gate.decide`)."""
+    name = evaluation.system
+    promoted, reasons = decide(evaluation, parity)
     if promoted and evaluation.candidate is not None:
         promote(registry, name, evaluation.candidate.version)
     champion, previous = registry.alias(name, CHAMPION), registry.alias(name, PREVIOUS)
@@ -79,7 +72,7 @@ def deploy(registry: ModelRegistry, evaluation: Evaluation, mismatches: int | No
         decision="promoted" if promoted else "kept",
         champion=champion.version if champion else None,
         previous=previous.version if previous else None,
-        reasons=tuple(reasons),
+        reasons=reasons,
     )
 
 
@@ -94,7 +87,7 @@ def main(
     settings = load_settings()
     lake = lake_url or settings.lake_url
     evaluation = read_evaluation(lake, system, date.date())
-    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, mismatches_of_latest_parity(lake, system))
+    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system))
     sys.stdout.write(json.dumps(asdict(decided)) + "\n")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from typing import Self
 
@@ -13,15 +12,10 @@ from lamina.lake import layout
 from lamina.lake.write import open_lake
 
 EVALUATION = "evaluation.json"
-REPORT = "report.json"
 
 
 class NoEvaluation(LaminaError):
     """There is no evaluation for the day, or what is there is none."""
-
-
-class BrokenReport(LaminaError):
-    """A report that does not hold what it should."""
 
 
 class Contender(BaseModel):
@@ -34,10 +28,37 @@ class Contender(BaseModel):
     metrics: dict[str, float]
 
 
+class Interval(BaseModel):
+    """By how much the candidate's figure exceeds the champion's, and where the true difference lies by the data.
+
+    `low` and `high` bound it with the probability `confidence`, from resampling the rows for both models alike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    difference: float
+    low: float
+    high: float
+    confidence: float
+
+
+class Slice(BaseModel):
+    """Some of the rows, by name, and figures on them; `champion` is empty without one. A slice of one kind has few."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    rows: int
+    frauds: int
+    candidate: dict[str, float]
+    champion: dict[str, float] = {}
+
+
 class Evaluation(BaseModel):
     """Whether the version trained for a day should become the champion, and why.
 
     `candidate` is absent when no version was registered for the day, `champion` when there was none that could be used.
+    `differences` holds, by figure, how sure it is that the candidate is better.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +69,8 @@ class Evaluation(BaseModel):
     frauds: int
     candidate: Contender | None
     champion: Contender | None
+    differences: dict[str, Interval] = {}
+    slices: tuple[Slice, ...] = ()
     promote: bool
     reasons: tuple[str, ...]
 
@@ -90,18 +113,3 @@ def read_evaluation(lake: str, system: str, day: date) -> Evaluation:
         raise NoEvaluation(f"{url} is not there: run python -m models.{system}.evaluate --date {day} first") from None
     except ValidationError as error:
         raise NoEvaluation(f"{url} cannot be read ({error.errors()[0]['msg']}): evaluate the model again") from None
-
-
-def mismatches_of_latest_parity(lake: str, system: str) -> int | None:
-    """How many served values differed from the recomputed ones in the newest parity report; None without a report.
-
-    Raises: BrokenReport: when the report does not say.
-    """
-    fs, folder = open_lake(layout.parity(lake, system, date.min).rsplit("/", 1)[0])
-    reports = sorted(fs.glob(f"{folder}/*/{REPORT}"))
-    if not reports:
-        return None
-    found = json.loads(fs.cat_file(reports[-1])).get("mismatches")
-    if not isinstance(found, int):
-        raise BrokenReport(f"{reports[-1]} does not say how many mismatches there were: run the parity job again")
-    return found

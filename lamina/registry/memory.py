@@ -93,3 +93,14 @@ class MemoryRegistry:
         target = folder / MODEL_FOLDER
         shutil.copytree(self._folder / found.run_id / MODEL_FOLDER, target, dirs_exist_ok=True)
         return target
+
+    def attach(self, name: str, version: str, file: Path) -> None:
+        """See `ModelRegistry.attach`."""
+        shutil.copy(file, self._folder / find(self, name, version).run_id / file.name)
+
+    def read(self, name: str, version: str, file: str) -> str:
+        """See `ModelRegistry.read`."""
+        path = self._folder / find(self, name, version).run_id / file
+        if not path.is_file():
+            raise RegistryError(f"{name!r} version {version} has no {file}")
+        return path.read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ Artefacts are plain files, no MLflow flavour: what is registered is the folder `
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -195,6 +196,26 @@ class MlflowRegistry:
                     artifact_uri=uri, dst_path=str(folder), tracking_uri=self._uri, registry_uri=self._uri
                 )
             )
+
+    def attach(self, name: str, version: str, file: Path) -> None:
+        """See `ModelRegistry.attach`."""
+        run_id = find(self, name, version).run_id
+        with self._asking(f"attach {file.name} to {name!r} version {version}"):
+            self._client.log_artifact(run_id, str(file))
+
+    def read(self, name: str, version: str, file: str) -> str:
+        """See `ModelRegistry.read`."""
+        import mlflow
+
+        run_id = find(self, name, version).run_id
+        with self._asking(f"read {file} of {name!r} version {version}"):
+            if file not in {found.path for found in self._client.list_artifacts(run_id)}:
+                raise RegistryError(f"{name!r} version {version} has no {file}")
+            with tempfile.TemporaryDirectory(prefix="lamina-artefact-") as folder:
+                copied = mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path=file, dst_path=folder, tracking_uri=self._uri
+                )
+                return Path(copied).read_text(encoding="utf-8")
 
 
 def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:

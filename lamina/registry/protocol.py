@@ -81,6 +81,12 @@ class ModelRegistry(Protocol):
     def download(self, name: str, version: str, folder: Path) -> Path:
         """The version's files in a folder at or under `folder`, which is created."""
 
+    def attach(self, name: str, version: str, file: Path) -> None:
+        """Put a copy of `file` beside the model of the version, among its run's artefacts; replaces one of its name."""
+
+    def read(self, name: str, version: str, file: str) -> str:
+        """The text of an artefact of the version's run, such as its model card."""
+
 
 def find(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
     """The version of `name` called `version`.

@@ -7,19 +7,25 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date as Day
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError, ModelUnavailable
-from lamina.registry.evaluation import Contender, Evaluation, write_evaluation
+from lamina.registry.evaluation import Contender, Evaluation, Interval, write_evaluation
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
 from lamina.settings import load_settings
+from models.fraud.bootstrap import differences
+from models.fraud.card import CARD_FILE, model_card
 from models.fraud.encode import Encoder
-from models.fraud.metrics import measure
+from models.fraud.metrics import Floats, measure
 from models.fraud.score import Scorer, load
+from models.fraud.slices import measure_slices
+from models.fraud.spec import ModelSpec
 from models.fraud.table import Table, read_table, rows_to_test
 from models.fraud.train import SYSTEM
 
@@ -30,6 +36,13 @@ AUC_TOLERANCE = 0.01
 """A gain in the deciding figure may not cost more AUC than this."""
 
 
+class Rule(StrEnum):
+    """When one model counts as better: by the difference that was measured, or only when chance cannot explain it."""
+
+    POINT = "point"
+    INTERVAL = "interval"
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A version that can score."""
@@ -37,9 +50,12 @@ class Loaded:
     version: ModelVersion
     scorer: Scorer
 
-    def on(self, rows: Table) -> Contender:
-        """Its figures on `rows`."""
-        scores = self.scorer.score(Encoder(self.scorer.spec.inputs).matrix(rows.inputs, len(rows)))
+    def on(self, rows: Table) -> Floats:
+        """Its scores of `rows`, float64[n]."""
+        return self.scorer.score(Encoder(self.scorer.spec.inputs).matrix(rows.inputs, len(rows)))
+
+    def figures(self, rows: Table, scores: Floats) -> Contender:
+        """What its scores of `rows` are worth."""
         return Contender(
             version=self.version.version,
             logical_date=self.scorer.spec.logical_date,
@@ -47,11 +63,11 @@ class Loaded:
         )
 
 
-def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float) -> Evaluation:
-    """Whether the version trained for `day` should become the champion.
+def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float, rule: Rule = Rule.POINT) -> Evaluation:
+    """Whether the version trained for `day` should become the champion; writes that version's model card anew.
 
-    Both are measured on the test rows of that version. A champion trained for a later day may have learnt from some of
-    them; it is never replaced, since a backfill of an old day is no reason to go back.
+    Both are measured on the test rows of that version, as far as they are later than what the champion learnt from. A
+    champion trained for a later day is never replaced, since a backfill of an old day is no reason to go back.
     """
     version, current = trained_for(registry, SYSTEM, day), registry.alias(SYSTEM, CHAMPION)
     nothing = Evaluation(
@@ -71,20 +87,47 @@ def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float) ->
         candidate = _load(registry, version, Path(folder))
         spec = candidate.scorer.spec
         rows = table.take(rows_to_test(table, spec.split, spec.seed))
-        measured = candidate.on(rows)
-        champion, unusable = _champion(registry, current, Path(folder))
-        against = champion.on(rows) if champion else None
-    promote, reasons = verdict(measured, against, min_auc)
+        champion, remarks = _champion(registry, current, Path(folder))
+        if champion is not None and champion.version.version != version.version:
+            rows, known = _unseen(rows, champion.scorer.spec)
+            remarks += known
+        found = _compared(rows, candidate, champion, min_auc, rule).model_copy(update={"logical_date": day})
+        found = found.model_copy(update={"reasons": (*remarks, *found.reasons)})
+        card = Path(folder) / CARD_FILE
+        card.write_text(model_card(spec, found.slices, found), encoding="utf-8")
+        registry.attach(SYSTEM, version.version, card)
+    return found
+
+
+def _compared(rows: Table, candidate: Loaded, champion: Loaded | None, min_auc: float, rule: Rule) -> Evaluation:
+    scores = candidate.on(rows)
+    measured = candidate.figures(rows, scores)
+    beside = champion.on(rows) if champion else None
+    against = champion.figures(rows, beside) if champion and beside is not None else None
+    found = differences(rows.outcomes(scores), beside, seed=candidate.scorer.spec.seed) if beside is not None else {}
+    promote, reasons = verdict(measured, against, min_auc, found.get(DECIDING), rule)
     return Evaluation(
         system=SYSTEM,
-        logical_date=day,
+        logical_date=candidate.scorer.spec.logical_date,
         rows=len(rows),
         frauds=int(rows.fraud.sum()),
         candidate=measured,
         champion=against,
+        differences=dict(found),
+        slices=measure_slices(rows, scores, beside),
         promote=promote,
-        reasons=(*unusable, *reasons),
+        reasons=reasons,
     )
+
+
+def _unseen(rows: Table, champion: ModelSpec) -> tuple[Table, tuple[str, ...]]:
+    """The rows after the champion's training days, or all of them with a remark when none with both kinds are left."""
+    later = rows.take(rows.day > midnight_ms(champion.split.train_last) // DAY_MS)
+    if len(later) == len(rows):
+        return rows, ()
+    if later.fraud.any() and not later.fraud.all():
+        return later, (f"{len(rows) - len(later)} rows were left out: the champion may have learnt from their days",)
+    return rows, (f"the champion may have learnt from these rows (its training days end {champion.split.train_last})",)
 
 
 def _load(registry: ModelRegistry, version: ModelVersion, folder: Path) -> Loaded:
@@ -103,8 +146,17 @@ def _champion(
         return None, (f"champion {current.version} cannot be used any more: {error}",)
 
 
-def verdict(candidate: Contender, champion: Contender | None, min_auc: float) -> tuple[bool, tuple[str, ...]]:
-    """Whether to promote, and why."""
+def verdict(
+    candidate: Contender,
+    champion: Contender | None,
+    min_auc: float,
+    difference: Interval | None = None,
+    rule: Rule = Rule.POINT,
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether to promote, and why.
+
+    Args: difference: of the deciding figure; by `Rule.INTERVAL` all of its interval must be a gain.
+    """
     auc = candidate.metrics["auc"]
     if auc < min_auc:
         return False, (f"auc {auc:.4f} is below the minimum {min_auc:g}",)
@@ -117,8 +169,12 @@ def verdict(candidate: Contender, champion: Contender | None, min_auc: float) ->
     lost = champion.metrics["auc"] - auc
     gained = candidate.metrics[DECIDING] - champion.metrics[DECIDING]
     comparison = f"{DECIDING} {candidate.metrics[DECIDING]:.4f} against the champion's {champion.metrics[DECIDING]:.4f}"
+    if difference is not None:
+        comparison += f" ({difference.confidence:.0%} interval {difference.low:+.4f} to {difference.high:+.4f})"
     if gained <= 0:
         return False, (f"not better: {comparison}",)
+    if rule is Rule.INTERVAL and (difference is None or difference.low <= 0):
+        return False, (f"not surely better: {comparison}",)
     if lost > AUC_TOLERANCE:
         return False, (f"{comparison}, but auc {auc:.4f} is {lost:.4f} below the champion's",)
     return True, (f"better: {comparison}",)
@@ -128,6 +184,9 @@ def main(
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date the model was trained for.")],
     lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
     min_auc: Annotated[float, typer.Option(help="Never promote a model whose AUC is below this.")] = 0.8,
+    better: Annotated[
+        Rule, typer.Option(help="By the measured difference, or only when all of its interval is a gain.")
+    ] = Rule.POINT,
 ) -> None:
     """Compare the day's model with the champion; writes evaluation.json into the lake and prints it."""
     from lamina.registry.mlflow import MlflowRegistry
@@ -135,7 +194,7 @@ def main(
     settings = load_settings()
     lake = lake_url or settings.lake_url
     table = read_table(lake, SYSTEM, date.date(), FEATURES.names)
-    found = evaluate(MlflowRegistry(settings.mlflow_uri), table, date.date(), min_auc)
+    found = evaluate(MlflowRegistry(settings.mlflow_uri), table, date.date(), min_auc, better)
     write_evaluation(lake, found)
     sys.stdout.write(found.model_dump_json() + "\n")
 

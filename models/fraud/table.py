@@ -27,7 +27,10 @@ class TrainingSetError(LaminaError):
 
 @dataclass(frozen=True)
 class Table:
-    """Labelled rows in order of time, one array each: `inputs` by feature name, `day` in days since the epoch."""
+    """Labelled rows in order of time, one array each: `inputs` by feature name, `day` in days since the epoch.
+
+    `country` is where the transaction was made, None where that is not known.
+    """
 
     inputs: Mapping[str, NDArray[Any]]
     fraud: Flags
@@ -35,6 +38,7 @@ class Table:
     day: Ints
     amount: Floats
     scenario: Texts
+    country: Texts
 
     def __len__(self) -> int:
         return len(self.fraud)
@@ -49,6 +53,7 @@ class Table:
             day=self.day[rows],
             amount=self.amount[rows],
             scenario=self.scenario[rows],
+            country=self.country[rows],
         )
 
     def outcomes(self, score: Floats) -> Outcomes:
@@ -114,7 +119,22 @@ def read_table(lake: str, system: str, day: date, features: Sequence[str]) -> Ta
         day=columns["timestamp"].astype(np.int64) // DAY_MS,
         amount=columns["amount"].astype(np.float64),
         scenario=columns["scenario"],
+        country=_countries(f"{layout.training(lake, system, day)}/rows", columns["transaction_id"]),
     )
+
+
+def _countries(url: str, ids: Texts) -> Texts:
+    """Countries of the transactions `ids`, from the labelled rows that the features were made for, where they are."""
+    import pyarrow.dataset as ds
+
+    fs, path = open_lake(url)
+    found: dict[str, str] = {}
+    if fs.exists(path):
+        rows = ds.dataset(path, format="parquet", filesystem=fs)
+        if {"transaction_id", "country"} <= set(rows.schema.names):
+            table = rows.to_table(columns=["transaction_id", "country"])
+            found = dict(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
+    return np.array([found.get(i) for i in ids], dtype=object)
 
 
 def _array(column: Any) -> NDArray[Any]:

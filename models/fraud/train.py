@@ -18,14 +18,17 @@ import typer
 
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
+from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.settings import ROOT, load_settings
+from models.fraud.card import CARD_FILE, model_card
 from models.fraud.compiled import CompiledTrees
 from models.fraud.encode import Encoder, categories_of
 from models.fraud.fit import BASE_SCORE, LIGHTGBM, XGBOOST, Members, Sample, fit, under_sample
 from models.fraud.metrics import measure
 from models.fraud.plots import write_curves
 from models.fraud.score import Scorer
+from models.fraud.slices import measure_slices
 from models.fraud.spec import Ensemble, ModelSpec, Rows, inputs_of
 from models.fraud.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
 
@@ -60,6 +63,7 @@ class Trained:
 
     members: Members
     spec: ModelSpec
+    slices: tuple[Slice, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write weights and spec into `folder`, which is created."""
@@ -108,7 +112,8 @@ def train(table: Table, plan: Plan, curves: Path | None = None) -> Trained:
     scores = Scorer(spec, members.trees, members.leaves, compiled).score(encoder.matrix(test.inputs, len(test)))
     if curves is not None:
         write_curves(curves, test.fraud, scores)
-    return Trained(members, spec.model_copy(update={"metrics": measure(test.outcomes(scores))}))
+    spec = spec.model_copy(update={"metrics": measure(test.outcomes(scores))})
+    return Trained(members, spec, measure_slices(test, scores))
 
 
 def _texts() -> tuple[str, ...]:
@@ -152,6 +157,7 @@ def publish(registry: ModelRegistry, table: Table, plan: Plan, min_auc: float) -
         trained = train(table, plan, folder / "curves")
         trained.save(folder / MODEL_FOLDER)
         spec = trained.spec
+        (folder / CARD_FILE).write_text(model_card(spec, trained.slices), encoding="utf-8")
         tags = {"features": spec.fingerprint, "git_commit": spec.git_commit}
         run_id = registry.record(
             TrainingRun(SYSTEM, plan.day, folder, parameters=_logged(plan, spec), metrics=spec.metrics, tags=tags)

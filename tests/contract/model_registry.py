@@ -155,6 +155,18 @@ class RegistryContract:
         assert [v.version for v in registry.versions(name)] == ["2"]
         assert registered(registry, name, tmp_path) == "3"
 
+    def test_what_is_attached_is_read_and_not_served(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        version = registered(registry, name, tmp_path)
+        card = tmp_path / "card.md"
+        for text in ("# first", "# second, in its place: \u20ac"):
+            card.write_text(text, encoding="utf-8")
+            registry.attach(name, version, card)
+            assert registry.read(name, version, "card.md") == text
+        folder = registry.download(name, version, tmp_path / "served")
+        assert [file.name for file in folder.iterdir()] == ["weights.txt"]
+        with pytest.raises(RegistryError, match=r"has no other\.md"):
+            registry.read(name, version, "other.md")
+
     def test_promotion_remembers_who_served_before(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
         first, second = (registered(registry, name, tmp_path) for _ in range(2))
         promote(registry, name, first)

@@ -16,10 +16,12 @@ import typer
 from typer.testing import CliRunner
 
 from lamina.cli import app
+from lamina.lake import layout
 from lamina.registry import deploy
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import CHAMPION, PREVIOUS
 from models.fraud import evaluate, train
+from models.fraud.card import CARD_FILE
 from models.fraud.score import load
 from tests.training_sets import DAY, training_columns, write_training_set
 
@@ -62,6 +64,13 @@ def lamina(*arguments: str) -> str:
     return done.output
 
 
+def write_clean_parity(lake: Path) -> None:
+    """What the parity job leaves behind when all is well."""
+    folder = Path(layout.parity(str(lake), "fraud", DAY))
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"compared": 10, "mismatches": 0}))
+
+
 def chain(day: date, min_auc: float) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Answers of the three commands for `day`."""
     on = ("--date", day.isoformat())
@@ -82,9 +91,17 @@ def test_a_better_model_comes_to_serve_and_a_rollback_returns(environment: Mlflo
     assert (deployed["decision"], deployed["champion"]) == ("promoted", poor["version"])
     good, evaluated, deployed = chain(LATER, min_auc=0.8)
     assert evaluated["promote"]
+    assert (deployed["decision"], deployed["champion"]) == ("kept", poor["version"])
+    assert "there is no parity report" in deployed["reasons"][-1]
+    write_clean_parity(tmp_path / "lake")
+    deployed = run(deploy, "--system", "fraud", "--date", LATER.isoformat())
     assert evaluated["candidate"]["metrics"] == good["metrics"]
     assert deployed["decision"] == "promoted"
     assert (deployed["champion"], deployed["previous"]) == (good["version"], poor["version"])
+
+    card = environment.read("fraud", good["version"], CARD_FILE)
+    assert f"champion {poor['version']}" in card
+    assert "amount from 100" in card
 
     scorer = load(environment.download("fraud", good["version"], tmp_path / "served"))
     assert scorer.spec.logical_date == LATER
@@ -93,6 +110,8 @@ def test_a_better_model_comes_to_serve_and_a_rollback_returns(environment: Mlflo
 
     assert LATER.isoformat() in lamina("list", "fraud")
     assert '"negatives_kept"' in lamina("show", "fraud")
+    assert "## Limits" in lamina("card", "fraud")
+    assert "metrics.average_precision" in lamina("compare", "fraud", poor["version"])
     lamina("rollback", "fraud")
     champion = environment.alias("fraud", CHAMPION)
     assert champion is not None

@@ -37,5 +37,9 @@ def test_the_branch_goes_both_ways(tmp_path: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == [
         ["deploy_model", "0.65 against 0.64"],
         ["keep_champion", "0.63 against 0.64"],
-        ["keep_champion", "0.65 against 0.64; the latest parity report of fraud has 3 mismatches"],
+        [
+            "keep_champion",
+            "0.65 against 0.64; the latest parity report of fraud, of 2018-08-21, has 3 mismatches: served features "
+            "differ from recomputed ones",
+        ],
     ]

@@ -7,10 +7,12 @@ import pytest
 
 from lamina.registry.deploy import Deployment, deploy, rollback
 from lamina.registry.evaluation import Contender, Evaluation
+from lamina.registry.gate import Parity
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
 
 DAY = date(2018, 8, 21)
+CLEAN = Parity(date(2018, 8, 20), compared=100, mismatches=0)
 
 
 @pytest.fixture
@@ -37,32 +39,35 @@ def evaluation(*, promote: bool) -> Evaluation:
     )
 
 
-@pytest.mark.parametrize("mismatches", [None, 0])
-def test_a_better_model_is_promoted(registry: MemoryRegistry, mismatches: int | None) -> None:
-    assert deploy(registry, evaluation(promote=True), mismatches) == Deployment(
-        system="fraud", decision="promoted", champion="2", previous="1", reasons=("measured",)
+def test_a_better_model_is_promoted(registry: MemoryRegistry) -> None:
+    assert deploy(registry, evaluation(promote=True), CLEAN) == Deployment(
+        system="fraud",
+        decision="promoted",
+        champion="2",
+        previous="1",
+        reasons=("measured", "the parity report of 2018-08-20 is clean over 100 decisions"),
     )
 
 
 def test_promoting_twice_changes_nothing(registry: MemoryRegistry) -> None:
-    first, second = (deploy(registry, evaluation(promote=True), 0) for _ in range(2))
+    first, second = (deploy(registry, evaluation(promote=True), CLEAN) for _ in range(2))
     assert first == second
 
 
 def test_one_that_is_not_better_leaves_the_champion(registry: MemoryRegistry) -> None:
-    assert deploy(registry, evaluation(promote=False), 0) == Deployment(
-        system="fraud", decision="kept", champion="1", previous=None, reasons=("measured",)
-    )
+    decided = deploy(registry, evaluation(promote=False), CLEAN)
+    assert (decided.decision, decided.champion, decided.previous) == ("kept", "1", None)
+    assert decided.reasons[0] == "measured"
 
 
 def test_features_served_otherwise_than_computed_stop_the_promotion(registry: MemoryRegistry) -> None:
-    decided = deploy(registry, evaluation(promote=True), 3)
+    decided = deploy(registry, evaluation(promote=True), Parity(DAY, compared=100, mismatches=3))
     assert (decided.decision, decided.champion) == ("kept", "1")
-    assert decided.reasons[-1].startswith("the latest parity report has 3 mismatches")
+    assert "2018-08-21, has 3 mismatches" in decided.reasons[-1]
 
 
 def test_a_deployment_can_be_rolled_back(registry: MemoryRegistry) -> None:
-    deploy(registry, evaluation(promote=True), 0)
+    deploy(registry, evaluation(promote=True), CLEAN)
     assert rollback(registry, "fraud") == "1"
     champion = registry.alias("fraud", CHAMPION)
     assert champion is not None

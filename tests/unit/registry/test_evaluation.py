@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from lamina.lake import layout
 from lamina.registry.evaluation import (
-    BrokenReport,
     Contender,
     Evaluation,
     NoEvaluation,
-    mismatches_of_latest_parity,
     read_evaluation,
     write_evaluation,
 )
@@ -29,12 +25,6 @@ PROMOTED = Evaluation(
     promote=True,
     reasons=("first", "good"),
 )
-
-
-def put_parity(lake: Path, day: date, document: dict[str, object]) -> None:
-    folder = Path(layout.parity(str(lake), "fraud", day))
-    folder.mkdir(parents=True)
-    (folder / "report.json").write_text(json.dumps(document))
 
 
 def test_an_evaluation_survives_the_lake(tmp_path: Path) -> None:
@@ -63,16 +53,3 @@ def test_a_broken_evaluation_is_refused(tmp_path: Path) -> None:
 def test_nothing_cannot_be_promoted() -> None:
     with pytest.raises(ValidationError, match="candidate is missing"):
         Evaluation(**{**PROMOTED.model_dump(), "candidate": None})
-
-
-def test_the_newest_parity_report_counts(tmp_path: Path) -> None:
-    assert mismatches_of_latest_parity(str(tmp_path), "fraud") is None
-    put_parity(tmp_path, date(2018, 8, 19), {"mismatches": 4})
-    put_parity(tmp_path, date(2018, 8, 20), {"mismatches": 0})
-    assert mismatches_of_latest_parity(str(tmp_path), "fraud") == 0
-
-
-def test_a_parity_report_that_does_not_say_is_refused(tmp_path: Path) -> None:
-    put_parity(tmp_path, DAY, {"rows": 4})
-    with pytest.raises(BrokenReport, match="run the parity job again"):
-        mismatches_of_latest_parity(str(tmp_path), "fraud")

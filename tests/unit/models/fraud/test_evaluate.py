@@ -9,12 +9,13 @@ import pytest
 
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.deploy import promote
-from lamina.registry.evaluation import Contender
+from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
-from models.fraud.evaluate import evaluate, verdict
+from models.fraud.card import CARD_FILE
+from models.fraud.evaluate import Rule, evaluate, verdict
 from models.fraud.table import Table, read_table
-from models.fraud.train import Plan, Trained, publish, train
+from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
 
 BEFORE = DAY - timedelta(days=1)
@@ -71,6 +72,11 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     assert found.champion is not None
     assert found.candidate is not None
     assert found.candidate.metrics["average_precision"] > found.champion.metrics["average_precision"]
+    gained = found.differences["average_precision"]
+    assert 0 < gained.low < gained.difference < gained.high
+    card = registry.read("fraud", "2", CARD_FILE)
+    assert "| average_precision |" in card
+    assert "champion 1" in card
 
     promote(registry, "fraud", "2")
     later = DAY + timedelta(days=1)
@@ -99,6 +105,33 @@ def test_a_champion_that_cannot_be_loaded_can_be_replaced(
     assert "cannot be used any more" in found.reasons[0]
 
 
+def test_rows_that_the_champion_learnt_from_are_left_out(
+    registry: MemoryRegistry, table: Table, tmp_path: Path
+) -> None:
+    trained = train(table, Plan(DAY))
+    split = trained.spec.split
+    middle = split.test_first + (split.test_last - split.test_first) / 2
+    late = trained.spec.model_copy(update={"split": split.model_copy(update={"train_last": middle})})
+    promote(registry, "fraud", add(registry, dataclasses.replace(trained, spec=late), tmp_path / "old", BEFORE))
+    add(registry, trained, tmp_path / "new", DAY)
+    found = evaluate(registry, table, DAY, min_auc=0.5)
+    assert "rows were left out" in found.reasons[0]
+    assert found.rows < trained.spec.rows.test
+    assert found.rows == sum(s.rows for s in found.slices if s.name.startswith("amount"))
+
+
+def test_a_champion_that_learnt_from_all_days_is_compared_with_a_remark(
+    registry: MemoryRegistry, table: Table, tmp_path: Path
+) -> None:
+    trained = train(table, Plan(DAY, split=SplitKind.RANDOM))
+    promote(registry, "fraud", add(registry, trained, tmp_path / "old", BEFORE))
+    add(registry, trained, tmp_path / "new", DAY)
+    found = evaluate(registry, table, DAY, min_auc=0.5)
+    assert "may have learnt from these rows" in found.reasons[0]
+    assert found.rows == trained.spec.rows.test
+    assert not found.promote
+
+
 def contender(version: str, auc: float, precision: float, day: date = DAY) -> Contender:
     return Contender(version=version, logical_date=day, metrics={"auc": auc, "average_precision": precision})
 
@@ -118,3 +151,16 @@ def test_verdicts(candidate: Contender, champion: Contender | None, promoted: bo
     promote_it, reasons = verdict(candidate, champion, min_auc=0.8)
     assert promote_it is promoted
     assert reason in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "promoted"),
+    [(Rule.POINT, -0.01, True), (Rule.INTERVAL, -0.01, False), (Rule.INTERVAL, 0.001, True)],
+)
+def test_a_gain_that_chance_could_explain_is_none_by_the_rule_of_the_interval(
+    rule: Rule, low: float, promoted: bool
+) -> None:
+    gained = Interval(difference=0.01, low=low, high=0.03, confidence=0.9)
+    found, reasons = verdict(contender("2", 0.9, 0.71), contender("1", 0.9, 0.7, BEFORE), 0.8, gained, rule)
+    assert found is promoted
+    assert f"90% interval {low:+.4f} to +0.0300" in reasons[0]

@@ -9,6 +9,7 @@ import pytest
 
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
+from models.fraud.card import CARD_FILE
 from models.fraud.encode import Encoder
 from models.fraud.fit import under_sample
 from models.fraud.plots import CURVES_FILE
@@ -106,6 +107,10 @@ def test_publishing_records_and_registers(table: Table, tmp_path: Path) -> None:
     assert set(curves) == {"pr", "roc"}
     assert (tmp_path / "registry" / version.run_id / "curves" / "pr.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(json.dumps(said)) == said
+    card = registry.read("fraud", version.version, CARD_FILE)
+    for part in ("## Data", "## Figures on the test days", "## Slices", "## Limits", "device mobile"):
+        assert part in card
+    assert f"{load(files).spec.rows.train:,} with" in card
 
 
 def test_a_model_below_the_minimum_is_recorded_but_not_registered(table: Table, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Whether an evaluated version may serve: its evaluation and the features' parity together.
+
+One rule for the DAG's branch and for the deployment.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+
+from lamina.errors import LaminaError
+from lamina.lake import layout
+from lamina.lake.write import open_lake
+from lamina.registry.evaluation import Evaluation
+
+REPORT = "report.json"
+
+
+class BrokenReport(LaminaError):
+    """A report that does not hold what it should."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What a parity report says: how many decisions of `day` were compared, how many of their values differed."""
+
+    day: date
+    compared: int
+    mismatches: int
+
+
+def latest_parity(lake: str, system: str) -> Parity | None:
+    """The newest parity report; None without one.
+
+    Raises: BrokenReport: when the report does not say how many mismatches there were.
+    """
+    fs, folder = open_lake(layout.parity(lake, system, date.min).rsplit("/", 1)[0])
+    reports = sorted(fs.glob(f"{folder}/*/{REPORT}"))
+    if not reports:
+        return None
+    try:
+        found = json.loads(fs.cat_file(reports[-1]))
+        day = date.fromisoformat(reports[-1].split("/")[-2])
+        return Parity(day, int(found["compared"]), int(found["mismatches"]))
+    except (KeyError, TypeError, ValueError):
+        raise BrokenReport(
+            f"{reports[-1]} does not say how many values were compared and differed: run the parity job again"
+        ) from None
+
+
+def decide(evaluation: Evaluation, parity: Parity | None) -> tuple[bool, tuple[str, ...]]:
+    """Whether the evaluated version goes live, and every reason for or against it.
+
+    It must have been found better, and features must be served as they are computed. Without a parity report only a
+    version with no champion to beat goes live: before the first one, nothing may have been served yet.
+    """
+    promoted, reasons = evaluation.promote, list(evaluation.reasons)
+    system = evaluation.system
+    if parity is None:
+        if promoted and evaluation.champion is not None:
+            promoted = False
+            reasons.append(
+                f"there is no parity report of {system}: run features_daily, or jobs.spark.parity, for a served day"
+            )
+    elif parity.mismatches:
+        promoted = False
+        reasons.append(
+            f"the latest parity report of {system}, of {parity.day}, has {parity.mismatches} mismatches: served "
+            "features differ from recomputed ones"
+        )
+    else:
+        over = f"is clean over {parity.compared} decisions" if parity.compared else "found no decision to compare"
+        reasons.append(f"the parity report of {parity.day} {over}")
+    return promoted, tuple(reasons)

@@ -1,0 +1,93 @@
+"""How sure the difference between two models is: a paired bootstrap over users, by SciPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from lamina.registry.evaluation import Interval
+from models.fraud.metrics import Flags, Floats, Ints, Outcomes
+
+RESAMPLES = 1000
+CONFIDENCE = 0.9
+FIGURES = ("average_precision", "auc")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows from the highest score down, to weigh anew without sorting anew.
+
+    order: int64[n], places of the rows. ends: places in `order` of the last row of each distinct score.
+    """
+
+    order: Ints
+    ends: Ints
+    fraud: Floats
+
+    @classmethod
+    def of(cls, fraud: Flags, score: Floats) -> Ranking:
+        """The rows of bool[n] and float64[n], ranked."""
+        order = np.argsort(-score, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+        return cls(order, ends, fraud[order].astype(np.float64))
+
+    def figures(self, weight: Floats) -> tuple[float, float]:
+        """Average precision and AUC with row i counted `weight[i]` times, by scikit-learn's definitions.
+
+        NaN without both kinds.
+
+        >>> ranking = Ranking.of(np.array([True, False, True]), np.array([0.9, 0.5, 0.1]))
+        >>> [round(value, 3) for value in ranking.figures(np.ones(3))]
+        [0.833, 0.5]
+        """
+        ranked = weight[self.order]
+        frauds = np.cumsum(ranked * self.fraud)[self.ends]
+        flagged = np.cumsum(ranked)[self.ends]
+        honest = flagged - frauds
+        if not frauds[-1] or not honest[-1]:
+            return float("nan"), float("nan")
+        precision = frauds / np.maximum(flagged, 1.0)  # nothing is flagged only where nothing is found
+        steps = np.diff(frauds, prepend=0.0)
+        area = np.diff(honest, prepend=0.0) @ (frauds - steps / 2)
+        return float(steps @ precision / frauds[-1]), float(area / (frauds[-1] * honest[-1]))
+
+
+def differences(
+    candidate: Outcomes, champion: Floats, *, seed: int = 0, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
+) -> Mapping[str, Interval]:
+    """By how much the candidate's average precision and AUC exceed the champion's, with percentile intervals.
+
+    Users are drawn, with all their rows, since the rows of one user are no independent evidence; both models see the
+    same draw. A draw without frauds shows no difference and counts as one of 0.
+
+    Args: champion: float64[n], its scores of the candidate's rows.
+    """
+    users, owner = np.unique(candidate.user.astype(str), return_inverse=True)
+    first, second = (Ranking.of(candidate.fraud, score) for score in (candidate.score, champion))
+
+    def gained(weight: Floats) -> Floats:
+        return np.nan_to_num(np.subtract(first.figures(weight), second.figures(weight)))
+
+    def of_draws(draws: Ints, axis: int) -> Floats:
+        counts = (np.bincount(draw, minlength=len(users)) for draw in np.atleast_2d(draws))
+        found = np.array([gained(count[owner].astype(np.float64)) for count in counts]).T
+        return found if draws.ndim > 1 else found[:, 0]
+
+    found = bootstrap(
+        (np.arange(len(users)),),
+        of_draws,
+        n_resamples=resamples,
+        batch=64,
+        vectorized=True,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    points = gained(np.ones(len(owner)))
+    return {
+        name: Interval(difference=float(point), low=float(low), high=float(high), confidence=confidence)
+        for name, point, low, high in zip(FIGURES, points, found.low, found.high, strict=True)
+    }

@@ -1,0 +1,100 @@
+"""The model card of a version, in Markdown: what it was made from, how good it is, for whom, and where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lamina.registry.evaluation import Evaluation, Slice
+from models.fraud.metrics import FALSE_POSITIVE_LIMIT
+from models.fraud.spec import ModelSpec
+
+CARD_FILE = "model_card.md"
+FEW_FRAUDS = 30
+"""Figures of a slice with fewer frauds say little."""
+
+SLICE_FIGURES = ("average_precision", "auc", "recall_at_fpr_001")
+
+
+def model_card(spec: ModelSpec, slices: Sequence[Slice], evaluation: Evaluation | None = None) -> str:
+    """The card of the model of `spec`; with an `evaluation`, how it compared with the champion of that time."""
+    parts = [
+        f"# Model card: {spec.system}, {spec.logical_date}",
+        f"Probability of fraud of a card transaction: {spec.ensemble.xgboost:g} XGBoost + {spec.ensemble.lightgbm:g} "
+        "LightGBM, corrected for under-sampling.",
+        "## Data",
+        _data(spec),
+        "## Figures on the test days",
+        _table(("figure", "value"), ((name, f"{value:.4f}") for name, value in spec.metrics.items())),
+    ]
+    if evaluation is not None:
+        parts += ["## Against the champion", _comparison(evaluation)]
+    parts += ["## Slices", _slices(slices), "## Limits", _limits(spec), "## Inputs", _inputs(spec)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _data(spec: ModelSpec) -> str:
+    split, rows = spec.split, spec.rows
+    facts = {
+        "training days": f"{split.train_first} to {split.train_last}",
+        "training rows": f"{rows.train:,} with {rows.train_frauds:,} frauds; {rows.used:,} used",
+        "legitimate rows kept": f"{spec.negatives_kept:.4g}",
+        "test days": f"{split.test_first} to {split.test_last} ({split.kind} split)",
+        "test rows": f"{rows.test:,} with {rows.test_frauds:,} frauds",
+        "labels": f"known by the end of {spec.logical_date}; complete {split.delay_days} days after a transaction",
+        "features": f"{len(spec.inputs)} inputs, fingerprint {spec.fingerprint}",
+        "code": spec.git_commit,
+        "libraries": ", ".join(f"{name} {version}" for name, version in spec.libraries.items()),
+        "seed": str(spec.seed),
+    }
+    return _table(("what", "which"), facts.items())
+
+
+def _comparison(found: Evaluation) -> str:
+    verdict = f"{'Promoted' if found.promote else 'Not promoted'}: {'; '.join(found.reasons)}."
+    if found.candidate is None or found.champion is None:
+        return verdict
+    rows = []
+    for name, value in found.candidate.metrics.items():
+        was, interval = found.champion.metrics.get(name), found.differences.get(name)
+        between = f"{interval.low:+.4f} to {interval.high:+.4f} ({interval.confidence:.0%})" if interval else ""
+        rows.append((name, f"{value:.4f}", "" if was is None else f"{was:.4f}", between))
+    heading = ("figure", f"version {found.candidate.version}", f"champion {found.champion.version}", "difference")
+    return f"{verdict}\n\nOn {found.rows:,} rows with {found.frauds:,} frauds:\n\n{_table(heading, rows)}"
+
+
+def _slices(slices: Sequence[Slice]) -> str:
+    compared = any(part.champion for part in slices)
+    heading = ["slice", "rows", "frauds", "true share", "mean score", *SLICE_FIGURES]
+    heading += [f"champion's {name}" for name in SLICE_FIGURES] if compared else []
+    rows = []
+    for part in slices:
+        few = " (few)" if part.frauds < FEW_FRAUDS else ""
+        row = [part.name, f"{part.rows:,}", f"{part.frauds:,}{few}"]
+        row += [f"{part.candidate[name]:.4%}" for name in ("fraud_share", "score_mean")]
+        for figures in (part.candidate, part.champion) if compared else (part.candidate,):
+            row += [f"{figures[name]:.3f}" if name in figures else "" for name in SLICE_FIGURES]
+        rows.append(row)
+    return _table(heading, rows)
+
+
+def _limits(spec: ModelSpec) -> str:
+    return "\n".join(
+        (
+            f"- It knows what was known of {spec.split.train_first} to {spec.split.train_last}. Later kinds of "
+            "fraud, and merchants and users without a history, are scored by analogy.",
+            "- A fraud that nobody reported counts as legitimate, here and in training.",
+            f"- `recall_at_fpr_001` and `money_caught` hold at the threshold that flags {FALSE_POSITIVE_LIMIT:.1%} of "
+            "legitimate rows of this test; another week moves it.",
+            f"- Slices with fewer than {FEW_FRAUDS} frauds are marked; their figures may be chance.",
+            "- Users whose fraud was known are left out of a test by time: their cards are blocked by then.",
+        )
+    )
+
+
+def _inputs(spec: ModelSpec) -> str:
+    return "\n".join(f"- `{part.name}`: {part.meaning}" for part in spec.inputs)
