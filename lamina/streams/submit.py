@@ -20,10 +20,15 @@ from lamina.settings import Settings
 
 JOB_ID = re.compile(r"Job has been submitted with JobID ([0-9a-f]{32})")
 STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
+CAUSE = re.compile(r"(?:Caused by: |(?:[\w$]+\.)*[A-Z][\w$]*(?:Error|Exception|Unavailable|Missing): )")
 ENDED = frozenset({"CANCELED", "FAILED", "FINISHED"})
 SUBMIT_DEADLINE_S = 180.0
 END_DEADLINE_S = 60.0
 LOG_LINES = 25
+CAUSES = 4
+CACHE_OPTION = "rest.cache.checkpoint-statistics.timeout"
+CACHE_S = 3.0
+"""How long Flink's REST interface repeats what it said of checkpoints, unless `CACHE_OPTION` says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +73,16 @@ def submit_stream_job(settings: Settings, job: StreamJob, env: Mapping[str, str]
 
     Args: env: variables on top of this process's, such as `Stack.flink_env()`.
 
-    Raises: StackError: when the cluster does not take it; the message ends with the last lines that Flink printed.
+    Raises: StackError: when the cluster does not take it; the message ends with the causes that Flink printed, the
+    root first.
     """
-    done = subprocess.run(
-        job.command(settings), env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
-    )
+    # A frame around a traceback would break the lines in which the cause is told.
+    plain = {**os.environ, **(env or {}), "TYPER_STANDARD_TRACEBACK": "1"}
+    done = subprocess.run(job.command(settings), env=plain, capture_output=True, text=True, check=False)
     found = JOB_ID.search(done.stdout)
     if done.returncode or not found:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if not STACK_FRAME.match(line)]
-        tail = "\n".join(lines[-LOG_LINES:])
-        raise StackError(f"flink run of {job.system!r} failed (exit {done.returncode}):\n{tail}")
+        why = reason(done.stdout + "\n" + done.stderr)
+        raise StackError(f"flink run of {job.system!r} failed (exit {done.returncode}):\n{why}")
     wait_for(settings.flink_url, found[1], frozenset({"RUNNING"}), SUBMIT_DEADLINE_S)
     return found[1]
 
@@ -120,13 +125,71 @@ def cancel(flink_url: str, job_id: str) -> None:
     wait_for(flink_url, job_id, ENDED, END_DEADLINE_S)
 
 
+def reason(printed: str) -> str:
+    """Why a command failed, from all it printed: the exceptions it names, the root first, each once; without any, the
+    last lines that are no stack frames.
+
+    >>> print(reason("x.TopException: a\\n\\tat x.Y(Y.java:1)\\nCaused by: z.RootException: b\\n\\t... 3 more"))
+    z.RootException: b
+    x.TopException: a
+    """
+    lines = [line for line in printed.splitlines() if line.strip() and not STACK_FRAME.match(line)]
+    causes = [line.strip().removeprefix("Caused by: ") for line in lines if CAUSE.match(line.strip())]
+    return "\n".join(list(dict.fromkeys(reversed(causes)))[:CAUSES] or lines[-LOG_LINES:])
+
+
 def last_checkpoint(flink_url: str, job_id: str) -> str | None:
     """Path of a job's newest complete checkpoint, from which a new run of it can continue; None without one.
 
-    Ask after `cancel`: a running job removes a checkpoint when the next one is complete.
+    Ask after `cancel`: a running job removes a checkpoint when the next one is complete. What Flink's REST interface
+    says may be some seconds old and name one that is gone by then: where this process can read the folder of the
+    checkpoints the newest that lies there is meant, elsewhere the interface is asked again after that time.
     """
+    path = _told_checkpoint(flink_url, job_id)
+    if path is not None:
+        try:
+            return newest_checkpoint(path.rpartition("/")[0]) or path
+        except StackError:
+            pass
+    time.sleep(_cache_s(flink_url))
+    return _told_checkpoint(flink_url, job_id)
+
+
+def newest_checkpoint(folder: str) -> str | None:
+    """The newest complete checkpoint in `folder`, that of one job or one that holds the folders of several; None
+    without one.
+
+    Args: folder: a path, or a URL of fsspec such as `s3://bucket/checkpoints`.
+    Raises: StackError: when the folder cannot be read from here.
+    """
+    import fsspec
+
+    try:
+        fs, path = fsspec.url_to_fs(folder)
+        if not fs.exists(path):
+            raise StackError(f"checkpoints cannot be read: {folder} does not exist here")
+        # Flink writes this file last.
+        found = [*fs.glob(f"{path}/chk-*/_metadata"), *fs.glob(f"{path}/*/chk-*/_metadata")]
+        newest = max(found, key=lambda file: (fs.modified(file), _number(file)), default=None)
+    except (OSError, ValueError, ImportError) as error:
+        raise StackError(f"checkpoints in {folder} cannot be read ({error}): check the URL and its access") from error
+    return None if newest is None else fs.unstrip_protocol(newest.rpartition("/")[0])
+
+
+def _number(file: str) -> int:
+    return int(file.split("/")[-2].removeprefix("chk-"))
+
+
+def _told_checkpoint(flink_url: str, job_id: str) -> str | None:
     latest = _call(f"{flink_url}/jobs/{job_id}/checkpoints").get("latest", {}).get("completed")
     return str(latest["external_path"]) if latest else None
+
+
+def _cache_s(flink_url: str) -> float:
+    """How old an answer about checkpoints may be, in seconds."""
+    config = {entry["key"]: entry["value"] for entry in _call(f"{flink_url}/jobmanager/config")}
+    found = re.fullmatch(r"(\d+) ?(ms|s)", config.get(CACHE_OPTION, ""))
+    return int(found[1]) / (1000 if found[2] == "ms" else 1) if found else CACHE_S
 
 
 def _call(url: str, method: str = "GET") -> Any:
