@@ -15,7 +15,14 @@ import typer
 from rich.console import Console
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("batch_features", "decision_latency", "fraud_handbook", "freshness", "stream_throughput")
+BENCHMARKS = (
+    "batch_features",
+    "decision_latency",
+    "fraud_handbook",
+    "freshness",
+    "kill_and_recount",
+    "stream_throughput",
+)
 
 
 def main(

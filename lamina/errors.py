@@ -21,6 +21,10 @@ class StoreUnavailable(LaminaError):
     """The online store did not answer; callers fall back to a named, counted policy."""
 
 
+class WritesLost(LaminaError):
+    """The online store was restarted and no longer holds what it had acknowledged: write again from what it knows."""
+
+
 class CodecError(LaminaError):
     """Stored bytes that this version cannot read; republish the batch layer (`features_daily`)."""
 

@@ -111,6 +111,10 @@ class Stack:
         self._plan = self._plan or self._make_plan(ports.load(self._ports_file))
         return describe(self._services().values(), self._supervisor.info())
 
+    def pids(self) -> dict[str, int]:
+        """The pid of every program that runs, by its name such as `flink-taskmanager`: a service may have several."""
+        return {name: int(entry["pid"]) for name, entry in self._supervisor.info().items() if entry["pid"]}
+
     @property
     def addresses(self) -> dict[str, str]:
         """The address of every service, running or not, as chosen at the last start."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from lamina.store.protocol import BatchWrite, EntityReply, ReadKey, Snapshot, TileWrite, batch_key, speed_key
+from lamina.errors import WritesLost
+from lamina.store.protocol import BatchWrite, EntityReply, Mark, ReadKey, Snapshot, TileWrite, batch_key, speed_key
 from lamina.store.tiles import THROUGH_SLICE, event_count
 
 
@@ -16,9 +17,15 @@ class MemoryStore:
         self._speed: defaultdict[str, dict[bytes, bytes]] = defaultdict(dict)
         self._batch: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self._through: dict[str, int] = {}
+        self._marks: dict[str, int] = {}
+        self._offsets: defaultdict[str, dict[int, int]] = defaultdict(dict)
 
-    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.write_tiles`."""
+        if mark is not None:
+            if self._marks.get(mark.writer, -1) < mark.number - 1:
+                raise WritesLost(f"write {mark.number - 1} of {mark.writer} is not there")
+            self._marks[mark.writer] = mark.number
         applied = 0
         for tile in tiles:
             fields, name = self._speed[tile.key], tile.field.encode()
@@ -26,6 +33,17 @@ class MemoryStore:
                 fields[name] = tile.payload
                 applied += 1
         return applied
+
+    def begin(self, log: str, writer: str) -> Mapping[int, int]:
+        """See `OnlineStore.begin`."""
+        self._marks[writer] = 0
+        return dict(self._offsets[log])
+
+    def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
+        """See `OnlineStore.settle`."""
+        if self._marks.get(mark.writer) != mark.number:
+            raise WritesLost(f"write {mark.number} of {mark.writer} is not there")
+        self._offsets[log].update(offsets)
 
     def publish(self, writes: Sequence[BatchWrite]) -> int:
         """See `OnlineStore.publish`."""

@@ -18,6 +18,21 @@ class TileWrite(NamedTuple):
     payload: bytes
 
 
+class Mark(NamedTuple):
+    """Place of a write in the sequence of one writer: the server accepts `number` only after `number - 1`.
+
+    A server that was restarted may have lost the newest of what it acknowledged. The mark stands behind the tiles it
+    belongs to, and a restart loses the newest first: a mark that is there vouches for all before it.
+    """
+
+    writer: str
+    number: int
+
+    def next(self) -> Mark:
+        """The mark of the write after this one."""
+        return Mark(self.writer, self.number + 1)
+
+
 @dataclass(frozen=True)
 class BatchWrite:
     """The batch blobs of one entity, by tiling id. `key` is the entity's speed key, such as `user:7`."""
@@ -58,8 +73,23 @@ class OnlineStore(Protocol):
     Raises: StoreUnavailable: from any method, when the store does not answer; nothing is then known of the write.
     """
 
-    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
-        """Number of tiles that were written; one whose event count is below the stored one is left out."""
+    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+        """Number of tiles that were written; one whose event count is below the stored one is left out.
+
+        Args: mark: number of this write in a sequence that `begin` opened; a repetition has the same number.
+        Raises: WritesLost: when the store no longer holds an earlier write of the sequence.
+        """
+
+    def begin(self, log: str, writer: str) -> Mapping[int, int]:
+        """Open a sequence of writes from the log of this name, with number 0 taken; returns up to where, exclusively,
+        each of the log's partitions is known to be in this store.
+        """
+
+    def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
+        """Note that everything below `offsets`, by partition, is in this store; `mark` is that of the last write.
+
+        Raises: WritesLost: when the store no longer holds it; nothing is noted then.
+        """
 
     def publish(self, writes: Sequence[BatchWrite]) -> int:
         """Number of blobs that were written; one whose `through` is before the stored one's is left out.

@@ -5,17 +5,18 @@ Conditions are checked where the data is, in one atomic server-side step: there 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
-from lamina.errors import StoreUnavailable
+from lamina.errors import StoreUnavailable, WritesLost
 from lamina.store.protocol import (
     SPEED_TTL_S,
     BatchWrite,
     EntityReply,
+    Mark,
     ReadKey,
     Snapshot,
     TileWrite,
@@ -24,6 +25,7 @@ from lamina.store.protocol import (
 )
 
 THROUGH_KEY = "lamina:through"
+MARK_TTL_S = 86_400
 BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
 PIPELINE_SIZE = 500
 ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecond, readers wait
@@ -46,6 +48,29 @@ for _, key in ipairs(KEYS) do
   at = last + 1
 end
 return applied
+"""
+
+# KEYS: a writer's mark. ARGV: its number, time to live in seconds. Refused when the write before is not known.
+MARK = """
+local number = tonumber(ARGV[1])
+if tonumber(redis.call('GET', KEYS[1]) or '-1') < number - 1 then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+
+# KEYS: a writer's mark, a log's offsets. ARGV: the last number, time to live in seconds, then partition and offset in
+# turn.
+SETTLE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
+
+# KEYS: a writer's mark, a log's offsets. ARGV: time to live in seconds. One step: the offsets are older than the mark.
+BEGIN = """
+redis.call('SET', KEYS[1], '0', 'EX', ARGV[1])
+return redis.call('HGETALL', KEYS[2])
 """
 
 # ARGV: time to live in seconds, then tiling and blob in turn. Characters 5 to 17 of a blob are its `through`.
@@ -96,8 +121,11 @@ class RedisStore:
         self._publish = self._redis.register_script(PUBLISH)
         self._trim = self._redis.register_script(TRIM)
         self._announce = self._redis.register_script(ANNOUNCE)
+        self._mark = self._redis.register_script(MARK)
+        self._settle = self._redis.register_script(SETTLE)
+        self._begin = self._redis.register_script(BEGIN)
 
-    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.write_tiles`."""
         by_key: dict[str, list[bytes | str]] = {}
         for tile in tiles:
@@ -108,10 +136,33 @@ class RedisStore:
                 for chunk in _chunks(entities, ENTITIES_PER_CALL):
                     args = [x for _, pairs in chunk for x in (len(pairs) // 2, *pairs)]
                     self._write_tiles(keys=[key for key, _ in chunk], args=[SPEED_TTL_S, *args], client=pipe)
-                applied: int = sum(pipe.execute())
+                if mark is not None:
+                    # Last, on the same connection: the server has it only if it has all tiles before it.
+                    self._mark(keys=[_mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
+                applied: list[int] = pipe.execute()
         except RedisError as error:
             raise unavailable(error) from error
-        return applied
+        if mark is not None and not applied.pop():
+            raise _lost(mark)
+        return sum(applied)
+
+    def begin(self, log: str, writer: str) -> Mapping[int, int]:
+        """See `OnlineStore.begin`."""
+        try:
+            flat = cast("list[bytes]", self._begin(keys=[_mark_key(writer), _log_key(log)], args=[MARK_TTL_S]))
+        except RedisError as error:
+            raise unavailable(error) from error
+        return {int(p): int(offset) for p, offset in zip(flat[::2], flat[1::2], strict=True)}
+
+    def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
+        """See `OnlineStore.settle`."""
+        flat = [x for item in offsets.items() for x in item]
+        try:
+            known = self._settle(keys=[_mark_key(mark.writer), _log_key(log)], args=[mark.number, MARK_TTL_S, *flat])
+        except RedisError as error:
+            raise unavailable(error) from error
+        if not known:
+            raise _lost(mark)
 
     def publish(self, writes: Sequence[BatchWrite]) -> int:
         """See `OnlineStore.publish`."""
@@ -180,8 +231,22 @@ def _chunks(items: Sequence[T], size: int = PIPELINE_SIZE) -> Iterable[Sequence[
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
+def _mark_key(writer: str) -> str:
+    return f"lamina:mark:{writer}"
+
+
+def _log_key(log: str) -> str:
+    return f"lamina:offsets:{log}"
+
+
+def _lost(mark: Mark) -> WritesLost:
+    return WritesLost(f"Redis was restarted without all it had acknowledged: write {mark.number} of {mark.writer}")
+
+
 def unavailable(error: Exception) -> StoreUnavailable:
     """Any failure of the client as the one error that callers know."""
+    if isinstance(error, OutOfMemoryError) or str(error).startswith("OOM "):
+        return StoreUnavailable("Redis is full: raise its maxmemory, or let fewer entities live")
     return StoreUnavailable(
         f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL"
     )

@@ -1,8 +1,9 @@
 """The sink: tiles from topic `feature-tiles` into the online store, in the order of each tile's own writes.
 
-`python -m lamina.streams.sink`. An offset is committed only after the store has acknowledged what stands before it:
-whatever dies, the next start repeats some writes, and a repeated write changes nothing. A store that does not answer
-stops the sink, it never makes it skip. With `--from-start` an empty store is rebuilt from the topic.
+`python -m lamina.streams.sink`. How far the topic has been moved is kept in the store itself, behind the tiles: a store
+that was restarted with less than it had acknowledged, or with nothing, is filled again from where it says. Kafka's
+committed offsets are for whoever looks at the group. Whatever dies, the next start repeats some writes, and a repeated
+write changes nothing. A store that does not answer stops the sink, it never makes it skip.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from lamina.clock import system_clock
 from lamina.contracts.decisions import DeadLetter
 from lamina.contracts.topics import FEATURE_TILES
-from lamina.errors import LaminaError, StoreUnavailable, StreamError
+from lamina.errors import LaminaError, StoreUnavailable, StreamError, WritesLost
 from lamina.settings import load_settings
-from lamina.store.protocol import OnlineStore, TileWrite
+from lamina.store.protocol import Mark, OnlineStore, TileWrite
 from lamina.streams import dead_letters
 from lamina.streams.sink_metrics import NoMetrics, SinkMetrics
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 KAFKA_TIMEOUT_S = 30.0
 GROUP = "lamina-sink"
+T = TypeVar("T")
 
 
 @dataclass
@@ -91,8 +95,9 @@ class SinkOptions:
     """How the sink works. A batch ends after `batch_messages` or `batch_ms`, whichever comes first.
 
     give_up_s: how long a store may stay silent before the sink ends with an error, to be started again by its
-    supervisor; less than Kafka's `max.poll.interval.ms` of five minutes. commit_every_s: offsets are committed at least
-    this far apart.
+    supervisor; less than Kafka's `max.poll.interval.ms` of five minutes. commit_every_s: offsets are noted at least
+    this far apart, also when nothing arrives: so long it takes to see that the store lost something. from_start: read
+    each partition from its beginning, whatever the store says.
     """
 
     bootstrap: str
@@ -117,8 +122,11 @@ class TileSink:
     def __init__(self, options: SinkOptions, store: OnlineStore, metrics: NoMetrics | None = None) -> None:
         self._options, self._store, self._metrics = options, store, metrics or NoMetrics()
         self._stopped = False
+        self._log = ""
+        self._mark = Mark(uuid.uuid4().hex, 0)
         self._written: dict[int, int] = {}
-        self._committed_at = 0.0
+        self._replayed: set[int] = set()
+        self._settled_at = 0.0
 
     def stop(self) -> None:
         """Finish the batch in hand, commit, and return from `run`; may be called from a signal handler."""
@@ -128,41 +136,47 @@ class TileSink:
         """Move tiles.
 
         Raises: StoreUnavailable: when the store did not answer for `give_up_s`; StreamError: when Kafka fails for good.
-        What was not committed is read again by the next run.
+        What the store does not know of is read again by the next run.
         """
         from confluent_kafka import KafkaException
 
         consumer = self._consumer()
         try:
+            cluster = consumer.list_topics(self._options.topic, KAFKA_TIMEOUT_S)
+            # Another cluster's topic of this name is another log.
+            self._log = f"{cluster.cluster_id}:{self._options.topic}"
             ends = self._ends(consumer) if self._options.until_now else {}
             while not self._stopped:
-                messages = consumer.consume(self._options.batch_messages, self._options.batch_ms / 1000)
-                if messages:
-                    self._move([m for m in messages if m.error() is None or self._is_data(m)])
-                self._commit(consumer)
+                try:
+                    self._step(consumer)
+                except WritesLost:
+                    self._rewind(consumer)
                 if self._options.until_now and all(
                     self._written.get(p, begin) >= end for p, (begin, end) in ends.items()
                 ):
                     break
-            self._commit(consumer, now=True)
+            self._settle(consumer, now=True)
         except KafkaException as error:
             raise StreamError(f"{self._options.topic} on {self._options.bootstrap} cannot be read: {error}") from error
         finally:
             consumer.close()
 
-    def _consumer(self) -> Consumer:
-        from confluent_kafka import OFFSET_BEGINNING, Consumer
+    def _step(self, consumer: Consumer) -> None:
+        messages = consumer.consume(self._options.batch_messages, self._options.batch_ms / 1000)
+        if messages:
+            self._move([m for m in messages if m.error() is None or self._is_data(m)])
+        self._settle(consumer)
 
-        def assigned(client: Consumer, partitions: list[TopicPartition]) -> None:
-            if self._options.from_start:
-                for partition in partitions:
-                    partition.offset = self._written.get(partition.partition, OFFSET_BEGINNING)
-            client.assign(partitions)
+    def _consumer(self) -> Consumer:
+        from confluent_kafka import Consumer
 
         def revoked(client: Consumer, partitions: list[TopicPartition]) -> None:
-            self._commit(client, now=True)
-            for partition in partitions:
-                self._written.pop(partition.partition, None)
+            try:
+                self._settle(client, now=True)
+            except (StoreUnavailable, WritesLost):
+                pass  # whoever takes the partitions over begins where the store says
+            for place in partitions:
+                self._written.pop(place.partition, None)
 
         consumer = Consumer(
             {
@@ -175,26 +189,53 @@ class TileSink:
                 "queued.max.messages.kbytes": 65536,
             }
         )
-        consumer.subscribe([self._options.topic], on_assign=assigned, on_revoke=revoked)
+        consumer.subscribe([self._options.topic], on_assign=self._assign, on_revoke=revoked)
         return consumer
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Read `partitions` from where the store says, one it does not know from its beginning."""
+        from confluent_kafka import OFFSET_BEGINNING
+
+        known = self._known(consumer, [place.partition for place in partitions])
+        for place in partitions:
+            if self._options.from_start and place.partition not in self._replayed:
+                known.pop(place.partition, None)
+            place.offset = known.get(place.partition, OFFSET_BEGINNING)
+        self._replayed.update(place.partition for place in partitions)
+        # Noted again and again even if nothing arrives, so that a loss is seen.
+        self._written = known
+        consumer.assign(partitions)
+
+    def _known(self, consumer: Consumer, partitions: Iterable[int]) -> dict[int, int]:
+        """Offsets up to which the store holds these partitions, where they exist; begins a sequence of writes."""
+        from confluent_kafka import TopicPartition
+
+        known = dict(self._until_done(lambda: self._store.begin(self._log, self._mark.writer)))
+        self._mark = Mark(self._mark.writer, 0)
+        found = {}
+        for p in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(self._options.topic, p), KAFKA_TIMEOUT_S)
+            # Outside of these: the topic was made anew.
+            if p in known and low <= known[p] <= high:
+                found[p] = known[p]
+        return found
+
+    def _rewind(self, consumer: Consumer) -> None:
+        """Go back to where the store says, as it lost what stood behind."""
+        self._metrics.rewound()
+        self._assign(consumer, consumer.assignment())
 
     def _ends(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
         """Where reading begins in each partition, and where it ended just now."""
         from confluent_kafka import TopicPartition
 
         topic = self._options.topic
-        places = [
-            TopicPartition(topic, p) for p in consumer.list_topics(topic, KAFKA_TIMEOUT_S).topics[topic].partitions
-        ]
-        begins = (
-            {}
-            if self._options.from_start
-            else {p.partition: p.offset for p in consumer.committed(places, KAFKA_TIMEOUT_S)}
-        )
+        partitions = list(consumer.list_topics(topic, KAFKA_TIMEOUT_S).topics[topic].partitions)
+        known = {} if self._options.from_start else self._known(consumer, partitions)
         found = {}
-        for place in places:
-            low, high = consumer.get_watermark_offsets(place, KAFKA_TIMEOUT_S)
-            found[place.partition] = (max(low, begins.get(place.partition, low)), high)
+        for p in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, p), KAFKA_TIMEOUT_S)
+            found[p] = (known.get(p, low), high)
         return found
 
     def _is_data(self, message: Message) -> bool:
@@ -210,7 +251,11 @@ class TileSink:
     def _move(self, messages: list[Message]) -> None:
         batch = make_batch(messages, system_clock())
         begun = time.perf_counter()
-        applied = self._until_done(lambda: self._store.write_tiles(batch.tiles)) if batch.tiles else 0
+        applied = 0
+        if batch.tiles:
+            mark = self._mark.next()
+            applied = self._until_done(lambda: self._store.write_tiles(batch.tiles, mark))
+            self._mark = mark
         if batch.broken:
             dead_letters.write(self._options.bootstrap, self._options.topic_prefix, batch.broken)
         self._written.update(batch.offsets)
@@ -223,7 +268,7 @@ class TileSink:
             oldest_s=(system_clock() - batch.oldest_ms) / 1000 if batch.oldest_ms is not None else None,
         )
 
-    def _until_done(self, write: Callable[[], int]) -> int:
+    def _until_done(self, write: Callable[[], T]) -> T:
         deadline, wait = time.monotonic() + self._options.give_up_s, FIRST_WAIT_S
         while True:
             try:
@@ -235,18 +280,28 @@ class TileSink:
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
 
-    def _commit(self, consumer: Consumer, *, now: bool = False) -> None:
-        from confluent_kafka import TopicPartition
+    def _settle(self, consumer: Consumer, *, now: bool = False) -> None:
+        """Note in the store how far it is filled, and commit the same to Kafka."""
+        from confluent_kafka import KafkaException, TopicPartition
 
-        if not self._written or not (now or time.monotonic() - self._committed_at >= self._options.commit_every_s):
+        if not self._written or not (now or time.monotonic() - self._settled_at >= self._options.commit_every_s):
             return
-        offsets = [TopicPartition(self._options.topic, p, offset) for p, offset in self._written.items()]
+        written = dict(self._written)
+        note = partial(self._store.settle, self._log, self._mark, written)
         if now:
-            consumer.commit(offsets=offsets, asynchronous=False)
+            note()
         else:
-            consumer.commit(offsets=offsets, asynchronous=True)
-        self._committed_at = time.monotonic()
-        self._metrics.lag(_lag(consumer, self._options.topic, self._written))
+            self._until_done(note)
+        self._settled_at = time.monotonic()
+        offsets = [TopicPartition(self._options.topic, p, offset) for p, offset in written.items()]
+        try:
+            if now:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException:
+            self._metrics.uncommitted()  # the store knows
+        self._metrics.lag(_lag(consumer, self._options.topic, written))
 
 
 def _lag(consumer: Consumer, topic: str, written: Mapping[int, int]) -> dict[int, int]:

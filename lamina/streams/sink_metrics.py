@@ -23,6 +23,12 @@ class NoMetrics:
     def refused(self) -> None:
         """The store did not take a batch, which will be tried again."""
 
+    def rewound(self) -> None:
+        """The store lost what it had acknowledged; the topic is read again from where it says."""
+
+    def uncommitted(self) -> None:
+        """Kafka did not take the offsets, which the store holds anyway."""
+
     def lag(self, by_partition: Mapping[int, int]) -> None:
         """Messages that wait, by partition."""
 
@@ -38,6 +44,8 @@ class SinkMetrics(NoMetrics):
         self._tiles = Counter("lamina_sink_tiles", "Tiles by outcome", ["outcome"], registry=registry)
         self._broken = Counter("lamina_sink_dead_letters", "Messages that were no tile", registry=registry)
         self._refused = Counter("lamina_sink_refused_batches", "Writes to be tried again", registry=registry)
+        self._rewound = Counter("lamina_sink_rewinds", "Restarts of a store that had lost writes", registry=registry)
+        self._uncommitted = Counter("lamina_sink_uncommitted", "Offsets that Kafka did not take", registry=registry)
         self._seconds = Histogram("lamina_sink_batch_seconds", "Write of a batch", buckets=SECONDS, registry=registry)
         self._age = Histogram(
             "lamina_sink_record_age_seconds",
@@ -63,6 +71,14 @@ class SinkMetrics(NoMetrics):
     def refused(self) -> None:
         """See `NoMetrics.refused`."""
         self._refused.inc()
+
+    def rewound(self) -> None:
+        """See `NoMetrics.rewound`."""
+        self._rewound.inc()
+
+    def uncommitted(self) -> None:
+        """See `NoMetrics.uncommitted`."""
+        self._uncommitted.inc()
 
     def lag(self, by_partition: Mapping[int, int]) -> None:
         """See `NoMetrics.lag`."""

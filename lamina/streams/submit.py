@@ -126,10 +126,10 @@ def cancel(flink_url: str, job_id: str) -> None:
 
 
 def reason(printed: str) -> str:
-    """Why a command failed, from all it printed: the exceptions it names, the root first, each once; without any, the
+    r"""Why a command failed, from all it printed: the exceptions it names, the root first, each once; without any, the
     last lines that are no stack frames.
 
-    >>> print(reason("x.TopException: a\\n\\tat x.Y(Y.java:1)\\nCaused by: z.RootException: b\\n\\t... 3 more"))
+    >>> print(reason("x.TopException: a\n\tat x.Y(Y.java:1)\nCaused by: z.RootException: b\n\t... 3 more"))
     z.RootException: b
     x.TopException: a
     """
@@ -162,7 +162,7 @@ def newest_checkpoint(folder: str) -> str | None:
     Args: folder: a path, or a URL of fsspec such as `s3://bucket/checkpoints`.
     Raises: StackError: when the folder cannot be read from here.
     """
-    import fsspec
+    import fsspec  # type: ignore[import-untyped]
 
     try:
         fs, path = fsspec.url_to_fs(folder)

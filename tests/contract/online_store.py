@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lamina.store.protocol import BatchWrite, OnlineStore, ReadKey, TileWrite
+from lamina.errors import WritesLost
+from lamina.store.protocol import BatchWrite, Mark, OnlineStore, ReadKey, TileWrite
 from lamina.store.tiles import TileColumns, decode_batch, encode_batch, encode_speed
 
 TILING, OTHER = "transactions@1s#aaaaaa", "transactions@1d#bbbbbb"
@@ -122,3 +123,28 @@ class OnlineStoreContract:
         store.announce("merchant", NOON + 1)
         found = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
         assert {e: found[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
+
+    def test_writes_of_a_sequence_are_settled(self, store: OnlineStore) -> None:
+        assert store.begin("log", "w") == {}
+        first = Mark("w", 0).next()
+        assert store.write_tiles([tile(1)], first) == 1
+        assert store.write_tiles([], first.next()) == 0
+        store.settle("log", first.next(), {0: 7, 3: 9})
+        assert store.begin("log", "other") == {0: 7, 3: 9}
+        assert store.begin("other log", "w") == {}
+
+    def test_a_repeated_write_of_a_sequence_is_accepted(self, store: OnlineStore) -> None:
+        store.begin("log", "w")
+        for _ in range(2):
+            store.write_tiles([tile(1)], Mark("w", 1))
+        store.settle("log", Mark("w", 1), {0: 7})
+
+    def test_a_write_whose_predecessor_is_gone_is_told(self, store: OnlineStore) -> None:
+        store.begin("log", "w")
+        with pytest.raises(WritesLost):
+            store.write_tiles([tile(1)], Mark("w", 2))
+        with pytest.raises(WritesLost):
+            store.settle("log", Mark("w", 1), {0: 7})
+        with pytest.raises(WritesLost):
+            store.settle("log", Mark("unknown", 0), {0: 7})
+        assert store.begin("log", "w") == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from redis import Redis
 from lamina.errors import StoreUnavailable
 from lamina.settings import ROOT
 from lamina.store.memory import MemoryStore
-from lamina.store.protocol import ReadKey, TileWrite
+from lamina.store.protocol import Mark, ReadKey, TileWrite
 from lamina.store.redis import RedisStore
 from lamina.streams import dead_letters
 from lamina.streams.sink import SinkOptions, TileSink
@@ -35,11 +36,25 @@ class SilentStore(MemoryStore):
         super().__init__()
         self.silent, self.asked = silent, 0
 
-    def write_tiles(self, tiles: Sequence[TileWrite]) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
         self.asked += 1
         if self.asked <= self.silent:
             raise StoreUnavailable("asked to be silent")
-        return super().write_tiles(tiles)
+        return super().write_tiles(tiles, mark)
+
+
+class ForgetfulStore(MemoryStore):
+    """A store that is restarted after `writes` writes, with nothing of what it held."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.left = writes
+
+    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+        self.left -= 1
+        if self.left == 0:
+            super().__init__()
+        return super().write_tiles(tiles, mark)
 
 
 def produce(bootstrap: str, prefix: str, versions: int = 3) -> None:
@@ -100,17 +115,48 @@ def test_nothing_is_committed_that_was_not_written(options: SinkOptions) -> None
     assert committed(options.bootstrap, options.topic_prefix) == 3 * USERS
 
 
-def test_an_empty_store_is_rebuilt_from_the_start(options: SinkOptions) -> None:
+def test_an_empty_store_is_filled_from_the_start(options: SinkOptions) -> None:
     produce(options.bootstrap, options.topic_prefix)
     TileSink(options, MemoryStore()).run()
-    again, rebuilt = MemoryStore(), MemoryStore()
+    again = MemoryStore()
     TileSink(options, again).run()
-    assert stored(again) == [b""] * USERS
-    from_start = SinkOptions(
-        bootstrap=options.bootstrap, topic_prefix=options.topic_prefix, until_now=True, from_start=True
-    )
-    TileSink(from_start, rebuilt).run()
-    assert stored(rebuilt) == expected(3)
+    assert stored(again) == expected(3)
+
+
+def test_a_store_is_filled_from_the_start_when_asked_to(options: SinkOptions) -> None:
+    """Although it says that it holds everything."""
+    produce(options.bootstrap, options.topic_prefix)
+    store = MemoryStore()
+    TileSink(options, store).run()
+    store._speed.clear()
+    TileSink(options, store).run()
+    assert stored(store) == [b""] * USERS
+    TileSink(dataclasses.replace(options, from_start=True), store).run()
+    assert stored(store) == expected(3)
+
+
+def test_what_a_restarted_store_has_lost_is_written_again(options: SinkOptions) -> None:
+    produce(options.bootstrap, options.topic_prefix)
+    store = ForgetfulStore(5)
+    TileSink(dataclasses.replace(options, batch_messages=7), store).run()
+    assert store.left < 0
+    assert stored(store) == expected(3)
+
+
+def test_a_store_that_was_emptied_is_filled_while_nothing_arrives(kafka: str, topic_prefix: str) -> None:
+    create_topics(kafka, topic_prefix)
+    produce(kafka, topic_prefix)
+    store = MemoryStore()
+    sink = TileSink(SinkOptions(bootstrap=kafka, topic_prefix=topic_prefix), store)
+    thread = threading.Thread(target=sink.run)
+    thread.start()
+    try:
+        until(lambda: stored(store) == expected(3))
+        store.__init__()  # type: ignore[misc]
+        until(lambda: stored(store) == expected(3))
+    finally:
+        sink.stop()
+        thread.join(30)
 
 
 def test_a_broken_message_does_not_stop_the_others(options: SinkOptions) -> None:
@@ -180,5 +226,5 @@ def test_every_entity_has_one_hash(options: SinkOptions, clean_redis: str) -> No
     produce(options.bootstrap, options.topic_prefix)
     TileSink(options, RedisStore(clean_redis)).run()
     client = Redis.from_url(clean_redis)
-    assert sorted(client.keys()) == sorted(f"user:{user}".encode() for user in range(USERS))
+    assert sorted(client.scan_iter("user*")) == sorted(f"user:{user}".encode() for user in range(USERS))
     client.close()

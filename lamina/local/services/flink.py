@@ -61,6 +61,8 @@ def configuration(plan: Plan) -> dict[str, object]:
         # A stopped job is continued from its newest checkpoint: Flink must not name an older one, already removed, from
         # its cache.
         "rest.cache.checkpoint-statistics.timeout": "100ms",
+        # A killed task manager is missed after two of these, not after the timeout of 50 s.
+        "heartbeat.interval": "1000ms",
         "io.tmp.dirs": str(folder / "tmp"),
         "python.executable": python,
         "python.client.executable": python,

@@ -25,7 +25,8 @@ def sink(plan: Plan) -> Service:
         started.append(time.monotonic())
 
     def ready() -> None:
-        if time.monotonic() - started[-1] < SETTLED_S:
+        # Not started by this call: it has been up for a while.
+        if started and time.monotonic() - started[-1] < SETTLED_S:
             raise NotReady("the sink has only just started")
 
     return Service(

@@ -1,0 +1,148 @@
+"""A stack that is shot at: what can be killed, and how each comes back.
+
+Programs are killed with `kill -9`. Their supervisor starts them again; the one thing it cannot is to submit a stream
+job whose job manager is gone: that is done here, from the newest checkpoint that lies on disk, as an operator would.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from benchmarks.fire.load import Load
+from benchmarks.fire.recount import (
+    Difference,
+    compare_features,
+    compare_letters,
+    compare_tiles,
+    expected_tiles,
+    read_log,
+)
+from benchmarks.stream import CODE
+from lamina.definitions.fraud import FEATURES
+from lamina.local import archive, jars
+from lamina.local.layout import flink_env, flink_home
+from lamina.local.stack import Stack
+from lamina.semantics.plan import make_plan
+from lamina.settings import Settings
+from lamina.streams.submit import StreamJob, newest_checkpoint, submit_stream_job
+from lamina.streams.topics import create_topics
+
+PLAN = make_plan(FEATURES)
+TASK_MANAGER, STREAM_JOB, SINK, REDIS, EMPTIED_REDIS, KAFKA = VICTIMS = (
+    "task manager",
+    "stream job",
+    "sink",
+    "Redis",
+    "Redis and its data",
+    "Kafka",
+)
+PROGRAMS = {
+    TASK_MANAGER: ("flink-taskmanager",),
+    STREAM_JOB: ("flink-jobmanager", "flink-taskmanager"),
+    SINK: ("sink",),
+    REDIS: ("redis",),
+    EMPTIED_REDIS: ("redis",),
+    KAFKA: ("kafka",),
+}
+ARGUMENTS = ("--state-backend", "hashmap", "--checkpoint-interval-ms", "1000")
+QUIET_S = 60.0
+POLL_S = 0.5
+BACK_S = 60.0
+
+
+class Arena:
+    """Kafka, Redis, Flink with the stream job of `fraud`, the sink, and a load on them; stopped at the end."""
+
+    def __init__(self, folder: Path, *, seed: int, rate: int, users: int) -> None:
+        env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
+        self.stack = Stack(
+            folder / "stack", services={"kafka", "redis", "flink", "sink"}, env=env, preferred_ports=False
+        )
+        self._load_options = {"seed": seed, "rate": rate, "users": users}
+        self.killed: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self.stack.start()
+        try:
+            found = {name.removeprefix("LAMINA_").lower(): value for name, value in self.stack.env.items()}
+            self.settings = Settings(**found)  # type: ignore[arg-type]
+            create_topics(self.settings.kafka_bootstrap)
+            self.load = Load(self.settings, **self._load_options)
+            self.load.start()
+            self._submit(None)
+        except BaseException:
+            self.stack.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self.load.is_alive():
+                self.load.stop()
+        finally:
+            self.stack.stop()
+
+    def kill(self, victims: Iterable[str]) -> None:
+        """Kill all of these at once, and return when what was killed runs again; it may still have to catch up."""
+        chosen = [v for v in VICTIMS if v in set(victims)]
+        pids = self.stack.pids()
+        programs = sorted({p for v in chosen for p in PROGRAMS[v] if p in pids})
+        if EMPTIED_REDIS in chosen:
+            shutil.rmtree(self.stack.layout.data / "redis")
+        for program in programs:
+            os.kill(pids[program], signal.SIGKILL)
+        self.killed.update(chosen)
+        self._await(programs, pids)
+        self.stack.start()
+        if STREAM_JOB in chosen:
+            self._submit(newest_checkpoint(str(self.stack.layout.data / "flink" / "checkpoints")))
+
+    def recount(self) -> Difference:
+        """End the load, wait until the store has caught up or nothing moves any more, and compare everything."""
+        if self.load.is_alive():
+            self.load.stop()
+        log = read_log(self.settings, PLAN)
+        expected, url = expected_tiles(PLAN, log), self.settings.redis_url.get_secret_value()
+        found = compare_tiles(PLAN, expected, url)
+        last, moved = found, time.monotonic()
+        while found.total and time.monotonic() - moved < QUIET_S:
+            time.sleep(POLL_S)
+            found = compare_tiles(PLAN, expected, url)
+            if (found.lost, found.doubled) != (last.lost, last.doubled):
+                last, moved = found, time.monotonic()
+        unsent = self.load.acknowledged - log.ids[FEATURES.request.name]
+        found.lost += len(unsent)
+        compare_features(PLAN, log, url, found)
+        compare_letters(self.settings, log, found)
+        return found
+
+    def _await(self, programs: Iterable[str], before: dict[str, int]) -> None:
+        """Until the supervisor has started each of them again."""
+        deadline = time.monotonic() + BACK_S
+        while any(self.stack.pids().get(p, before[p]) == before[p] for p in programs):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{', '.join(programs)}: not started again after {BACK_S:.0f} s")
+            time.sleep(0.1)
+
+    def _submit(self, checkpoint: str | None) -> None:
+        (connector,) = jars.flink_connector()
+        job = StreamJob(
+            system=FEATURES.system,
+            flink=flink_home() / "bin" / "flink",
+            python=flink_env() / "bin" / "python",
+            code=archive.pack(CODE),
+            connector=connector,
+            savepoint=checkpoint,
+            arguments=ARGUMENTS,
+        )
+        submit_stream_job(self.settings, job, self.stack.flink_env())
