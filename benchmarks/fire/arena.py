@@ -68,6 +68,9 @@ class Arena:
         )
         self._load_options = {"seed": seed, "rate": rate, "users": users}
         self.killed: Counter[str] = Counter()
+        self._begun = time.monotonic()
+        self.seconds: dict[str, float] = {}
+        """When each step ended, in seconds from the start."""
 
     def __enter__(self) -> Self:
         self.stack.start()
@@ -77,7 +80,9 @@ class Arena:
             create_topics(self.settings.kafka_bootstrap)
             self.load = Load(self.settings, **self._load_options)
             self.load.start()
+            self._done("services")
             self._submit(None)
+            self._done("stream job")
         except BaseException:
             self.stack.stop()
             raise
@@ -98,7 +103,7 @@ class Arena:
         pids = self.stack.pids()
         programs = sorted({p for v in chosen for p in PROGRAMS[v] if p in pids})
         if EMPTIED_REDIS in chosen:
-            shutil.rmtree(self.stack.layout.data / "redis")
+            self._forget()
         for program in programs:
             os.kill(pids[program], signal.SIGKILL)
         self.killed.update(chosen)
@@ -106,6 +111,7 @@ class Arena:
         self.stack.start()
         if STREAM_JOB in chosen:
             self._submit(newest_checkpoint(str(self.stack.layout.data / "flink" / "checkpoints")))
+        self._done(f"kill {self.killed.total()}")
 
     def recount(self) -> Difference:
         """End the load, wait until the store has caught up or nothing moves any more, and compare everything."""
@@ -120,11 +126,21 @@ class Arena:
             found = compare_tiles(PLAN, expected, url)
             if (found.lost, found.doubled) != (last.lost, last.doubled):
                 last, moved = found, time.monotonic()
+        self._done("caught up")
         unsent = self.load.acknowledged - log.ids[FEATURES.request.name]
         found.lost += len(unsent)
         compare_features(PLAN, log, url, found)
         compare_letters(self.settings, log, found)
+        self._done("recounted")
         return found
+
+    def _forget(self) -> None:
+        """Remove what Redis keeps on disk; the process that has it open goes on writing, the next does not see it."""
+        for entry in (self.stack.layout.data / "redis").iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _done(self, step: str) -> None:
+        self.seconds[step] = round(time.monotonic() - self._begun, 1)
 
     def _await(self, programs: Iterable[str], before: dict[str, int]) -> None:
         """Until the supervisor has started each of them again."""

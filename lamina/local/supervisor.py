@@ -148,9 +148,15 @@ class Supervisor:
 
     def start(self, program: str) -> None:
         """Start one program unless it runs."""
+        from supervisor.xmlrpc import Faults
+
         with self._server() as server:
-            if server.getProcessInfo(program)["statename"] not in ("RUNNING", "STARTING"):
+            try:
                 server.startProcess(program, False)
+            except xmlrpc.client.Fault as fault:
+                # It runs, or supervisord starts it again by itself just now.
+                if fault.faultCode != Faults.ALREADY_STARTED:
+                    raise
 
     def stop(self, program: str) -> None:
         """Stop one program and wait for its end; a stopped one stays so."""

@@ -245,7 +245,8 @@ def _lost(mark: Mark) -> WritesLost:
 
 def unavailable(error: Exception) -> StoreUnavailable:
     """Any failure of the client as the one error that callers know."""
-    if isinstance(error, OutOfMemoryError) or str(error).startswith("OOM "):
+    # From within a script it is an error like any other.
+    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in str(error):
         return StoreUnavailable("Redis is full: raise its maxmemory, or let fewer entities live")
     return StoreUnavailable(
         f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL"

@@ -13,19 +13,19 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from lamina.clock import system_clock
-from lamina.contracts.decisions import DeadLetter
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.errors import LaminaError, StoreUnavailable, StreamError, WritesLost
 from lamina.settings import load_settings
-from lamina.store.protocol import Mark, OnlineStore, TileWrite
+from lamina.store.protocol import Mark, OnlineStore
 from lamina.streams import dead_letters
+from lamina.streams.batch import make_batch
 from lamina.streams.sink_metrics import NoMetrics, SinkMetrics
 
 if TYPE_CHECKING:
@@ -35,59 +35,6 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 KAFKA_TIMEOUT_S = 30.0
 GROUP = "lamina-sink"
 T = TypeVar("T")
-
-
-@dataclass
-class Batch:
-    """Messages as tiles: of each tile the newest, what could not be read, and each partition's next offset."""
-
-    tiles: list[TileWrite] = field(default_factory=list)
-    broken: list[DeadLetter] = field(default_factory=list)
-    offsets: dict[int, int] = field(default_factory=dict)
-    oldest_ms: int | None = None
-
-
-def read_tile(key: bytes | None, payload: bytes) -> TileWrite | str:
-    r"""The tile in a message, or a sentence saying why there is none.
-
-    >>> read_tile(b"user:7\ttransactions@1s#ab12cd/1533686400000", b"1\x1f2.5").key
-    'user:7'
-    >>> read_tile(b"user:7", b"1")
-    'key: not <entity>:<id>, a tab and <tiling>/<start>'
-    """
-    try:
-        entity_key, tab, name = (key or b"").decode().partition("\t")
-    except UnicodeDecodeError:
-        return "key: not UTF-8"
-    if not tab or ":" not in entity_key or "/" not in name:
-        return "key: not <entity>:<id>, a tab and <tiling>/<start>"
-    if not payload.partition(b"\x1f")[0].isdigit():
-        return "payload: does not start with an event count"
-    return TileWrite(entity_key, name, payload)
-
-
-def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
-    """What `messages`, in order of arrival, ask to be written; one without a value removes nothing, as tiles expire."""
-    batch = Batch()
-    newest: dict[bytes | None, TileWrite] = {}
-    for message in messages:
-        key, payload = message.key(), message.value()
-        # Typed as optional for the sake of messages that are errors, which do not come here.
-        partition: int = message.partition()  # type: ignore[assignment]
-        offset: int = message.offset()  # type: ignore[assignment]
-        batch.offsets[partition] = offset + 1
-        if payload is None:
-            continue
-        written_ms = message.timestamp()[1]
-        if batch.oldest_ms is None or written_ms < batch.oldest_ms:
-            batch.oldest_ms = written_ms
-        tile = read_tile(key, payload)
-        if isinstance(tile, TileWrite):
-            newest[key] = tile
-        else:
-            batch.broken.append(dead_letters.make_letter(FEATURE_TILES, partition, offset, tile, payload, at_ms))
-    batch.tiles = list(newest.values())
-    return batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +212,9 @@ class TileSink:
             left_out=len(batch.tiles) - applied,
             broken=len(batch.broken),
             seconds=time.perf_counter() - begun,
-            oldest_s=(system_clock() - batch.oldest_ms) / 1000 if batch.oldest_ms is not None else None,
+            late=batch.late,
+            oldest_s=_age_s(batch.oldest_ms),
+            newest_event_s=_age_s(batch.newest_event_ms),
         )
 
     def _until_done(self, write: Callable[[], T]) -> T:
@@ -302,6 +251,10 @@ class TileSink:
         except KafkaException:
             self._metrics.uncommitted()  # the store knows
         self._metrics.lag(_lag(consumer, self._options.topic, written))
+
+
+def _age_s(at_ms: int | None) -> float | None:
+    return None if at_ms is None else (system_clock() - at_ms) / 1000
 
 
 def _lag(consumer: Consumer, topic: str, written: Mapping[int, int]) -> dict[int, int]:

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+AGES = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0)
 
 
 class NoMetrics:
     """The interface of `SinkMetrics`; keeps nothing."""
 
     def moved(
-        self, *, messages: int, written: int, left_out: int, broken: int, seconds: float, oldest_s: float | None
+        self,
+        *,
+        messages: int,
+        written: int,
+        left_out: int,
+        broken: int,
+        late: int,
+        seconds: float,
+        oldest_s: float | None,
+        newest_event_s: float | None,
     ) -> None:
         """A batch is in the store.
 
-        Args: left_out: tiles of which the store held a newer state; broken: messages for the dead letters; seconds: the
-        write took;
-            oldest_s: age of the batch's oldest message, None when it held no tile.
+        Args: left_out: tiles of which the store held a newer state; broken: messages for the dead letters; late: tiles
+        older than the stream job's memory; seconds: the write took; oldest_s: age of the batch's oldest message, None
+        when it held no tile; newest_event_s: age of the newest event, None when no tile tells.
         """
 
     def refused(self) -> None:
@@ -53,20 +63,43 @@ class SinkMetrics(NoMetrics):
             buckets=SECONDS,
             registry=registry,
         )
+        self._event_age = Histogram(
+            "lamina_sink_event_age_seconds",
+            "Age of the newest event of each batch when the store has it, to the length of its tile",
+            buckets=AGES,
+            registry=registry,
+        )
+        self._late = Counter(
+            "lamina_sink_late_tiles",
+            "Tiles older than the stream job remembers; the batch layer corrects them",
+            registry=registry,
+        )
         self._lag = Gauge("lamina_sink_lag_messages", "Messages that wait", ["partition"], registry=registry)
         start_http_server(port, registry=registry)
 
     def moved(
-        self, *, messages: int, written: int, left_out: int, broken: int, seconds: float, oldest_s: float | None
+        self,
+        *,
+        messages: int,
+        written: int,
+        left_out: int,
+        broken: int,
+        late: int,
+        seconds: float,
+        oldest_s: float | None,
+        newest_event_s: float | None,
     ) -> None:
         """See `NoMetrics.moved`."""
         self._messages.inc(messages)
         self._tiles.labels("written").inc(written)
         self._tiles.labels("left_out").inc(left_out)
         self._broken.inc(broken)
+        self._late.inc(late)
         self._seconds.observe(seconds)
         if oldest_s is not None:
             self._age.observe(max(oldest_s, 0.0))
+        if newest_event_s is not None:
+            self._event_age.observe(max(newest_event_s, 0.0))
 
     def refused(self) -> None:
         """See `NoMetrics.refused`."""

@@ -1,84 +1,30 @@
 from __future__ import annotations
 
-import base64
+import urllib.request
 
-import pytest
-from confluent_kafka import Message
-
-from lamina.store.protocol import TileWrite
-from lamina.streams.sink import SinkOptions, make_batch, read_tile
-
-NOW = 1_533_729_600_000
-KEY = b"user:7\ttransactions@1s#ab12cd/1533686400000"
-
-
-def message(
-    key: bytes | None, value: bytes | None, *, partition: int = 0, offset: int = 0, at_ms: int = NOW
-) -> Message:
-    return Message(
-        topic="feature-tiles", partition=partition, offset=offset, key=key, value=value, timestamp=(1, at_ms)
-    )
-
-
-@pytest.mark.parametrize("key", [KEY, KEY + b"/0/a/b", "user:\u00e9:1\tx@1s#a/1".encode()])
-def test_a_tile_is_moved_as_it_is(key: bytes) -> None:
-    tile = read_tile(key, b"12\x1f2.5\x1f")
-    assert isinstance(tile, TileWrite)
-    assert (f"{tile.key}\t{tile.field}".encode(), tile.payload) == (key, b"12\x1f2.5\x1f")
-
-
-@pytest.mark.parametrize(
-    ("key", "payload", "reason"),
-    [
-        (None, b"1", "key"),
-        (b"", b"1", "key"),
-        (b"user:7", b"1", "key"),
-        (b"7\ttransactions@1s#a/1", b"1", "key"),
-        (b"user:7\ttransactions", b"1", "key"),
-        (b"user:\xff\tx/1", b"1", "UTF-8"),
-        (KEY, b"", "payload"),
-        (KEY, b"-1\x1f2", "payload"),
-        (KEY, b"x\x1f2", "payload"),
-    ],
-)
-def test_what_is_no_tile_is_named(key: bytes | None, payload: bytes, reason: str) -> None:
-    found = read_tile(key, payload)
-    assert isinstance(found, str)
-    assert reason in found
-
-
-def test_of_each_tile_the_last_is_written() -> None:
-    other = KEY + b"/0/m"
-    batch = make_batch([message(KEY, b"1"), message(other, b"1"), message(KEY, b"2"), message(KEY, b"3")], NOW)
-    assert [(t.field.count("/"), t.payload) for t in batch.tiles] == [(1, b"3"), (3, b"1")]
-
-
-def test_offsets_are_those_after_the_batch() -> None:
-    batch = make_batch(
-        [message(KEY, b"1", partition=p, offset=o) for p, o in ((0, 5), (1, 7), (0, 6))]
-        + [message(b"?", b"1", partition=2)],
-        NOW,
-    )
-    assert batch.offsets == {0: 7, 1: 8, 2: 1}
-
-
-def test_a_tombstone_writes_nothing_and_is_passed() -> None:
-    batch = make_batch([message(KEY, b"1"), message(KEY, None, offset=1)], NOW)
-    assert [t.payload for t in batch.tiles] == [b"1"]
-    assert batch.offsets == {0: 2}
-    assert batch.broken == []
-
-
-def test_a_broken_message_is_written_down() -> None:
-    (letter,) = make_batch([message(b"user:7", b"1\xff", partition=3, offset=9)], NOW).broken
-    assert (letter.topic, letter.partition, letter.offset, letter.timestamp) == ("feature-tiles", 3, 9, NOW)
-    assert base64.b64decode(letter.raw) == b"1\xff"
-
-
-def test_the_age_of_a_batch_is_that_of_its_oldest_message() -> None:
-    assert make_batch([message(KEY, b"1", at_ms=NOW - 3), message(KEY, b"1", at_ms=NOW - 9)], NOW).oldest_ms == NOW - 9
-    assert make_batch([], NOW).oldest_ms is None
+from lamina.local.ports import is_free
+from lamina.streams.sink import SinkOptions
+from lamina.streams.sink_metrics import SinkMetrics
 
 
 def test_the_topic_carries_the_prefix() -> None:
     assert SinkOptions(bootstrap="b:1", topic_prefix="p-").topic == "p-feature-tiles"
+
+
+def test_the_metrics_tell_how_old_events_are_when_they_can_be_read() -> None:
+    port = next(p for p in range(21_000, 22_000) if is_free(p))
+    metrics = SinkMetrics(port)
+    metrics.moved(messages=3, written=2, left_out=1, broken=0, late=1, seconds=0.01, oldest_s=0.02, newest_event_s=0.4)
+    metrics.moved(messages=1, written=0, left_out=0, broken=1, late=0, seconds=0.01, oldest_s=None, newest_event_s=None)
+    metrics.rewound()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    for line in (
+        'lamina_sink_event_age_seconds_bucket{le="0.25"} 0.0',
+        'lamina_sink_event_age_seconds_bucket{le="0.5"} 1.0',
+        "lamina_sink_event_age_seconds_count 1.0",
+        "lamina_sink_late_tiles_total 1.0",
+        "lamina_sink_rewinds_total 1.0",
+        'lamina_sink_tiles_total{outcome="left_out"} 1.0',
+    ):
+        assert line in lines
