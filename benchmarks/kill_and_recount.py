@@ -68,7 +68,6 @@ def _shoot(arena: Arena, rng: random.Random, end: float) -> None:
     rng.shuffle(rounds)
     while time.monotonic() < end:
         victims = rounds.pop() if rounds else rng.sample(VICTIMS, rng.randint(1, MOST_AT_ONCE))
-        print(f"killed: {', '.join(victims)}", flush=True)
         arena.kill(victims)
         time.sleep(max(min(rng.uniform(0, LONGEST_PAUSE_S), end - time.monotonic()), 0))
 

@@ -12,6 +12,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -63,9 +64,7 @@ class Arena:
 
     def __init__(self, folder: Path, *, seed: int, rate: int, users: int) -> None:
         env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
-        self.stack = Stack(
-            folder / "stack", services={"kafka", "redis", "flink", "sink"}, env=env, preferred_ports=False
-        )
+        self.stack = Stack(folder / "stack", services={"kafka", "redis", "flink"}, env=env, preferred_ports=False)
         self._load_options = {"seed": seed, "rate": rate, "users": users}
         self.killed: Counter[str] = Counter()
         self._begun = time.monotonic()
@@ -81,8 +80,11 @@ class Arena:
             self.load = Load(self.settings, **self._load_options)
             self.load.start()
             self._done("services")
-            self._submit(None)
-            self._done("stream job")
+            with ThreadPoolExecutor(1) as pool:
+                submitted = pool.submit(self._submit, None)
+                self.stack.start("sink")
+                submitted.result()
+            self._done("sink and stream job")
         except BaseException:
             self.stack.stop()
             raise
@@ -108,15 +110,16 @@ class Arena:
             os.kill(pids[program], signal.SIGKILL)
         self.killed.update(chosen)
         self._await(programs, pids)
-        self.stack.start()
+        self.stack.start("sink")
         if STREAM_JOB in chosen:
             self._submit(newest_checkpoint(str(self.stack.layout.data / "flink" / "checkpoints")))
-        self._done(f"kill {self.killed.total()}")
+        self._done(f"{', '.join(chosen)}: killed and back")
 
     def recount(self) -> Difference:
         """End the load, wait until the store has caught up or nothing moves any more, and compare everything."""
         if self.load.is_alive():
             self.load.stop()
+        self._done("load ended")
         log = read_log(self.settings, PLAN)
         expected, url = expected_tiles(PLAN, log), self.settings.redis_url.get_secret_value()
         found = compare_tiles(PLAN, expected, url)
@@ -141,6 +144,7 @@ class Arena:
 
     def _done(self, step: str) -> None:
         self.seconds[step] = round(time.monotonic() - self._begun, 1)
+        print(f"{self.seconds[step]:7.1f} s  {step}", flush=True)
 
     def _await(self, programs: Iterable[str], before: dict[str, int]) -> None:
         """Until the supervisor has started each of them again."""

@@ -106,7 +106,7 @@ def messages(bootstrap: str, topic: str) -> Iterator[tuple[int, int, bytes]]:
                 left[p] = (low, high)
         consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in left.items()])
         while left:
-            for message in consumer.consume(5000, 10):
+            for message in consumer.consume(5000, 0.2):
                 p, offset, error = message.partition() or 0, message.offset() or 0, message.error()
                 if error is None and p in left and offset < left[p][1]:
                     yield p, offset, bytes(message.value() or b"")

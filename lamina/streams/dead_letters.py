@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from lamina.streams.topics import contract_of
 
 ANSWER_S = 10
 """Longest wait for the broker."""
+FILL_S = 0.2
+"""Longest wait for a full batch: the client waits so long even when the partition's end is among the messages."""
 MESSAGES_AT_ONCE = 500
 
 
@@ -127,10 +130,14 @@ def _messages(bootstrap: str, topic: str) -> Iterator[bytes]:
                 if first < end:
                     left[p] = (first, end)
             consumer.assign([TopicPartition(topic, p, first) for p, (first, _) in left.items()])
+            answered = time.monotonic()
             while left:
-                messages = consumer.consume(MESSAGES_AT_ONCE, timeout=ANSWER_S)
+                messages = consumer.consume(MESSAGES_AT_ONCE, timeout=FILL_S)
                 if not messages:
-                    raise StreamError(f"topic {topic} on {bootstrap} stopped answering: see `make status`")
+                    if time.monotonic() - answered > ANSWER_S:
+                        raise StreamError(f"topic {topic} on {bootstrap} stopped answering: see `make status`")
+                    continue
+                answered = time.monotonic()
                 for message in messages:
                     p, offset, error = message.partition() or 0, message.offset() or 0, message.error()
                     if error and error.code() == KafkaError._PARTITION_EOF:

@@ -155,17 +155,34 @@ class TileSink:
 
     def _known(self, consumer: Consumer, partitions: Iterable[int]) -> dict[int, int]:
         """Offsets up to which the store holds these partitions, where they exist; begins a sequence of writes."""
-        from confluent_kafka import TopicPartition
-
         known = dict(self._until_done(lambda: self._store.begin(self._log, self._mark.writer)))
         self._mark = Mark(self._mark.writer, 0)
         found = {}
         for p in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(self._options.topic, p), KAFKA_TIMEOUT_S)
-            # Outside of these: the topic was made anew.
-            if p in known and low <= known[p] <= high:
-                found[p] = known[p]
+            if p in known:
+                low, high = self._span(consumer, p)
+                # Outside of these: the topic was made anew.
+                if low <= known[p] <= high:
+                    found[p] = known[p]
         return found
+
+    def _span(self, consumer: Consumer, partition: int) -> tuple[int, int]:
+        """First offset of a partition and the one after its last; a leader that is just being chosen is waited for."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        deadline = time.monotonic() + KAFKA_TIMEOUT_S
+        while True:
+            try:
+                low, high = consumer.get_watermark_offsets(
+                    TopicPartition(self._options.topic, partition), KAFKA_TIMEOUT_S
+                )
+                return low, high
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise StreamError(
+                        f"{self._options.topic} has no offsets for partition {partition}: {error}"
+                    ) from None
+            time.sleep(FIRST_WAIT_S)
 
     def _rewind(self, consumer: Consumer) -> None:
         """Go back to where the store says, as it lost what stood behind."""
@@ -174,16 +191,11 @@ class TileSink:
 
     def _ends(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
         """Where reading begins in each partition, and where it ended just now."""
-        from confluent_kafka import TopicPartition
-
         topic = self._options.topic
         partitions = list(consumer.list_topics(topic, KAFKA_TIMEOUT_S).topics[topic].partitions)
         known = {} if self._options.from_start else self._known(consumer, partitions)
-        found = {}
-        for p in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, p), KAFKA_TIMEOUT_S)
-            found[p] = (known.get(p, low), high)
-        return found
+        spans = {p: self._span(consumer, p) for p in partitions}
+        return {p: (known.get(p, low), high) for p, (low, high) in spans.items()}
 
     def _is_data(self, message: Message) -> bool:
         from confluent_kafka import KafkaError, KafkaException
