@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     rules_file: Path = Field(
         ROOT / "serving" / "rules" / "fraud.yaml", description="Versioned file with the fraud rules as data."
     )
+    experiment_file: Path = Field(
+        ROOT / "serving" / "rules" / "experiment.yaml",
+        description="Versioned file with the experiment between models, if one runs.",
+    )
     topic_prefix: str = Field("", description="Put before every topic name; lets tests share a broker.")
 
     @model_validator(mode="after")

@@ -27,16 +27,18 @@ from serving.middleware.requests import BodyLimit, RequestContext
 from serving.routes.fraud import fraud_router
 from serving.routes.health import Dependency, Readiness, health_router
 from serving.stages.decide import DecisionMaker
-from serving.stages.features import FeatureStage
+from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog
-from serving.stages.model import Champion
+from serving.stages.model import ServedModel
+from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
+from serving.stages.shadow import ShadowScorer
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
-RULES_CHECK_S = 1.0
+FILES_CHECK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,21 @@ class Service:
     settings: Settings
     rules: RuleEngine
     features: FeatureStage
-    champion: Champion
+    champion: ServedModel
+    routing: Routing
+    shadows: ShadowScorer
     events: EventLog
     decisions: DecisionMaker
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Open what is needed, keep rules and champion current, and at the end deliver what is queued."""
+        """Open what is needed, keep models, rules and experiment current, and at the end deliver what is queued."""
         self.events.start()
         tasks = [
             asyncio.create_task(self.champion.keep_current(self.settings.champion_poll_s)),
-            asyncio.create_task(self._keep_rules()),
+            asyncio.create_task(self._keep_challengers()),
+            asyncio.create_task(self._keep_files()),
+            asyncio.create_task(self.shadows.run()),
         ]
         # All that was imported stays: without this the collector stops requests to look at it again and again.
         gc.freeze()
@@ -78,32 +84,55 @@ class Service:
             "kafka": Dependency(problem=self.events.problem),
             "model": Dependency(version=model.version if model else None, problem=self.champion.problem),
             "rules": Dependency(version=self.rules.book.version, problem=self.rules.problem),
+            "experiment": Dependency(version=self.routing.book.version, problem=self.routing.problems),
         }
         if not self.champion.checked:
             return Readiness(status="starting", dependencies=found)
         well = all(dependency.problem is None for dependency in found.values())
         return Readiness(status="ready" if well else "degraded", dependencies=found)
 
-    async def _keep_rules(self) -> None:
+    async def _keep_files(self) -> None:
         while True:
-            await asyncio.sleep(RULES_CHECK_S)
+            await asyncio.sleep(FILES_CHECK_S)
             await asyncio.to_thread(self.rules.reload)
+            await asyncio.to_thread(self.routing.reload)
+            self.routing.judge()
+
+    async def _keep_challengers(self) -> None:
+        while True:
+            for model in self.routing.challengers:
+                await model.refresh()
+            await asyncio.sleep(self.settings.champion_poll_s)
 
 
-def make_service(settings: Settings, *, registry: ModelRegistry | None = None, clock: Clock = system_clock) -> Service:
-    """The service's parts, connected by `settings`; `registry` defaults to MLflow's.
+def make_service(
+    settings: Settings,
+    *,
+    registry: ModelRegistry | None = None,
+    store: AsyncStore | None = None,
+    clock: Clock = system_clock,
+) -> Service:
+    """The service's parts, connected by `settings`; `registry` defaults to MLflow's, `store` to Redis.
 
-    Raises: RulesError: when the rules file cannot be right.
+    Raises: RulesError, ExperimentError: when the rules file or the experiment file cannot be right.
     """
     system = FEATURES.system
     rules = RuleEngine(settings.rules_file)
-    store = AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_timeout_ms)
+    store = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_timeout_ms)
     features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=settings.redis_timeout_ms)
     source = registry or MlflowRegistry(settings.mlflow_uri)
-    champion = Champion(system, source, score.load, settings.stack_dir / "models" / system)
+    models = settings.stack_dir / "models"
+    champion = ServedModel(system, source, score.load, models / system)
+    routing = Routing(
+        champion,
+        lambda wanted: ServedModel(system, source, score.load, models / f"{system}@{wanted}", wanted),
+        settings.experiment_file,
+    )
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, Journal(settings.stack_dir / "journal"))
-    decisions = DecisionMaker(rules, features, champion, events, deadline_ms=settings.decision_deadline_ms, clock=clock)
-    return Service(settings, rules, features, champion, events, decisions)
+    shadows = ShadowScorer(events, clock=clock)
+    deadline_ms = settings.decision_deadline_ms
+    decisions = DecisionMaker(rules, features, routing, shadows, events, deadline_ms=deadline_ms, clock=clock)
+    return Service(settings, rules, features, champion, routing, shadows, events, decisions)
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:

@@ -53,6 +53,31 @@ class Decision(Event):
     decided_at: EpochMs
     latency_ms: float = Field(ge=0)
     stage_ms: dict[str, float] = Field(default_factory=dict, description="Time spent per stage, in milliseconds.")
+    experiment: str | None = Field(
+        None, description="The experiment it took part in, as in `trees@2`: name and version."
+    )
+    arm: str | None = Field(None, description="The arm whose model gave the score.")
+    bucket: int | None = Field(
+        None, ge=0, lt=10_000, description="The user's bucket, which says whose arm it should be."
+    )
+
+
+class ShadowScore(Event):
+    """What the model of an arm would have said about a decision that the control made (topic `shadow-scores`)."""
+
+    request_id: Identifier
+    transaction_id: Identifier
+    user_id: Identifier
+    experiment: str
+    arm: str
+    bucket: int = Field(ge=0, lt=10_000)
+    model_name: str
+    model_version: str
+    score: float | None = Field(ge=0, le=1, description="Probability of fraud; absent when the model failed.")
+    decided_version: str | None = Field(description="The version that made the decision.")
+    decided_score: float | None = Field(ge=0, le=1, description="Its score.")
+    timestamp: EpochMs
+    scored_at: EpochMs
 
 
 class DeadLetter(Event):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 TRANSACTIONS = "transactions"
 MODEL_PREDICTIONS = "model-predictions"
+SHADOW_SCORES = "shadow-scores"
 MODEL_FEEDBACK = "model-feedback"
 FEATURE_TILES = "feature-tiles"
 DEAD_LETTERS = "dead-letters"
@@ -32,6 +33,7 @@ class Topic:
 TOPICS: tuple[Topic, ...] = (
     Topic(TRANSACTIONS),
     Topic(MODEL_PREDICTIONS),
+    Topic(SHADOW_SCORES, partitions=1),
     Topic(MODEL_FEEDBACK),
     Topic(FEATURE_TILES, retention_ms=None),
     Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS),

@@ -70,6 +70,9 @@ DECISIONS_SCHEMA = pa.schema(
         _required("decided_at", pa.int64()),
         _required("latency_ms", pa.float64()),
         _required("stage_ms", pa.string()),
+        pa.field("experiment", pa.string()),
+        pa.field("arm", pa.string()),
+        pa.field("bucket", pa.int64()),
     ]
 )
 """`lamina.contracts.decisions.Decision`; lists and maps as JSON text, so that numbers and texts stay what they are."""

@@ -25,6 +25,15 @@ FEATURE_AGE = Histogram("feature_age_seconds", "Age of the newest event in the f
 RULES_FIRED = Counter("rules_fired_total", "Rules that fired", ["code"])
 RULES_RELOADS = Counter("rules_reloads_total", "Changed rules files taken over or refused", ["outcome"])
 MODEL_RELOADS = Counter("model_reloads_total", "New champions taken over or refused", ["outcome"])
+EXPOSURES = Counter(
+    "experiment_exposures_total", "Decisions by the arm whose model gave the score", ["experiment", "arm"]
+)
+EXPERIMENT_RELOADS = Counter("experiment_reloads_total", "Changed experiment files taken over or refused", ["outcome"])
+ARMS_OFF = Counter("experiment_arms_off_total", "Arms turned off by a guardrail", ["experiment", "arm", "reason"])
+ARM_FAILURES = Counter(
+    "experiment_arm_failures_total", "Scores that an arm's model failed to give", ["experiment", "arm"]
+)
+SHADOW_SCORES = Counter("shadow_scores_total", "Decisions scored by a shadow model too, or not", ["arm", "outcome"])
 EVENTS_REPLAYED = Counter("events_replayed_total", "Events that went to Kafka late, from the journal", ["topic"])
 EVENTS_DELIVERED = Counter("events_delivered_total", "Events that Kafka acknowledged", ["topic"])
 JOURNAL_BYTES = Gauge("journal_bytes", "Size of the events that Kafka has not acknowledged yet")

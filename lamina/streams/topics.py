@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import DeadLetter, Decision
-from lamina.contracts.topics import DEAD_LETTERS, MODEL_FEEDBACK, MODEL_PREDICTIONS, TOPICS, TRANSACTIONS, Topic
+from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
+from lamina.contracts.topics import (
+    DEAD_LETTERS,
+    MODEL_FEEDBACK,
+    MODEL_PREDICTIONS,
+    SHADOW_SCORES,
+    TOPICS,
+    TRANSACTIONS,
+    Topic,
+)
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.errors import StreamError
 
@@ -14,6 +22,7 @@ CONTRACTS: dict[str, type[Event]] = {
     TRANSACTIONS: Transaction,
     MODEL_FEEDBACK: FraudLabel,
     MODEL_PREDICTIONS: Decision,
+    SHADOW_SCORES: ShadowScore,
     DEAD_LETTERS: DeadLetter,
 }
 """The contract of each topic that carries events."""

@@ -21,7 +21,7 @@ class Readiness(BaseModel):
     """`ready`: all is well. `degraded`: answers, partly by fallbacks. `starting`: send nothing yet (status 503)."""
 
     status: Literal["ready", "degraded", "starting"]
-    dependencies: dict[str, Dependency] = Field(description="By name: redis, kafka, model, rules.")
+    dependencies: dict[str, Dependency] = Field(description="By name: redis, kafka, model, rules, experiment.")
 
 
 def health_router(readiness: Callable[[], Awaitable[Readiness]]) -> APIRouter:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -25,9 +26,11 @@ from lamina.store.protocol import Snapshot
 from lamina.store.reader import FeatureVector
 from serving.stages.features import FeatureStage
 from serving.stages.log import EventLog
-from serving.stages.model import Champion, Model
+from serving.stages.model import Model
 from serving.stages.risk import assess, most_severe
-from serving.stages.rules import RuleEngine
+from serving.stages.routing import Lineup, Routing
+from serving.stages.rules import RuleBook, RuleEngine
+from serving.stages.shadow import ShadowScorer
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,17 @@ class Inquiry:
     started_ns: int
 
 
+class _Call(NamedTuple):
+    """What the transactions of one request share: what was read, and one version of each model and of the rules."""
+
+    snapshot: Snapshot | None
+    lineup: Lineup
+    book: RuleBook
+    read_ns: int
+    deadline_ns: int
+    explain: bool
+
+
 class DecisionMaker:
     """Decides on transactions, and logs each transaction and decision after its features were read.
 
@@ -55,13 +69,15 @@ class DecisionMaker:
         self,
         rules: RuleEngine,
         features: FeatureStage,
-        champion: Champion,
+        routing: Routing,
+        shadows: ShadowScorer,
         events: EventLog,
         *,
         deadline_ms: int,
         clock: Clock,
     ) -> None:
-        self._rules, self._features, self._champion, self._events = rules, features, champion, events
+        self._rules, self._features, self._routing, self._shadows = rules, features, routing, shadows
+        self._events = events
         self._deadline_ns = deadline_ms * NS_PER_MS
         self._clock = clock
 
@@ -81,43 +97,37 @@ class DecisionMaker:
         read_ns = time.perf_counter_ns() - began
         # Whoever sends many at once waits for all of them.
         deadline_ns = self._deadline_ns * len(inquiries)
+        call = _Call(snapshot, self._routing.lineup(), self._rules.book, read_ns, deadline_ns, explain)
         decisions = []
         for at, (inquiry, row) in enumerate(zip(inquiries, rows, strict=True)):
             if at:
                 await asyncio.sleep(0)  # lets requests of a single transaction go in between
-            decision = self._decide(inquiry, row, snapshot, at, read_ns, deadline_ns, explain)
+            decision = self._decide(call, at, inquiry, row)
             self._publish(row, decision)
             decisions.append(decision)
         return decisions
 
-    def _decide(
-        self,
-        inquiry: Inquiry,
-        row: dict[str, object],
-        snapshot: Snapshot | None,
-        at: int,
-        read_ns: int,
-        deadline_ns: int,
-        explain: bool,
-    ) -> Decision:
-        transaction = inquiry.transaction
-        model, book = self._champion.current, self._rules.book
-        watch = _Stopwatch(read_ns)
-        vector = self._vector(snapshot, at, row, transaction.timestamp)
+    def _decide(self, call: _Call, at: int, inquiry: Inquiry, row: dict[str, object]) -> Decision:
+        transaction, book = inquiry.transaction, call.book
+        lane = call.lineup.lane(transaction.user_id, row)
+        model = lane.model
+        watch = _Stopwatch(call.read_ns)
+        vector = self._vector(call.snapshot, at, row, transaction.timestamp)
         found = vector or NO_FEATURES
         watch.lap("features")
         action, reasons = book.judge(transaction, found.values)
         watch.lap("rules")
-        fallback = self._fallback(vector, model, inquiry.started_ns + deadline_ns)
+        fallback = self._fallback(vector, model, inquiry.started_ns + call.deadline_ns)
         score: float | None = None
         if fallback == "none" and model is not None:
             try:
-                score = model.scorer.predict(found.values)
+                lane, score = lane.score(found.values)
+                model = lane.model or model
                 watch.lap("model")
                 asked, reason = assess(book.risk, score, transaction.amount)
                 action = most_severe(action, asked)
                 reasons += [reason] if reason else []
-                if explain or action != "approve":
+                if call.explain or action != "approve":
                     reasons += _weights(model, found.values)
                     watch.lap("explain")
             except Exception:
@@ -125,7 +135,7 @@ class DecisionMaker:
                 log.exception("version %s of %s failed on a request", model.version, model.name)
                 score, fallback = None, "rules_only_no_model"
         # Built from validated parts: validating some sixty features again would cost as much as reading them.
-        return Decision.model_construct(
+        decision = Decision.model_construct(
             request_id=inquiry.request_id,
             transaction_id=transaction.transaction_id,
             user_id=transaction.user_id,
@@ -133,7 +143,7 @@ class DecisionMaker:
             action=action,
             score=score,
             reasons=reasons,
-            model_name=self._champion.name,
+            model_name=self._routing.name,
             model_version=model.version if model is not None and score is not None else None,
             rules_version=book.version,
             fallback=fallback,
@@ -148,7 +158,13 @@ class DecisionMaker:
             decided_at=self._clock(),
             latency_ms=(time.perf_counter_ns() - inquiry.started_ns) / NS_PER_MS,
             stage_ms=watch.ms,
+            experiment=lane.trial.label if lane.trial is not None else None,
+            arm=lane.arm if score is not None else None,
+            bucket=lane.bucket,
         )
+        if lane.shadow is not None and score is not None:
+            self._shadows.offer(lane.shadow, decision)
+        return decision
 
     def _vector(self, snapshot: Snapshot | None, at: int, row: dict[str, object], at_ms: int) -> FeatureVector | None:
         if snapshot is None:

@@ -1,4 +1,4 @@
-"""The champion: polled from the registry, loaded beside the old one, warmed up, then swapped in by one assignment."""
+"""A model in service: polled, loaded beside the old one, warmed up, then swapped in by one assignment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from lamina.contracts.decisions import FeatureValue
 from lamina.monitoring import metrics
-from lamina.registry.protocol import CHAMPION, ModelRegistry
+from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, find
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,23 @@ class Model:
     scorer: Scorer
 
 
-class Champion:
-    """Keeps `current` at the registry's champion. A version that cannot be used leaves the old one in service.
+class ServedModel:
+    """Keeps `current` at what the registry has under `wanted`. A version that cannot be used leaves the old one.
 
     Args: name: the registered model; registry: where it is; load: makes a scorer from a folder; folder: for downloads,
-    where the last champion is also found when the registry is away at a start.
+    of this one alone, where the last model is also found when the registry is away at a start; wanted: an alias, or
+    the number of a version.
     """
 
-    def __init__(self, name: str, registry: ModelRegistry, load: Callable[[Path], Scorer], folder: Path) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        registry: ModelRegistry,
+        load: Callable[[Path], Scorer],
+        folder: Path,
+        wanted: str = CHAMPION,
+    ) -> None:
+        self.name, self.wanted = name, wanted
         self.current: Model | None = None
         self.checked = False
         self.problem: str | None = "not looked for yet"
@@ -74,7 +82,7 @@ class Champion:
 
     def _refresh(self) -> None:
         try:
-            found = self._registry.alias(self.name, CHAMPION)
+            found = self._find()
         except Exception as error:
             # A client library's failure of any kind must not end the polling.
             if self.current is None and (used := self._versions()):
@@ -82,7 +90,7 @@ class Champion:
             self._trouble(f"the registry does not answer: {_line(error)}")
             return
         if found is None:
-            self._trouble(f"no version of {self.name!r} has the alias champion")
+            self._trouble(f"no version of {self.name!r} has the alias {self.wanted}")
             return
         version = found.version
         if self.current is not None and self.current.version == version:
@@ -97,6 +105,11 @@ class Champion:
             self._trouble(f"version {version} cannot be downloaded: {_line(error)}")
             return
         self._take(version, folder)
+
+    def _find(self) -> ModelVersion | None:
+        if self.wanted.isdecimal():
+            return find(self._registry, self.name, self.wanted)
+        return self._registry.alias(self.name, self.wanted)
 
     def _take(self, version: str, folder: Path) -> None:
         try:

@@ -23,7 +23,7 @@ from lamina.settings import Settings
 from lamina.store.redis import RedisStore
 from lamina.streams.topics import create_topics
 from serving.routes.fraud import LABEL, MAX_BATCH, TRANSACTION
-from serving.stages.model import Champion
+from serving.stages.model import ServedModel
 from tests.integration.serving import (
     AT_MS,
     HOUR_MS,
@@ -264,7 +264,7 @@ def test_champion_from_mlflow_and_without_it(mlflow_uri: str, tmp_path: Path, ru
     from models.fraud import score
 
     promote(MlflowRegistry(mlflow_uri), run_folder)
-    first = Champion("fraud", MlflowRegistry(mlflow_uri), score.load, tmp_path / "models")
+    first = ServedModel("fraud", MlflowRegistry(mlflow_uri), score.load, tmp_path / "models")
     asyncio.run(first.refresh())
     assert first.problem is None and first.current is not None
 
@@ -272,7 +272,7 @@ def test_champion_from_mlflow_and_without_it(mlflow_uri: str, tmp_path: Path, ru
         def alias(self, name: str, alias: str) -> None:
             raise ConnectionError("gone")
 
-    second = Champion("fraud", Gone(tmp_path), score.load, tmp_path / "models")
+    second = ServedModel("fraud", Gone(tmp_path), score.load, tmp_path / "models")
     asyncio.run(second.refresh())
     assert second.current is not None and second.current.version == first.current.version
     assert second.problem is not None and "gone" in second.problem

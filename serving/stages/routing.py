@@ -1,0 +1,235 @@
+"""Which model decides on whom: the champion, or the arm of the running experiment. `Lineup.lane` and on: hot path."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from lamina.contracts.decisions import FeatureValue
+from lamina.contracts.transactions import Transaction
+from lamina.experiments.experiment import Experiment, ExperimentBook
+from lamina.experiments.file import ExperimentError, load_experiments
+from lamina.experiments.guardrails import Guardrails
+from lamina.monitoring import metrics
+from serving.stages.model import Model, ServedModel
+
+log = logging.getLogger(__name__)
+
+FIELDS = frozenset(Transaction.model_fields) - {"card_token", "location"}
+"""What targeting may speak of: the simple fields of a transaction, and never the card."""
+
+FileState = tuple[int, int]
+NS_PER_MS = 1_000_000
+
+
+@dataclass
+class Trial:
+    """An experiment in force: the models of its arms, its guardrails, and the arms that these turned off."""
+
+    experiment: Experiment
+    label: str
+    sources: Mapping[str, ServedModel]
+    guardrails: Guardrails
+    off: dict[str, str] = field(default_factory=dict)
+
+    def judge(self) -> None:
+        """Turn off the arms that break a limit; they stay off until the file changes."""
+        for arm, breach in self.guardrails.breaches().items():
+            if arm in self.off:
+                continue
+            self.off[arm] = breach.detail
+            metrics.ARMS_OFF.labels(self.label, arm, breach.kind).inc()
+            log.error("experiment %s: arm %s is off: %s", self.label, arm, breach.detail)
+
+    def observe(self, arm: str, model_ms: float, score: float | None) -> None:
+        """Count one score of `arm`; None is a failure."""
+        self.guardrails.observe(arm, model_ms=model_ms, score=score)
+        if score is None:
+            metrics.ARM_FAILURES.labels(self.label, arm).inc()
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps arms from working."""
+        found = [f"arm {arm} is off: {why}" for arm, why in self.off.items()]
+        return found + [f"arm {arm}: {each.problem}" for arm, each in self.sources.items() if each.problem]
+
+
+class ShadowLane(NamedTuple):
+    """A model that scores off the response path, for `arm`."""
+
+    trial: Trial
+    arm: str
+    bucket: int
+    model: Model
+
+
+class Lane(NamedTuple):
+    """The model of one decision. `trial`, `arm` and `bucket` are given where the user takes part in an experiment."""
+
+    model: Model | None
+    trial: Trial | None = None
+    arm: str | None = None
+    bucket: int | None = None
+    control: Model | None = None
+    shadow: ShadowLane | None = None
+
+    def score(self, values: Mapping[str, FeatureValue]) -> tuple[Lane, float]:
+        """The score, and the lane that gave it: the control's where the model of another arm fails."""
+        assert self.model is not None
+        trial, arm = self.trial, self.arm
+        if trial is None or arm is None:
+            return self, self.model.scorer.predict(values)
+        began = time.perf_counter_ns()
+        try:
+            score = self.model.scorer.predict(values)
+        except Exception as error:
+            trial.observe(arm, 0.0, None)
+            if self.control is None or self.control is self.model:
+                raise
+            log.debug("version %s failed, the control scores: %s", self.model.version, error)
+            other = self._replace(model=self.control, arm=trial.experiment.control, control=None)
+            return other.score(values)
+        trial.observe(arm, (time.perf_counter_ns() - began) / NS_PER_MS, score)
+        metrics.EXPOSURES.labels(trial.label, arm).inc()
+        return self, score
+
+
+class Lineup(NamedTuple):
+    """The models in service at one moment. A request takes it once, and so uses one version of each throughout."""
+
+    champion: Model | None
+    trial: Trial | None = None
+    models: Mapping[str, Model | None] = {}
+
+    def lane(self, user_id: str, row: Mapping[str, object]) -> Lane:
+        """The model for a transaction of `user_id`, whose fields are `row`."""
+        trial = self.trial
+        if trial is None:
+            return Lane(self.champion)
+        found = trial.experiment.assign(user_id, row)
+        control = self.models[trial.experiment.control]
+        if found is None or control is None:
+            return Lane(self.champion)
+        arm, bucket = found.arm.name, found.bucket
+        model = None if arm in trial.off else self.models[arm]
+        if arm == trial.experiment.control or model is None:
+            return Lane(control, trial, trial.experiment.control, bucket)
+        if trial.experiment.mode == "shadow":
+            shadow = ShadowLane(trial, arm, bucket, model)
+            return Lane(control, trial, trial.experiment.control, bucket, shadow=shadow)
+        return Lane(model, trial, arm, bucket, control)
+
+
+class Routing:
+    """The champion, and the experiment of `file` when one runs there. The file is read again by `reload`.
+
+    Args: source: makes the keeper of another model, by alias or number of a version.
+    Raises: ExperimentError: from the constructor, when the file cannot be right.
+    """
+
+    def __init__(
+        self,
+        champion: ServedModel,
+        source: Callable[[str], ServedModel],
+        file: Path,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.champion, self._source, self._file, self._now = champion, source, file, monotonic
+        self.problem: str | None = None
+        self._state = _state_of(file)
+        self.book = load_experiments(file, FIELDS)
+        self._trial: Trial | None = None
+        self._trial = self._begin(self.book)
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return self.champion.name
+
+    def lineup(self) -> Lineup:
+        """The models in service now."""
+        trial = self._trial
+        if trial is None:
+            return Lineup(self.champion.current)
+        return Lineup(self.champion.current, trial, {arm: each.current for arm, each in trial.sources.items()})
+
+    @property
+    def trial(self) -> Trial | None:
+        """The experiment in force."""
+        return self._trial
+
+    @property
+    def challengers(self) -> list[ServedModel]:
+        """Every model beside the champion that has to be kept current."""
+        trial = self._trial
+        return (
+            [] if trial is None else list({id(s): s for s in trial.sources.values() if s is not self.champion}.values())
+        )
+
+    @property
+    def problems(self) -> str | None:
+        """What is wrong with the file or with an arm, or None."""
+        found = [self.problem] if self.problem else []
+        return "; ".join(found + (self._trial.problems if self._trial else [])) or None
+
+    def judge(self) -> None:
+        """Let the guardrails look at what happened."""
+        if self._trial is not None:
+            self._trial.judge()
+
+    def reload(self) -> bool:
+        """Whether a changed file was taken over. A refused one is counted, logged once, and kept in `problem`."""
+        state = _state_of(self._file)
+        if state == self._state:
+            return False
+        self._state = state
+        try:
+            book = load_experiments(self._file, FIELDS)
+            if book != self.book and book.version == self.book.version:
+                raise ExperimentError(
+                    f"{self._file}: changed, but still of version {book.version}: raise `version`, "
+                    "or decisions could not tell the two apart"
+                )
+        except ExperimentError as error:
+            self.problem = str(error)
+            metrics.EXPERIMENT_RELOADS.labels("refused").inc()
+            log.error("the experiment file of version %s stays in force: %s", self.book.version, error)
+            return False
+        self.problem = None
+        if book == self.book:
+            return False
+        self._trial, self.book = self._begin(book), book
+        metrics.EXPERIMENT_RELOADS.labels("taken").inc()
+        log.info("the experiment file of version %s is in force", book.version)
+        return True
+
+    def _begin(self, book: ExperimentBook) -> Trial | None:
+        """What runs by `book`; models that already serve an arm are kept, not loaded again."""
+        experiment = book.experiment
+        if experiment is None:
+            return None
+        held = {self.champion.wanted: self.champion} | {each.wanted: each for each in self.challengers}
+        for arm in experiment.arms:
+            if arm.model not in held:
+                held[arm.model] = self._source(arm.model)
+        rails = Guardrails(
+            experiment.guardrails,
+            [arm.name for arm in experiment.arms],
+            experiment.control,
+            monotonic=self._now,
+        )
+        sources = {arm.name: held[arm.model] for arm in experiment.arms}
+        return Trial(experiment, f"{experiment.name}@{book.version}", sources, rails)
+
+
+def _state_of(path: Path) -> FileState:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, -1)
+    return (found.st_mtime_ns, found.st_size)

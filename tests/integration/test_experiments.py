@@ -1,0 +1,76 @@
+"""An experiment on the running API: both models, exposure on Kafka, shadow scores on their topic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lamina.contracts.decisions import Decision, ShadowScore
+from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
+from lamina.definitions.fraud import FEATURES
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import CHAMPION, MODEL_FOLDER
+from lamina.settings import Settings
+from lamina.streams.topics import create_topics
+from tests.integration.serving import consume, decide, free_port, promote, running, until
+from tests.small_model import train_small_model
+
+pytestmark = pytest.mark.services
+FILE = """
+version: "{version}"
+experiment:
+  name: trees
+  salt: s
+  mode: {mode}
+  control: old
+  arms: [{{name: old, model: champion, weight: 1}}, {{name: new, model: "2", weight: 1}}]
+"""
+USERS = [f"u{i}" for i in range(40)]
+
+
+def test_live_then_shadow_then_broken(kafka: str, clean_redis: str, topic_prefix: str, tmp_path: Path) -> None:
+    registry = MemoryRegistry(tmp_path / "registry")
+    for seed in (7, 8):
+        train_small_model(tmp_path / str(seed) / MODEL_FOLDER, seed=seed, trees=10)
+        promote(registry, tmp_path / str(seed))
+    registry.set_alias(FEATURES.system, CHAMPION, "1")
+    create_topics(kafka, topic_prefix)
+    file = tmp_path / "experiment.yaml"
+    file.write_text(FILE.format(version="1", mode="live"))
+    settings = Settings(
+        stack_dir=tmp_path / "stack",
+        kafka_bootstrap=kafka,
+        topic_prefix=topic_prefix,
+        redis_url=clean_redis,
+        mlflow_uri="http://127.0.0.1:1",
+        champion_poll_s=0.1,
+        api_port=free_port(),
+        redis_timeout_ms=2000,
+        decision_deadline_ms=20_000,
+        experiment_file=file,
+    )
+    with running(settings, registry) as (client, _):
+        until(lambda: client.get("/health/ready").json()["dependencies"]["experiment"]["problem"] is None)
+        live = {user: decide(client, user_id=user) for user in USERS}
+        assert {(d["arm"], d["model_version"]) for d in live.values()} == {("old", "1"), ("new", "2")}
+        file.write_text(FILE.format(version="2", mode="shadow"))
+        until(lambda: decide(client)["experiment"] == "trees@2")
+        dark = {user: decide(client, user_id=user) for user in USERS}
+        assert {(d["arm"], d["model_version"]) for d in dark.values()} == {("old", "1")}
+        file.write_text("version: 3")
+        until(lambda: client.get("/health/ready").json()["dependencies"]["experiment"]["problem"] is not None)
+        assert client.get("/health/ready").json()["dependencies"]["experiment"]["version"] == "2"
+        assert decide(client)["experiment"] == "trees@2"
+
+    logged = {d.request_id: d for d in (Decision.from_json(value) for _, value in consume(settings, MODEL_PREDICTIONS))}
+    for user in USERS:
+        found = logged[str(live[user]["request_id"])]
+        assert (found.experiment, found.arm, found.bucket) == ("trees@1", live[user]["arm"], live[user]["bucket"])
+    scored = {s.request_id: s for s in (ShadowScore.from_json(v) for _, v in consume(settings, SHADOW_SCORES))}
+    others = [user for user in USERS if live[user]["arm"] == "new"]
+    for user in others:
+        one = scored[str(dark[user]["request_id"])]
+        # Nothing else changed for this user: the shadow says now what the arm answered before.
+        assert (one.score, one.model_version, one.decided_score) == (live[user]["score"], "2", dark[user]["score"])
+    assert not {dark[user]["request_id"] for user in set(USERS) - set(others)} & set(scored)

@@ -1,0 +1,143 @@
+"""Models that can be told apart by their scores, in a registry in memory, and a decision maker over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from lamina.contracts.decisions import Decision, FeatureValue, ShadowScore
+from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
+from lamina.definitions.fraud import FEATURES
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+from lamina.semantics.plan import make_plan
+from lamina.settings import Settings
+from lamina.store.memory import MemoryStore
+from lamina.store.protocol import ReadKey, Snapshot
+from lamina.store.reader import Reader
+from serving.stages.decide import DecisionMaker, Inquiry
+from serving.stages.features import FeatureStage
+from serving.stages.journal import Journal
+from serving.stages.log import EventLog
+from serving.stages.model import ServedModel
+from serving.stages.routing import Routing
+from serving.stages.rules import RuleEngine
+from serving.stages.shadow import ShadowScorer
+from tests.unit.serving.transactions import transaction
+
+AT_MS = 1735689700000
+
+
+class Constant:
+    """A scorer that gives every row the same score, read from its file; below 0 it fails."""
+
+    def __init__(self, score: float) -> None:
+        self.constant = score
+
+    def predict(self, features: Mapping[str, FeatureValue]) -> float:
+        # Rows of a warm-up are empty: a model that fails on requests still passes it.
+        if self.constant < 0 and features:
+            raise ValueError("this model fails")
+        return abs(self.constant)
+
+    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> list[float]:
+        return [self.predict(row) for row in rows]
+
+    def explain(self, features: Mapping[str, FeatureValue]) -> list[tuple[str, float]]:
+        return [("amount", self.constant)]
+
+
+def load(folder: Path) -> Constant:
+    return Constant(float((folder / "score.txt").read_text()))
+
+
+def add_version(registry: MemoryRegistry, score: float, folder: Path, *aliases: str) -> str:
+    """A version that scores `score`, under `aliases`."""
+    run = folder / f"run-{score}"
+    (run / MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
+    (run / MODEL_FOLDER / "score.txt").write_text(str(score))
+    run_id = registry.record(TrainingRun(FEATURES.system, date(2025, 1, 1), run))
+    version = registry.register(FEATURES.system, run_id, {}).version
+    for alias in aliases:
+        registry.set_alias(FEATURES.system, alias, version)
+    return version
+
+
+class AsyncMemoryStore:
+    """A store in memory for an event loop."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        return self.store.read(keys)
+
+    async def ping(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class KeptEvents(EventLog):
+    """Events stay in a list."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("nowhere", "", Journal(folder / "journal"))
+        self.kept: list[tuple[str, bytes]] = []
+
+    def publish(self, topic: str, key: str, value: bytes) -> None:
+        self.kept.append((topic, value))
+
+    @property
+    def decisions(self) -> list[Decision]:
+        return [Decision.from_json(value) for topic, value in self.kept if topic == MODEL_PREDICTIONS]
+
+    @property
+    def shadow_scores(self) -> list[ShadowScore]:
+        return [ShadowScore.from_json(value) for topic, value in self.kept if topic == SHADOW_SCORES]
+
+
+@dataclass
+class Bench:
+    """Everything that decides, in memory; the experiment file is the test's."""
+
+    folder: Path
+    clock_s: float = 1000.0
+    registry: MemoryRegistry = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.registry = MemoryRegistry(self.folder / "registry")
+        self.file = self.folder / "experiment.yaml"
+        if not self.file.exists():
+            self.file.write_text('version: "1"\n')
+
+    def start(self) -> None:
+        name, made = FEATURES.system, self.folder / "models"
+        self.champion = ServedModel(name, self.registry, load, made / name)
+        source: Callable[[str], ServedModel] = lambda wanted: ServedModel(  # noqa: E731
+            name, self.registry, load, made / wanted, wanted
+        )
+        self.routing = Routing(self.champion, source, self.file, monotonic=lambda: self.clock_s)
+        self.events = KeptEvents(self.folder)
+        self.shadows = ShadowScorer(self.events, clock=lambda: AT_MS)
+        features = FeatureStage(AsyncMemoryStore(), Reader(make_plan(FEATURES)), timeout_ms=60_000)
+        rules = RuleEngine(Settings().rules_file)
+        self.maker = DecisionMaker(
+            rules, features, self.routing, self.shadows, self.events, deadline_ms=60_000, clock=lambda: AT_MS
+        )
+
+    async def refresh(self) -> None:
+        for model in [self.champion, *self.routing.challengers]:
+            await model.refresh()
+
+    async def decide(self, user: str, **changes: object) -> Decision:
+        inquiry = self.inquiry(user, **changes)
+        return await self.maker.decide(inquiry, explain=False)
+
+    def inquiry(self, user: str, **changes: object) -> Inquiry:
+        import time
+
+        return Inquiry(transaction(user_id=user, **changes), f"r-{user}", time.perf_counter_ns())
