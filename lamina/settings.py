@@ -55,7 +55,11 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
-    champion_poll_s: float = Field(5.0, gt=0, description="How often serving looks for a new champion, in seconds.")
+    champion_poll_s: float = Field(
+        2.0,
+        gt=0,
+        description="How often serving looks for a new champion, in seconds. A rollback takes that and a load.",
+    )
     decision_deadline_ms: int = Field(
         100, gt=0, description="After this long a decision is answered from the rules alone, in milliseconds."
     )

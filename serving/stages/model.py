@@ -86,7 +86,7 @@ class ServedModel:
         except Exception as error:
             # A client library's failure of any kind must not end the polling.
             if self.current is None and (used := self._versions()):
-                self._take(used[0].parent.name, used[0].parent / used[0].read_text())
+                self._take(used[0].parent.name, *_read_mark(used[0]))
             self._trouble(f"the registry does not answer: {_line(error)}")
             return
         if found is None:
@@ -99,19 +99,19 @@ class ServedModel:
         if version == self._refused:
             return
         try:
-            folder = self._download(version)
+            folder = self._folder_of(found)
         except Exception as error:
             # As above; the next poll tries again.
             self._trouble(f"version {version} cannot be downloaded: {_line(error)}")
             return
-        self._take(version, folder)
+        self._take(version, folder, found.run_id)
 
     def _find(self) -> ModelVersion | None:
         if self.wanted.isdecimal():
             return find(self._registry, self.name, self.wanted)
         return self._registry.alias(self.name, self.wanted)
 
-    def _take(self, version: str, folder: Path) -> None:
+    def _take(self, version: str, folder: Path, run_id: str) -> None:
         try:
             scorer = self._load(folder)
             for _ in range(WARM_UP_ROUNDS):
@@ -121,6 +121,7 @@ class ServedModel:
         except Exception as error:
             # Whatever is wrong with a version, the one in service stays.
             self._refused = version
+            (self._folder / version / USED_FILE).unlink(missing_ok=True)
             metrics.MODEL_RELOADS.labels("refused").inc()
             self._trouble(f"version {version} cannot be used: {_line(error)}")
             return
@@ -130,17 +131,22 @@ class ServedModel:
         self._refused, self.problem = None, None
         metrics.MODEL_RELOADS.labels("taken").inc()
         log.info("version %s of %s is in service", version, self.name)
-        self._remember(version, folder)
+        self._remember(version, folder, run_id)
 
-    def _download(self, version: str) -> Path:
-        target = self._folder / version
+    def _folder_of(self, found: ModelVersion) -> Path:
+        """The version's files: as they are here from an earlier service of it, which makes a rollback quick, or new."""
+        target = self._folder / found.version
+        mark = target / USED_FILE
+        # The run tells it from a version of the same number in another registry.
+        if mark.exists() and (kept := _read_mark(mark))[1] == found.run_id:
+            return kept[0]
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        return self._registry.download(self.name, version, target)
+        return self._registry.download(self.name, found.version, target)
 
-    def _remember(self, version: str, folder: Path) -> None:
+    def _remember(self, version: str, folder: Path, run_id: str) -> None:
         home = self._folder / version
-        (home / USED_FILE).write_text(str(folder.relative_to(home)))
+        (home / USED_FILE).write_text(f"{folder.relative_to(home)}\n{run_id}")
         for old in self._versions()[KEEP_VERSIONS:]:
             shutil.rmtree(old.parent, ignore_errors=True)
 
@@ -152,6 +158,12 @@ class ServedModel:
         if problem != self.problem:
             log.warning("model %s: %s", self.name, problem)
         self.problem = problem
+
+
+def _read_mark(mark: Path) -> tuple[Path, str]:
+    """The model's folder and the id of its run, as remembered in `mark`."""
+    folder, _, run_id = mark.read_text().partition("\n")
+    return mark.parent / folder, run_id
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""An experiment on the running API: both models, exposure on Kafka, shadow scores on their topic."""
+"""An experiment on the running API, Kafka away: both models; exposure and shadow scores as the journal has them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER
 from lamina.settings import Settings
-from lamina.streams.topics import create_topics
-from tests.integration.serving import consume, decide, free_port, promote, running, until
+from serving.stages.journal import Journal, Place
+from tests.integration.serving import decide, free_port, promote, running, until
 from tests.small_model import train_small_model
 
 pytestmark = pytest.mark.services
@@ -29,19 +29,17 @@ experiment:
 USERS = [f"u{i}" for i in range(40)]
 
 
-def test_live_then_shadow_then_broken(kafka: str, clean_redis: str, topic_prefix: str, tmp_path: Path) -> None:
+def test_live_then_shadow_then_broken(clean_redis: str, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path / "registry")
     for seed in (7, 8):
         train_small_model(tmp_path / str(seed) / MODEL_FOLDER, seed=seed, trees=10)
         promote(registry, tmp_path / str(seed))
     registry.set_alias(FEATURES.system, CHAMPION, "1")
-    create_topics(kafka, topic_prefix)
     file = tmp_path / "experiment.yaml"
     file.write_text(FILE.format(version="1", mode="live"))
     settings = Settings(
         stack_dir=tmp_path / "stack",
-        kafka_bootstrap=kafka,
-        topic_prefix=topic_prefix,
+        kafka_bootstrap="127.0.0.1:1",
         redis_url=clean_redis,
         mlflow_uri="http://127.0.0.1:1",
         champion_poll_s=0.1,
@@ -63,11 +61,12 @@ def test_live_then_shadow_then_broken(kafka: str, clean_redis: str, topic_prefix
         assert client.get("/health/ready").json()["dependencies"]["experiment"]["version"] == "2"
         assert decide(client)["experiment"] == "trees@2"
 
-    logged = {d.request_id: d for d in (Decision.from_json(value) for _, value in consume(settings, MODEL_PREDICTIONS))}
+    events = [event for event, _ in Journal(settings.stack_dir / "journal").read(Place(0, 0))]
+    logged = {d.request_id: d for d in (Decision.from_json(e.value) for e in events if e.topic == MODEL_PREDICTIONS)}
     for user in USERS:
         found = logged[str(live[user]["request_id"])]
         assert (found.experiment, found.arm, found.bucket) == ("trees@1", live[user]["arm"], live[user]["bucket"])
-    scored = {s.request_id: s for s in (ShadowScore.from_json(v) for _, v in consume(settings, SHADOW_SCORES))}
+    scored = {s.request_id: s for s in (ShadowScore.from_json(e.value) for e in events if e.topic == SHADOW_SCORES)}
     others = [user for user in USERS if live[user]["arm"] == "new"]
     for user in others:
         one = scored[str(dark[user]["request_id"])]

@@ -1,0 +1,106 @@
+"""A model in service: what a swap leaves behind, what is refused, what a rollback needs."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from pathlib import Path
+
+import pytest
+
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER
+from models.fraud import score
+from serving.stages.model import ServedModel
+from tests.integration.serving import promote
+from tests.small_model import train_small_model
+from tests.unit.serving.recognisable import Constant, add_version, load
+
+
+class CountingRegistry(MemoryRegistry):
+    """Counts downloads."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.downloads: list[str] = []
+
+    def download(self, name: str, version: str, folder: Path) -> Path:
+        self.downloads.append(version)
+        return super().download(name, version, folder)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> CountingRegistry:
+    made = CountingRegistry(tmp_path / "registry")
+    for constant in (0.1, 0.2):
+        add_version(made, constant, tmp_path)
+    return made
+
+
+def serve(registry: MemoryRegistry, folder: Path, wanted: str = "champion") -> ServedModel:
+    return ServedModel("fraud", registry, load, folder / "models", wanted)
+
+
+def move(model: ServedModel, registry: MemoryRegistry, version: str) -> None:
+    registry.set_alias("fraud", "champion", version)
+    asyncio.run(model.refresh())
+    assert model.current is not None and model.current.version == version
+
+
+def test_a_rollback_needs_no_download(registry: CountingRegistry, tmp_path: Path) -> None:
+    model = serve(registry, tmp_path)
+    for version in ("1", "2", "1", "2"):
+        move(model, registry, version)
+    assert registry.downloads == ["1", "2"]
+
+
+def test_a_number_of_another_registry_is_another_model(registry: CountingRegistry, tmp_path: Path) -> None:
+    move(serve(registry, tmp_path), registry, "1")
+    other = CountingRegistry(tmp_path / "other")
+    add_version(other, 0.9, tmp_path)
+    model = serve(other, tmp_path)
+    move(model, other, "1")
+    assert model.current is not None and model.current.scorer.predict({}) == 0.9
+
+
+def test_broken_files_kept_from_before_are_fetched_again_by_the_next_process(
+    registry: CountingRegistry, tmp_path: Path
+) -> None:
+    move(serve(registry, tmp_path), registry, "1")
+    kept = next((tmp_path / "models").rglob("score.txt"))
+    kept.write_text("not a number")
+    refused = serve(registry, tmp_path)
+    asyncio.run(refused.refresh())
+    assert refused.current is None and "version 1 cannot be used" in str(refused.problem)
+    move(serve(registry, tmp_path), registry, "1")
+
+
+def test_by_number_of_version(registry: CountingRegistry, tmp_path: Path) -> None:
+    model = serve(registry, tmp_path, "2")
+    registry.set_alias("fraud", "champion", "1")
+    asyncio.run(model.refresh())
+    assert model.current is not None and model.current.version == "2"
+
+
+def test_old_versions_are_freed(registry: CountingRegistry, tmp_path: Path) -> None:
+    """Without a collection: what is loaded is frozen out of the collector's sight, so a cycle would stay for ever."""
+    model = serve(registry, tmp_path)
+    seen: list[weakref.ref[Constant]] = []
+    for version in ("1", "2", "1"):
+        move(model, registry, version)
+        assert model.current is not None and isinstance(model.current.scorer, Constant)
+        seen.append(weakref.ref(model.current.scorer))
+    assert [one() is None for one in seen] == [True, True, False]
+
+
+def test_the_real_scorer_is_freed_too(tmp_path: Path) -> None:
+    registry = MemoryRegistry(tmp_path / "registry")
+    model = ServedModel("fraud", registry, score.load, tmp_path / "models")
+    freed = []
+    for seed in (7, 8):
+        train_small_model(tmp_path / str(seed) / MODEL_FOLDER, seed=seed, trees=5)
+        promote(registry, tmp_path / str(seed))
+        asyncio.run(model.refresh())
+        assert model.current is not None
+        freed.append(weakref.ref(model.current.scorer))
+    assert [one() is None for one in freed] == [True, False]
