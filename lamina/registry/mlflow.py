@@ -18,6 +18,8 @@ from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, RegistryError, 
 REQUEST_TIMEOUT_S = 30
 RETRIES = 2
 PAGE = 200
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Codes by which MLflow says that a model, or an alias of it, is unknown."""
 
 
 class MlflowRegistry:
@@ -160,10 +162,17 @@ class MlflowRegistry:
 
     def alias(self, name: str, alias: str) -> ModelVersion | None:
         """See `ModelRegistry.alias`."""
-        for version in self.versions(name):
-            if alias in version.aliases:
-                return version
-        return None
+        from mlflow.exceptions import MlflowException
+
+        # Serving polls this: one request, whatever the number of versions.
+        with self._asking(f"look up alias {alias} of {name!r}"):
+            try:
+                found = self._client.get_model_version_by_alias(name, alias)
+            except MlflowException as error:
+                if error.error_code in NOT_THERE:
+                    return None
+                raise
+            return self._version(found, dict.fromkeys(found.aliases, str(found.version)))
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """See `ModelRegistry.set_alias`."""

@@ -87,6 +87,9 @@ class RegistryContract:
         assert champion is not None
         assert champion.version == second
         assert [v.aliases for v in registry.versions(name)] == [(CHAMPION,), ()]
+        assert champion == find(registry, name, second)
+        assert registry.alias(name, PREVIOUS) is None
+        assert registry.alias(name, second) is None
 
     def test_a_dropped_alias_is_gone_and_may_be_dropped_again(
         self, registry: ModelRegistry, name: str, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from lamina.registry.protocol import CHAMPION, PREVIOUS
 from models.fraud import evaluate, train
 from models.fraud.card import CARD_FILE
 from models.fraud.score import load
+from serving.stages.model import ServedModel
 from tests.training_sets import DAY, training_columns, write_training_set
 
 pytestmark = pytest.mark.services
@@ -112,7 +114,13 @@ def test_a_better_model_comes_to_serve_and_a_rollback_returns(environment: Mlflo
     assert '"negatives_kept"' in lamina("show", "fraud")
     assert "## Limits" in lamina("card", "fraud")
     assert "metrics.average_precision" in lamina("compare", "fraud", poor["version"])
+    served = ServedModel("fraud", environment, load, tmp_path / "models")
+    asyncio.run(served.refresh())
+    assert served.current is not None
+    assert served.current.version == good["version"]
     lamina("rollback", "fraud")
+    asyncio.run(served.refresh())
+    assert served.current.version == poor["version"]
     champion = environment.alias("fraud", CHAMPION)
     assert champion is not None
     assert champion.version == poor["version"]
