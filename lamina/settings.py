@@ -55,6 +55,20 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
+    api_keys_file: Path | None = Field(
+        None, description="YAML file with the clients' API keys, hashed; without it every client may do everything."
+    )
+    api_max_in_flight: int = Field(
+        200, gt=0, description="Requests at work at once; what comes on top is answered 503 with Retry-After."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the API's certificate chain; none: plain HTTP."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
+    tls_key_password: SecretStr | None = Field(None, description="Password of the private key, if it has one.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file with the authorities whose client certificates are asked for; none: none are."
+    )
     champion_poll_s: float = Field(
         2.0,
         gt=0,
@@ -79,6 +93,10 @@ class Settings(BaseSettings):
                 f"decision_deadline_ms ({self.decision_deadline_ms}) must not be below redis_timeout_ms "
                 f"({self.redis_timeout_ms}): raise LAMINA_DECISION_DEADLINE_MS or lower LAMINA_REDIS_TIMEOUT_MS"
             )
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: set LAMINA_TLS_CERTIFICATE and LAMINA_TLS_KEY")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs LAMINA_TLS_CERTIFICATE: without TLS no client shows a certificate")
         return self
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import Any
+
 import uvicorn
 
-from lamina.settings import load_settings
+from lamina.settings import Settings, load_settings
 from serving.bootstrap import make_app, make_service
 from serving.masking import log_json
 
@@ -26,7 +29,22 @@ def main() -> None:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        **tls_options(settings),
     )
+
+
+def tls_options(settings: Settings) -> dict[str, Any]:
+    """Uvicorn's options for TLS; none where no certificate is configured."""
+    if settings.tls_certificate is None:
+        return {}
+    password, authority = settings.tls_key_password, settings.tls_client_ca
+    return {
+        "ssl_certfile": str(settings.tls_certificate),
+        "ssl_keyfile": str(settings.tls_key),
+        "ssl_keyfile_password": None if password is None else password.get_secret_value(),
+        "ssl_ca_certs": None if authority is None else str(authority),
+        "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_REQUIRED,
+    }
 
 
 if __name__ == "__main__":

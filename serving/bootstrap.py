@@ -23,7 +23,10 @@ from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from models.fraud import score
 from serving.middleware import errors
+from serving.middleware.admission import Admission
+from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.middleware.requests import BodyLimit, RequestContext
+from serving.routes.admin import admin_router
 from serving.routes.fraud import fraud_router
 from serving.routes.health import Dependency, Readiness, health_router
 from serving.stages.decide import DecisionMaker
@@ -136,7 +139,10 @@ def make_service(
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:
-    """The HTTP application around `service`."""
+    """The HTTP application around `service`.
+
+    Raises: KeysError: when the file of API keys cannot be right.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -148,7 +154,13 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     )
     app.include_router(fraud_router(service.decisions, service.events))
     app.include_router(health_router(service.readiness))
+    app.include_router(admin_router(service.rules, service.routing))
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(Admission, max_in_flight=service.settings.api_max_in_flight)
+    if service.settings.api_keys_file is None:
+        app.add_middleware(LocalAdmin)
+    else:
+        app.add_middleware(KeyCheck, keys=load_keys(service.settings.api_keys_file))
     app.add_middleware(RequestContext, new_id=new_id)
     return app

@@ -38,3 +38,7 @@ EVENTS_REPLAYED = Counter("events_replayed_total", "Events that went to Kafka la
 EVENTS_DELIVERED = Counter("events_delivered_total", "Events that Kafka acknowledged", ["topic"])
 JOURNAL_BYTES = Gauge("journal_bytes", "Size of the events that Kafka has not acknowledged yet")
 INVALID_REQUESTS = Counter("invalid_requests_total", "Requests that were refused", ["status"])
+IN_FLIGHT = Gauge("requests_in_flight", "Requests at work now")
+REQUESTS_SHED = Counter("requests_shed_total", "Requests refused because too many were at work")
+KEYS_REFUSED = Counter("keys_refused_total", "Requests with an unknown key, or without the right", ["key"])
+RATE_LIMITED = Counter("rate_limited_total", "Requests beyond the rate of their key", ["key"])

@@ -27,11 +27,14 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
 LONGEST_FIELD = 128
 
 
-def problem(status: int, error: str, details: Sequence[dict[str, str]] = ()) -> Response:
+def problem(
+    status: int, error: str, details: Sequence[dict[str, str]] = (), *, retry_after_s: int | None = None
+) -> Response:
     """An answer with the error in one word, the request's id, and for bad input each field with what is wrong."""
     metrics.INVALID_REQUESTS.labels(str(status)).inc()
     body = {"error": error, "request_id": REQUEST_ID.get(), "details": list(details)}
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return Response(orjson.dumps(body), status, headers, "application/json")
 
 
 def unexpected(error: Exception) -> Response:

@@ -17,6 +17,8 @@ from serving.middleware.errors import problem, unexpected
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
+# Who is refused for coming too often would be refused the more slowly for a line each.
+COUNTED_ONLY = (429, 503)
 # Shorter than an identifier may be: a batch appends the place of each transaction.
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 
@@ -57,7 +59,7 @@ class RequestContext:
             if status:
                 raise
             await unexpected(error)(scope, receive, send_with_id)
-        if status >= 400:
+        if status >= 400 and status not in COUNTED_ONLY:
             # The route's template, not the path: who mistakes the address may have put anything into it.
             route = getattr(scope.get("route"), "path", "(no route)")
             taken_ms = (time.perf_counter_ns() - started_ns) / 1e6

@@ -1,0 +1,179 @@
+"""API keys: who may do what, and how often. Only in the way of requests where a file of keys is configured."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lamina.errors import LaminaError
+from lamina.monitoring import metrics
+from serving.middleware.errors import problem
+
+HEADER = b"x-api-key"
+Right = Literal["decide", "feedback", "admin"]
+# The longest that fits decides; what is under none of them (health, metrics, documentation) is open.
+RIGHTS: tuple[tuple[str, Right], ...] = (
+    ("/fraud/labels", "feedback"),
+    ("/fraud", "decide"),
+    ("/predict", "decide"),
+    ("/admin", "admin"),
+)
+
+
+class KeysError(LaminaError):
+    """A file of keys that cannot be right; the message names the file and the place, and never repeats a key."""
+
+
+class ApiKey(BaseModel):
+    """One client's key. The file has its SHA-256, so that who reads the file cannot use it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
+    scopes: frozenset[Right] = Field(min_length=1)
+    per_second: float | None = Field(None, gt=0, description="Requests a second in the long run; none: unlimited.")
+    burst: int | None = Field(None, ge=1, description="Requests that may come at once; a second's worth by default.")
+
+    @model_validator(mode="after")
+    def _has_a_rate(self) -> ApiKey:
+        if self.burst is not None and self.per_second is None:
+            raise ValueError("burst needs per_second")
+        return self
+
+
+class _KeyFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    keys: tuple[ApiKey, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _apart(self) -> _KeyFile:
+        for field in ("name", "sha256"):
+            values = [getattr(key, field) for key in self.keys]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two keys have the same {field}")
+        return self
+
+
+def load_keys(file: Path) -> tuple[ApiKey, ...]:
+    """The keys in `file`.
+
+    Raises: KeysError: for anything that cannot be right.
+    """
+    try:
+        return _KeyFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))).keys
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+        sentences = [f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {each['msg']}" for each in found]
+        raise KeysError(f"{file}: {'; '.join(sentences)}") from None
+    except yaml.YAMLError:
+        raise KeysError(f"{file} is not YAML") from None
+    except (OSError, ValueError) as error:
+        raise KeysError(f"{file}: {error}") from error
+
+
+class Bucket:
+    """A token bucket: `burst` requests at once, `per_second` in the long run.
+
+    >>> bucket = Bucket(per_second=2, burst=1, monotonic=lambda: 0.0)
+    >>> bucket.take(), bucket.take()
+    (0.0, 0.5)
+    """
+
+    def __init__(self, *, per_second: float, burst: int, monotonic: Callable[[], float]) -> None:
+        self._rate, self._burst, self._now = per_second, burst, monotonic
+        self._left, self._at_s = float(burst), monotonic()
+
+    def take(self) -> float:
+        """0 when a request may go on, else the seconds until one may."""
+        now = self._now()
+        self._left = min(self._burst, self._left + (now - self._at_s) * self._rate)
+        self._at_s = now
+        if self._left < 1:
+            return (1 - self._left) / self._rate
+        self._left -= 1
+        return 0.0
+
+
+class KeyCheck:
+    """Answers 401 without a known key, 403 without the right, 429 with `Retry-After` beyond the key's rate."""
+
+    def __init__(self, app: ASGIApp, keys: tuple[ApiKey, ...], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._keys = [(key.sha256.encode(), key) for key in keys]
+        self._buckets = {
+            key.name: Bucket(
+                per_second=key.per_second, burst=key.burst or math.ceil(key.per_second), monotonic=monotonic
+            )
+            for key in keys
+            if key.per_second is not None
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        right = needed(scope["path"]) if scope["type"] == "http" else None
+        if right is None:
+            await self._app(scope, receive, send)
+            return
+        key = self._known(next((value for name, value in scope["headers"] if name == HEADER), b""))
+        if key is None:
+            metrics.KEYS_REFUSED.labels("unknown").inc()
+            await problem(401, "unauthorized")(scope, receive, send)
+            return
+        if right not in key.scopes:
+            metrics.KEYS_REFUSED.labels(key.name).inc()
+            await problem(403, "forbidden")(scope, receive, send)
+            return
+        bucket = self._buckets.get(key.name)
+        if bucket is not None and (wait_s := bucket.take()):
+            metrics.RATE_LIMITED.labels(key.name).inc()
+            await problem(429, "too_many_requests", retry_after_s=math.ceil(wait_s))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _known(self, given: bytes) -> ApiKey | None:
+        digest = sha256(given).hexdigest().encode()
+        found = None
+        # All of them, each in constant time: how long it takes tells nothing of which was nearly right.
+        for known, key in self._keys:
+            if compare_digest(known, digest):
+                found = key
+        return found
+
+
+class LocalAdmin:
+    """Without keys, `/admin` answers only this machine: 403 to others."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and scope["path"].startswith("/admin"):
+            client = scope.get("client")
+            if client is None or client[0] not in ("127.0.0.1", "::1"):
+                await problem(403, "forbidden")(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def needed(path: str) -> Right | None:
+    """The right that a request to `path` needs.
+
+    >>> needed("/fraud/decisions/batch"), needed("/health/ready")
+    ('decide', None)
+    """
+    for prefix, right in RIGHTS:
+        if path == prefix or path.startswith(prefix + "/"):
+            return right
+    return None

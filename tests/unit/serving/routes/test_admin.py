@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from lamina.settings import Settings
+from serving.routes.admin import admin_router
+from serving.stages.rules import RuleEngine
+from tests.unit.serving.recognisable import Bench, add_version
+from tests.unit.serving.stages.test_routing import write
+
+
+def test_what_is_in_force(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    add_version(bench.registry, 0.1, tmp_path, "champion")
+    bench.start()
+    app = FastAPI()
+    app.include_router(admin_router(RuleEngine(Settings().rules_file), bench.routing))
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            rules = (await client.get("/admin/rules")).json()
+            assert (rules["version"], rules["problem"]) == ("1", None)
+            assert {rule["code"] for rule in rules["rules"]} >= {"listed_card"} and "salt" not in str(rules)
+            assert (await client.get("/admin/experiment")).json()["experiment"] is None
+            write(bench)
+            assert (await client.post("/admin/reload")).json() == {"rules": False, "experiment": True}
+            assert (await client.post("/admin/reload")).json() == {"rules": False, "experiment": False}
+            await bench.refresh()
+            found = (await client.get("/admin/experiment")).json()
+            assert (found["version"], found["experiment"]["name"], found["off"]) == ("2", "trees", {})
+            models = (await client.get("/admin/models")).json()
+            assert [(m["wanted"], m["version"]) for m in models] == [("champion", "1"), ("challenger", None)]
+            assert "challenger" in models[1]["problem"]
+
+    asyncio.run(run())

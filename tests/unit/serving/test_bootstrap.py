@@ -1,0 +1,56 @@
+"""What stands in the way of requests to the whole application; nothing here is connected to anything."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lamina.registry.memory import MemoryRegistry
+from lamina.settings import Settings
+from serving.bootstrap import make_app, make_service
+from serving.middleware.keys import KeysError
+from serving.routes.fraud import TRANSACTION
+from tests.unit.serving.middleware.test_keys import OFFICE, OFFICE_LINE, SHOP, SHOP_LINE, written
+
+
+def statuses(settings: Settings, folder: Path, key: str | None) -> dict[str, int]:
+    app = make_app(make_service(settings, registry=MemoryRegistry(folder)))
+    headers = {} if key is None else {"X-API-Key": key}
+
+    async def run() -> dict[str, int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            wrong = await client.post("/fraud/decisions", json=TRANSACTION | {"amount": "much"}, headers=headers)
+            admin = await client.get("/admin/models", headers=headers)
+            live = await client.get("/health/live", headers=headers)
+            assert all(answer.headers["X-Request-ID"] for answer in (wrong, admin, live))
+            return {"decide": wrong.status_code, "admin": admin.status_code, "live": live.status_code}
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (None, {"decide": 401, "admin": 401, "live": 200}),
+        (SHOP, {"decide": 422, "admin": 403, "live": 200}),
+        (OFFICE, {"decide": 403, "admin": 200, "live": 200}),
+    ],
+)
+def test_with_keys(tmp_path: Path, key: str | None, expected: dict[str, int]) -> None:
+    file = written(tmp_path, SHOP_LINE, OFFICE_LINE)
+    assert statuses(Settings(stack_dir=tmp_path, api_keys_file=file), tmp_path, key) == expected
+
+
+def test_without_keys_everybody_here_may_do_everything(tmp_path: Path) -> None:
+    assert statuses(Settings(stack_dir=tmp_path), tmp_path, None) == {"decide": 422, "admin": 200, "live": 200}
+
+
+def test_a_wrong_file_of_keys_ends_the_start(tmp_path: Path) -> None:
+    service = make_service(
+        Settings(stack_dir=tmp_path, api_keys_file=tmp_path / "absent.yaml"), registry=MemoryRegistry(tmp_path)
+    )
+    with pytest.raises(KeysError, match=r"absent\.yaml"):
+        make_app(service)
