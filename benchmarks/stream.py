@@ -20,7 +20,7 @@ from lamina.streams.topics import create_topics
 
 PLAN: Plan = make_plan(FEATURES)
 TILINGS = tuple(t for t in PLAN.speed if t.entity == USER)
-TILES_PER_EVENT = sum(1 + len(t.distinct) for t in TILINGS)
+TILES_PER_EVENT = sum(1 + len(t.keyed) for t in TILINGS)
 CODE = ROOT / "dist" / "code.zip"
 
 

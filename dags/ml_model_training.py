@@ -6,7 +6,7 @@ from lamina.definitions import system_names
 from lamina.orchestration.assets import DayOfAsset, features_asset, model_asset
 from lamina.orchestration.daily import daily
 from lamina.orchestration.deployment import ChooseChampion, KeepChampion
-from lamina.orchestration.jobs import EXTRACT_DATA, TRAINING_SET
+from lamina.orchestration.jobs import EXTRACT_DATA, TRAINING_SET, has_model
 from lamina.orchestration.modules import module_task
 from lamina.orchestration.spark import SparkJobOperator
 
@@ -17,9 +17,9 @@ The run with the logical date **D** trains on what was known at the end of D. La
 the last ones whose labels are complete (`delay_days` before D) and the training days end `delay_days` before those.
 With the defaults, D = 2018-08-21 trains on 2018-07-25..31 and tests on 2018-08-08..14.
 
-The first task waits for `features_daily` of the same day. The new model is deployed only when it is better than the
-champion on the same rows and the latest parity report is clean; otherwise `keep_champion` says why. Serving picks a
-new champion up by itself.
+The first task waits for `features_daily_<system>` of the same day. The new model is deployed only when it is better
+than the champion on the same rows and the latest parity report is clean; otherwise `keep_champion` says why. Serving
+picks a new champion up by itself.
 """
 
 DAY = {"type": ["null", "string"], "format": "date"}
@@ -38,7 +38,7 @@ PARAMS = {
     ),
     "first_day": Param(None, **DAY, description="First day of the rows to extract; empty: computed from the above."),
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
-    "wait_for_features": Param(True, type="boolean", description="Wait until features_daily of the day has published."),
+    "wait_for_features": Param(True, type="boolean", description="Wait until the features of the day are published."),
 }
 ROWS = {
     "first-day": "{{ training_days(logical_day(dag_run), params)[0] }}",
@@ -48,13 +48,13 @@ ROWS = {
 WINDOW = {f"{name}-days": f"{{{{ params.{name}_days }}}}" for name in ("train", "delay", "test")}
 MINIMUM = {"min-auc": "{{ params.min_auc }}"}
 
-for system in system_names():
+for system in filter(has_model, system_names()):
     of = {"system": system}
     with DAG(f"ml_model_training_{system}", doc_md=DOC, params=PARAMS, tags=["training", system], **daily()):
         wait = DayOfAsset(
             task_id="wait_for_features",
             asset=features_asset(system),
-            doc_md="Waits for the event that `features_daily` records when it has published the day.",
+            doc_md="Waits for the event that `features_daily_<system>` records when it has published the day.",
         )
         extract = SparkJobOperator(task_id="extract_data", job=EXTRACT_DATA, arguments={**of, **ROWS})
         engineer = SparkJobOperator(task_id="engineer_features", job=TRAINING_SET, arguments=of)

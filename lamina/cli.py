@@ -15,6 +15,7 @@ ingest.register(app)
 models.register(app)
 features.register(app)
 dead_letters.register(app)
+features.register(app)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ class WritesLost(LaminaError):
 
 
 class CodecError(LaminaError):
-    """Stored bytes that this version cannot read; republish the batch layer (`features_daily`)."""
+    """Stored bytes that this version cannot read; republish the batch layer (DAG `features_daily_<system>`)."""
 
 
 class ModelUnavailable(LaminaError):

@@ -16,8 +16,8 @@ from lamina.contracts.aggregates import Predicate
 from lamina.contracts.base import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.features import ColumnType, EventSource
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES
-from lamina.errors import DefinitionError
-from lamina.semantics.plan import Plan, State, Tiling, sources_of
+from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of
+from lamina.semantics.sketch import HASH_DIGITS, kept
 from lamina.semantics.states import TIMESTAMP_DIGITS
 
 LONGEST_TEXT = 128
@@ -35,10 +35,7 @@ class StreamSql:
 
 
 def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
-    """The stream job that keeps the speed tilings of `plan`.
-
-    Raises: DefinitionError: when a state cannot be kept so that every engine writes the same bytes.
-    """
+    """The stream job that keeps the speed tilings of `plan`."""
     sources = sources_of(plan, plan.speed)
     setup = [_tiles_table(options), _dead_letters_table(options)]
     tiles, dead = [], []
@@ -47,7 +44,7 @@ def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
         dead.append(_dead_letters(source))
     for tiling in plan.speed:
         tiles.append(_scalar_tiles(tiling))
-        tiles += [_distinct_tiles(tiling, i, state) for i, state in enumerate(tiling.distinct)]
+        tiles += [_keyed_tiles(tiling, i, state) for i, state in enumerate(tiling.keyed)]
     inserts = [f"INSERT INTO feature_tiles\n{query}" for query in tiles]
     inserts += [f"INSERT INTO dead_letters\n{query}" for query in dead]
     return StreamSql(tuple(setup), tuple(inserts))
@@ -128,11 +125,10 @@ def _parsed_view(source: EventSource) -> str:
 
 
 def _problems(source: EventSource) -> list[tuple[str, str]]:
-    """Conditions under which an event breaks its contract, each with the reason. A nested column may be missing, others
-    may not.
-    """
-    required = {n: k for n, k in source.columns.items() if "." not in n}
-    texts = [_column(n) for n, k in required.items() if k == "string"]
+    """Conditions under which an event breaks its contract, each with the reason."""
+    required = {n: k for n, k in source.columns.items() if source.is_required(n)}
+    texts = [_column(n) for n, k in source.columns.items() if k == "string" and "." not in n]
+    written = [c if c.strip("`") in required else f"COALESCE({c}, '')" for c in texts]
     at = _column(source.timestamp)
     found = [(f"{_column(n)} IS NULL", f"{n}: missing, or not a {k}") for n, k in required.items()]
     found += [
@@ -151,7 +147,7 @@ def _problems(source: EventSource) -> list[tuple[str, str]]:
     # Control characters separate the parts of a stored tile; U+FFFD stands for what could not be decoded.
     found.append(
         (
-            f"REGEXP(CONCAT({', '.join(texts)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')",
+            f"REGEXP(CONCAT({', '.join(written)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')",
             "a text holds a control character, or is not UTF-8",
         )
     )
@@ -203,23 +199,51 @@ def _tile_key(tiling: Tiling, *more: str) -> str:
 def _scalar_tiles(tiling: Tiling) -> str:
     parts = ["CAST(COUNT(*) AS STRING)"]
     for state in tiling.states:
-        parts += [FIELD_SEPARATOR, f"COALESCE(CAST({_state(state, tiling.source)} AS STRING), '')"]
+        parts += [FIELD_SEPARATOR, f"COALESCE(CAST({_state(state, tiling)} AS STRING), '')"]
     used = _used_columns(tiling)
     return _grouped(tiling.source, _tile_key(tiling), used, f"CONCAT({', '.join(parts)})")
 
 
-def _distinct_tiles(tiling: Tiling, index: int, state: State) -> str:
-    column = state.column or ""
-    if tiling.source.columns[column] == "double":
-        raise DefinitionError(
-            f"distinct over {column!r} of {tiling.source.name!r}: engines write floating-point numbers differently, "
-            "so their sets cannot be united; take a string or long column"
-        )
+def _keyed_tiles(tiling: Tiling, index: int, state: State) -> str:
+    """A tile a value: the field's name holds the value, its payload how many events."""
+    source, column = tiling.source, state.column or ""
     condition = f"{_column(column)} IS NOT NULL"
     if state.where:
         condition += f" AND {_condition(state.where)}"
-    key = _tile_key(tiling, _text(f"/{index}/"), _as_text(column, tiling.source))
-    return _grouped(tiling.source, key, (), "CAST(COUNT(*) AS STRING)", condition)
+    if state.kind == "last_k":
+        value, size = _dated(state, source), state.size
+        order = f"{_column(source.timestamp)} DESC, {_column(source.id)} DESC"
+    else:
+        # The digest is of bytes, and Flink takes those of UTF-8.
+        value, size = f"SUBSTRING(MD5({_as_text(column, source)}), 1, {HASH_DIGITS})", kept(state.size)
+        order = "`value` ASC"
+    key = _tile_key(tiling, _text(f"/{index}/"), value)
+    if tiling.counts_all(state):
+        return _grouped(source, key, (), "CAST(COUNT(*) AS STRING)", condition)
+    return _best(tiling, key, value, condition, order, size, once=state.kind == "distinct")
+
+
+def _best(tiling: Tiling, key: str, value: str, condition: str, order: str, size: int, *, once: bool) -> str:
+    """The first `size` values of each tile; one that is displaced leaves a message without a payload.
+
+    Args: once: a value comes more than once, and the first time counts. Only then does each row come once, and Flink
+        keeps nothing but the rows that are in.
+    """
+    source = tiling.source
+    rows = (
+        f"SELECT {_tile_key(tiling)} AS `tile`, {key} AS `key`, {value} AS `value`, {_column(source.timestamp)}, "
+        f"{_column(source.id)}, PROCTIME() AS `_arrived`\n  FROM `{source.name}_first` WHERE {condition}"
+    )
+    if once:
+        rows = (
+            "SELECT * FROM (\n  SELECT *, ROW_NUMBER() OVER (PARTITION BY `key` ORDER BY `_arrived`) AS `_turn`\n"
+            f"  FROM ({rows})\n) WHERE `_turn` = 1"
+        )
+    return (
+        "SELECT `key`, CAST('1' AS STRING) AS `payload`\nFROM (\n"
+        f"  SELECT `key`, ROW_NUMBER() OVER (PARTITION BY `tile` ORDER BY {order}) AS `_rank`\n"
+        f"  FROM ({rows})\n) WHERE `_rank` <= {size}"
+    )
 
 
 def _grouped(source: EventSource, key: str, used: Iterable[str], payload: str, condition: str = "") -> str:
@@ -233,7 +257,7 @@ def _grouped(source: EventSource, key: str, used: Iterable[str], payload: str, c
 
 def _used_columns(tiling: Tiling) -> tuple[str, ...]:
     used = [c for s in tiling.states for c in (s.column, s.where.column if s.where else None) if c]
-    if any(s.kind in ("first", "last", "last_time") for s in tiling.states):
+    if any(s.kind in (*TEXTS, "first_time", "last_time", "decayed") for s in tiling.states):
         used += [tiling.source.timestamp, tiling.source.id]
     return tuple(dict.fromkeys(used))
 
@@ -253,8 +277,17 @@ def _as_text(column: str, source: EventSource) -> str:
             return f"CAST({name} AS STRING)"
 
 
-def _state(state: State, source: EventSource) -> str:
+def _dated(state: State, source: EventSource) -> str:
+    """Time, id and value in the form of `lamina.semantics.states.encode_text`."""
+    return (
+        f"CONCAT(LPAD(CAST({_column(source.timestamp)} AS STRING), {TIMESTAMP_DIGITS}, '0'), {PART_SEPARATOR}, "
+        f"{_column(source.id)}, {PART_SEPARATOR}, {_as_text(state.column or '', source)})"
+    )
+
+
+def _state(state: State, tiling: Tiling) -> str:
     """A state as an aggregate; NULL where nothing took part in it."""
+    source = tiling.source
     only = f" FILTER (WHERE {_condition(state.where)})" if state.where else ""
     column = _column(state.column) if state.column else "*"
     at = _column(source.timestamp)
@@ -263,13 +296,13 @@ def _state(state: State, source: EventSource) -> str:
             return f"{state.kind.upper()}({column}){only}"
         case "m2":
             return f"(VAR_POP({column}){only} * COUNT({column}){only})"
-        case "last_time":
-            return f"MAX({at}){only}"
+        case "first_time" | "last_time":
+            return f"{'MIN' if state.kind == 'first_time' else 'MAX'}({at}){only}"
+        case "decayed":
+            assert state.half_life is not None, "a decayed state has a half-life"
+            half_lives = f"CAST(MOD({at}, {tiling.resolution.ms}) AS DOUBLE) / {state.half_life.ms}"
+            return f"SUM(POWER(CAST(2 AS DOUBLE), {half_lives})){only}"
         case "first" | "last":
-            text = (
-                f"CONCAT(LPAD(CAST({at} AS STRING), {TIMESTAMP_DIGITS}, '0'), {PART_SEPARATOR}, {_column(source.id)}, "
-                f"{PART_SEPARATOR}, {_as_text(state.column or '', source)})"
-            )
-            return f"{'MIN' if state.kind == 'first' else 'MAX'}({text}){only}"
-        case "distinct":
-            raise DefinitionError("a distinct state has tiles of its own")
+            return f"{'MIN' if state.kind == 'first' else 'MAX'}({_dated(state, source)}){only}"
+        case "distinct" | "last_k":
+            raise AssertionError("a keyed state has tiles of its own")

@@ -75,16 +75,16 @@ class BlobWriter:
         ]
 
     def _nothing(self, tiling: Tiling) -> bytes:
-        numeric, texts, distinct = widths(tiling)
+        numeric, texts, keyed = widths(tiling)
         return encode_batch(
-            self.through_ms, TileColumns([], [], [[] for _ in range(numeric)], [[]] * texts, [[]] * distinct)
+            self.through_ms, TileColumns([], [], [[] for _ in range(numeric)], [[]] * texts, [[]] * keyed)
         )
 
 
 def widths(tiling: Tiling) -> tuple[int, int, int]:
     """Numbers of numeric states, of texts and of sets."""
     numeric = sum(s.numeric for s in tiling.states)
-    return numeric, len(tiling.states) - numeric, len(tiling.distinct)
+    return numeric, len(tiling.states) - numeric, len(tiling.keyed)
 
 
 def columns_by_entity(tiling: Tiling, table: pa.Table) -> Iterator[tuple[str, TileColumns]]:

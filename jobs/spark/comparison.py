@@ -10,12 +10,13 @@ from typing import Literal
 
 from jobs.spark.visible import EntityHistory, Explanation, Served
 from lamina.contracts.features import Entity, FeatureSet, WindowFeature
-from lamina.semantics.reference import Value, ratio
+from lamina.semantics.reference import Value, elapsed, ratio
 
 Outcome = Literal["match", "stale", "mismatch", "missing", "extra"]
 OUTCOMES: tuple[Outcome, ...] = ("match", "stale", "mismatch", "missing", "extra")
 
 EXACT = 1e-9
+SUMS = ("total", "mean", "std", "decayed_count")
 SUMMED = 1e-6
 """Tolerance, relative and absolute, where engines add numbers in different orders."""
 
@@ -49,12 +50,15 @@ class Comparison:
 
     def __init__(self, features: FeatureSet) -> None:
         self.features = features
-        summed = {f.name for f in features.window_features if f.aggregate.kind in ("total", "mean", "std")}
+        summed = {f.name for f in features.window_features if f.aggregate.kind in SUMS}
         self._summed = summed | {r.name for r in features.ratios}
 
     def same(self, name: str, a: Value, b: Value) -> bool:
         """Whether two values of feature `name` are equal within its tolerance."""
-        if isinstance(a, str) or isinstance(b, str) or a is None or b is None:
+        if isinstance(a, list) and isinstance(b, list):
+            pairs: list[tuple[Value, Value]] = list(zip(a, b, strict=False))
+            return len(a) == len(b) and all(self.same(name, x, y) for x, y in pairs)
+        if not isinstance(a, float | int) or not isinstance(b, float | int):
             return a == b
         tolerance = SUMMED if name in self._summed else EXACT
         return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
@@ -77,7 +81,8 @@ class Comparison:
     def explainable(self, entity: Entity) -> list[str]:
         """Features that come from the events of `entity`: of its windows, and quotients of those."""
         windows = [f.name for f in self.features.window_features if f.view.entity == entity]
-        return [*windows, *(r.name for r in self.features.ratios if r.numerator in windows)]
+        ratios = (r.name for r in self.features.ratios if r.numerator in windows)
+        return [*windows, *ratios, *(e.name for e in self.features.elapsed if e.since in windows)]
 
     def explain(
         self,
@@ -103,6 +108,11 @@ class Comparison:
                 if self.same(r.name, values.get(r.name), quotient):
                     early = any(p in found and found[p].cause == "early" for p in parts)
                     found[r.name] = Explanation("early" if early else "stale", quotient)
+        for e in self.features.elapsed:
+            if e.name in differing and e.since in found:
+                since = elapsed(e, {e.since: values.get(e.since)}, served.at_ms)
+                if self.same(e.name, values.get(e.name), since):
+                    found[e.name] = Explanation(found[e.since].cause, since)
         result = []
         for name in self.explainable(entity):
             if name not in differing:

@@ -7,9 +7,10 @@ from pyspark.sql import functions as F
 
 from lamina.clock import DAY_MS
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.features import EventSource, FeatureSet, Ratio, RequestFeature
+from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, RequestFeature
 from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
 from lamina.semantics.plan import State, Tiling
+from lamina.semantics.sketch import HASH_DIGITS, kept
 from lamina.semantics.states import PART_SEPARATOR, TIMESTAMP_DIGITS
 
 HOUR_MS = 3_600_000
@@ -61,17 +62,17 @@ def text(source: EventSource, column: str) -> Column:
             return F.col(column).cast("string")
 
 
-def state(of: State, source: EventSource) -> Column:
+def state(of: State, tiling: Tiling) -> Column:
     """The aggregate that makes a state from the events of a tile, named by the state's label.
 
-    Numeric states are doubles (min, max, last_time null where missing, the others 0), first and last are text, distinct
-    is a sorted array.
+    Numeric states are doubles (min, max and times null where missing, the others 0), first and last are text, distinct
+    and last_k sorted arrays of as many as are needed.
     """
-    found = _state(of, source)
-    return found.alias(of.label)
+    return _state(of, tiling).alias(of.label)
 
 
-def _state(of: State, source: EventSource) -> Column:
+def _state(of: State, tiling: Tiling) -> Column:
+    source = tiling.source
     value = number(of.column) if of.column else F.lit(1.0)
     taken = condition(of.where) if of.where else F.lit(True)
     present = F.when(taken, value)
@@ -86,14 +87,28 @@ def _state(of: State, source: EventSource) -> Column:
             return F.min(present)
         case "max":
             return F.max(present)
+        case "first_time":
+            return F.min(F.when(taken, number(source.timestamp)))
         case "last_time":
             return F.max(F.when(taken, number(source.timestamp)))
+        case "decayed":
+            return F.coalesce(F.sum(F.when(taken, _weight(of, tiling))), F.lit(0.0))
         case "first":
             return F.min(F.when(taken, _dated(of, source)))
         case "last":
             return F.max(F.when(taken, _dated(of, source)))
         case "distinct":
-            return F.sort_array(F.collect_set(F.when(taken, text(source, of.column or ""))))
+            digest = F.substring(F.md5(text(source, of.column or "")), 1, HASH_DIGITS)
+            return F.slice(F.sort_array(F.collect_set(F.when(taken, digest))), 1, kept(of.size))
+        case "last_k":
+            return F.slice(F.sort_array(F.collect_list(F.when(taken, _dated(of, source))), asc=False), 1, of.size)
+
+
+def _weight(of: State, tiling: Tiling) -> Column:
+    """2 to the power of the half-lives since the start of the tile."""
+    assert of.half_life is not None, "a decayed state has a half-life"
+    since = F.pmod(F.col(tiling.source.timestamp), F.lit(tiling.resolution.ms))
+    return F.pow(F.lit(2.0), since / of.half_life.ms)
 
 
 def _dated(of: State, source: EventSource) -> Column:
@@ -107,6 +122,11 @@ def ratio(definition: Ratio) -> Column:
     """The quotient of two features; the definition's default where the denominator is 0 or either part is missing."""
     top, bottom = F.col(definition.numerator), F.col(definition.denominator)
     return F.coalesce(F.when(bottom != 0, top / bottom), F.lit(definition.default)).alias(definition.name)
+
+
+def elapsed(definition: Elapsed, at: str) -> Column:
+    """Seconds from the time that a feature holds to column `at`; null where there is none."""
+    return ((F.col(at) - F.col(definition.since)) / 1000).alias(definition.name)
 
 
 def request_feature(feature: RequestFeature, source: EventSource) -> Column:
@@ -137,8 +157,9 @@ def _request_feature(feature: RequestFeature, source: EventSource) -> Column:
 
 
 def derived(features: FeatureSet) -> list[Column]:
-    """Ratios, then the features of the request, in the order of `features.names`."""
+    """Ratios, elapsed times, then the features of the request, in the order of `features.names`."""
     return [
         *(ratio(r) for r in features.ratios),
+        *(elapsed(e, features.request.timestamp) for e in features.elapsed),
         *(request_feature(f, features.request) for f in features.request_features),
     ]

@@ -19,8 +19,9 @@ from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName,
 from jobs.spark.lake import ARRIVAL, read_events, spark_url
 from jobs.spark.session import make_session
 from lamina.clock import midnight_ms, next_day
-from lamina.contracts.features import FeatureSet
+from lamina.contracts.features import EventSource, FeatureSet
 from lamina.definitions import load
+from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import replacing
 from lamina.settings import load_settings
@@ -41,7 +42,7 @@ def labelled(requests: DataFrame, labels: DataFrame, features: FeatureSet, known
     time is null. Both frames are without duplicates.
     """
     known = labels.where(F.col("timestamp") < known_before_ms).select(
-        F.col(features.labels.id).alias("_labelled"),
+        F.col(_labels(features).id).alias("_labelled"),
         F.col(LABEL).alias("_label"),
         F.col("timestamp").alias(LABEL_TIMESTAMP),
         SCENARIO,
@@ -52,10 +53,16 @@ def labelled(requests: DataFrame, labels: DataFrame, features: FeatureSet, known
     )
 
 
+def _labels(features: FeatureSet) -> EventSource:
+    if features.labels is None:
+        raise LaminaError(f"system {features.system!r} has no labels to train on: give its FeatureSet labels")
+    return features.labels
+
+
 def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, first: date, last: date) -> dict[str, Any]:
     """Write the labelled rows of the days `first` to `last`; returns how many and how many of them are fraud."""
     begin_ms, end_ms = midnight_ms(first), midnight_ms(next_day(last))
-    request, label = features.request, features.labels
+    request, label = features.request, _labels(features)
     events = read_events(spark, lake, request.topic, request.id, from_ms=begin_ms, until=day)
     labels = read_events(spark, lake, label.topic, label.id, from_ms=begin_ms, until=day)
     ts = F.col(request.timestamp)

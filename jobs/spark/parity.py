@@ -107,7 +107,7 @@ def _decisions(
     labels = sorted(
         label
         for t in make_plan(features).speed
-        for label in (t.seen_label(), *(t.seen_label(state) for state in t.distinct))
+        for label in (t.seen_label(), *(t.seen_label(state) for state in t.keyed))
     )
     has_features = F.col("features") != "{}"
     # A definition that changed changes the names of its tilings: such values cannot be made again.

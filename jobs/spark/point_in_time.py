@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType, StructField, StructType
 
 from jobs.spark.compile import condition, derived, number, text
+from lamina.contracts.aggregates import DATED
 from lamina.contracts.features import EventSource, FeatureSet
 from lamina.features.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass, Slot, slot_kind
 
@@ -79,9 +80,8 @@ def _slot(slot: Slot, number_of_source: int, source: EventSource) -> Column:
     return number(slot.what) if slot.kind == "double" else text(source, slot.what)
 
 
-def _type(entity: EntityPass, name: str) -> DoubleType | StringType:
+def _type(entity: EntityPass, name: str) -> DataType:
     feature = next(f for f in entity.window_features if f.name == name)
-    takes_text = feature.aggregate.kind in ("first", "last") and (
-        slot_kind(feature.view.source, feature.aggregate) == "string"
-    )
-    return StringType() if takes_text else DoubleType()
+    takes_text = feature.aggregate.kind in DATED and (slot_kind(feature.view.source, feature.aggregate) == "string")
+    element = StringType() if takes_text else DoubleType()
+    return ArrayType(element, False) if feature.aggregate.is_list else element

@@ -119,7 +119,7 @@ def _together(tilings: tuple[Tiling, ...], frames: list[DataFrame]) -> DataFrame
             EVENTS,
             _listed([s for s in tiling.states if s.numeric], "double").alias(NUMERIC),
             _listed([s for s in tiling.states if not s.numeric], "string").alias(TEXTS),
-            _listed(list(tiling.distinct), "array<string>").alias(SETS),
+            _listed(list(tiling.keyed), "array<string>").alias(SETS),
         )
         union = own if union is None else union.unionAll(own)
     assert union is not None, "an entity has at least one tiling"

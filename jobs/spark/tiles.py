@@ -44,6 +44,6 @@ def make_tiles(tiling: Tiling, events: DataFrame, through_ms: int) -> DataFrame:
         .groupBy(F.col(tiling.entity.key).alias(ENTITY_ID), tile_start(tiling).alias(START))
         .agg(
             F.count("*").alias(EVENTS),
-            *(state(s, tiling.source) for s in (*tiling.states, *tiling.distinct)),
+            *(state(s, tiling) for s in (*tiling.states, *tiling.keyed)),
         )
     )

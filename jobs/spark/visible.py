@@ -17,9 +17,9 @@ from itertools import combinations, islice
 from typing import Literal
 
 from lamina.clock import day_of
-from lamina.contracts.features import Entity, FeatureView, WindowFeature
+from lamina.contracts.features import Entity, WindowFeature
 from lamina.semantics.events import EventRow, holds, value_of
-from lamina.semantics.plan import Plan, State, Tiling, states_of
+from lamina.semantics.plan import KEYED, Plan, State, Tiling, states_of
 from lamina.semantics.reference import Value, aggregate_events, in_window
 
 Cause = Literal["stale", "early"]
@@ -76,9 +76,9 @@ class EntityHistory:
         groups: dict[tuple[Tiling, State | None], list[WindowFeature]] = {}
         for f in self._features:
             if f.name in served.values:
-                tiling = self._plan.tiling_of(f.view)
-                # Values of a distinct state are fields of their own in the store, and counted apart.
-                state = states_of(f.aggregate)[0] if f.aggregate.kind == "distinct" else None
+                tiling = self._plan.tiling_of(f)
+                # Values of a keyed state are fields of their own in the store, and counted apart.
+                state = states_of(f.aggregate)[0] if f.aggregate.kind in KEYED else None
                 groups.setdefault((tiling, state), []).append(f)
         found: dict[str, Explanation] = {}
         for (tiling, state), features in groups.items():
@@ -121,8 +121,11 @@ class EntityHistory:
     def _speed(self, served: Served, tiling: Tiling, state: State | None) -> Iterator[list[EventRow]]:
         """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
         source, through = tiling.source, served.through.get(tiling.key, 0)
+        if state is not None and not tiling.counts_all(state):
+            state = None  # of what is left out nothing is counted: taken as read together with the tile's scalars
         events = [e for e in self._streamed[source.name] if _int(e, source.timestamp) >= through and _counted(state, e)]
-        seen = served.seen.get(tiling.seen_label(state), 0)
+        kept = tiling.keyed[tiling.keyed.index(state)] if state else None
+        seen = served.seen.get(tiling.seen_label(kept), 0)
         return arrivals(events, seen, self._before(source.id, events, served), _tile_of(tiling, state))
 
     @staticmethod
@@ -134,11 +137,11 @@ class EntityHistory:
 
 def _in_tiles(feature: WindowFeature, events: Sequence[EventRow], served: Served) -> list[EventRow]:
     """Those of `events` whose tiles are in the feature's window, without the request."""
-    view, source = feature.view, feature.view.source
+    source = feature.view.source
     return [
         e
         for e in events
-        if in_tiles(view, feature.window.ms, _int(e, source.timestamp), served.at_ms)
+        if in_tiles(feature, _int(e, source.timestamp), served.at_ms)
         and value_of(e, source.id) != served.transaction_id
     ]
 
@@ -147,23 +150,24 @@ def _value(feature: WindowFeature, events: Sequence[EventRow], served: Served) -
     """The value over `events`, and whether one of them is in the window by its tile only."""
     source = feature.view.source
     early = any(
-        not in_window(feature.view, feature.window.ms, _int(e, source.timestamp), served.at_ms)
+        not in_window(feature, _int(e, source.timestamp), served.at_ms)
         for e in events
         if value_of(e, source.id) != served.transaction_id
     )
-    return aggregate_events(feature.aggregate, source, events), early
+    return aggregate_events(feature.aggregate, source, events, served.at_ms), early
 
 
-def in_tiles(view: FeatureView, window_ms: int, ts: int, at_ms: int) -> bool:
+def in_tiles(feature: WindowFeature, ts: int, at_ms: int) -> bool:
     """Whether the tile of an event at `ts` is in the window asked for at `at_ms`; not for the request itself.
 
-    >>> from lamina.definitions.fraud import USER_SPEND
-    >>> [in_tiles(USER_SPEND, 10_000, ts, 20_500) for ts in (10_999, 11_000, 20_999, 21_000)]
+    >>> from lamina.definitions.fraud import USER_VELOCITY
+    >>> hour = USER_VELOCITY.features[0]
+    >>> [in_tiles(hour, ts, 3_610_500) for ts in (10_999, 11_000, 3_610_999, 3_611_000)]
     [False, True, True, False]
     """
-    resolution = view.resolution.ms
-    end = at_ms - at_ms % resolution - view.delay.ms
-    return end - window_ms < ts - ts % resolution <= end
+    resolution = feature.resolution.ms
+    end = at_ms - at_ms % resolution - feature.view.delay.ms
+    return end - feature.window.ms < ts - ts % resolution <= end
 
 
 def arrivals(

@@ -40,9 +40,9 @@ def list_views(system: Annotated[str, typer.Option(help="One system; all when le
         table.add_column(heading)
     for name in [system] if system else system_names():
         for v in load(name).views:
-            windows = ", ".join(w.label for w in v.windows)
+            windows = ", ".join(w.length.label for w in v.spans)
             delay, number = v.delay.label if v.delay.s else "-", str(len(v.features))
-            resolution = v.resolution.label
+            resolution = ", ".join(dict.fromkeys(w.resolution.label for w in v.spans))
             table.add_row(
                 name, v.name, v.entity.name, v.source.name, windows, resolution, delay, v.layers.value, number
             )
@@ -104,7 +104,7 @@ def get(
         table.add_column(heading, justify="right" if heading == "value" else "left")
     for name in found.features.names:
         value = found.value(name)
-        row = [name, "-" if value is None else f"{value:.15g}" if isinstance(value, float) else value]
+        row = [name, "-" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)]
         if explain:
             used = found.tiles.get(name, ())
             lines = [
@@ -116,6 +116,17 @@ def get(
             row.append(escape("\n".join(([f"... {older} older"] if older > 0 else []) + lines) or "-"))
         table.add_row(*row)
     console.print(table)
+
+
+@app.command()
+def freeze() -> None:
+    """Record what every feature means now, so that a later change under the same name and version is refused."""
+    from lamina.definitions import RECORD
+    from lamina.definitions import freeze as record_meanings
+
+    for system, names in record_meanings().items():
+        Console().print(f"{system}: {len(names)} new or changed{': ' + ', '.join(names) if names else ''}")
+    Console().print(f"recorded in {RECORD.name}: commit it")
 
 
 @app.command()
@@ -156,7 +167,7 @@ def newest_logged(lake: str) -> date:
     logged = ingested_days(lake, MODEL_PREDICTIONS)
     if not logged:
         raise LaminaError(
-            f"{lake} holds no logged decisions: archive topic {MODEL_PREDICTIONS!r} first (features_daily)"
+            f"{lake} holds no logged decisions: archive topic {MODEL_PREDICTIONS!r} first (DAG features_daily_<system>)"
         )
     return logged[-1]
 

@@ -10,7 +10,7 @@ from lamina.contracts.base import EpochMs, Event, Identifier
 
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
-FeatureValue = float | str | None
+FeatureValue = float | str | list[float] | list[str] | None
 
 
 class Reason(Event):

@@ -1,6 +1,6 @@
 """The nouns of a feature definition. A definition is data; Spark, Flink and the online reader interpret it.
 
-The meaning of a window is one sentence: with `T = floor(t)` and `floor` rounding down to the view's resolution, a
+The meaning of a window is one sentence: with `T = floor(t)` and `floor` rounding down to the window's resolution, a
 window of length `w` asked for at time `t` holds the events with `T - w < floor(ts)` and `ts <= t`. A `delay` of `d`
 moves both ends back and cuts both at whole tiles: `T - d - w < floor(ts) <= T - d`. A view without `include_request`
 leaves the event that is being scored out of its own features: `ts < t`.
@@ -15,46 +15,32 @@ from functools import cached_property
 from typing import Literal
 
 from lamina.contracts.aggregates import Aggregate
+from lamina.contracts.durations import NO_TIME, Duration, Window, days, hours, minutes, seconds
 from lamina.errors import DefinitionError
 
+__all__ = [
+    "ColumnType",
+    "Duration",
+    "Elapsed",
+    "Entity",
+    "EventSource",
+    "FeatureSet",
+    "FeatureView",
+    "Layers",
+    "Ratio",
+    "RequestFeature",
+    "Transform",
+    "Window",
+    "WindowFeature",
+    "days",
+    "hours",
+    "minutes",
+    "seconds",
+]
+
+DAY_S = 86_400
+HOT_RESOLUTION_S = 60
 ColumnType = Literal["string", "double", "long", "boolean"]
-
-
-@dataclass(frozen=True, order=True)
-class Duration:
-    """A length of time in whole seconds, with the label that feature names carry.
-
-    >>> hours(1).label, days(30).ms
-    ('1h', 2592000000)
-    """
-
-    s: int
-    label: str
-
-    @property
-    def ms(self) -> int:
-        """The same length in milliseconds."""
-        return self.s * 1000
-
-
-def seconds(n: int) -> Duration:
-    """A duration of `n` seconds."""
-    return Duration(n, f"{n}s")
-
-
-def minutes(n: int) -> Duration:
-    """A duration of `n` minutes."""
-    return Duration(60 * n, f"{n}m")
-
-
-def hours(n: int) -> Duration:
-    """A duration of `n` hours."""
-    return Duration(3600 * n, f"{n}h")
-
-
-def days(n: int) -> Duration:
-    """A duration of `n` days."""
-    return Duration(86_400 * n, f"{n}d")
 
 
 class Layers(StrEnum):
@@ -66,17 +52,23 @@ class Layers(StrEnum):
 
 @dataclass(frozen=True)
 class Entity:
-    """A thing features describe. Column `key` of every event about it holds its id; Redis keys start with `name`."""
+    """A thing features describe. Column `key` of every event about it holds its id; Redis keys start with `name`.
+
+    hot: one id can have a thousand events a second, as a popular item has. Its views keep tiles of at least a minute,
+    and the speed layer bounds what a tile holds.
+    """
 
     name: str
     key: str
+    hot: bool = False
 
 
 @dataclass(frozen=True)
 class EventSource:
     """Events of one topic as feature views see them. `columns` maps a column, dotted where nested, to its type.
 
-    `id` names the column by which duplicates are recognised, `timestamp` the event time in epoch milliseconds.
+    `id` names the column by which duplicates are recognised, `timestamp` the event time in epoch milliseconds. An event
+    without one of its columns breaks its contract, except for nested ones and those that are `optional`.
     """
 
     name: str
@@ -84,6 +76,11 @@ class EventSource:
     id: str
     timestamp: str
     columns: Mapping[str, ColumnType]
+    optional: tuple[str, ...] = ()
+
+    def is_required(self, column: str) -> bool:
+        """Whether every event has it."""
+        return "." not in column and column not in self.optional
 
     def __hash__(self) -> int:
         return hash((self.name, self.topic))
@@ -91,9 +88,10 @@ class EventSource:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureView:
-    """Aggregates of one source per entity over windows, kept as tiles of `resolution`.
+    """Aggregates of one source per entity over windows, kept as tiles of `resolution`, or of a window's own.
 
     A feature is named `<aggregate>_<window>`; with `suffix=False`, which takes a single window, `<aggregate>`.
+    `version` is raised when a feature changes its meaning and keeps its name.
 
     Raises: DefinitionError: when the definition cannot be right; the message says what to change.
     """
@@ -102,13 +100,14 @@ class FeatureView:
     entity: Entity
     source: EventSource
     aggregates: tuple[Aggregate, ...]
-    windows: tuple[Duration, ...]
+    windows: tuple[Duration | Window, ...]
     resolution: Duration
     owner: str
     layers: Layers = Layers.BOTH
-    delay: Duration = Duration(0, "0s")
+    delay: Duration = NO_TIME
     include_request: bool = False
     suffix: bool = True
+    version: int = 1
 
     def __post_init__(self) -> None:
         for complaint in self._complaints():
@@ -116,15 +115,17 @@ class FeatureView:
 
     def _complaints(self) -> list[str]:
         found = []
-        if 86_400 % self.resolution.s:
-            found.append(f"resolution {self.resolution.label} does not divide a day: take one such as 1s, 1m, 1h, 1d")
-        for length in (*self.windows, self.delay):
-            if length.s % self.resolution.s:
-                found.append(
-                    f"resolution {self.resolution.label} does not divide {length.label}: take a finer resolution"
-                )
+        for resolution in dict.fromkeys((self.resolution, *(w.resolution for w in self.spans))):
+            found += self._complaints_at(resolution)
         if not self.windows:
             found.append("has no window: give at least one, such as windows=(hours(1),)")
+        if self.version < 1:
+            found.append(f"version {self.version}: versions begin with 1")
+        if self.layers == Layers.BATCH and self.delay.s < DAY_S:
+            found.append(
+                "the batch layer ends at midnight, so that what is served would lack the newest events of what is "
+                "trained on: add delay=days(1), or keep it fresh with layers=Layers.BOTH"
+            )
         if not self.suffix and len(self.windows) > 1:
             found.append("suffix=False takes one window: the names of several would be equal")
         if self.include_request and self.delay.s:
@@ -133,36 +134,68 @@ class FeatureView:
             found.append(
                 f"source {self.source.name!r} has no column {self.entity.key!r}, the key of {self.entity.name!r}"
             )
+        elif not self.source.is_required(self.entity.key):
+            found.append(f"{self.entity.key!r}, the key of {self.entity.name!r}, may be missing: make it required")
         for aggregate in self.aggregates:
             found.extend(aggregate.complaints(self.source.columns))
+            if aggregate.gap and self.delay.s:
+                found.append(f"{aggregate.name!r}: a delayed view does not know which session goes on: drop the delay")
         names = [aggregate.name for aggregate in self.aggregates]
         if len(set(names)) < len(names):
             found.append(f"two aggregates share a name: {sorted(n for n in set(names) if names.count(n) > 1)}")
         return found
 
+    def _complaints_at(self, resolution: Duration) -> list[str]:
+        found = []
+        if resolution.s <= 0 or DAY_S % resolution.s:
+            return [f"resolution {resolution.label} does not divide a day: take one such as 1s, 1m, 1h, 1d"]
+        lengths = (self.delay, *(w.length for w in self.spans if w.resolution == resolution))
+        for length in lengths:
+            if length.s % resolution.s:
+                found.append(f"resolution {resolution.label} does not divide {length.label}: take a finer resolution")
+        if self.entity.hot and self.layers == Layers.BOTH and resolution.s < HOT_RESOLUTION_S:
+            found.append(
+                f"{self.entity.name!r} is hot, and tiles of {resolution.label} would be too many: take at least 1m"
+            )
+        if len(lengths) > 1:
+            for aggregate in self.aggregates:
+                found.extend(aggregate.complaints_at(resolution))
+        return found
+
+    @cached_property
+    def spans(self) -> tuple[Window, ...]:
+        """The windows, each with its resolution."""
+        return tuple(w if isinstance(w, Window) else Window(w, self.resolution) for w in self.windows)
+
     @cached_property
     def features(self) -> tuple[WindowFeature, ...]:
         """The features of this view, aggregate by aggregate, window by window."""
         return tuple(
-            WindowFeature(f"{a.name}_{w.label}" if self.suffix else a.name, self, a, w)
+            WindowFeature(f"{a.name}_{w.length.label}" if self.suffix else a.name, self, a, w.length, w.resolution)
             for a in self.aggregates
-            for w in self.windows
+            for w in self.spans
         )
 
     @property
     def horizon(self) -> int:
         """How far back the view looks from the time asked for, in seconds."""
-        return max(w.s for w in self.windows) + self.delay.s
+        return max(w.length.s for w in self.spans) + self.delay.s
 
 
 @dataclass(frozen=True)
 class WindowFeature:
-    """One aggregate of a view over one of its windows."""
+    """One aggregate of a view over one of its windows, answered from tiles of `resolution`."""
 
     name: str
     view: FeatureView
     aggregate: Aggregate
     window: Duration
+    resolution: Duration
+
+    @property
+    def horizon(self) -> int:
+        """How far back it looks from the time asked for, in seconds."""
+        return self.window.s + self.view.delay.s
 
 
 @dataclass(frozen=True)
@@ -173,6 +206,14 @@ class Ratio:
     numerator: str
     denominator: str
     default: float = 0.0
+
+
+@dataclass(frozen=True)
+class Elapsed:
+    """Seconds from the time that feature `since`, a last_time, holds to the time asked for; missing where it is."""
+
+    name: str
+    since: str
 
 
 Transform = Literal["field", "hour_of_day", "day_of_week", "weekend", "night", "differs", "equals"]
@@ -199,25 +240,44 @@ class RequestFeature:
 class FeatureSet:
     """All that one system knows: the request's source, its feature views and what is derived from them.
 
-    `model_features` are the inputs of its model, in order.
+    `model_features` are the inputs of its model, in order. A system without `labels` and `model_features` has features
+    and no model.
     """
 
     system: str
     request: EventSource
-    labels: EventSource
     views: tuple[FeatureView, ...]
-    ratios: tuple[Ratio, ...]
-    request_features: tuple[RequestFeature, ...]
-    model_features: tuple[str, ...]
+    labels: EventSource | None = None
+    ratios: tuple[Ratio, ...] = ()
+    elapsed: tuple[Elapsed, ...] = ()
+    request_features: tuple[RequestFeature, ...] = ()
+    model_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [f.name for v in self.views for f in v.features]
-        names += [r.name for r in self.ratios] + [f.name for f in self.request_features]
+        for complaint in self._complaints():
+            raise DefinitionError(f"feature set {self.system!r}: {complaint}")
+
+    def _complaints(self) -> list[str]:
+        found = []
+        names = self.names
         if doubled := sorted({n for n in names if names.count(n) > 1}):
-            raise DefinitionError(f"feature set {self.system!r}: names used twice: {doubled}; rename one of each")
+            found.append(f"names used twice: {doubled}; rename one of each")
         wanted = {*self.model_features, *(r.numerator for r in self.ratios), *(r.denominator for r in self.ratios)}
-        if unknown := sorted(wanted - set(names)):
-            raise DefinitionError(f"feature set {self.system!r}: unknown features {unknown}; define or correct them")
+        if unknown := sorted((wanted | {e.since for e in self.elapsed}) - set(names)):
+            found.append(f"unknown features {unknown}; define or correct them")
+        numbers = {*self.model_features, *(p for r in self.ratios for p in (r.numerator, r.denominator))}
+        if lists := sorted(numbers & {f.name for f in self.window_features if f.aggregate.is_list}):
+            found.append(f"{lists} are lists, which neither a model nor a quotient takes: leave them out")
+        times = {f.name for f in self.window_features if f.aggregate.kind == "last_time"}
+        if wrong := sorted({e.since for e in self.elapsed} - times - set(unknown)):
+            found.append(f"{wrong} hold no time to measure from: name a last_time feature")
+        if keyless := sorted({v.entity.key for v in self.views} - set(self.request.columns)):
+            found.append(
+                f"the request's source {self.request.name!r} has no columns {keyless}: add the keys of its entities"
+            )
+        if self.model_features and not self.labels:
+            found.append("model_features need labels to learn from: give labels, or leave model_features out")
+        return found
 
     @cached_property
     def window_features(self) -> tuple[WindowFeature, ...]:
@@ -226,10 +286,11 @@ class FeatureSet:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every feature's name: of windows, ratios, then of the request."""
+        """Every feature's name: of windows, ratios, elapsed times, then of the request."""
         return (
             *(f.name for f in self.window_features),
             *(r.name for r in self.ratios),
+            *(e.name for e in self.elapsed),
             *(f.name for f in self.request_features),
         )
 

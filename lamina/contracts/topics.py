@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TRANSACTIONS = "transactions"
+USER_EVENTS = "user-events"
 MODEL_PREDICTIONS = "model-predictions"
 SHADOW_SCORES = "shadow-scores"
 MODEL_FEEDBACK = "model-feedback"
@@ -32,6 +33,7 @@ class Topic:
 
 TOPICS: tuple[Topic, ...] = (
     Topic(TRANSACTIONS),
+    Topic(USER_EVENTS),
     Topic(MODEL_PREDICTIONS),
     Topic(SHADOW_SCORES, partitions=1),
     Topic(MODEL_FEEDBACK),

@@ -1,12 +1,20 @@
-"""The definitions of every system, found by name; adding a module here adds a system."""
+"""The definitions of every system, found by name; adding a module here adds a system.
+
+`fingerprints.json` records what every feature meant in which version. `lamina features freeze` writes it.
+"""
 
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
+from pathlib import Path
 
 from lamina.contracts.features import FeatureSet
+from lamina.contracts.meanings import Meaning, complaints, meanings_of, read_meaning
 from lamina.errors import DefinitionError
+
+RECORD = Path(__file__).parent / "fingerprints.json"
 
 
 def system_names() -> tuple[str, ...]:
@@ -21,9 +29,33 @@ def system_names() -> tuple[str, ...]:
 def load(system: str) -> FeatureSet:
     """The feature set of `system`.
 
-    Raises: DefinitionError: when there is no such system, or its definition cannot be right.
+    Raises: DefinitionError: when there is no such system, its definition cannot be right, or a feature means something
+    else than was recorded of its name and version.
     """
     if system not in system_names():
         raise DefinitionError(f"no system {system!r}; there are {', '.join(system_names())}")
     features: FeatureSet = importlib.import_module(f"{__name__}.{system}").FEATURES
+    for complaint in complaints(features, recorded(system)):
+        raise DefinitionError(f"feature set {system!r}: {complaint}")
     return features
+
+
+def recorded(system: str, record: Path = RECORD) -> dict[str, Meaning]:
+    """What the features of `system` meant when they were last frozen, by name."""
+    if not record.exists():
+        return {}
+    return {name: read_meaning(text) for name, text in json.loads(record.read_text()).get(system, {}).items()}
+
+
+def freeze(record: Path = RECORD) -> dict[str, list[str]]:
+    """Record what every feature of every system means now; returns the names that are new or changed, by system.
+
+    Raises: DefinitionError: as `load`; a changed meaning is recorded only under a new version.
+    """
+    found, changed = {}, {}
+    for system in system_names():
+        now, before = meanings_of(load(system)), recorded(system, record)
+        found[system] = {name: str(meaning) for name, meaning in sorted(now.items())}
+        changed[system] = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+    record.write_text(json.dumps(found, indent=1) + "\n")
+    return changed

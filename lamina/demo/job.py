@@ -34,7 +34,7 @@ from lamina.settings import Settings, load_settings
 from lamina.worlds.wire import event_bytes
 
 SYSTEM = "fraud"
-DAILY = "features_daily"
+DAILY = f"features_daily_{SYSTEM}"
 TRAINING = f"ml_model_training_{SYSTEM}"
 DAG_TIMEOUT_S = 1800.0
 MODEL_TIMEOUT_S = 120.0
@@ -88,7 +88,7 @@ class MainJob:
 
     def _streams(self, settings: Settings) -> None:
         with self.stages.run("submit the stream job", log="flink-jobmanager"):
-            start_streams(self.stack, settings)
+            start_streams(self.stack, settings, [SYSTEM])
 
     def _history(self, settings: Settings) -> History:
         with self.stages.run("history into the lake") as stage:

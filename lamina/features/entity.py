@@ -41,7 +41,7 @@ class EntityFeatures:
 
 
 def features_of(features: FeatureSet, entity: str) -> FeatureSet:
-    """The windowed features and ratios of one entity, none of which includes a request.
+    """The windowed features of one entity and what follows from them, none of which includes a request.
 
     Raises: DefinitionError: when the system has no such entity.
 
@@ -55,7 +55,10 @@ def features_of(features: FeatureSet, entity: str) -> FeatureSet:
         raise DefinitionError(f"system {features.system!r} has no entity {entity!r}; it has {names}")
     own = {f.name for v in views for f in v.features}
     ratios = tuple(r for r in features.ratios if {r.numerator, r.denominator} <= own)
-    return replace(features, views=views, ratios=ratios, request_features=(), model_features=())
+    elapsed = tuple(e for e in features.elapsed if e.since in own)
+    return replace(
+        features, views=views, ratios=ratios, elapsed=elapsed, request_features=(), labels=None, model_features=()
+    )
 
 
 def read_entity(
@@ -76,7 +79,7 @@ def read_entity(
 
 
 def _used(plan: Plan, feature: WindowFeature, snapshot: Snapshot, at_ms: int) -> list[UsedTile]:
-    view, tiling = feature.view, plan.tiling_of(feature.view)
+    view, tiling = feature.view, plan.tiling_of(feature)
     end = tiling.start_ms(at_ms) - view.delay.ms
     found = []
     for layer, columns in _layers(plan, view.entity, tiling, snapshot):
@@ -99,8 +102,8 @@ def _layers(plan: Plan, entity: Entity, tiling: Tiling, snapshot: Snapshot) -> l
 
 
 def _state(tiling: Tiling, state: State, columns: TileColumns, k: int) -> object:
-    if state.kind == "distinct":
-        return columns.sets[tiling.distinct.index(state)][k]
+    if state in tiling.keyed:
+        return columns.sets[tiling.keyed.index(state)][k]
     alike = [s for s in tiling.states if s.numeric == state.numeric]
     return (columns.numeric if state.numeric else columns.texts)[alike.index(state)][k]
 
@@ -115,7 +118,9 @@ def _text(value: object) -> str:
         ts, event, text = value.split(PART_SEPARATOR, 2)
         return f"{text} ({event}, {utc(int(ts))})"
     return (
-        ", ".join(sorted(map(str, value))) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+        ", ".join(sorted(map(_text, value)))
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else str(value)
     )
 
 

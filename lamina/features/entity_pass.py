@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.contracts.aggregates import Aggregate, Predicate
+from lamina.contracts.aggregates import DATED, Aggregate, Predicate
 from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, WindowFeature
 from lamina.features import windows as w
+from lamina.semantics.sketch import estimate, hash_of
 
 KIND, ENTITY, AT, ID, ROW = "_kind", "_entity", "_at", "_id", "_row"
 PROBE = -1
@@ -81,7 +82,7 @@ class EntityPass:
 
     def needs_id(self, source: EventSource) -> bool:
         """Whether the order of events with equal times matters."""
-        return any(a.kind in ("first", "last") for v in self.views if v.source == source for a in v.aggregates)
+        return any(a.kind in DATED for v in self.views if v.source == source for a in v.aggregates)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The carried rows with the features as further columns."""
@@ -157,8 +158,8 @@ class SourceEvents:
     number: int
     timeline: w.Timeline
     columns: dict[str, pa.Array]
-    _stops: dict[str, w.Ints] = field(default_factory=dict)
-    _windows: dict[tuple[str, int], w.Windows] = field(default_factory=dict)
+    _stops: dict[tuple[str, int], w.Ints] = field(default_factory=dict)
+    _windows: dict[tuple[str, int, int], w.Windows] = field(default_factory=dict)
     _present: dict[tuple[str | None, Predicate | None], w.Flags] = field(default_factory=dict)
 
     def answer(self, feature: WindowFeature, probes: w.Probes) -> pa.Array:
@@ -171,12 +172,19 @@ class SourceEvents:
             return pa.array(n.astype(np.float64))
         if aggregate.kind == "last_time":
             return _picked(self.timeline.ts[present].astype(np.float64), spans.last())
+        if aggregate.gap:
+            going_on = w.session(spans, self.timeline.among(present), probes, aggregate.gap.ms)
+            return pa.array(going_on.astype(np.float64))
+        if aggregate.half_life:
+            return pa.array(w.decayed(spans, self.timeline.ts[present], probes.at, aggregate.half_life.ms))
         values = self._values(aggregate)
         if not present.all():
             values = values.filter(pa.array(present))
         if aggregate.kind == "distinct":
-            different = w.distinct(spans, self.timeline.entity[present], codes_of(values))
-            return pa.array(np.minimum(different, aggregate.cap or 0).astype(np.float64))
+            return pa.array(_different(spans, self.timeline.entity[present], values, aggregate.cap or 0))
+        if aggregate.kind == "last_k":
+            at, begins = spans.newest(aggregate.k or 0)
+            return pa.ListArray.from_arrays(pa.array(begins, pa.int32()), values.take(pa.array(at)))
         if aggregate.kind in ("first", "last"):
             at, exists = spans.first() if aggregate.kind == "first" else spans.last()
             return values.take(pa.array(np.where(exists, at, 0), mask=~exists))
@@ -194,12 +202,12 @@ class SourceEvents:
                 return pa.array(w.std(spans, numbers), mask=n == 0)
 
     def _spans(self, feature: WindowFeature, probes: w.Probes) -> w.Windows:
-        key = (feature.view.name, feature.window.ms)
+        key = (feature.view.name, feature.window.ms, feature.resolution.ms)
         if key not in self._windows:
-            if feature.view.name not in self._stops:
-                self._stops[feature.view.name] = self.timeline.stops(feature.view, probes)
-            begins = self.timeline.begins(feature.view, feature.window.ms, probes)
-            self._windows[key] = w.Windows(begins, self._stops[feature.view.name])
+            end = (feature.view.name, feature.resolution.ms)
+            if end not in self._stops:
+                self._stops[end] = self.timeline.stops(feature, probes)
+            self._windows[key] = w.Windows(self.timeline.begins(feature, probes), self._stops[end])
         return self._windows[key]
 
     def _presence(self, aggregate: Aggregate) -> w.Flags:
@@ -224,6 +232,20 @@ def slot_kind(source: EventSource, aggregate: Aggregate) -> str:
     """SQL type in which an aggregate takes its column."""
     is_text = aggregate.kind == "distinct" or source.columns[aggregate.column or ""] == "string"
     return "string" if is_text else "double"
+
+
+def _different(spans: w.Windows, entity: w.Ints, values: pa.Array, cap: int) -> w.Floats:
+    """How many different values each window holds, as `lamina.semantics.sketch` counts them."""
+    encoded = values.dictionary_encode()
+    codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)
+    exact = w.distinct(spans, entity, codes)
+    found = exact.astype(np.float64)
+    if not (above := exact > cap).any():
+        return found
+    hashes = np.array([int(hash_of(value), 16) for value in encoded.dictionary.to_pylist()], np.uint64)[codes]
+    largest = w.smallest(w.Windows(spans.lo[above], spans.hi[above]), hashes, exact[above], cap)
+    found[above] = [estimate(int(h), cap) for h in largest]
+    return found
 
 
 def codes_of(column: pa.Array | pa.ChunkedArray) -> w.Ints:

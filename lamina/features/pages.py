@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import sqrt
 from pathlib import Path
 from typing import get_args
 
@@ -23,8 +24,11 @@ MEANING: dict[str, str] = {
     "std": "population standard deviation of `{column}`",
     "first": "`{column}` of the oldest event",
     "last": "`{column}` of the newest event",
+    "last_k": "`{column}` of the newest {k} events, newest first",
     "last_time": "time of the newest event, epoch milliseconds",
-    "distinct": "number of different values of `{column}`, at most {cap}",
+    "distinct": "number of different values of `{column}`, exact up to {cap}, then within {error} (standard error)",
+    "session_count": "number of events in the session that goes on, at most {gap} apart",
+    "decayed_count": "number of events, one {half_life} ago counting half",
 }
 
 
@@ -35,7 +39,14 @@ def meaning(aggregate: Aggregate) -> str:
     >>> meaning(count("frauds", where=Predicate("is_fraud", "=", True)))
     'number of events where `is_fraud = TRUE`'
     """
-    words = MEANING[aggregate.kind].format(column=aggregate.column, cap=aggregate.cap)
+    words = MEANING[aggregate.kind].format(
+        column=aggregate.column,
+        k=aggregate.k,
+        cap=aggregate.cap,
+        error=f"{1 / sqrt(aggregate.cap - 2):.1%}" if aggregate.cap else "",
+        gap=aggregate.gap.label if aggregate.gap else "",
+        half_life=aggregate.half_life.label if aggregate.half_life else "",
+    )
     return f"{words} where `{aggregate.where.sql()}`" if aggregate.where else words
 
 
@@ -56,7 +67,8 @@ def pages() -> dict[str, str]:
 
 def page(features: FeatureSet, view: FeatureView) -> str:
     """The page of one view."""
-    tiling = make_plan(features).tiling_of(view)
+    plan = make_plan(features)
+    tilings = dict.fromkeys(plan.tiling_of(f) for f in view.features)
     layers = "Spark and Flink" if view.layers == Layers.BOTH else "Spark alone"
     facts = (
         ("system", features.system),
@@ -64,7 +76,8 @@ def page(features: FeatureSet, view: FeatureView) -> str:
         ("entity", f"{view.entity.name}, by `{view.entity.key}`"),
         ("source", f"`{view.source.name}`, topic `{view.source.topic}`, time `{view.source.timestamp}`"),
         ("kept by", layers),
-        ("tiles", f"`{tiling.id}`, {view.resolution.label} each"),
+        ("tiles", "; ".join(f"`{t.id}`, {t.resolution.label} each" for t in tilings)),
+        ("version", str(view.version)),
         ("delay", view.delay.label if view.delay.s else "none"),
         ("the request itself", "counts" if view.include_request else "is left out"),
     )
@@ -79,6 +92,12 @@ def page(features: FeatureSet, view: FeatureView) -> str:
         )
         for r in features.ratios
         if {r.numerator, r.denominator} & {f.name for f in view.features}
+    ]
+    own = {f.name for f in view.features}
+    ratios += [
+        (f"`{e.name}`", f"seconds since `{e.since}`", "", "yes" if e.name in inputs else "")
+        for e in features.elapsed
+        if e.since in own
     ]
     columns = sorted({c for a in view.aggregates for c in (a.column, a.where and a.where.column) if c})
     read = ", ".join(f"`{c}` ({view.source.columns[c]})" for c in columns) or "none but key, id and time"

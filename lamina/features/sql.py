@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lamina.clock import DAY_MS
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.features import EventSource, FeatureSet, Ratio, RequestFeature
+from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, RequestFeature
 from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
 
 HOUR_MS = 3_600_000
@@ -49,6 +49,11 @@ def ratio(definition: Ratio) -> str:
     return f"coalesce(CASE WHEN {bottom} <> 0 THEN {top} / {bottom} END, {default}) AS {quoted(definition.name)}"
 
 
+def elapsed(definition: Elapsed, at: str) -> str:
+    """Seconds from the time that a feature holds to column `at`; null where there is none."""
+    return f"({quoted(at)} - {quoted(definition.since)}) / 1000 AS {quoted(definition.name)}"
+
+
 def request_feature(feature: RequestFeature, source: EventSource) -> str:
     """A feature of the request alone, from the columns of its row. Times are after 1970, as every contract says."""
     return f"{_request_feature(feature, source)} AS {quoted(feature.name)}"
@@ -81,8 +86,9 @@ def _literal(value: str) -> str:
 
 
 def derived(features: FeatureSet) -> list[str]:
-    """Ratios, then the features of the request, in the order of `features.names`."""
+    """Ratios, elapsed times, then the features of the request, in the order of `features.names`."""
     return [
         *(ratio(r) for r in features.ratios),
+        *(elapsed(e, features.request.timestamp) for e in features.elapsed),
         *(request_feature(f, features.request) for f in features.request_features),
     ]

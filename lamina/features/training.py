@@ -100,11 +100,7 @@ def _feature_set(features: Wanted, timestamp: str | None) -> FeatureSet:
         features = FeatureSet(
             system="rows",
             request=request,
-            labels=request,
             views=views,
-            ratios=(),
-            request_features=(),
-            model_features=(),
         )
     if timestamp is None:
         return features

@@ -14,13 +14,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.contracts.features import FeatureView
+from lamina.contracts.features import WindowFeature
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Hashes = NDArray[np.uint64]
 Parts = tuple[Floats, ...]
 Merge = Callable[[Parts, Parts], Parts]
+LONG_AGO = -1e15
+"""Epoch ms, before every event; finite, so that differences of it are numbers."""
+ALL_HASHES = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,27 @@ class Timeline:
     entity: Ints
     ts: Ints
 
-    def windows(self, view: FeatureView, window_ms: int, probes: Probes) -> Windows:
+    def windows(self, feature: WindowFeature, probes: Probes) -> Windows:
         """The window of each probe, as `lamina.semantics.reference.in_window` defines it."""
-        return Windows(self.begins(view, window_ms, probes), self.stops(view, probes))
+        return Windows(self.begins(feature, probes), self.stops(feature, probes))
 
-    def begins(self, view: FeatureView, window_ms: int, probes: Probes) -> Ints:
+    def begins(self, feature: WindowFeature, probes: Probes) -> Ints:
         """Where the window of each probe begins."""
-        resolution = view.resolution.ms
+        resolution = feature.resolution.ms
         # floor(ts) > end - window: floors are multiples of the resolution, so this bounds ts itself.
-        end = probes.at - probes.at % resolution - view.delay.ms
-        return self._position(probes.entity, end - window_ms + resolution)
+        end = probes.at - probes.at % resolution - feature.view.delay.ms
+        return self._position(probes.entity, end - feature.window.ms + resolution)
 
-    def stops(self, view: FeatureView, probes: Probes) -> Ints:
+    def stops(self, feature: WindowFeature, probes: Probes) -> Ints:
         """Where the windows of each probe end, whatever their length."""
-        at, resolution = probes.at, view.resolution.ms
+        at, resolution, view = probes.at, feature.resolution.ms, feature.view
         if view.delay.s:
             return self._position(probes.entity, at - at % resolution - view.delay.ms + resolution)
         return self._position(probes.entity, at + 1 if view.include_request else at)
+
+    def among(self, present: Flags) -> Timeline:
+        """Only the events that `present` keeps."""
+        return Timeline(self.entity[present], self.ts[present])
 
     def _position(self, entity: Ints, ts: Ints) -> Ints:
         """Of each (entity, ts), the first event that is not before it."""
@@ -120,6 +128,15 @@ class Windows:
         """Position of each window's last event, and whether there is one."""
         return self.hi - 1, self.lo < self.hi
 
+    def newest(self, k: int) -> tuple[Ints, Ints]:
+        """Positions of each window's last `k` events, newest first, one window after the other, and where each begins
+        among them (one number more than windows).
+        """
+        begins = np.concatenate(([0], np.cumsum(np.minimum(self.n, k))))
+        own = np.diff(begins)
+        turn = np.arange(begins[-1]) - np.repeat(begins[:-1], own)
+        return np.repeat(self.hi - 1, own) - turn, begins
+
 
 def total(windows: Windows, values: Floats) -> Floats:
     """Sum of each window, 0 of an empty one."""
@@ -165,6 +182,59 @@ def distinct(windows: Windows, entity: Ints, values: Ints) -> Ints:
     counted = begin < end
     steps = np.bincount(begin[counted], minlength=m + 1) - np.bincount(end[counted], minlength=m + 1)
     return np.cumsum(steps)[:m].astype(np.int64)
+
+
+def session(windows: Windows, timeline: Timeline, probes: Probes, gap_ms: int) -> Ints:
+    """Events of each window in the session that goes on at its probe.
+
+    Args: timeline: of the events that the windows count.
+    """
+    last, exists = windows.last()
+    if not len(timeline.ts):
+        return np.zeros(len(last), np.int64)
+    begins = np.ones(len(timeline.ts), bool)
+    begins[1:] = (np.diff(timeline.ts) > gap_ms) | (np.diff(timeline.entity) != 0)
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
+    last = np.where(exists, last, 0)
+    going_on = exists & (probes.at - timeline.ts[last] <= gap_ms)
+    return np.where(going_on, windows.hi - np.maximum(windows.lo, first[last]), 0)
+
+
+def decayed(windows: Windows, ts: Ints, at: Ints, half_life_ms: int) -> Floats:
+    """Sum of 2^(-(at - ts) / half-life) of each window, `at` being the time of its probe."""
+    times = ts.astype(np.float64)
+
+    def merge(a: Parts, b: Parts) -> Parts:
+        newest = np.maximum(a[1], b[1])
+        earlier, later = (p[0] * np.exp2((p[1] - newest) / half_life_ms) for p in (a, b))
+        return earlier + later, newest
+
+    # A sum is as of its newest event, so that no power is above one; nothing is as of a time long before all others.
+    found, newest = _reduce(windows, (np.ones(len(times)), times), (0.0, LONG_AGO), merge)
+    return np.asarray(found * np.exp2((newest - at) / half_life_ms))
+
+
+def smallest(windows: Windows, hashes: Hashes, different: Ints, k: int) -> Hashes:
+    """The `k`-th smallest different hash of each window.
+
+    Of windows with many times `k` values only those hashes are looked at that are small enough to matter: a window with
+    d values has about 4k of them below 4k/d of all hashes.
+
+    Args: hashes: uint64[n], of each event; different: number of different values in each window, at least `k`.
+    """
+    found = np.zeros(len(windows.lo), np.uint64)
+    halvings = np.floor(np.log2(np.maximum(different / (4 * k), 1.0))).astype(int)
+    for shift in range(int(halvings.max(initial=0)), -1, -1):
+        rows = np.flatnonzero(halvings == shift)
+        low = hashes <= np.uint64(ALL_HASHES >> shift)
+        among, own = windows.among(low), hashes[low]
+        for row in rows:
+            values = np.unique(own[among.lo[row] : among.hi[row]])
+            if len(values) >= k:
+                found[row] = values[k - 1]
+            else:  # an unlikely share of large hashes: look at twice as many
+                halvings[row] -= 1
+    return found
 
 
 def _merge_moments(a: Parts, b: Parts) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -46,6 +46,21 @@ FRAUD_LABELS_SCHEMA = pa.schema(
 )
 """`lamina.contracts.transactions.FraudLabel`; both timestamps in epoch milliseconds."""
 
+USER_EVENTS_SCHEMA = pa.schema(
+    [
+        _required("event_id", pa.string()),
+        _required("user_id", pa.string()),
+        _required("event_type", pa.string()),
+        _required("item_id", pa.string()),
+        _required("session_id", pa.string()),
+        _required("page", pa.string()),
+        pa.field("purchase_id", pa.string()),
+        pa.field("purchase_amount", pa.float64()),
+        _required("timestamp", pa.int64()),
+    ]
+)
+"""`lamina.contracts.user_events.UserEvent`; timestamp in epoch milliseconds."""
+
 DECISIONS_SCHEMA = pa.schema(
     [
         _required("request_id", pa.string()),
@@ -85,6 +100,7 @@ POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int6
 
 SCHEMAS: dict[str, pa.Schema] = {
     TRANSACTIONS: TRANSACTIONS_SCHEMA,
+    USER_EVENTS: USER_EVENTS_SCHEMA,
     MODEL_FEEDBACK: FRAUD_LABELS_SCHEMA,
     MODEL_PREDICTIONS: DECISIONS_SCHEMA,
 }

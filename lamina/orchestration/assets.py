@@ -39,8 +39,8 @@ class DayOfAsset(BaseSensorOperator):  # type: ignore[misc]
         known = {event.extra.get("day") for event in context["inlet_events"][self.asset]}
         if day not in known:
             self.log.info(
-                "%s has no event for %s yet: run features_daily for that day, or trigger this DAG with "
-                "wait_for_features off when the features were made by hand",
+                "%s has no event for %s yet: run the DAG features_daily_<system> for that day, or trigger this one "
+                "with wait_for_features off when the features were made by hand",
                 self.asset.uri,
                 day,
             )

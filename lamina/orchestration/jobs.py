@@ -87,15 +87,24 @@ def feature_topics(system: str) -> tuple[str, ...]:
     ('model-feedback', 'transactions')
     """
     features = load(system)
-    return tuple(
-        sorted({features.request.topic, features.labels.topic, *(view.source.topic for view in features.views)})
-    )
+    sources = (features.request, features.labels, *(view.source for view in features.views))
+    return tuple(sorted({source.topic for source in sources if source}))
 
 
-def archived_topics(systems: tuple[str, ...]) -> tuple[str, ...]:
-    """Every topic that the daily run archives: those of the features, and the log of what was served.
+def archived_topics(system: str) -> tuple[str, ...]:
+    """Every topic that the daily run of `system` archives: those of its features, and the log of what was served.
 
-    >>> archived_topics(("fraud",))
-    ('model-feedback', 'model-predictions', 'transactions')
+    >>> archived_topics("fraud"), archived_topics("activity")
+    (('model-feedback', 'model-predictions', 'transactions'), ('user-events',))
     """
-    return tuple(sorted({SERVED, *(topic for system in systems for topic in feature_topics(system))}))
+    served = {SERVED} if has_model(system) else set()
+    return tuple(sorted(served.union(feature_topics(system))))
+
+
+def has_model(system: str) -> bool:
+    """Whether `system` has a model, which is trained and serves; a set of features alone has none.
+
+    >>> has_model("fraud"), has_model("activity")
+    (True, False)
+    """
+    return bool(load(system).model_features)

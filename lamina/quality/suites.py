@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 from lamina.errors import DefinitionError
 from lamina.quality.expectations import (
     Expectation,
@@ -44,6 +44,18 @@ SUITES: dict[str, Suite] = {
             ),
             between("location_lat", -90, 90),
             between("location_lon", -180, 180),
+            *in_time(),
+        ),
+    ),
+    USER_EVENTS: Suite(
+        USER_EVENTS,
+        LATENESS,
+        (
+            some_rows(),
+            *present("event_id", "user_id", "item_id", "session_id"),
+            mostly_unique("event_id", 0.9, "repeated ids are dropped: many of them mean a producer that repeats"),
+            one_of("event_type", "page_view", "click", "cart", "purchase"),
+            between("purchase_amount", 0, 1e6, mostly=0.9999, why="minor units sent as major ones"),
             *in_time(),
         ),
     ),

@@ -61,7 +61,8 @@ def decide(evaluation: Evaluation, parity: Parity | None) -> tuple[bool, tuple[s
         if promoted and evaluation.champion is not None:
             promoted = False
             reasons.append(
-                f"there is no parity report of {system}: run features_daily, or jobs.spark.parity, for a served day"
+                f"there is no parity report of {system}: run features_daily_{system}, or jobs.spark.parity, for a day "
+                "that was served"
             )
     elif parity.mismatches:
         promoted = False

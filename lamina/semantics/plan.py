@@ -1,21 +1,27 @@
 """What has to be kept so that every feature can be answered: definitions to tilings, tilings to partial states.
 
-Views of one entity, one source and one resolution share a tiling, so an event is aggregated once for all of them. A
-tiling's id carries a fingerprint of its states: tiles of a changed meaning never mix with the old ones.
+Windows of one entity, one source and one resolution share a tiling, so an event is aggregated once for all of them. A
+tiling's id carries a fingerprint of its states and of their views' versions: tiles of a changed meaning never mix with
+the old ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 from lamina.contracts.aggregates import Aggregate, Predicate
-from lamina.contracts.features import Duration, Entity, EventSource, FeatureSet, FeatureView, Layers
+from lamina.contracts.features import Duration, Entity, EventSource, FeatureSet, Layers, WindowFeature
 
-StateKind = Literal["count", "sum", "m2", "min", "max", "first", "last", "last_time", "distinct"]
+StateKind = Literal[
+    "count", "sum", "m2", "min", "max", "first", "last", "first_time", "last_time", "decayed", "distinct", "last_k"
+]
+KEYED = ("distinct", "last_k")
+TEXTS = ("first", "last")
+MISSING_IS_NAN = ("min", "max", "first_time", "last_time")
 
 STATES_OF: dict[str, tuple[StateKind, ...]] = {
     "count": ("count",),
@@ -28,6 +34,9 @@ STATES_OF: dict[str, tuple[StateKind, ...]] = {
     "last": ("last",),
     "last_time": ("last_time",),
     "distinct": ("distinct",),
+    "last_k": ("last_k",),
+    "session_count": ("count", "first_time", "last_time"),
+    "decayed_count": ("decayed",),
 }
 
 
@@ -36,13 +45,18 @@ class State:
     """A mergeable partial state of the events of one tile.
 
     count: events, or non-missing values of `column`; sum, min, max: of `column`; m2: sum of squared deviations from
-    the tile's own mean; first, last: (time, id, value) of the first or last value; last_time: largest event time, ms;
-    distinct: set of values.
+    the tile's own mean; first, last: (time, id, value) of the first or last value; first_time, last_time: smallest and
+    largest event time, ms; decayed: sum of 2^((time - start of the tile) / `half_life`); distinct: hashes of the
+    values, the smallest `size + 1` where a tile is bounded; last_k: (time, id, value) of the newest `size` values.
+
+    Views that share a tiling share its states: the largest `size` decides, and is no part of what a state is.
     """
 
     kind: StateKind
     column: str | None = None
     where: Predicate | None = None
+    half_life: Duration | None = None
+    size: int = field(default=0, compare=False)
 
     @property
     def label(self) -> str:
@@ -50,24 +64,35 @@ class State:
 
         >>> State("sum", "amount", Predicate("country", "=", "FR")).label
         "sum(amount|country = 'FR')"
+        >>> State("last_k", "item_id", size=5).label
+        'last_k[5](item_id)'
         """
+        name = f"{self.kind}[{self.half_life.s}s]" if self.half_life else self.kind
+        name = f"{name}[{self.size}]" if self.size else name
         inner = self.column or "*"
-        return f"{self.kind}({inner}|{self.where.sql()})" if self.where else f"{self.kind}({inner})"
+        return f"{name}({inner}|{self.where.sql()})" if self.where else f"{name}({inner})"
 
     @property
     def numeric(self) -> bool:
         """Whether a tile keeps it as one number (missing as NaN), not as text or a set."""
-        return self.kind in ("count", "sum", "m2", "min", "max", "last_time")
+        return self.kind not in KEYED and self.kind not in TEXTS
 
 
 def states_of(aggregate: Aggregate) -> tuple[State, ...]:
     """The states from which `aggregate` is finished, in the order of `STATES_OF`."""
-    return tuple(State(kind, aggregate.column, aggregate.where) for kind in STATES_OF[aggregate.kind])
+    size = aggregate.cap or aggregate.k or 0
+    return tuple(
+        State(kind, aggregate.column, aggregate.where, aggregate.half_life, size) for kind in STATES_OF[aggregate.kind]
+    )
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles of one entity over one source at one resolution. Only non-empty tiles exist."""
+    """Tiles of one entity over one source at one resolution. Only non-empty tiles exist.
+
+    states: kept as scalars of a tile. keyed: distinct and last_k, of which each value has a field of its own in the
+    speed layer. versions: of views, where they are above the first.
+    """
 
     entity: Entity
     source: EventSource
@@ -75,7 +100,8 @@ class Tiling:
     layers: Layers
     horizon_s: int
     states: tuple[State, ...]
-    distinct: tuple[State, ...]
+    keyed: tuple[State, ...]
+    versions: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -83,7 +109,8 @@ class Tiling:
 
         The part before `#` is for people; the part behind it keeps tiles of another meaning apart.
         """
-        text = "\n".join(s.label for s in (*self.states, *self.distinct))
+        text = "\n".join(s.label for s in (*self.states, *self.keyed))
+        text = "\n".join((text, *self.versions))
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:6]
         return f"{self.source.name}@{self.resolution.label}#{fingerprint}"
 
@@ -96,26 +123,29 @@ class Tiling:
         """Start of the tile that holds `at_ms`."""
         return at_ms - at_ms % self.resolution.ms
 
+    def counts_all(self, state: State) -> bool:
+        """Whether the speed layer's fields of a keyed state count every event that took part in it, none left out."""
+        return state.kind == "distinct" and not self.entity.hot
+
     def seen_label(self, state: State | None = None) -> str:
-        """Name under which a decision logs how many speed-layer events it saw, of the tiling or of a distinct state."""
+        """Name under which a decision logs how many speed-layer events it saw, of the tiling or of a keyed state."""
         return f"{self.key}/{state.label}" if state else self.key
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The tilings behind a feature set, and where each view finds its own."""
+    """The tilings behind a feature set, and where each feature finds its own."""
 
     features: FeatureSet
     tilings: tuple[Tiling, ...]
 
     @cached_property
-    def _by_view(self) -> dict[str, Tiling]:
-        by_group = {(t.entity, t.source, t.resolution): t for t in self.tilings}
-        return {v.name: by_group[_group(v)] for v in self.features.views}
+    def _by_group(self) -> dict[object, Tiling]:
+        return {(t.entity, t.source, t.resolution): t for t in self.tilings}
 
-    def tiling_of(self, view: FeatureView) -> Tiling:
-        """The tiling that answers `view`."""
-        return self._by_view[view.name]
+    def tiling_of(self, feature: WindowFeature) -> Tiling:
+        """The tiling that answers `feature`."""
+        return self._by_group[_group(feature)]
 
     def of_entity(self, entity: Entity) -> tuple[Tiling, ...]:
         """The tilings of one entity, in a fixed order."""
@@ -127,35 +157,40 @@ class Plan:
         return tuple(t for t in self.tilings if t.layers == Layers.BOTH)
 
 
-def _group(view: FeatureView) -> tuple[Entity, EventSource, Duration]:
-    return (view.entity, view.source, view.resolution)
+def _group(feature: WindowFeature) -> tuple[Entity, EventSource, Duration]:
+    return (feature.view.entity, feature.view.source, feature.resolution)
 
 
-def _tiling(views: list[FeatureView]) -> Tiling:
-    entity, source, resolution = _group(views[0])
-    states = dict.fromkeys(s for v in views for a in v.aggregates for s in states_of(a))
+def _tiling(features: list[WindowFeature]) -> Tiling:
+    entity, source, resolution = _group(features[0])
+    sizes: dict[State, int] = {}
+    for state in (s for f in features for s in states_of(f.aggregate)):
+        sizes[state] = max(state.size, sizes.get(state, 0))
+    states = [replace(s, size=size) for s, size in sizes.items()]
+    views = dict.fromkeys(f.view for f in features)
     return Tiling(
         entity=entity,
         source=source,
         resolution=resolution,
         layers=Layers.BOTH if any(v.layers == Layers.BOTH for v in views) else Layers.BATCH,
-        horizon_s=max(v.horizon for v in views),
-        states=tuple(s for s in states if s.kind != "distinct"),
-        distinct=tuple(s for s in states if s.kind == "distinct"),
+        horizon_s=max(f.horizon for f in features),
+        states=tuple(s for s in states if s.kind not in KEYED),
+        keyed=tuple(s for s in states if s.kind in KEYED),
+        versions=tuple(sorted(f"{v.name} version {v.version}" for v in views if v.version > 1)),
     )
 
 
 def make_plan(features: FeatureSet) -> Plan:
-    """The tilings that answer every view of `features`.
+    """The tilings that answer every feature of `features`.
 
     >>> from lamina.definitions.fraud import FEATURES
     >>> [t.key.partition("#")[0] for t in make_plan(FEATURES).tilings]
     ['user:transactions@1s', 'user:transactions@1d', 'merchant:transactions@1s', 'merchant:fraud_labels@1s']
     """
-    groups: dict[object, list[FeatureView]] = {}
-    for view in features.views:
-        groups.setdefault(_group(view), []).append(view)
-    return Plan(features, tuple(_tiling(views) for views in groups.values()))
+    groups: dict[object, list[WindowFeature]] = {}
+    for feature in features.window_features:
+        groups.setdefault(_group(feature), []).append(feature)
+    return Plan(features, tuple(_tiling(own) for own in groups.values()))
 
 
 def sources_of(plan: Plan, tilings: Iterable[Tiling]) -> tuple[EventSource, ...]:

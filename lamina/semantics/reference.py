@@ -10,10 +10,11 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lamina.contracts.aggregates import Aggregate
-from lamina.contracts.features import EventSource, FeatureSet, FeatureView, Ratio, WindowFeature
+from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, WindowFeature
 from lamina.semantics.events import EventRow, holds, request_value, value_of
+from lamina.semantics.sketch import different, hash_of
 
-Value = float | str | None
+Value = float | str | list[float] | list[str] | None
 _FINISH: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": statistics.fmean,
     "minimum": min,
@@ -30,17 +31,18 @@ def without_duplicates(source: EventSource, events: Iterable[EventRow]) -> list[
     return list(found.values())
 
 
-def in_window(view: FeatureView, window_ms: int, ts: int, at_ms: int) -> bool:
-    """Whether an event at `ts` is in the view's window of `window_ms` asked for at `at_ms`, all in epoch milliseconds.
+def in_window(feature: WindowFeature, ts: int, at_ms: int) -> bool:
+    """Whether an event at `ts` is in the feature's window asked for at `at_ms`, both in epoch milliseconds.
 
-    >>> from lamina.definitions.fraud import USER_SPEND
-    >>> [in_window(USER_SPEND, 10_000, ts, 20_500) for ts in (10_999, 11_000, 20_500, 20_501)]
+    >>> from lamina.definitions.fraud import USER_VELOCITY
+    >>> hour = USER_VELOCITY.features[0]
+    >>> [in_window(hour, ts, 3_610_500) for ts in (10_999, 11_000, 3_610_500, 3_610_501)]
     [False, True, True, False]
     """
-    resolution, delay = view.resolution.ms, view.delay.ms
+    view, resolution, delay = feature.view, feature.resolution.ms, feature.view.delay.ms
     floor = ts - ts % resolution
     end = at_ms - at_ms % resolution - delay
-    if floor <= end - window_ms:
+    if floor <= end - feature.window.ms:
         return False
     if delay:
         return floor <= end
@@ -53,23 +55,23 @@ def evaluate(feature: WindowFeature, arrived: Iterable[EventRow], key: str, at_m
     events = [
         e
         for e in without_duplicates(view.source, arrived)
-        if value_of(e, view.entity.key) == key and in_window(view, feature.window.ms, _ts(view.source, e), at_ms)
+        if value_of(e, view.entity.key) == key and in_window(feature, _ts(view.source, e), at_ms)
     ]
-    return aggregate_events(feature.aggregate, view.source, events)
+    return aggregate_events(feature.aggregate, view.source, events, at_ms)
 
 
-def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence[EventRow]) -> Value:
-    """`aggregate` over exactly these events."""
+def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence[EventRow], at_ms: int) -> Value:
+    """`aggregate` over exactly these events, asked for at `at_ms`."""
     events = sorted(
         (e for e in events if holds(aggregate.where, e)), key=lambda e: (_ts(source, e), str(value_of(e, source.id)))
     )
     if aggregate.column is None:
-        if aggregate.kind == "last_time":
-            return float(_ts(source, events[-1])) if events else None
-        return float(len(events))
+        return _of_times(aggregate, [_ts(source, e) for e in events], at_ms)
     values = [v for e in events if (v := value_of(e, aggregate.column)) is not None]
     if aggregate.kind == "distinct":
-        return float(min(len(set(values)), aggregate.cap or 0))
+        return different({hash_of(str(v)) for v in values}, aggregate.cap or 0)
+    if aggregate.kind == "last_k":
+        return [v if isinstance(v, str) else float(v) for v in values[::-1][: aggregate.k]]  # type: ignore
     if aggregate.kind == "total":
         return float(sum(values))  # type: ignore[arg-type]
     if not values:
@@ -79,6 +81,22 @@ def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence
         return chosen if isinstance(chosen, str) else float(chosen)  # type: ignore[arg-type]
     numbers = [float(v) for v in values]  # type: ignore[arg-type]
     return _FINISH[aggregate.kind](numbers)
+
+
+def _of_times(aggregate: Aggregate, times: Sequence[int], at_ms: int) -> Value:
+    """An aggregate that needs only the times of its events, oldest first."""
+    if aggregate.kind == "last_time":
+        return float(times[-1]) if times else None
+    if aggregate.gap:
+        n, begin = 0, at_ms
+        for ts in reversed(times):
+            if begin - ts > aggregate.gap.ms:
+                break
+            n, begin = n + 1, ts
+        return float(n)
+    if aggregate.half_life:
+        return float(sum(2.0 ** ((ts - at_ms) / aggregate.half_life.ms) for ts in times))
+    return float(len(times))
 
 
 def evaluate_all(
@@ -92,9 +110,15 @@ def evaluate_all(
         f.name: evaluate(f, arrived.get(f.view.source.name, ()), str(value_of(request, f.view.entity.key)), at_ms)
         for f in features.window_features
     }
-    values.update((r.name, ratio(r, values)) for r in features.ratios)
-    values.update((f.name, request_value(f, request, at_ms)) for f in features.request_features)
-    return values
+    return values | derived(features, values, request, at_ms)
+
+
+def derived(features: FeatureSet, values: Mapping[str, Value], request: EventRow, at_ms: int) -> dict[str, Value]:
+    """The features that follow from those of windows, in `values`, and from the request."""
+    found: dict[str, Value] = {r.name: ratio(r, values) for r in features.ratios}
+    found.update((e.name, elapsed(e, values, at_ms)) for e in features.elapsed)
+    found.update((f.name, request_value(f, request, at_ms)) for f in features.request_features)
+    return found
 
 
 def ratio(definition: Ratio, values: Mapping[str, Value]) -> float:
@@ -102,7 +126,13 @@ def ratio(definition: Ratio, values: Mapping[str, Value]) -> float:
     top, bottom = values[definition.numerator], values[definition.denominator]
     if not bottom or top is None:
         return definition.default
-    return float(top) / float(bottom)
+    return float(top) / float(bottom)  # type: ignore[arg-type]
+
+
+def elapsed(definition: Elapsed, values: Mapping[str, Value], at_ms: int) -> float | None:
+    """Seconds from the time that a feature holds to `at_ms`; None where there is none."""
+    since = values[definition.since]
+    return None if since is None else (at_ms - float(since)) / 1000  # type: ignore[arg-type]
 
 
 def _ts(source: EventSource, event: EventRow) -> int:

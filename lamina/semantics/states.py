@@ -7,6 +7,7 @@ from math import nan
 from lamina.contracts.features import EventSource
 from lamina.semantics.events import EventRow, holds, value_of
 from lamina.semantics.plan import State, Tiling
+from lamina.semantics.sketch import hash_of
 
 StateValue = float | str | list[str] | None
 PART_SEPARATOR = "\x1e"
@@ -14,7 +15,7 @@ TIMESTAMP_DIGITS = 13
 
 
 def encode_text(ts_ms: int, event_id: str, value: object) -> str:
-    r"""The text of a first or last state; texts compare as (time, id) do.
+    r"""The text of a first, last or last_k state; texts compare as (time, id) do.
 
     >>> encode_text(1533686400000, "a", 1.5) < encode_text(1533686400000, "b", 0.5)
     True
@@ -22,12 +23,13 @@ def encode_text(ts_ms: int, event_id: str, value: object) -> str:
     return f"{ts_ms:0{TIMESTAMP_DIGITS}d}{PART_SEPARATOR}{event_id}{PART_SEPARATOR}{value}"
 
 
-def state_of_event(state: State, source: EventSource, event: EventRow) -> StateValue:
-    r"""What `event` alone contributes to `state`.
+def state_of_event(state: State, tiling: Tiling, event: EventRow) -> StateValue:
+    r"""What `event` alone contributes to `state` of its tile.
 
     Numeric states: a float, NaN where a minimum, maximum or time is missing; texts: `time\\x1eid\\x1evalue` or None;
-    distinct: a list of one value or none.
+    keyed: a list of one hash (distinct), of one text (last_k) or of nothing.
     """
+    source = tiling.source
     taken = holds(state.where, event)
     value = value_of(event, state.column) if state.column else event
     present = taken and value is not None
@@ -40,17 +42,31 @@ def state_of_event(state: State, source: EventSource, event: EventRow) -> StateV
             return 0.0
         case "min" | "max":
             return float(value) if present else nan  # type: ignore[arg-type]
-        case "last_time":
-            return float(value_of(event, source.timestamp)) if taken else nan  # type: ignore[arg-type]
+        case "first_time" | "last_time":
+            return float(_ts(source, event)) if taken else nan
+        case "decayed":
+            return 2.0 ** (_ts(source, event) % tiling.resolution.ms / _ms(state)) if taken else 0.0
         case "distinct":
-            return [str(value)] if present else []
+            return [hash_of(str(value))] if present else []
+        case "last_k":
+            return [_dated(source, event, value)] if present else []
         case "first" | "last":
-            if not present:
-                return None
-            ts = int(value_of(event, source.timestamp))  # type: ignore[call-overload]
-            return encode_text(ts, str(value_of(event, source.id)), value)
+            return _dated(source, event, value) if present else None
+
+
+def _dated(source: EventSource, event: EventRow, value: object) -> str:
+    return encode_text(_ts(source, event), str(value_of(event, source.id)), value)
+
+
+def _ts(source: EventSource, event: EventRow) -> int:
+    return int(value_of(event, source.timestamp))  # type: ignore[call-overload, no-any-return]
+
+
+def _ms(state: State) -> int:
+    assert state.half_life is not None, "a decayed state has a half-life"
+    return state.half_life.ms
 
 
 def states_of_event(tiling: Tiling, event: EventRow) -> dict[str, StateValue]:
     """What `event` alone contributes to every state of `tiling`, by the state's label."""
-    return {s.label: state_of_event(s, tiling.source, event) for s in (*tiling.states, *tiling.distinct)}
+    return {s.label: state_of_event(s, tiling, event) for s in (*tiling.states, *tiling.keyed)}

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 from lamina.contracts.features import FeatureSet, WindowFeature
-from lamina.semantics.events import EventRow, request_value
+from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, State, Tiling, states_of
-from lamina.semantics.reference import Value, ratio
+from lamina.semantics.reference import Value, derived
+from lamina.semantics.sketch import different
 from lamina.semantics.states import PART_SEPARATOR, states_of_event
 from lamina.store.tiles import TileColumns, columns_of_event
 
 Segment = tuple[TileColumns, int, int]
 """Tiles `[i, j)` of some columns."""
 
-Finish = Callable[[Sequence[Segment]], Value]
+Finish = Callable[[Sequence[Segment], int], Value]
+"""From segments, oldest first, and the time asked for, epoch ms."""
 
 
 @dataclass
@@ -52,7 +54,9 @@ class Evaluator:
         self.features: FeatureSet = plan.features
         self._questions = [_question(plan, f) for f in plan.features.window_features]
         self._request_tilings = [
-            t for t in plan.tilings if any(v.include_request and plan.tiling_of(v) == t for v in plan.features.views)
+            t
+            for t in plan.tilings
+            if any(f.view.include_request and plan.tiling_of(f) == t for f in plan.features.window_features)
         ]
 
     def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
@@ -74,12 +78,8 @@ class Evaluator:
                 if q.include_request:
                     segments.append((own[q.tiling], 0, 1))
                 spans[q.span] = segments
-            found[q.name] = q.finish(segments)
-        for r in self.features.ratios:
-            found[r.name] = ratio(r, found)
-        for f in self.features.request_features:
-            found[f.name] = request_value(f, request, at_ms)
-        return found
+            found[q.name] = q.finish(segments, at_ms)
+        return found | derived(self.features, found, request, at_ms)
 
 
 def _segments(tiles: TilingTiles | None, q: _Question, at_ms: int) -> list[Segment]:
@@ -97,14 +97,13 @@ def _segments(tiles: TilingTiles | None, q: _Question, at_ms: int) -> list[Segme
 
 
 def _question(plan: Plan, feature: WindowFeature) -> _Question:
-    view = feature.view
-    tiling = plan.tiling_of(view)
+    view, tiling = feature.view, plan.tiling_of(feature)
     return _Question(
         feature.name,
         tiling.key,
         feature.window.ms,
         view.delay.ms,
-        view.resolution.ms,
+        feature.resolution.ms,
         view.include_request,
         _finisher(tiling, feature),
     )
@@ -113,29 +112,38 @@ def _question(plan: Plan, feature: WindowFeature) -> _Question:
 def _finisher(tiling: Tiling, feature: WindowFeature) -> Finish:
     aggregate = feature.aggregate
     at = [_place(tiling, s) for s in states_of(aggregate)]
+    is_text = tiling.source.columns.get(aggregate.column or "") == "string"
     match aggregate.kind:
         case "count" | "total":
-            return lambda segments: _sum(segments, at[0])
+            return lambda segments, _: _sum(segments, at[0])
         case "mean":
-            return lambda segments: _mean(segments, at[0], at[1])
+            return lambda segments, _: _mean(segments, at[0], at[1])
         case "std":
-            return lambda segments: _std(segments, *at)
+            return lambda segments, _: _std(segments, *at)
         case "minimum":
-            return lambda segments: min(_present(segments, at[0]), default=None)
+            return lambda segments, _: min(_present(segments, at[0]), default=None)
         case "maximum" | "last_time":
-            return lambda segments: max(_present(segments, at[0]), default=None)
+            return lambda segments, _: max(_present(segments, at[0]), default=None)
         case "first" | "last":
-            is_text = tiling.source.columns[aggregate.column or ""] == "string"
             choose = min if aggregate.kind == "first" else max
-            return lambda segments: _text(choose(_texts(segments, at[0]), default=None), is_text)
+            return lambda segments, _: _text(choose(_texts(segments, at[0]), default=None), is_text)
+        case "last_k":
+            k = aggregate.k or 0
+            return lambda segments, _: _newest(segments, at[0], k, is_text)
         case "distinct":
             cap = aggregate.cap or 0
-            return lambda segments: float(min(len(_union(segments, at[0])), cap))
+            return lambda segments, _: different(_union(segments, at[0]), cap)
+        case "session_count":
+            gap_ms = (aggregate.gap or feature.window).ms
+            return lambda segments, at_ms: _session(segments, at, gap_ms, at_ms)
+        case "decayed_count":
+            half_life_ms = (aggregate.half_life or feature.window).ms
+            return lambda segments, at_ms: _decayed(segments, at[0], half_life_ms, at_ms)
 
 
 def _place(tiling: Tiling, state: State) -> int:
-    if state.kind == "distinct":
-        return tiling.distinct.index(state)
+    if state in tiling.keyed:
+        return tiling.keyed.index(state)
     return [s for s in tiling.states if s.numeric == state.numeric].index(state)
 
 
@@ -178,3 +186,40 @@ def _text(chosen: str | None, is_text: bool) -> Value:
 
 def _union(segments: Sequence[Segment], at: int) -> set[str]:
     return set().union(*(values for c, i, j in segments for values in c.sets[at][i:j]))
+
+
+def _newest(segments: Sequence[Segment], at: int, k: int, is_text: bool) -> Value:
+    """The newest `k` values. Tiles are visited from the newest on; only those of one start can hold equal times."""
+    found: list[str] = []
+    oldest = 0
+    for c, i, j in reversed(segments):
+        for tile in range(j - 1, i - 1, -1):
+            if len(found) >= k and c.starts[tile] < oldest:
+                break
+            oldest = c.starts[tile]
+            found.extend(c.sets[at][tile])
+    values = [text.split(PART_SEPARATOR, 2)[2] for text in sorted(found, reverse=True)[:k]]
+    return values if is_text else [float(value) for value in values]
+
+
+def _session(segments: Sequence[Segment], at: Sequence[int], gap_ms: int, at_ms: int) -> float:
+    """Events from the newest back to the first gap; within a tile there is none, as a gap is no shorter than it."""
+    n, begin = 0.0, float(at_ms)
+    for c, i, j in reversed(segments):
+        counts, firsts, lasts = (c.numeric[k] for k in at)
+        for tile in range(j - 1, i - 1, -1):
+            if not counts[tile]:
+                continue
+            if begin - lasts[tile] > gap_ms:
+                return n
+            n, begin = n + counts[tile], min(begin, firsts[tile])
+    return n
+
+
+def _decayed(segments: Sequence[Segment], at: int, half_life_ms: int, at_ms: int) -> float:
+    found = 0.0
+    for c, i, j in segments:
+        own, starts = c.numeric[at], c.starts
+        for tile in range(i, j):
+            found += own[tile] * 2.0 ** ((starts[tile] - at_ms) / half_life_ms)
+    return found

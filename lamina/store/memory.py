@@ -29,7 +29,9 @@ class MemoryStore:
         applied = 0
         for tile in tiles:
             fields, name = self._speed[tile.key], tile.field.encode()
-            if name not in fields or event_count(fields[name]) <= event_count(tile.payload):
+            if not tile.payload:
+                applied += fields.pop(name, None) is not None
+            elif name not in fields or event_count(fields[name]) <= event_count(tile.payload):
                 fields[name] = tile.payload
                 applied += 1
         return applied

@@ -11,7 +11,10 @@ SPEED_TTL_S = 3 * 86_400
 
 
 class TileWrite(NamedTuple):
-    """A tile of the speed layer, as it stands on topic `feature-tiles`. A tuple, as many are made."""
+    """A tile of the speed layer, as it stands on topic `feature-tiles`. A tuple, as many are made.
+
+    An empty payload removes the field: the stream job no longer keeps the value, and it never comes back.
+    """
 
     key: str
     field: str
@@ -74,7 +77,7 @@ class OnlineStore(Protocol):
     """
 
     def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
-        """Number of tiles that were written; one whose event count is below the stored one is left out.
+        """Number of tiles that were written or removed; one whose event count is below the stored one is left out.
 
         Args: mark: number of this write in a sequence that `begin` opened; a repetition has the same number.
         Raises: WritesLost: when the store no longer holds an earlier write of the sequence.

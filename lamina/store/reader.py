@@ -76,7 +76,7 @@ class Reader:
             for tiling, found in zip(speed, decode_speed(speed, reply.speed, from_ms).values(), strict=True):
                 tiles[tiling.key].speed = found.tiles
                 seen[tiling.seen_label()] = found.seen
-                for state, n in zip(tiling.distinct, found.distinct_seen, strict=True):
+                for state, n in zip(tiling.keyed, found.keyed_seen, strict=True):
                     seen[tiling.seen_label(state)] = n
         return FeatureVector(
             values=self._evaluator.values(tiles, request, at_ms),

@@ -32,16 +32,20 @@ ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecon
 T = TypeVar("T")
 
 # KEYS: entities. ARGV: time to live in seconds, then for each entity the number of its tiles, and each one's field and
-# payload. A payload starts with its event count.
+# payload. A payload starts with its event count; an empty one removes the field.
 WRITE_TILES = """
 local applied, at = 0, 2
 for _, key in ipairs(KEYS) do
   local last = at + 2 * tonumber(ARGV[at])
   for i = at + 1, last, 2 do
-    local old = redis.call('HGET', key, ARGV[i])
-    if not old or tonumber(string.match(old, '^%d+')) <= tonumber(string.match(ARGV[i + 1], '^%d+')) then
-      redis.call('HSET', key, ARGV[i], ARGV[i + 1])
-      applied = applied + 1
+    if ARGV[i + 1] == '' then
+      applied = applied + redis.call('HDEL', key, ARGV[i])
+    else
+      local old = redis.call('HGET', key, ARGV[i])
+      if not old or tonumber(string.match(old, '^%d+')) <= tonumber(string.match(ARGV[i + 1], '^%d+')) then
+        redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+        applied = applied + 1
+      end
     end
   end
   redis.call('EXPIRE', key, ARGV[1])

@@ -1,13 +1,13 @@
 r"""How tiles are written down: text fields in the speed layer, one packed blob per tiling in the batch layer.
 
 Speed layer, one field of hash `<entity>:<id>` per tile: `<tiling>/<start>` holds `n` and the scalar states in the
-tiling's order, separated by `\x1f`; each value of a distinct state has a field `<tiling>/<start>/<index>/<value>`
-that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key `<entity>:<id>\t<field>`; the sink
-moves them without parsing.
+tiling's order, separated by `\x1f`; each value of a keyed state (a hash of distinct, a text of last_k) has a field
+`<tiling>/<start>/<index>/<value>` that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key
+`<entity>:<id>\t<field>`; the sink moves them without parsing.
 
 Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT1`, then `through` as 13 digits, then the number
 of tiles and of numeric states (little-endian uint32, padded to 32 bytes), starts (int64), event counts (int64),
-each numeric state (float64), then JSON: texts by state, sets by distinct state.
+each numeric state (float64), then JSON: texts by state, sets by keyed state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import orjson
 
 from lamina.errors import CodecError
-from lamina.semantics.plan import Tiling
+from lamina.semantics.plan import MISSING_IS_NAN, Tiling
 from lamina.semantics.states import StateValue
 
 MAGIC = b"LMT1"
@@ -34,8 +34,8 @@ THROUGH_SLICE = slice(4, 17)
 class TileColumns:
     r"""Tiles of one entity and tiling by column, oldest first. All sequences but the inner ones are of length tiles.
 
-    numeric: one sequence a numeric state (min, max, last_time: NaN where missing; others: 0). texts: one a first or
-    last state, `time\x1eid\x1evalue` or None. sets: one a distinct state, the values of each tile.
+    numeric: one sequence a numeric state (min, max and times: NaN where missing; others: 0). texts: one a first or
+    last state, `time\x1eid\x1evalue` or None. sets: one a keyed state, the values of each tile in any order.
     """
 
     starts: Sequence[int]
@@ -61,7 +61,9 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
     try:
         magic, through, rows, width = _HEADER.unpack_from(blob)
         if magic != MAGIC:
-            raise CodecError(f"batch tiles start with {magic!r}, not {MAGIC!r}: republish them with DAG features_daily")
+            raise CodecError(
+                f"batch tiles start with {magic!r}, not {MAGIC!r}: republish them with DAG features_daily_<system>"
+            )
         view = memoryview(blob)
         at, size = _HEADER.size, rows * 8
         starts = view[at : at + size].cast("q")
@@ -70,7 +72,9 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
         tail = orjson.loads(view[at + (2 + width) * size :])
         return int(through), TileColumns(starts, n, numeric, tail["texts"], tail["sets"])
     except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise CodecError(f"batch tiles cannot be read ({error}): republish them with DAG features_daily") from error
+        raise CodecError(
+            f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>"
+        ) from error
 
 
 def tile_field(tiling: Tiling, start_ms: int) -> str:
@@ -78,8 +82,8 @@ def tile_field(tiling: Tiling, start_ms: int) -> str:
     return f"{tiling.id}/{start_ms}"
 
 
-def distinct_field(tiling: Tiling, start_ms: int, index: int, value: str) -> str:
-    """Name of the field that says that `value` was seen by the distinct state `index` in a tile."""
+def keyed_field(tiling: Tiling, start_ms: int, index: int, value: str) -> str:
+    """Name of the field that says that `value` was seen by the keyed state `index` in a tile."""
     return f"{tiling.id}/{start_ms}/{index}/{value}"
 
 
@@ -107,7 +111,7 @@ class SpeedTiles:
 
     tiles: TileColumns
     seen: int
-    distinct_seen: tuple[int, ...]
+    keyed_seen: tuple[int, ...]
 
 
 def decode_speed(
@@ -115,7 +119,7 @@ def decode_speed(
 ) -> dict[str, SpeedTiles]:
     """Tiles per tiling id that start at or after `from_ms[id]` (absent: all), from one entity's hash."""
     found: dict[str, dict[int, _SpeedTile]] = {t.id: {} for t in tilings}
-    distinct_seen = {t.id: [0] * len(t.distinct) for t in tilings}
+    keyed_seen = {t.id: [0] * len(t.keyed) for t in tilings}
     for name, payload in fields.items():
         tiling_id, start_text, *rest = name.decode().split("/", 3)
         tiles = found.get(tiling_id)
@@ -124,14 +128,14 @@ def decode_speed(
         tile = tiles.setdefault(start, _SpeedTile())
         if rest:
             tile.sets.setdefault(int(rest[0]), []).append(rest[1])
-            distinct_seen[tiling_id][int(rest[0])] += int(payload)
+            keyed_seen[tiling_id][int(rest[0])] += int(payload)
         else:
             count, *tile.scalars = payload.decode().split(FIELD_SEPARATOR)
             tile.n = int(count)
-    return {t.id: _speed_columns(t, found[t.id], tuple(distinct_seen[t.id])) for t in tilings}
+    return {t.id: _speed_columns(t, found[t.id], tuple(keyed_seen[t.id])) for t in tilings}
 
 
-def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile], distinct_seen: tuple[int, ...]) -> SpeedTiles:
+def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile], keyed_seen: tuple[int, ...]) -> SpeedTiles:
     starts = sorted(found)
     tiles = [found[s] for s in starts]
     numeric: list[list[float]] = []
@@ -139,18 +143,18 @@ def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile], distinct_seen: 
     for i, state in enumerate(tiling.states):
         raw = [tile.scalars[i] if tile.scalars else "" for tile in tiles]
         if state.numeric:
-            empty = nan if state.kind in ("min", "max", "last_time") else 0.0
+            empty = nan if state.kind in MISSING_IS_NAN else 0.0
             numeric.append([float(r) if r else empty for r in raw])
         else:
             texts.append([r or None for r in raw])
-    sets = [[tile.sets.get(i, []) for tile in tiles] for i in range(len(tiling.distinct))]
+    sets = [[tile.sets.get(i, []) for tile in tiles] for i in range(len(tiling.keyed))]
     n = [tile.n for tile in tiles]
-    return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), sum(n), distinct_seen)
+    return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), sum(n), keyed_seen)
 
 
 def columns_of_event(tiling: Tiling, states: Mapping[str, StateValue], start_ms: int) -> TileColumns:
     """The tile of a single event, from its states by label (see `lamina.semantics.states`)."""
     numeric = [[float(states[s.label])] for s in tiling.states if s.numeric]  # type: ignore[arg-type]
     texts = [[states[s.label]] for s in tiling.states if not s.numeric]
-    sets = [[states[s.label]] for s in tiling.distinct]
+    sets = [[states[s.label]] for s in tiling.keyed]
     return TileColumns([start_ms], [1], numeric, texts, sets)  # type: ignore[arg-type]

@@ -33,8 +33,8 @@ class Batch:
     late: int = 0
 
 
-def read_tile(key: bytes | None, payload: bytes) -> TileWrite | str:
-    r"""The tile in a message, or a sentence saying why there is none.
+def read_tile(key: bytes | None, payload: bytes | None) -> TileWrite | str:
+    r"""The tile in a message, or a sentence saying why there is none. A message without a value asks for a removal.
 
     >>> read_tile(b"user:7\ttransactions@1s#ab12cd/1533686400000", b"1\x1f2.5").key
     'user:7'
@@ -47,13 +47,15 @@ def read_tile(key: bytes | None, payload: bytes) -> TileWrite | str:
         return "key: not UTF-8"
     if not tab or ":" not in entity_key or "/" not in name:
         return "key: not <entity>:<id>, a tab and <tiling>/<start>"
+    if payload is None:
+        return TileWrite(entity_key, name, b"")
     if not payload.partition(b"\x1f")[0].isdigit():
         return "payload: does not start with an event count"
     return TileWrite(entity_key, name, payload)
 
 
 def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
-    """What `messages`, in order of arrival, ask to be written; one without a value removes nothing, as tiles expire."""
+    """What `messages`, in order of arrival, ask to be written or removed."""
     batch = Batch()
     newest: dict[bytes | None, TileWrite] = {}
     for message in messages:
@@ -62,8 +64,6 @@ def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
         partition: int = message.partition()  # type: ignore[assignment]
         offset: int = message.offset()  # type: ignore[assignment]
         batch.offsets[partition] = offset + 1
-        if payload is None:
-            continue
         written_ms = message.timestamp()[1]
         if batch.oldest_ms is None or written_ms < batch.oldest_ms:
             batch.oldest_ms = written_ms
@@ -71,7 +71,7 @@ def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
         if isinstance(tile, TileWrite):
             newest[key] = tile
         else:
-            batch.broken.append(dead_letters.make_letter(FEATURE_TILES, partition, offset, tile, payload, at_ms))
+            batch.broken.append(dead_letters.make_letter(FEATURE_TILES, partition, offset, tile, payload or b"", at_ms))
     batch.tiles = list(newest.values())
     _date(batch, at_ms)
     return batch

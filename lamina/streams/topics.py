@@ -13,13 +13,16 @@ from lamina.contracts.topics import (
     SHADOW_SCORES,
     TOPICS,
     TRANSACTIONS,
+    USER_EVENTS,
     Topic,
 )
 from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.contracts.user_events import UserEvent
 from lamina.errors import StreamError
 
 CONTRACTS: dict[str, type[Event]] = {
     TRANSACTIONS: Transaction,
+    USER_EVENTS: UserEvent,
     MODEL_FEEDBACK: FraudLabel,
     MODEL_PREDICTIONS: Decision,
     SHADOW_SCORES: ShadowScore,

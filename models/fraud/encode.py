@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.fraud.spec import Input
 
-Value = float | str | None
+Value = float | str | list[float] | list[str] | None
 Float32s = NDArray[np.float32]
 
 

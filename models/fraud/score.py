@@ -26,7 +26,7 @@ from models.fraud.spec import (
     correct,
 )
 
-Value = float | str | None
+Value = float | str | list[float] | list[str] | None
 Float32s = NDArray[np.float32]
 
 

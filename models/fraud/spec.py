@@ -23,7 +23,7 @@ LIGHTGBM_FILE = "lightgbm.txt"
 
 Probability = TypeVar("Probability", float, NDArray[np.float64])
 
-ZERO_WHEN_EMPTY = ("count", "total", "distinct")
+ZERO_WHEN_EMPTY = ("count", "total", "distinct", "session_count", "decayed_count")
 """Aggregates that are 0 over no events; the others are missing then, which the trees handle as a value of its own."""
 
 
@@ -184,15 +184,21 @@ def meaning_of(features: FeatureSet, name: str) -> str:
         if ratio.name == name:
             top, bottom = meaning_of(features, ratio.numerator), meaning_of(features, ratio.denominator)
             return f"({top}) / ({bottom}) else {ratio.default:g}"
+    for elapsed in features.elapsed:
+        if elapsed.name == name:
+            return f"seconds since ({meaning_of(features, elapsed.since)})"
     return _request_meaning({f.name: f for f in features.request_features}[name])
 
 
 def _window_meaning(feature: WindowFeature) -> str:
     view, aggregate = feature.view, feature.aggregate
     where = f" where {aggregate.where.sql()}" if aggregate.where else ""
-    cap = f" up to {aggregate.cap}" if aggregate.cap else ""
+    cap = f" exact up to {aggregate.cap}" if aggregate.cap else ""
+    cap += f" newest {aggregate.k}" if aggregate.k else ""
+    cap += f" gap {aggregate.gap.label}" if aggregate.gap else ""
+    cap += f" half-life {aggregate.half_life.label}" if aggregate.half_life else ""
     text = f"{aggregate.kind}({aggregate.column or '*'}){cap} of {view.source.name}{where} by {view.entity.name}"
-    text += f" over {feature.window.label} at {view.resolution.label}"
+    text += f" over {feature.window.label} at {feature.resolution.label}"
     if view.delay.s:
         text += f" delayed {view.delay.label}"
     return text + (" with the request" if view.include_request else "")

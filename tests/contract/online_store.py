@@ -60,6 +60,12 @@ class OnlineStoreContract:
         store.write_tiles([TileWrite("user:7", f"{TILING}/1", b"1\x1f2.5")])
         assert store.write_tiles([TileWrite("user:7", f"{TILING}/1", b"1\x1f3.5")]) == 1
 
+    def test_an_empty_payload_removes_its_field_alone(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(1, more="/0/a"), tile(1, more="/0/b")])
+        gone = tile(1, more="/0/a")._replace(payload=b"")
+        assert [store.write_tiles([gone]), store.write_tiles([gone])] == [1, 0]
+        assert set(store.read([USER]).replies[0].speed) == {tile(1, more="/0/b").field.encode()}
+
     def test_the_order_within_one_write_does_not_matter(self, store: OnlineStore) -> None:
         store.write_tiles([tile(2), tile(1)])
         assert store.read([USER]).replies[0].speed[tile(2).field.encode()] == tile(2).payload

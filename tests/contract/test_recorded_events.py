@@ -13,12 +13,14 @@ import pytest
 from lamina.contracts.base import Event
 from lamina.contracts.decisions import DeadLetter, Decision
 from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.contracts.user_events import UserEvent
 from lamina.errors import ContractError
 from lamina.streams.topics import CONTRACTS
 
 FOLDER = Path(__file__).parent.parent / "data" / "events"
 NAMES: dict[str, type[Event]] = {
     "transaction": Transaction,
+    "user_event": UserEvent,
     "fraud_label": FraudLabel,
     "decision": Decision,
     "dead_letter": DeadLetter,

@@ -15,8 +15,9 @@ from pyspark.sql import SparkSession
 from jobs.spark import offsets
 from jobs.spark.archive_events import archive
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 from lamina.contracts.transactions import Transaction
+from lamina.contracts.user_events import UserEvent
 from lamina.errors import OffsetsLost, StreamError
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
@@ -133,6 +134,19 @@ def test_a_decision_comes_back_as_it_was(settings: Settings, session: Callable[[
     for name in ("reasons", "features", "seen", "through", "stage_ms"):
         row[name] = orjson.loads(row[name])
     assert Decision.model_validate({k: v for k, v in row.items() if k not in ("partition", "offset")}) == decision
+
+
+def test_user_events_are_archived_as_they_are(settings: Settings, session: Callable[[], SparkSession]) -> None:
+    bought = UserEvent.from_json((RECORDED / "user_event-v1.json").read_bytes())
+    viewed = {"event_type": "page_view", "purchase_id": None, "purchase_amount": None, "event_id": "e-2"}
+    events = [bought, bought.model_copy(update=viewed)]
+    with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
+        for event in events:
+            producer.send(USER_EVENTS, event)
+    counts = archive(session, settings, USER_EVENTS, MONDAY)
+    assert (counts["archived"], counts["dead"]) == (2, 0)
+    rows = ds.dataset(offsets.folder(settings.lake_url, USER_EVENTS, MONDAY)).to_table().to_pylist()
+    assert _without_place(rows) == sorted(event.to_json() for event in events)
 
 
 def test_letters_that_are_good_by_now_are_sent_again(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from jobs.spark import batch_features, publish
 from jobs.spark.lake import read_events
 from lamina.clock import day_of, midnight_ms, next_day
 from lamina.definitions import load
+from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
 from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import without_duplicates
 from lamina.settings import ROOT
@@ -40,7 +41,7 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
     generated = generate(11, n=200, users=40)
     arrived = write_lake(folder, generated)
     counts = batch_features.build(spark, str(folder), PLAN, DAY)
-    for source in (FEATURES.request, FEATURES.labels):
+    for source in (TRANSACTIONS, FRAUD_LABELS):
         events = [e for _, e in arrived[source.name]]
         assert counts["events"][source.name] == len(events)
         assert counts["duplicates"][source.name] == len(events) - len(without_duplicates(source, events)) > 0

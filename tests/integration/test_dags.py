@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from lamina.definitions import system_names
 from lamina.lake import layout
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
@@ -38,7 +37,7 @@ def airflow(airflow_url: str) -> Iterator[AirflowClient]:
 
 
 def test_airflow_reads_every_dag(airflow: AirflowClient) -> None:
-    for dag_id in ("features_daily", *(f"ml_model_training_{system}" for system in system_names())):
+    for dag_id in ("features_daily_fraud", "features_daily_activity", "ml_model_training_fraud"):
         airflow.wait_for_dag(dag_id)
 
 
@@ -63,14 +62,14 @@ def test_training_waits_for_the_features_of_its_day(airflow: AirflowClient) -> N
     found = airflow.find(TRAINING, DAY)
     assert found is not None
     assert (found.dag_run_id, found.logical_date) == (run.dag_run_id, datetime(2018, 8, 21, tzinfo=UTC))
-    assert "run features_daily for that day" in "\n".join(airflow.log(found, airflow.tasks(found)[0]))
+    assert "run the DAG features_daily_<system> for that day" in "\n".join(airflow.log(found, airflow.tasks(found)[0]))
 
 
 def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_url: str) -> None:
     pack(CODE)
     create_topics(kafka, "")
     lake = stack.env["LAMINA_LAKE_URL"]
-    command = [str(main_bin("airflow")), "tasks", "test", "features_daily", "archive", DAY.isoformat()]
+    command = [str(main_bin("airflow")), "tasks", "test", "features_daily_fraud", "archive", DAY.isoformat()]
     env = {**os.environ, **stack.airflow_env()}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=stack.layout.run)
     output = done.stdout + done.stderr

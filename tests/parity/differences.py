@@ -1,20 +1,21 @@
-"""How a row of features that an engine made differs from the slow reference."""
+"""When a feature's value equals the expected one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
-def differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def same(expected: Any, found: Any) -> bool:
+    """Whether two values are equal; numbers, and those in lists, to nine digits."""
+    if isinstance(expected, float):
+        return isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(expected, list):
+        return len(expected) == len(found) and all(map(same, expected, found))
+    return bool(expected == found)
+
+
+def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Features that are not equal: expected and found."""
-    wrong = {}
-    for name, value in expected.items():
-        same = (
-            found[name] is not None and math.isclose(found[name], value, rel_tol=1e-9, abs_tol=1e-9)
-            if isinstance(value, float)
-            else found[name] == value
-        )
-        if not same:
-            wrong[name] = (value, found[name])
-    return wrong
+    return {n: (value, found[n]) for n, value in expected.items() if not same(value, found[n])}

@@ -7,17 +7,33 @@ from lamina.contracts.aggregates import (
     Aggregate,
     Predicate,
     count,
+    decayed_count,
     distinct,
     first,
     last,
+    last_k,
     last_time,
     maximum,
     mean,
     minimum,
+    session_count,
     std,
     total,
 )
-from lamina.contracts.features import FeatureSet, FeatureView, RequestFeature, days, hours, minutes, seconds
+from lamina.contracts.features import (
+    Duration,
+    Elapsed,
+    Entity,
+    FeatureSet,
+    FeatureView,
+    Ratio,
+    RequestFeature,
+    Window,
+    days,
+    hours,
+    minutes,
+    seconds,
+)
 from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
 
 FRENCH = Predicate("country", "=", "FR")
@@ -27,7 +43,10 @@ LARGE = Predicate("amount", ">=", 30.5)
 FRAUD = Predicate("is_fraud", "=", True)
 
 
-def _aggregates(where: Predicate | None, prefix: str) -> tuple[Aggregate, ...]:
+HOT_MERCHANT = Entity("hot_merchant", "merchant_id", hot=True)
+
+
+def _aggregates(where: Predicate | None, prefix: str, resolution: Duration) -> tuple[Aggregate, ...]:
     return (
         count(f"{prefix}count", where=where),
         total("amount", f"{prefix}total", where=where),
@@ -42,6 +61,12 @@ def _aggregates(where: Predicate | None, prefix: str) -> tuple[Aggregate, ...]:
         last_time(f"{prefix}last_time", where=where),
         distinct("merchant_id", f"{prefix}distinct", cap=3, where=where),
         distinct("timestamp", f"{prefix}distinct_long", cap=1000, where=where),
+        distinct("transaction_id", f"{prefix}sketch", cap=10, where=where),
+        last_k("merchant_id", f"{prefix}last_k", k=4, where=where),
+        last_k("location.lat", f"{prefix}last_k_double", k=2, where=where),
+        session_count(f"{prefix}session", gap=max(resolution, hours(7)), where=where),
+        decayed_count(f"{prefix}decayed", half_life=hours(8), where=where),
+        decayed_count(f"{prefix}decayed_fast", half_life=max(minutes(10), seconds(resolution.s // 100)), where=where),
     )
 
 
@@ -52,17 +77,32 @@ VIEWS = (
             entity=USER,
             source=TRANSACTIONS,
             owner="test",
-            aggregates=_aggregates(where, f"{name}_"),
+            aggregates=_aggregates(where, f"{name}_", resolution),
             windows=windows,
             resolution=resolution,
         )
         for name, where, resolution, windows in (
-            ("plain", None, seconds(1), (seconds(7), hours(6), days(9))),
+            ("plain", None, seconds(1), (seconds(7), hours(6), Window(days(9), resolution=hours(1)))),
             ("french", FRENCH, minutes(1), (minutes(1), days(2))),
             ("located", LOCATED, minutes(1), (days(2),)),
             ("unlocated", UNLOCATED, days(1), (days(3),)),
             ("large", LARGE, days(1), (days(30),)),
         )
+    ),
+    FeatureView(
+        name="hot",
+        entity=HOT_MERCHANT,
+        source=TRANSACTIONS,
+        owner="test",
+        aggregates=(
+            count("hot_count"),
+            distinct("user_id", "hot_users", cap=3),
+            distinct("transaction_id", "hot_ids", cap=16, where=LARGE),
+            last_k("user_id", "hot_last_users", k=3),
+            decayed_count("hot_decayed", half_life=hours(1)),
+        ),
+        windows=(hours(2), days(2)),
+        resolution=minutes(1),
     ),
     FeatureView(
         name="labels",
@@ -86,7 +126,8 @@ EVERYTHING = FeatureSet(
     request=TRANSACTIONS,
     labels=FRAUD_LABELS,
     views=VIEWS,
-    ratios=(),
+    ratios=(Ratio("large_share", "large_count_30d", "plain_count_9d"),),
+    elapsed=(Elapsed("since_last", "plain_last_time_6h"), Elapsed("since_fraud", "last_fraud_5d")),
     request_features=(RequestFeature("amount", "field", "amount"),),
     model_features=("amount",),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lamina.clock import DAY_MS
 from lamina.semantics.events import EventRow
@@ -17,10 +17,13 @@ class Generated:
 
     transactions: list[dict[str, object]]
     fraud_labels: list[dict[str, object]]
+    user_events: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def arrived(self) -> dict[str, list[EventRow]]:
         """The same, as the reference takes them."""
+        if self.user_events:
+            return {"user_events": list(self.user_events)}
         return {"transactions": list(self.transactions), "fraud_labels": list(self.fraud_labels)}
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lamina.clock import day_of
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS, USER_EVENTS
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake
 from tests.parity.generated import Generated
@@ -31,14 +31,15 @@ def arrivals(events: Sequence[dict[str, object]], time: str) -> Arrivals:
     return found
 
 
+TIMES = {"transactions": "timestamp", "fraud_labels": "transaction_timestamp", "user_events": "timestamp"}
+TOPICS = {"transactions": TRANSACTIONS, "fraud_labels": MODEL_FEEDBACK, "user_events": USER_EVENTS}
+
+
 def write_lake(lake: Path, generated: Generated) -> dict[str, Arrivals]:
-    """Write both topics: the first half imported, the second from Kafka; returns what arrived, by source."""
-    found = {
-        "transactions": arrivals(generated.transactions, "timestamp"),
-        "fraud_labels": arrivals(generated.fraud_labels, "transaction_timestamp"),
-    }
-    _write(lake, TRANSACTIONS, found["transactions"])
-    _write(lake, MODEL_FEEDBACK, found["fraud_labels"])
+    """Write every topic: the first half imported, the second from Kafka; returns what arrived, by source."""
+    found = {name: arrivals(events, TIMES[name]) for name, events in generated.arrived.items()}  # type: ignore[arg-type]
+    for name, arrived in found.items():
+        _write(lake, TOPICS[name], arrived)
     return found
 
 

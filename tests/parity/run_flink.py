@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from jobs.flink.options import StreamOptions
 from jobs.flink.stream_features import submit
@@ -10,9 +11,9 @@ from lamina.definitions import load
 from tests.parity.everything import EVERYTHING
 
 
-def main(system: str, bootstrap: str, topic_prefix: str, connector_jar: str) -> None:
+def main(systems: str, bootstrap: str, topic_prefix: str, connector_jar: str) -> None:
     options = StreamOptions(
-        system=system,
+        system="",
         bootstrap=bootstrap,
         topic_prefix=topic_prefix,
         connector_jar=connector_jar,
@@ -20,7 +21,10 @@ def main(system: str, bootstrap: str, topic_prefix: str, connector_jar: str) -> 
         until_now=True,
         parallelism=2,
     )
-    submit(options, EVERYTHING if system == EVERYTHING.system else load(system)).wait()
+    # The systems one after the other, as starting a JVM costs more than their events.
+    for name in systems.split(","):
+        chosen = replace(options, system=name)
+        submit(chosen, EVERYTHING if name == EVERYTHING.system else load(name)).wait()
 
 
 if __name__ == "__main__":

@@ -15,19 +15,18 @@ import pytest
 
 from lamina.clock import day_of
 from lamina.contracts.features import FeatureSet
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
 from lamina.definitions import load
 from lamina.errors import DefinitionError, FrameError
 from lamina.features import training_set, write_training_set
 from lamina.lake.schemas import SCHEMAS
 from lamina.semantics.reference import evaluate_all, without_duplicates
+from tests.parity import activity
 from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, Generated, generate
-from tests.parity.lake import write_lake
+from tests.parity.lake import TOPICS, write_lake
 
-FEATURES = load("fraud")
-TOPICS = {"transactions": TRANSACTIONS, "fraud_labels": MODEL_FEEDBACK}
+FEATURES, ACTIVITY = load("fraud"), load("activity")
 
 
 def frames_of(generated: Generated) -> dict[str, pd.DataFrame]:
@@ -43,13 +42,13 @@ def plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
-@pytest.mark.parametrize(("features", "seed"), [(FEATURES, 0), (FEATURES, 1), (EVERYTHING, 2), (EVERYTHING, 3)])
+@pytest.mark.parametrize(("features", "seed"), [(FEATURES, 0), (EVERYTHING, 2), (EVERYTHING, 3), (ACTIVITY, 4)])
 def test_frames_equal_reference(features: FeatureSet, seed: int) -> None:
-    generated = generate(seed, n=250)
-    requests = without_duplicates(features.request, generated.arrived["transactions"])
+    generated = (activity.generate if features is ACTIVITY else generate)(seed, n=250)
+    requests = without_duplicates(features.request, generated.arrived[features.request.name])
     rows = [dict(r) for r in requests][::3]
     found = training_set(rows, features, events=frames_of(generated))
-    assert found["transaction_id"].tolist() == [r["transaction_id"] for r in rows]
+    assert found[features.request.id].tolist() == [r[features.request.id] for r in rows]
     for request, row in zip(rows, found.to_dict("records"), strict=True):
         expected = evaluate_all(features, generated.arrived, request, int(str(request["timestamp"])))
         assert not differences(expected, plain(row)), request

@@ -4,8 +4,8 @@ lost."""
 from __future__ import annotations
 
 import base64
-import math
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -15,17 +15,22 @@ from confluent_kafka import Producer
 from lamina.clock import DAY_MS
 from lamina.contracts.features import FeatureSet, Layers
 from lamina.definitions import load
+from lamina.definitions.fraud import USER
 from lamina.local import jars
 from lamina.local.layout import flink_env
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate_all, without_duplicates
+from lamina.semantics.sketch import kept
 from lamina.settings import ROOT
+from lamina.store.protocol import ReadKey
 from lamina.store.reader import Reader
 from lamina.store.redis import RedisStore
 from lamina.streams import dead_letters
 from lamina.streams.sink import SinkOptions, TileSink
 from lamina.streams.topics import create_topics
+from tests.parity import activity
+from tests.parity.differences import same
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.malformed import broken
@@ -48,9 +53,9 @@ def _produce(bootstrap: str, topic: str, events: Sequence[EventRow], between: Se
     assert not waiting
 
 
-def _run_flink(system: str, bootstrap: str, prefix: str) -> None:
+def _run_flink(systems: str, bootstrap: str, prefix: str) -> None:
     (connector,) = jars.flink_connector()
-    command = [str(flink_env() / "bin" / "python"), "-m", "tests.parity.run_flink", system, bootstrap, prefix]
+    command = [str(flink_env() / "bin" / "python"), "-m", "tests.parity.run_flink", systems, bootstrap, prefix]
     done = subprocess.run([*command, str(connector)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
 
@@ -62,21 +67,14 @@ def _differences(features: FeatureSet, store: RedisStore, arrived: Mapping[str, 
     found: list[object] = []
     for i in range(2 * USERS):
         at_ms = START_MS + (10 + i % 2) * DAY_MS + (DAY_MS - 1)
-        request = {**arrived["transactions"][i], "transaction_id": f"r{i}", "user_id": f"u{i // 2}", "timestamp": at_ms}
-        expected = evaluate_all(
-            features, {**arrived, "transactions": [*arrived["transactions"], request]}, request, at_ms
-        )
+        own, id_column = features.request.name, features.request.id
+        request = {**arrived[own][i], id_column: f"r{i}", "user_id": f"u{i // 2}", "timestamp": at_ms}
+        expected = evaluate_all(features, {**arrived, own: [*arrived[own], request]}, request, at_ms)
         values = reader.read(store, request, at_ms).values
         found += [
-            (name, at_ms, values[name], expected[name]) for name in speed if not _same(values[name], expected[name])
+            (name, at_ms, values[name], expected[name]) for name in speed if not same(expected[name], values[name])
         ]
     return found
-
-
-def _same(value: object, expected: object) -> bool:
-    if isinstance(value, float) and isinstance(expected, float):
-        return math.isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9)
-    return value == expected
 
 
 @pytest.mark.parametrize("features", [load("fraud"), EVERYTHING], ids=lambda f: f.system)
@@ -87,19 +85,35 @@ def test_stream_equals_reference(features: FeatureSet, kafka: str, clean_redis: 
     _produce(kafka, topic_prefix + "transactions", generated.transactions, [raw for raw, _ in bad])
     _produce(kafka, topic_prefix + "model-feedback", generated.fraud_labels)
 
-    _run_flink(features.system, kafka, topic_prefix)
+    events = activity.generate(7, users=USERS)
+    _produce(kafka, topic_prefix + "user-events", events.user_events)
+
+    # The second system runs beside the first one's and leaves its tiles alone.
+    systems = [features] if features is EVERYTHING else [features, load("activity")]
+    _run_flink(",".join(f.system for f in systems), kafka, topic_prefix)
     store = RedisStore(clean_redis)
     TileSink(SinkOptions(bootstrap=kafka, topic_prefix=topic_prefix, until_now=True), store).run()
 
     assert _differences(features, store, generated.arrived) == []
+    if features is not EVERYTHING:
+        assert _differences(load("activity"), store, events.arrived) == []
     arrived = without_duplicates(features.request, generated.transactions)
     reader = Reader(make_plan(features))
     counted = [
         reader.read(store, {**generated.transactions[0], "user_id": f"u{i}"}, START_MS).seen for i in range(USERS)
     ]
     for tiling in reader.plan.speed:
-        if tiling.source == features.request:
+        if tiling.entity == USER:
             assert sum(seen[tiling.seen_label()] for seen in counted) == len(arrived), tiling.key
+
+    for tiling in reader.plan.speed:
+        for merchant in {str(e["merchant_id"]) for e in arrived if tiling.entity.hot}:
+            held = store.read([ReadKey(tiling.entity.name, merchant, ())]).replies[0].speed
+            sizes = Counter(tuple(name.split(b"/")[1:3]) for name in held if name.count(b"/") > 1)
+            for index, state in enumerate(tiling.keyed):
+                most = state.size if state.kind == "last_k" else kept(state.size)
+                own = [n for (_, at), n in sizes.items() if int(at) == index]
+                assert own and max(own) <= most, state.label
 
     letters = list(dead_letters.read(kafka, topic_prefix))
     assert [letter.topic for letter in letters] == ["transactions"] * len(bad)

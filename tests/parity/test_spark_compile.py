@@ -12,6 +12,8 @@ from jobs.spark.compile import condition, ratio, request_feature
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.features import Ratio, RequestFeature
 from lamina.definitions import load
+from lamina.definitions.activity import USER_EVENTS
+from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
 from lamina.semantics import reference
 from lamina.semantics.events import holds, request_value
 from tests.parity.generated import START_MS, generate
@@ -79,7 +81,7 @@ def test_the_columns_of_the_lake_are_those_of_the_definition() -> None:
     from lamina.lake.schemas import SCHEMAS
 
     kinds = {"string": StringType(), "double": DoubleType(), "long": LongType(), "boolean": BooleanType()}
-    for source in (FEATURES.request, FEATURES.labels):
+    for source in (TRANSACTIONS, FRAUD_LABELS, USER_EVENTS):
         from pyspark.sql.pandas.types import from_arrow_schema
 
         columns = {f.name: f.dataType for f in from_arrow_schema(SCHEMAS[source.topic]).fields}

@@ -11,6 +11,7 @@ import pytest
 from jobs.spark import extract_data, training_set
 from lamina.clock import day_of
 from lamina.definitions import load
+from lamina.definitions.fraud import FRAUD_LABELS
 from lamina.semantics.reference import evaluate_all, without_duplicates
 from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
@@ -38,7 +39,7 @@ def test_training_set_equals_reference(spark: SparkSession, tmp_path: Path, feat
     rows = spark.read.parquet(training_set.features_url(lake, features.system, day)).collect()
     known = {k: [e for d, e in events if d <= day] for k, events in arrived.items()}
     requests = {e["transaction_id"]: e for e in without_duplicates(features.request, known["transactions"])}
-    labels = {e["transaction_id"]: e for e in without_duplicates(features.labels, known["fraud_labels"])}
+    labels = {e["transaction_id"]: e for e in without_duplicates(FRAUD_LABELS, known["fraud_labels"])}
     end_ms = START_MS + 13 * 86_400_000
     for row in rows[:: 2 if features is FEATURES else 5]:
         request = requests[row["transaction_id"]]

@@ -9,9 +9,10 @@ from math import nan
 from lamina.semantics.events import EventRow, value_of
 from lamina.semantics.plan import State, Tiling
 from lamina.semantics.reference import without_duplicates
+from lamina.semantics.sketch import kept
 from lamina.semantics.states import state_of_event
 from lamina.store.protocol import BatchWrite, TileWrite, speed_key
-from lamina.store.tiles import TileColumns, distinct_field, encode_batch, encode_speed, tile_field
+from lamina.store.tiles import TileColumns, encode_batch, encode_speed, keyed_field, tile_field
 
 
 def tiles_of(tiling: Tiling, arrived: Iterable[EventRow]) -> dict[str, dict[int, list[EventRow]]]:
@@ -25,20 +26,22 @@ def tiles_of(tiling: Tiling, arrived: Iterable[EventRow]) -> dict[str, dict[int,
 
 def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
     """One state of one tile, from its events."""
-    parts = [state_of_event(state, tiling.source, e) for e in events]
+    parts = [state_of_event(state, tiling, e) for e in events]
     if state.kind == "distinct":
-        return sorted({v for p in parts for v in p})  # type: ignore[union-attr]
+        return sorted({v for p in parts for v in p})[: kept(state.size)]  # type: ignore[union-attr]
+    if state.kind == "last_k":
+        return sorted((v for p in parts for v in p), reverse=True)[: state.size]  # type: ignore[union-attr]
     present = [p for p in parts if p is not None and p == p]
     match state.kind:
-        case "count" | "sum":
+        case "count" | "sum" | "decayed":
             return sum(present)  # type: ignore[arg-type]
         case "m2":
-            sums = [state_of_event(State("sum", state.column, state.where), tiling.source, e) for e in events]
-            ones = [state_of_event(State("count", state.column, state.where), tiling.source, e) for e in events]
+            sums = [state_of_event(State("sum", state.column, state.where), tiling, e) for e in events]
+            ones = [state_of_event(State("count", state.column, state.where), tiling, e) for e in events]
             values = [float(str(s)) for s, one in zip(sums, ones, strict=True) if one]
             mean = sum(values) / len(values) if values else 0.0
             return sum((v - mean) ** 2 for v in values)
-        case "first" | "min":
+        case "first" | "min" | "first_time":
             return min(present, default=None if state.kind == "first" else nan)
         case _:
             return max(present, default=None if state.kind == "last" else nan)
@@ -57,7 +60,7 @@ def batch_writes(
                 [len(tiles[s]) for s in starts],
                 [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if x.numeric],  # type: ignore[misc]
                 [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if not x.numeric],  # type: ignore[misc]
-                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.distinct],  # type: ignore[misc]
+                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.keyed],  # type: ignore[misc]
             )
             blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, columns)
     return [BatchWrite(key, found) for key, found in blobs.items()]
@@ -74,8 +77,8 @@ def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[Event
                     continue
                 scalars = [merged(s, tiling, events) for s in tiling.states]
                 writes.append(TileWrite(key, tile_field(tiling, start), encode_speed(len(events), scalars)))  # type: ignore[arg-type]
-                for i, state in enumerate(tiling.distinct):
+                for i, state in enumerate(tiling.keyed):
                     for value in merged(state, tiling, events):  # type: ignore[attr-defined]
-                        n = sum(value in state_of_event(state, tiling.source, e) for e in events)  # type: ignore[operator]
-                        writes.append(TileWrite(key, distinct_field(tiling, start, i, value), str(n).encode()))
+                        n = sum(value in state_of_event(state, tiling, e) for e in events)  # type: ignore[operator]
+                        writes.append(TileWrite(key, keyed_field(tiling, start, i, value), str(n).encode()))
     return writes

@@ -6,8 +6,30 @@ from typing import Any
 
 import pytest
 
-from lamina.contracts.aggregates import Predicate, count, distinct, mean
-from lamina.contracts.features import FeatureSet, FeatureView, Ratio, days, hours, minutes, seconds
+from lamina.contracts.aggregates import (
+    Predicate,
+    count,
+    decayed_count,
+    distinct,
+    last,
+    last_k,
+    last_time,
+    mean,
+    session_count,
+)
+from lamina.contracts.features import (
+    Elapsed,
+    Entity,
+    FeatureSet,
+    FeatureView,
+    Layers,
+    Ratio,
+    Window,
+    days,
+    hours,
+    minutes,
+    seconds,
+)
 from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS, USER
 from lamina.errors import DefinitionError
 
@@ -44,12 +66,47 @@ def test_features_are_named_by_aggregate_and_window() -> None:
         ({"aggregates": (mean("country", "m"),)}, "mean needs a number"),
         ({"aggregates": (count("n", where=Predicate("nowhere", "=", 1)),)}, "unknown column 'nowhere'"),
         ({"aggregates": (distinct("country", "d", cap=0),)}, "needs cap"),
+        ({"aggregates": (distinct("country", "d", cap=2),)}, "at least 3"),
         ({"aggregates": (count("n"), mean("amount", "n"))}, "share a name"),
+        ({"windows": (hours(1), Window(days(9), resolution=seconds(7)))}, "7s does not divide a day"),
+        ({"windows": (hours(1), Window(minutes(90), resolution=hours(1)))}, "1h does not divide 90m"),
+        ({"layers": Layers.BATCH, "windows": (seconds(60),)}, "the batch layer ends at midnight.*add delay=days"),
+        ({"layers": Layers.BATCH, "delay": hours(23)}, "the batch layer ends at midnight"),
+        ({"entity": Entity("m", "merchant_id", hot=True), "resolution": seconds(1)}, "is hot.*take at least 1m"),
+        ({"version": 0}, "versions begin with 1"),
+        ({"aggregates": (distinct("amount", "d", cap=9),)}, "is double.*take a string or long column"),
+        ({"aggregates": (last_k("country", "l", k=0),)}, "needs k"),
+        ({"aggregates": (session_count("s", gap=seconds(30)),)}, "can lie within a tile of 1m"),
+        ({"aggregates": (session_count("s", gap=seconds(0)),)}, "longer than nothing"),
+        ({"aggregates": (session_count("s", gap=hours(1)),), "delay": hours(1)}, "which session goes on"),
+        ({"aggregates": (decayed_count("d", half_life=seconds(1)),), "resolution": hours(1)}, "half-life.*too short"),
+        ({"aggregates": (count("n", where=Predicate("amount", "=", "ten")),)}, "is double, compares with 'ten'"),
+        ({"aggregates": (count("n", where=Predicate("amount", "=", True)),)}, "is double, compares with True"),
+        ({"aggregates": (count("n", where=Predicate("country", ">", 3)),)}, "is string, compares with 3"),
+        ({"aggregates": (count("n", where=Predicate("country", "=")),)}, "'is null'"),
+        ({"aggregates": (count("n", where=Predicate("country", "is null", "FR")),)}, "leave the value out"),
+        ({"source": FRAUD_LABELS, "aggregates": (count("n", where=Predicate("is_fraud", "=", 1)),)}, "True or False"),
+        ({"source": FRAUD_LABELS, "aggregates": (last("is_fraud", "l"),)}, "is boolean: count it"),
     ],
 )
 def test_a_view_that_cannot_be_right_is_refused(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(DefinitionError, match=sentence):
         view(**changes)
+
+
+def test_a_window_may_have_a_resolution_of_its_own() -> None:
+    features = view(windows=(hours(1), Window(days(9), resolution=days(1)))).features
+    assert [(f.name, f.resolution) for f in features[:2]] == [("n_1h", minutes(1)), ("n_9d", days(1))]
+
+
+def test_a_system_without_a_model_has_neither_labels_nor_inputs() -> None:
+    assert feature_set(labels=None, model_features=()).names == feature_set().names
+
+
+def test_time_since_is_a_feature_of_the_set() -> None:
+    since = view(name="w", aggregates=(last_time("at"),))
+    found = feature_set(views=(view(), since), elapsed=(Elapsed("since", "at_1d"),))
+    assert found.names[-2:] == ("r", "since")
 
 
 def feature_set(**changes: Any) -> FeatureSet:
@@ -76,6 +133,14 @@ def test_a_feature_set_names_its_features_in_order() -> None:
         ({"views": (view(), view(name="w"))}, "names used twice"),
         ({"ratios": (Ratio("r", "n_1h", "gone"),)}, "unknown features .*gone"),
         ({"model_features": ("r", "gone")}, "unknown features .*gone"),
+        ({"elapsed": (Elapsed("e", "gone"),)}, "unknown features .*gone"),
+        ({"elapsed": (Elapsed("e", "n_1h"),)}, "no time to measure from"),
+        ({"labels": None}, "need labels to learn from"),
+        (
+            {"views": (view(), view(name="w", aggregates=(last_k("country", "l", k=2),))), "model_features": ("l_1h",)},
+            "are lists",
+        ),
+        ({"request": FRAUD_LABELS, "views": (view(entity=Entity("card", "card_token")),)}, "no columns .*card_token"),
     ],
 )
 def test_a_feature_set_that_cannot_be_right_is_refused(changes: dict[str, Any], sentence: str) -> None:

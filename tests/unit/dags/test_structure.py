@@ -13,6 +13,8 @@ from lamina.definitions import system_names
 from lamina.settings import ROOT
 
 DAGS = ROOT / "dags"
+MODELS = {"fraud"}
+TOPICS = {"fraud": {"transactions", "model-feedback", "model-predictions"}, "activity": {"user-events"}}
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +47,22 @@ def _edges(dag: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
-    assert set(dags) == {"features_daily"} | {f"ml_model_training_{system}" for system in system_names()}
-    groups = {name.partition(".")[0] for name in dags["features_daily"]["tasks"]}
-    assert set(system_names()) <= groups
+    daily = {f"features_daily_{system}" for system in system_names()}
+    assert set(dags) == daily | {f"ml_model_training_{system}" for system in MODELS}
 
 
 def test_a_day_is_archived_gated_rebuilt_published_and_compared(dags: dict[str, Any]) -> None:
-    daily = dags["features_daily"]
-    edges = {("archive", "quality_gate")}
     for system in system_names():
-        tasks = ("quality_gate", *(f"{system}.{name}" for name in ("batch_features", "publish", "parity")))
-        edges |= set(pairwise(tasks))
-    assert _edges(daily) == edges
-    for task in ("archive", "quality_gate"):
-        given = daily["tasks"][task]["arguments"]
-        topics = {value for flag, value in pairwise(given) if flag == "--topic"}
-        assert topics == {"transactions", "model-feedback", "model-predictions"}
+        daily = dags[f"features_daily_{system}"]
+        tasks = ("archive", "quality_gate", "batch_features", "publish", *(["parity"] if system in MODELS else []))
+        assert _edges(daily) == set(pairwise(tasks))
+        for task in ("archive", "quality_gate"):
+            given = daily["tasks"][task]["arguments"]
+            assert {value for flag, value in pairwise(given) if flag == "--topic"} == TOPICS[system]
 
 
 def test_training_is_a_chain_that_ends_in_two_ways(dags: dict[str, Any]) -> None:
-    for system in system_names():
+    for system in MODELS:
         assert _edges(dags[f"ml_model_training_{system}"]) == {
             ("wait_for_features", "extract_data"),
             ("extract_data", "engineer_features"),
@@ -77,9 +75,9 @@ def test_training_is_a_chain_that_ends_in_two_ways(dags: dict[str, Any]) -> None
 
 
 def test_an_asset_links_features_to_training(dags: dict[str, Any]) -> None:
-    for system in system_names():
+    for system in MODELS:
         asset = f"lamina://features/{system}"
-        assert dags["features_daily"]["tasks"][f"{system}.publish"]["outlets"] == [asset]
+        assert dags[f"features_daily_{system}"]["tasks"]["publish"]["outlets"] == [asset]
         assert dags[f"ml_model_training_{system}"]["tasks"]["wait_for_features"]["inlets"] == [asset]
 
 
@@ -100,7 +98,7 @@ def test_every_task_retries_with_growing_pauses_and_says_what_it_does(dags: dict
 
 def test_every_job_is_given_its_day_and_the_connection(dags: dict[str, Any]) -> None:
     jobs = [task for dag in dags.values() for task in dag["tasks"].values() if task["application"]]
-    assert len(jobs) == 2 + 5 * len(system_names())
+    assert len(jobs) == 4 * len(system_names()) + 3 * len(MODELS)
     for job in jobs:
         assert job["arguments"][:2] == ["--date", "{{ logical_day(dag_run) }}"]
         assert job["connection"] == "spark_default"

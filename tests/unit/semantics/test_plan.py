@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lamina.contracts.aggregates import maximum
-from lamina.contracts.features import Layers
-from lamina.definitions.fraud import FEATURES, USER_HISTORY, USER_LAST_SEEN, USER_SPEND, USER_VELOCITY
+from lamina.contracts.aggregates import distinct, last_k, maximum
+from lamina.contracts.features import FeatureSet, FeatureView, Layers, Window, days, hours, seconds
+from lamina.definitions.fraud import (
+    FEATURES,
+    TRANSACTIONS,
+    USER,
+    USER_HISTORY,
+    USER_LAST_SEEN,
+    USER_SPEND,
+    USER_VELOCITY,
+)
 from lamina.semantics.plan import make_plan
 
 PLAN = make_plan(FEATURES)
 
 
 def test_views_of_one_resolution_share_a_tiling() -> None:
-    shared = {PLAN.tiling_of(v).id for v in (USER_VELOCITY, USER_LAST_SEEN, USER_SPEND)}
+    shared = {PLAN.tiling_of(f).id for v in (USER_VELOCITY, USER_LAST_SEEN, USER_SPEND) for f in v.features}
     assert len(shared) == 1
-    assert PLAN.tiling_of(USER_HISTORY).id not in shared
+    assert PLAN.tiling_of(USER_HISTORY.features[0]).id not in shared
 
 
 def test_a_tiling_keeps_each_state_once_and_looks_as_far_back_as_its_longest_view() -> None:
-    tiling = PLAN.tiling_of(USER_SPEND)
+    tiling = PLAN.tiling_of(USER_SPEND.features[0])
     assert [s.label for s in tiling.states][:2] == ["count(*)", "sum(amount)"]
     assert len({s.label for s in tiling.states}) == len(tiling.states)
     assert tiling.horizon_s == 30 * 86_400
@@ -38,3 +46,39 @@ def test_a_changed_meaning_changes_the_id() -> None:
     changed = replace(changed, aggregates=(*changed.aggregates, maximum("timestamp", "other")))
     other = make_plan(replace(FEATURES, views=(changed,), ratios=(), model_features=()))
     assert other.tilings[0].id != before.tilings[0].id
+
+
+def _alone(**changes: object) -> FeatureSet:
+    return replace(FEATURES, views=(replace(USER_HISTORY, **changes),), ratios=(), model_features=())  # type: ignore[arg-type]
+
+
+def test_another_version_has_tiles_of_its_own() -> None:
+    first, second = (make_plan(_alone(version=version)).tilings[0].id for version in (1, 2))
+    assert first != second
+    assert first == make_plan(_alone()).tilings[0].id
+
+
+def test_the_largest_size_of_views_that_share_a_tiling_decides() -> None:
+    def view(name: str, cap: int, k: int) -> FeatureView:
+        return FeatureView(
+            name=name,
+            entity=USER,
+            source=TRANSACTIONS,
+            owner="tests",
+            aggregates=(distinct("country", f"{name}_d", cap=cap), last_k("country", f"{name}_l", k=k)),
+            windows=(hours(1),),
+            resolution=seconds(1),
+        )
+
+    (tiling,) = make_plan(
+        FeatureSet(system="s", request=TRANSACTIONS, views=(view("a", 3, 9), view("b", 7, 2)))
+    ).tilings
+    assert [s.label for s in tiling.keyed] == ["distinct[7](country)", "last_k[9](country)"]
+
+
+def test_a_window_with_a_resolution_of_its_own_has_a_tiling_of_its_own() -> None:
+    plan = make_plan(
+        _alone(windows=(hours(1), Window(days(90), resolution=days(1))), resolution=seconds(1), suffix=True)
+    )
+    assert [(t.resolution.label, t.horizon_s) for t in plan.tilings] == [("1s", 3600), ("1d", 90 * 86_400)]
+    assert {plan.tiling_of(f).resolution.label for f in plan.features.window_features if f.window == days(90)} == {"1d"}

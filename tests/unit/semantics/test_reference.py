@@ -8,19 +8,22 @@ from lamina.contracts.aggregates import (
     Aggregate,
     Predicate,
     count,
+    decayed_count,
     distinct,
     first,
     last,
+    last_k,
     last_time,
     maximum,
     mean,
     minimum,
+    session_count,
     std,
     total,
 )
-from lamina.contracts.features import Ratio
+from lamina.contracts.features import Duration, Elapsed, Ratio, seconds
 from lamina.definitions.fraud import MERCHANT_TRAFFIC, TRANSACTIONS, USER_HISTORY, USER_VELOCITY
-from lamina.semantics.reference import aggregate_events, evaluate, in_window, ratio
+from lamina.semantics.reference import aggregate_events, elapsed, evaluate, in_window, ratio
 
 DAY = 86_400_000
 NOON = 1_533_729_600_000  # 2018-08-08T12:00:00Z
@@ -63,36 +66,51 @@ EVENTS = [
         (last_time("x"), 30.0),
         (last_time("x", where=Predicate("amount", "is null")), 20.0),
         (distinct("country", "x", cap=9), 2.0),
-        (distinct("country", "x", cap=1), 1.0),
+        (distinct("amount", "x", cap=3), 3.0),
+        (last_k("country", "x", k=2), ["FR", "BE"]),
+        (last_k("amount", "x", k=9), [8.0, 2.0, 5.0]),
+        (last_k("amount", "x", k=1, where=Predicate("country", "=", "FR")), [2.0]),
+        (decayed_count("x", half_life=Duration(1, "1s")), 0.5**0.03 + 0.5**0.02 + 2 * 0.5**0.01),
+        (session_count("x", gap=seconds(1)), 4.0),
+        (session_count("x", gap=Duration(0, "0s")), 0.0),
     ],
 )
 def test_aggregates(aggregate: Aggregate, value: object) -> None:
-    assert aggregate_events(aggregate, TRANSACTIONS, EVENTS) == value
+    assert aggregate_events(aggregate, TRANSACTIONS, EVENTS, 40) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
     ("aggregate", "value"),
-    [(count("x"), 0.0), (total("amount", "x"), 0.0), (mean("amount", "x"), None), (last_time("x"), None)],
+    [
+        (count("x"), 0.0),
+        (total("amount", "x"), 0.0),
+        (mean("amount", "x"), None),
+        (last_time("x"), None),
+        (last_k("amount", "x", k=3), []),
+        (session_count("x", gap=seconds(1)), 0.0),
+        (decayed_count("x", half_life=seconds(1)), 0.0),
+        (distinct("country", "x", cap=3), 0.0),
+    ],
 )
 def test_aggregates_of_nothing(aggregate: Aggregate, value: object) -> None:
-    assert aggregate_events(aggregate, TRANSACTIONS, []) == value
+    assert aggregate_events(aggregate, TRANSACTIONS, [], 40) == value
 
 
 def test_a_daily_window_holds_whole_days_and_ends_at_the_request() -> None:
     midnight = NOON - DAY // 2
-    window = 90 * DAY
-    assert not in_window(USER_HISTORY, window, midnight - 89 * DAY - 1, NOON)
-    assert in_window(USER_HISTORY, window, midnight - 89 * DAY, NOON)
-    assert in_window(USER_HISTORY, window, NOON - 1, NOON)
-    assert not in_window(USER_HISTORY, window, NOON, NOON), "the request is left out"
+    window = USER_HISTORY.features[0]
+    assert not in_window(window, midnight - 89 * DAY - 1, NOON)
+    assert in_window(window, midnight - 89 * DAY, NOON)
+    assert in_window(window, NOON - 1, NOON)
+    assert not in_window(window, NOON, NOON), "the request is left out"
 
 
 def test_a_delayed_window_is_cut_at_whole_tiles_on_both_ends() -> None:
-    at, delay = NOON + 500, 7 * DAY
-    assert in_window(MERCHANT_TRAFFIC, DAY, NOON + 999 - delay, at), "same second as the end"
-    assert not in_window(MERCHANT_TRAFFIC, DAY, NOON + 1000 - delay, at)
-    assert not in_window(MERCHANT_TRAFFIC, DAY, NOON - delay - DAY + 999, at)
-    assert in_window(MERCHANT_TRAFFIC, DAY, NOON - delay - DAY + 1000, at)
+    at, delay, day = NOON + 500, 7 * DAY, MERCHANT_TRAFFIC.features[0]
+    assert in_window(day, NOON + 999 - delay, at), "same second as the end"
+    assert not in_window(day, NOON + 1000 - delay, at)
+    assert not in_window(day, NOON - delay - DAY + 999, at)
+    assert in_window(day, NOON - delay - DAY + 1000, at)
 
 
 def test_a_duplicate_counts_once_as_it_first_arrived() -> None:
@@ -106,3 +124,14 @@ def test_a_duplicate_counts_once_as_it_first_arrived() -> None:
 )
 def test_ratio(top: float | None, bottom: float | None, value: float) -> None:
     assert ratio(Ratio("r", "a", "b"), {"a": top, "b": bottom}) == value
+
+
+def test_a_session_ends_at_the_first_gap_and_is_over_when_the_newest_event_is_too_old() -> None:
+    events = [event(i, at) for i, at in enumerate((1_000, 3_500, 4_000, 6_000))]
+    session = session_count("x", gap=seconds(2))
+    assert [aggregate_events(session, TRANSACTIONS, events, at) for at in (6_000, 8_000, 8_001)] == [3.0, 3.0, 0.0]
+
+
+@pytest.mark.parametrize(("since", "value"), [(None, None), (1_000.0, 2.5)])
+def test_elapsed(since: float | None, value: float | None) -> None:
+    assert elapsed(Elapsed("e", "a"), {"a": since}, 3_500) == value

@@ -13,14 +13,14 @@ from lamina.store.tiles import (
     TileColumns,
     decode_batch,
     decode_speed,
-    distinct_field,
     encode_batch,
     encode_speed,
     event_count,
+    keyed_field,
     tile_field,
 )
 
-TILING = make_plan(FEATURES).tiling_of(USER_SPEND)
+TILING = make_plan(FEATURES).tiling_of(USER_SPEND.features[0])
 
 
 def test_batch_round_trip() -> None:
@@ -46,10 +46,10 @@ def test_bytes_of_another_kind_are_refused_with_the_next_step(blob: bytes) -> No
 def test_speed_tiles_before_the_batch_layers_end_are_left_out() -> None:
     states = [None if s.kind == "last" else 1.0 for s in TILING.states]
     fields = {tile_field(TILING, start).encode(): encode_speed(n, states) for start, n in ((1000, 3), (2000, 4))}
-    fields |= {distinct_field(TILING, 2000, 0, v).encode(): b"2" for v in ("a/b", "c")}
+    fields |= {keyed_field(TILING, 2000, 0, v).encode(): b"2" for v in ("a/b", "c")}
     fields |= {b"other@1s#000000/1000": b"9"}
     found = decode_speed([TILING], fields, {TILING.id: 2000})[TILING.id]
-    assert (found.seen, found.distinct_seen) == (4, (4,))
+    assert (found.seen, found.keyed_seen) == (4, (4,))
     assert list(found.tiles.starts) == [2000]
     assert sorted(found.tiles.sets[0][0]) == ["a/b", "c"]
 
@@ -59,7 +59,7 @@ def test_a_missing_number_stays_missing_and_a_missing_sum_is_zero() -> None:
     fields = {tile_field(TILING, 1000).encode(): encode_speed(1, empty)}
     numeric = decode_speed([TILING], fields, {})[TILING.id].tiles.numeric
     kinds = [s.kind for s in TILING.states if s.numeric]
-    assert [isnan(c[0]) for c in numeric] == [k in ("min", "max", "last_time") for k in kinds]
+    assert [isnan(c[0]) for c in numeric] == [k in ("min", "max", "first_time", "last_time") for k in kinds]
 
 
 def test_event_count() -> None:

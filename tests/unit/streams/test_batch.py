@@ -63,9 +63,9 @@ def test_offsets_are_those_after_the_batch() -> None:
     assert batch.offsets == {0: 7, 1: 8, 2: 1}
 
 
-def test_a_tombstone_writes_nothing_and_is_passed() -> None:
+def test_a_tombstone_removes_its_tile() -> None:
     batch = make_batch([message(KEY, b"1"), message(KEY, None, offset=1)], NOW)
-    assert [t.payload for t in batch.tiles] == [b"1"]
+    assert [t.payload for t in batch.tiles] == [b""]
     assert batch.offsets == {0: 2}
     assert batch.broken == []
 

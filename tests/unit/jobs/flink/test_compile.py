@@ -11,20 +11,22 @@ from lamina.contracts.aggregates import (
     Aggregate,
     Predicate,
     count,
+    decayed_count,
     distinct,
     first,
     last,
+    last_k,
     last_time,
     maximum,
     mean,
     minimum,
+    session_count,
     std,
     total,
 )
-from lamina.contracts.features import FeatureSet, FeatureView, Layers, RequestFeature, hours, minutes
+from lamina.contracts.features import Entity, FeatureSet, FeatureView, Layers, RequestFeature, days, hours, minutes
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
-from lamina.errors import DefinitionError
 from lamina.semantics.plan import Plan, make_plan
 
 OPTIONS = StreamOptions(system="fraud", bootstrap="broker:9092", topic_prefix="p-")
@@ -84,6 +86,11 @@ ONLY = " FILTER (WHERE `country` = 'F''R')"
         (minimum("amount", "x"), ["MIN(`amount`)"]),
         (maximum("location.lat", "x"), ["MAX(`location__lat`)"]),
         (std("amount", "x"), ["COUNT(`amount`)", "SUM(`amount`)", "(VAR_POP(`amount`) * COUNT(`amount`))"]),
+        (session_count("x", gap=hours(1)), ["COUNT(*)", "MIN(`timestamp`)", "MAX(`timestamp`)"]),
+        (
+            decayed_count("x", half_life=hours(1), where=FRENCH),
+            ["SUM(POWER(CAST(2 AS DOUBLE), CAST(MOD(`timestamp`, 60000) AS DOUBLE) / 3600000))" + ONLY],
+        ),
         (last_time("x", where=FRENCH), ["MAX(`timestamp`)" + ONLY]),
         (first("merchant_id", "x"), [f"MIN({TEXT}`merchant_id`))"]),
         (last("amount", "x", where=FRENCH), [f"MAX({TEXT}CAST(`amount` AS STRING)))" + ONLY]),
@@ -98,20 +105,31 @@ def test_a_distinct_state_has_a_tile_per_value() -> None:
     plan = plan_of(view(count("n"), distinct("country", "a", cap=9), distinct("merchant_id", "b", cap=9, where=FRENCH)))
     scalar, countries, merchants = tiles(plan)
     assert "`country`" not in scalar
-    assert "'/0/', `country`) AS `key`" in countries
+    assert "'/0/', SUBSTRING(MD5(`country`), 1, 16)) AS `key`" in countries
     assert "WHERE `country` IS NOT NULL\n" in countries
-    assert "'/1/', `merchant_id`) AS `key`" in merchants
+    assert "'/1/', SUBSTRING(MD5(`merchant_id`), 1, 16)) AS `key`" in merchants
     assert "WHERE `merchant_id` IS NOT NULL AND `country` = 'F''R'\n" in merchants
 
 
 def test_booleans_are_written_as_the_reference_writes_them() -> None:
-    labels = view(distinct("is_fraud", "kinds", cap=2), entity=MERCHANT, source=FRAUD_LABELS)
+    labels = view(distinct("is_fraud", "kinds", cap=3), entity=MERCHANT, source=FRAUD_LABELS)
     assert "CASE WHEN `is_fraud` THEN 'True' WHEN NOT `is_fraud` THEN 'False' END" in tiles(plan_of(labels))[1]
 
 
-def test_distinct_over_a_double_is_refused() -> None:
-    with pytest.raises(DefinitionError, match="take a string or long column"):
-        compile_stream(plan_of(view(distinct("amount", "x", cap=9))), OPTIONS)
+def test_of_the_newest_values_a_tile_keeps_only_so_many() -> None:
+    _, newest = tiles(plan_of(view(last_k("country", "x", k=5, where=FRENCH))))
+    assert "PARTITION BY `tile` ORDER BY `timestamp` DESC, `transaction_id` DESC" in newest
+    assert newest.endswith("WHERE `_rank` <= 5")
+    assert "WHERE `country` IS NOT NULL AND `country` = 'F''R')" in newest
+    assert "`_turn`" not in newest
+
+
+def test_of_a_hot_entity_a_tile_keeps_only_the_smallest_hashes() -> None:
+    hot = view(distinct("user_id", "x", cap=9), entity=Entity("merchant", "merchant_id", hot=True))
+    _, smallest = tiles(plan_of(hot))
+    assert "PARTITION BY `tile` ORDER BY `value` ASC" in smallest
+    assert smallest.endswith("WHERE `_rank` <= 10")
+    assert "PARTITION BY `key` ORDER BY `_arrived`) AS `_turn`" in smallest
 
 
 def test_the_key_is_that_of_the_topic_and_is_the_only_group() -> None:
@@ -129,7 +147,7 @@ def test_tiles_start_at_whole_resolutions() -> None:
 
 
 def test_only_the_speed_layer_is_streamed() -> None:
-    batch = view(count("n"), entity=MERCHANT, source=FRAUD_LABELS, layers=Layers.BATCH)
+    batch = view(count("n"), entity=MERCHANT, source=FRAUD_LABELS, layers=Layers.BATCH, delay=days(1))
     sql = compile_stream(plan_of(view(count("m")), batch), OPTIONS)
     assert not any("fraud_labels" in text for text in (*sql.setup, *sql.inserts))
 

@@ -10,7 +10,12 @@ from lamina.contracts.decisions import Decision
 from lamina.lake.schemas import SCHEMAS
 
 RECORDED = Path(__file__).parents[3] / "data" / "events"
-NAMES = {"transactions": "transaction", "model-feedback": "fraud_label", "model-predictions": "decision"}
+NAMES = {
+    "transactions": "transaction",
+    "model-feedback": "fraud_label",
+    "model-predictions": "decision",
+    "user-events": "user_event",
+}
 
 
 @pytest.mark.parametrize("topic", SCHEMAS)
