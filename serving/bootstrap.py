@@ -15,6 +15,9 @@ from fastapi import FastAPI
 
 from lamina.clock import Clock, system_clock
 from lamina.definitions.fraud import FEATURES
+from lamina.errors import LaminaError
+from lamina.monitoring import metrics
+from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry
 from lamina.semantics.plan import make_plan
@@ -42,6 +45,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
 FILES_CHECK_S = 1.0
+PARITY_CHECK_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Service:
             asyncio.create_task(self._keep_challengers()),
             asyncio.create_task(self._keep_files()),
             asyncio.create_task(self.shadows.run()),
+            asyncio.create_task(self._keep_parity()),
         ]
         # All that was imported stays: without this the collector stops requests to look at it again and again.
         gc.freeze()
@@ -106,6 +111,21 @@ class Service:
             for model in self.routing.challengers:
                 await model.refresh()
             await asyncio.sleep(self.settings.champion_poll_s)
+
+    async def _keep_parity(self) -> None:
+        while True:
+            await asyncio.to_thread(self.read_parity)
+            await asyncio.sleep(PARITY_CHECK_S)
+
+    def read_parity(self) -> None:
+        """Set the gauge to what the newest parity report says; without one that can be read it keeps its value."""
+        try:
+            parity = latest_parity(self.settings.lake_url, FEATURES.system)
+        except (LaminaError, OSError, ValueError) as error:
+            log.warning("the newest parity report cannot be read: %s", error)
+            return
+        if parity is not None:
+            metrics.PARITY_MISMATCHES.labels(FEATURES.system).set(parity.mismatches)
 
 
 def make_service(

@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.lake import read_events, spark_url, written_rows
 from jobs.spark.session import make_session
-from jobs.spark.tiles import ENTITY_ID, first_ms, make_tiles, tiles_url
+from jobs.spark.tiles import ENTITY_ID, first_ms, make_tiles
 from lamina.clock import midnight_ms, next_day
 from lamina.definitions import load
+from lamina.features.built import tiles_url
 from lamina.lake.write import replacing
 from lamina.semantics.plan import Plan, make_plan, sources_of
 from lamina.settings import load_settings

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from jobs.spark.visible import EntityHistory, Explanation, Served
+from jobs.spark.visible import EntityHistory, Explanation, Served, Tiles
 from lamina.contracts.features import Entity, FeatureSet, WindowFeature
 from lamina.semantics.reference import Value, elapsed, ratio
 
@@ -23,7 +23,10 @@ SUMMED = 1e-6
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that was served otherwise than recomputed. `readable` is what the readable events give, where known."""
+    """One value that was served otherwise than recomputed. `readable` is what the readable events give, where known.
+
+    tiles: of a windowed feature, the tiles that were readable and those of all events.
+    """
 
     feature: str
     outcome: Outcome
@@ -31,6 +34,7 @@ class Difference:
     expected: Value
     readable: Value = None
     early: bool = False
+    tiles: tuple[Tiles, Tiles] | None = None
 
     @property
     def size(self) -> float | None:
@@ -50,6 +54,7 @@ class Comparison:
 
     def __init__(self, features: FeatureSet) -> None:
         self.features = features
+        self._windows = {f.name: f for f in features.window_features}
         summed = {f.name for f in features.window_features if f.aggregate.kind in SUMS}
         self._summed = summed | {r.name for r in features.ratios}
 
@@ -119,9 +124,11 @@ class Comparison:
                 continue
             if name in found:
                 early = found[name].cause == "early"
-                result.append(Difference(name, "stale", values.get(name), differing[name], found[name].value, early))
+                one = Difference(name, "stale", values.get(name), differing[name], found[name].value, early)
             else:
-                result.append(self.unexplained(name, values.get(name), differing[name]))
+                one = self.unexplained(name, values.get(name), differing[name])
+            tiles = history.tiles(self._windows[name], served) if name in self._windows else None
+            result.append(replace(one, tiles=tiles))
         return result
 
 

@@ -51,12 +51,13 @@ VALUE_SCHEMA = pa.schema(
         ("served", pa.string()),
         ("expected", pa.string()),
         ("readable", pa.string()),
+        ("tiles", pa.string()),
     ]
 )
 """One value that differs, or how often a feature matched (`n`). Values as JSON."""
 VALUE_DDL = (
     "feature string, outcome string, early boolean, n long, size double, request_id string, at_ms long, "
-    "served string, expected string, readable string"
+    "served string, expected string, readable string, tiles string"
 )
 
 
@@ -178,6 +179,7 @@ def _value_row(difference: Difference) -> dict[str, Any]:
         "served": orjson.dumps(difference.served).decode(),
         "expected": orjson.dumps(difference.expected).decode(),
         "readable": orjson.dumps(difference.readable).decode(),
+        "tiles": orjson.dumps(difference.tiles).decode(),
     }
 
 

@@ -16,6 +16,9 @@ from lamina.lake.write import open_lake
 EXAMPLES = 3
 """Examples kept of each feature and outcome."""
 
+TILES = 20
+"""Tiles kept of each side of an example, the newest."""
+
 # A constant, not a file: the job runs from a zip archive on a cluster.
 PAGE = """\
 <!doctype html>
@@ -67,6 +70,11 @@ value from the same events. Missing: served as absent. Extra: served, though the
 <td>{{ e.served }}</td><td>{{ e.expected }}</td><td>{{ "" if e.readable is none else e.readable }}</td>
 <td class="text">{{ e.at_utc }}</td>
 <td class="text"><code>{{ e.request_id }}</code></td></tr>
+{%- if e.tiles %}
+<tr><td colspan="7" class="text note">
+{%- for name, tiles in e.tiles.items() %}{{ name }}: {{ tiles | map("join", " &times; " | safe) | list | join(", ") }}
+{%- if not loop.last %}<br>{% endif %}{% endfor %}</td></tr>
+{%- endif %}
 {%- endfor %}
 </table>
 {% else %}<p class="note">No value differs.</p>{% endif %}
@@ -134,12 +142,28 @@ def _empty(name: str) -> dict[str, Any]:
 
 
 def _example(row: Mapping[str, Any]) -> dict[str, Any]:
-    at = datetime.fromtimestamp(row["at_ms"] / 1000, tz=UTC)
     return {
         "feature": row["feature"],
         "outcome": row["outcome"],
         "early": row["early"],
         **{n: orjson.loads(row[n]) for n in ("served", "expected", "readable")},
-        "at_utc": at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00"),
+        "at_utc": _utc(row["at_ms"]),
+        "tiles": _tiles(row["tiles"]),
         "request_id": row["request_id"],
     }
+
+
+def _tiles(text: str | None) -> dict[str, list[list[str | int]]] | None:
+    """The tiles behind an example, start and events of each, as far as they fit on a page: the newest."""
+    found = orjson.loads(text) if text else None
+    if found is None:
+        return None
+    return {
+        f"{name}, {len(tiles)} tiles": [[_utc(start), n] for start, n in tiles[-TILES:]]
+        for name, tiles in zip(("readable", "recomputed"), found, strict=True)
+    }
+
+
+def _utc(at_ms: int) -> str:
+    at = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    return at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")

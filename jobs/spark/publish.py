@@ -22,11 +22,12 @@ from jobs.spark.blob_writer import COUNTS_SCHEMA, NUMERIC, PART, SETS, TEXTS, TI
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.lake import spark_url
 from jobs.spark.session import make_session
-from jobs.spark.tiles import ENTITY_ID, EVENTS, START, tiles_url
+from jobs.spark.tiles import ENTITY_ID, EVENTS, START
 from lamina.clock import midnight_ms, next_day
 from lamina.contracts.features import Entity
 from lamina.definitions import load
 from lamina.errors import LaminaError
+from lamina.features.built import tiles_url
 from lamina.lake.write import open_lake
 from lamina.semantics.plan import Plan, State, Tiling, make_plan
 from lamina.settings import load_settings

@@ -1,31 +1,14 @@
-"""Batch tiles: the partial states of a tiling from its events, and where they lie in the lake."""
+"""Batch tiles: the partial states of a tiling from its events."""
 
 from __future__ import annotations
-
-import re
-from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.spark.compile import state, tile_start
-from lamina.lake import layout
 from lamina.semantics.plan import Tiling
 
 ENTITY_ID, START, EVENTS = "entity_id", "start", "n"
-
-
-def tiles_url(lake: str, tiling: Tiling, through: date) -> str:
-    """Folder of a tiling's batch tiles made from all events before `through`.
-
-    >>> from lamina.definitions.fraud import FEATURES
-    >>> from lamina.semantics.plan import make_plan
-    >>> url = tiles_url("lake", make_plan(FEATURES).tilings[1], date(2018, 8, 15))
-    >>> url.startswith("lake/tiles/user/transactions-1d-"), url.endswith("/through=2018-08-15")
-    (True, True)
-    """
-    folder = re.sub(r"[^A-Za-z0-9_.-]", "-", tiling.id)
-    return layout.tiles(lake, f"{tiling.entity.name}/{folder}", through)
 
 
 def first_ms(tiling: Tiling, through_ms: int) -> int:

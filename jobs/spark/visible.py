@@ -11,6 +11,7 @@ explained.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -24,6 +25,9 @@ from lamina.semantics.reference import Value, aggregate_events, in_window
 
 Cause = Literal["stale", "early"]
 """stale: an event was not readable yet. early: one of the same tile, later than the request, was readable already."""
+
+Tiles = tuple[tuple[int, int], ...]
+"""Start in epoch ms and number of events of each tile, oldest first."""
 
 LAST_EVENTS = 16
 """How many of the newest events are tried as the ones that were overtaken."""
@@ -85,6 +89,22 @@ class EntityHistory:
             found |= self._explain(served, tiling, state, features, same)
         return found
 
+    def tiles(self, feature: WindowFeature, served: Served) -> tuple[Tiles, Tiles]:
+        """The tiles in the feature's window: of what was readable in the order of arrival, and of all events."""
+        view, source = feature.view, feature.view.source
+        tiling = self._plan.tiling_of(view)
+        state = states_of(feature.aggregate)[0] if feature.aggregate.kind == "distinct" else None
+        speed = next(self._speed(served, tiling, state))
+        readable = [e for part in (self._batch(served, tiling), speed) for e in _in_tiles(feature, part, served)]
+        request = [e for e in self._once[source.name] if value_of(e, source.id) == served.transaction_id]
+        everything = [
+            e
+            for e in self._once[source.name]
+            if in_window(view, feature.window.ms, _int(e, source.timestamp), served.at_ms)
+        ]
+        own = request if view.include_request else []
+        return _tiles(tiling, [*readable, *own]), _tiles(tiling, everything)
+
     def _explain(
         self,
         served: Served,
@@ -133,6 +153,11 @@ class EntityHistory:
         """How many events arrived before the request; it is sent only after its features were read."""
         ids = [value_of(e, id_column) for e in speed]
         return ids.index(served.transaction_id) if served.transaction_id in ids else len(ids)
+
+
+def _tiles(tiling: Tiling, events: Sequence[EventRow]) -> Tiles:
+    counts = Counter(tiling.start_ms(_int(e, tiling.source.timestamp)) for e in events)
+    return tuple(sorted(counts.items()))
 
 
 def _in_tiles(feature: WindowFeature, events: Sequence[EventRow], served: Served) -> list[EventRow]:

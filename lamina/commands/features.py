@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -23,7 +23,6 @@ app = typer.Typer(name="features", help="Features: definitions, stored values, b
 
 TILES_SHOWN = 12
 System = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
-Day = datetime
 DAY_FORMATS = ["%Y-%m-%d"]
 
 
@@ -154,6 +153,48 @@ def parity(
     chosen = day.date() if day else newest_logged(load_settings().lake_url)
     arguments = ["--system", system, "--date", chosen.isoformat()]
     raise typer.Exit(run_job("parity", [*arguments, *(["--since", since.isoformat()] if since else [])]))
+
+
+@app.command()
+def backfill(
+    first: Annotated[datetime, typer.Option("--from", formats=DAY_FORMATS, help="First day, UTC.")],
+    last: Annotated[datetime, typer.Option("--to", formats=DAY_FORMATS, help="Last day, itself included.")],
+    system: System = "fraud",
+    again: Annotated[bool, typer.Option("--again", help="Begin with the first day, whatever is recorded.")] = False,
+) -> None:
+    """Build the batch tiles of a range of days and publish the newest; a rerun after a kill goes on where it was."""
+    days = ["--from", first.date().isoformat(), "--to", last.date().isoformat()]
+    raise typer.Exit(run_job("backfill", ["--system", system, *days, *(["--again"] if again else [])]))
+
+
+@app.command()
+def rebuild(system: System = "fraud") -> None:
+    """Fill an empty Redis from the lake's newest batch tiles and the topic of tiles, while serving goes on."""
+    from lamina.store.redis import RedisStore
+    from lamina.streams.rebuild import replay
+
+    settings = load_settings()
+    day = newest_built(settings.lake_url, load(system))
+    console = Console(stderr=True)
+    store = RedisStore(settings.redis_url.get_secret_value())
+    with console.status("tiles of the stream job, from the beginning of their topic ..."):
+        replay(settings.kafka_bootstrap, settings.topic_prefix, store)
+    console.print(f"the tiles of the stream job are back; batch tiles of {day} follow")
+    raise typer.Exit(run_job("publish", ["--system", system, "--date", day.isoformat(), "--again"]))
+
+
+def newest_built(lake: str, features: FeatureSet) -> date:
+    """The newest day through whose end the lake holds every batch tile of a system.
+
+    Raises: LaminaError: when there is none.
+    """
+    from lamina.features.built import built_through
+    from lamina.semantics.plan import make_plan
+
+    built = built_through(lake, make_plan(features))
+    if not built:
+        raise LaminaError(f"{lake} holds no batch tiles of {features.system!r}: run `lamina features backfill` first")
+    return built[-1] - timedelta(days=1)
 
 
 def newest_logged(lake: str) -> date:

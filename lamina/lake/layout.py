@@ -91,3 +91,12 @@ def quarantine(lake: str, name: str, day: date) -> str:
     'lake/quarantine/transactions/ingested=2018-08-08'
     """
     return _join(lake, "quarantine", name, ingested(day))
+
+
+def backfill(lake: str, system: str, first: date, last: date) -> str:
+    """File that says which days of a backfill of `system` are done; absent when none is under way.
+
+    >>> backfill("lake", "fraud", date(2018, 8, 1), date(2018, 8, 8))
+    'lake/backfill/fraud/2018-08-01_2018-08-08.json'
+    """
+    return _join(lake, "backfill", system, f"{first.isoformat()}_{last.isoformat()}.json")

@@ -64,6 +64,12 @@ PARITY = SparkJob(
     "missing and extra; see `<lake>/parity/<system>/<day>/report.html`.",
     driver_memory="2g",
 )
+BACKFILL = SparkJob(
+    "backfill",
+    "Rebuilds the tiles of a range of days, one day after the other, and publishes the newest. A retry goes on with "
+    "the day that was not finished; newer values are never overwritten.",
+    driver_memory="3g",
+)
 EXTRACT_DATA = SparkJob(
     "extract_data",
     "Writes the labelled rows of the training window to `<lake>/training/<system>/<day>/rows/`. A label counts only "
@@ -77,7 +83,7 @@ TRAINING_SET = SparkJob(
     driver_memory="3g",
 )
 
-JOBS = (ARCHIVE_EVENTS, QUALITY, BATCH_FEATURES, PUBLISH, PARITY, EXTRACT_DATA, TRAINING_SET)
+JOBS = (ARCHIVE_EVENTS, QUALITY, BATCH_FEATURES, PUBLISH, PARITY, BACKFILL, EXTRACT_DATA, TRAINING_SET)
 
 
 def feature_topics(system: str) -> tuple[str, ...]:

@@ -27,18 +27,21 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
     """Submits one job of `jobs/spark` for the run's day.
 
     Where it runs is the connection's business: `local[*]`, a standalone master, YARN or Kubernetes. `arguments` are
-    given after `--date <day>`, several values as several options, and templated.
+    given after `--date <day>`, several values as several options, and templated. A job that is not `dated` is given
+    its arguments alone.
     """
 
-    def __init__(self, *, job: SparkJob, arguments: Mapping[str, str | Sequence[str]], **kwargs: Any) -> None:
+    def __init__(
+        self, *, job: SparkJob, arguments: Mapping[str, str | Sequence[str]], dated: bool = True, **kwargs: Any
+    ) -> None:
         self.job = job
+        date_arguments = ["--date", "{{ logical_day(dag_run) }}"] if dated else []
         super().__init__(
             conn_id=CONNECTION,
             name=f"lamina-{job.name}",
             application=str(job.file),
             application_args=[
-                "--date",
-                "{{ logical_day(dag_run) }}",
+                *date_arguments,
                 *(word for name, value in arguments.items() for one in _each(value) for word in (f"--{name}", one)),
             ],
             py_files=str(CODE),

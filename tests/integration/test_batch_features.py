@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from redis import Redis
 
-from jobs.spark import batch_features, publish
+from jobs.spark import backfill, batch_features, publish
 from jobs.spark.lake import read_events
 from lamina.clock import day_of, midnight_ms, next_day
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
-from lamina.semantics.plan import make_plan
+from lamina.lake import layout
+from lamina.lake.schemas import TRANSACTIONS_SCHEMA, in_lake
+from lamina.semantics.plan import Plan, make_plan
 from lamina.semantics.reference import without_duplicates
 from lamina.settings import ROOT
 from lamina.store.redis import THROUGH_KEY
@@ -136,3 +140,47 @@ def test_the_job_reports_its_counts_as_json(lake: str) -> None:
     line = orjson.loads(done.stdout.splitlines()[-1])
     assert (line["job"], line["system"], line["date"]) == ("batch_features", "fraud", DAY.isoformat())
     assert sum(line["tiles"].values()) > 0
+
+
+def test_a_backfill_goes_on_after_a_kill_and_a_corrected_one_wins(
+    spark: SparkSession, tmp_path: Path, clean_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, redis = str(tmp_path), Redis.from_url(clean_redis)
+    generated = generate(12, n=120)
+    write_lake(tmp_path, generated)
+    build, built = batch_features.build, list[date]()
+
+    def ended(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, Any]:
+        if len(built) == 1:
+            raise KeyboardInterrupt
+        built.append(day)
+        return build(spark, lake, plan, day)
+
+    before = DAY - timedelta(days=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(batch_features, "build", ended)
+        with pytest.raises(KeyboardInterrupt):
+            backfill.backfill(spark, lake, PLAN, before, DAY, clean_redis)
+    assert blobs(redis) == {}
+    counts = backfill.backfill(spark, lake, PLAN, before, DAY, clean_redis)
+    assert (counts["days"], counts["resumed"], counts["published"]) == (2, 1, DAY.isoformat())
+    first = blobs(redis)
+    assert redis.hgetall(THROUGH_KEY) == {b"user": THROUGH, b"merchant": THROUGH}
+
+    # A day of the past is corrected: what is served is of a later day, keeps its date and gets the correction.
+    event = generated.transactions[0]
+    late = {**event, "transaction_id": "late", "user_id": "u-late", "amount": 5.0}
+    folder = Path(layout.events(lake, "transactions", before))
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{**late, "partition": None, "offset": None}]
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=in_lake(TRANSACTIONS_SCHEMA)), folder / "import-late-00000.parquet"
+    )
+    counts = backfill.backfill(spark, lake, PLAN, before, before, clean_redis)
+    assert (counts["days"], counts["resumed"], counts["published"]) == (2, 0, DAY.isoformat())
+    second = blobs(redis)
+    assert second.keys() - first.keys() == {b"user_batch:u-late"}
+    assert redis.hgetall(THROUGH_KEY) == {b"user": THROUGH, b"merchant": THROUGH}
+    # An older day never takes the place of a newer one.
+    publish.publish(spark, lake, PLAN, before, clean_redis)
+    assert blobs(redis) == second

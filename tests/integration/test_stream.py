@@ -21,6 +21,7 @@ from lamina.store.memory import MemoryStore
 from lamina.store.protocol import Mark, ReadKey, TileWrite
 from lamina.store.redis import RedisStore
 from lamina.streams import dead_letters
+from lamina.streams.rebuild import replay
 from lamina.streams.sink import SinkOptions, TileSink
 from lamina.streams.topics import create_topics
 
@@ -157,6 +158,15 @@ def test_a_store_that_was_emptied_is_filled_while_nothing_arrives(kafka: str, to
     finally:
         sink.stop()
         thread.join(30)
+
+
+def test_a_rebuild_beside_the_sink_leaves_its_offsets_alone(options: SinkOptions) -> None:
+    produce(options.bootstrap, options.topic_prefix)
+    TileSink(options, MemoryStore()).run()
+    before, rebuilt = committed(options.bootstrap, options.topic_prefix), MemoryStore()
+    replay(options.bootstrap, options.topic_prefix, rebuilt)
+    assert stored(rebuilt) == expected(3)
+    assert committed(options.bootstrap, options.topic_prefix) == before == 3 * USERS
 
 
 def test_a_broken_message_does_not_stop_the_others(options: SinkOptions) -> None:

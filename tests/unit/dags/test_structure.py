@@ -48,7 +48,7 @@ def _edges(dag: dict[str, Any]) -> set[tuple[str, str]]:
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
     daily = {f"features_daily_{system}" for system in system_names()}
-    assert set(dags) == daily | {f"ml_model_training_{system}" for system in MODELS}
+    assert set(dags) == daily | {"features_backfill"} | {f"ml_model_training_{system}" for system in MODELS}
 
 
 def test_a_day_is_archived_gated_rebuilt_published_and_compared(dags: dict[str, Any]) -> None:
@@ -82,8 +82,11 @@ def test_an_asset_links_features_to_training(dags: dict[str, Any]) -> None:
 
 
 def test_days_run_once_over_and_one_at_a_time(dags: dict[str, Any]) -> None:
-    for dag in dags.values():
-        assert (dag["timetable"], dag["schedule"]) == ("CronDataIntervalTimetable", "0 0 * * *")
+    for dag_id, dag in dags.items():
+        if dag_id == "features_backfill":
+            assert dag["timetable"] == "NullTimetable"
+        else:
+            assert (dag["timetable"], dag["schedule"]) == ("CronDataIntervalTimetable", "0 0 * * *")
         assert dag["catchup"] is False
         assert dag["max_active_runs"] == 1
 
@@ -97,12 +100,20 @@ def test_every_task_retries_with_growing_pauses_and_says_what_it_does(dags: dict
 
 
 def test_every_job_is_given_its_day_and_the_connection(dags: dict[str, Any]) -> None:
-    jobs = [task for dag in dags.values() for task in dag["tasks"].values() if task["application"]]
+    daily = {dag_id: dag for dag_id, dag in dags.items() if dag_id != "features_backfill"}
+    jobs = [task for dag in daily.values() for task in dag["tasks"].values() if task["application"]]
     assert len(jobs) == 4 * len(system_names()) + 3 * len(MODELS)
     for job in jobs:
         assert job["arguments"][:2] == ["--date", "{{ logical_day(dag_run) }}"]
         assert job["connection"] == "spark_default"
         assert Path(job["application"]).parent == ROOT / "jobs" / "spark"
+
+
+def test_a_backfill_is_one_job_of_the_range_it_is_given(dags: dict[str, Any]) -> None:
+    (job,) = dags["features_backfill"]["tasks"].values()
+    given = dict(zip(job["arguments"][::2], job["arguments"][1::2], strict=True))
+    assert given == {f"--{name}": f"{{{{ params['{name}'] }}}}" for name in ("system", "from", "to")}
+    assert Path(job["application"]).name == "backfill.py"
 
 
 def test_nothing_heavy_is_imported_when_dags_are_read(read: dict[str, Any]) -> None:

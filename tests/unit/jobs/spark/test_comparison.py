@@ -58,6 +58,7 @@ def test_the_report_adds_up_and_escapes_what_it_shows() -> None:
     example = {
         "feature": "amount", "outcome": "mismatch", "early": False, "at_ms": 0, "request_id": "<script>",
         "served": "3.0", "expected": "1.0", "readable": "null",
+        "tiles": "[[[1000,2]],[[1000,2],[2000,1]]]",
     }  # fmt: skip
     decisions = {"decisions": 9, "compared": 8}
     report = make_report(FEATURES, day_of(0), decisions, counted, [example])
@@ -68,4 +69,5 @@ def test_the_report_adds_up_and_escapes_what_it_shows() -> None:
     assert report["mismatches"] == 2
     page = render(report)
     assert "&lt;script&gt;" in page and "<script>" not in page and "&lt;b&gt;" in page
+    assert "readable, 1 tiles: 1970-01-01 00:00:01.000 &times; 2<br>recomputed, 2 tiles" in page
     assert "2 of 9 values are not explained" in page

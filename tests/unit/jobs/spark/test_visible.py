@@ -58,6 +58,10 @@ def test_what_lags_behind_is_stale_and_nothing_else(seed: int, late: int) -> Non
         answer = _vector(events, before[: len(before) - late], request)
         for difference in _judge(events, request, answer, answer.values):
             outcomes[difference.outcome] = outcomes.get(difference.outcome, 0) + 1
+            if difference.feature.startswith("user_txn_count"):
+                assert difference.tiles is not None
+                counted = [float(sum(n for _, n in tiles)) for tiles in difference.tiles]
+                assert counted == [difference.readable, difference.expected]
     assert set(outcomes) <= {"stale"}
     if late:
         assert outcomes["stale"] >= 5

@@ -1,0 +1,52 @@
+"""Which days a backfill builds, and what it remembers of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobs.spark.backfill import RangeError, Record, days_of
+from lamina.definitions import load
+from lamina.features.built import built_through, tiles_url
+from lamina.semantics.plan import make_plan
+
+PLAN = make_plan(load("fraud"))
+FIRST, LAST = date(2018, 8, 8), date(2018, 8, 10)
+RANGE = [date(2018, 8, 8), date(2018, 8, 9), date(2018, 8, 10)]
+
+
+def make_built(lake: Path, through: date, tilings: int = len(PLAN.tilings)) -> None:
+    for tiling in PLAN.tilings[:tilings]:
+        Path(tiles_url(str(lake), tiling, through)).mkdir(parents=True)
+
+
+def test_a_later_day_that_was_built_is_built_anew(tmp_path: Path) -> None:
+    assert days_of(str(tmp_path), PLAN, FIRST, LAST) == RANGE
+    make_built(tmp_path, date(2018, 8, 10))
+    assert days_of(str(tmp_path), PLAN, FIRST, LAST) == RANGE
+    make_built(tmp_path, date(2018, 8, 21))
+    make_built(tmp_path, date(2018, 8, 25), tilings=2)
+    assert built_through(str(tmp_path), PLAN) == [date(2018, 8, 10), date(2018, 8, 21)]
+    assert days_of(str(tmp_path), PLAN, FIRST, LAST) == [*RANGE, date(2018, 8, 20)]
+
+
+def test_an_empty_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RangeError, match="give the earlier one as --from"):
+        days_of(str(tmp_path), PLAN, LAST, FIRST)
+
+
+def test_done_days_are_remembered_until_cleared_or_the_tilings_change(tmp_path: Path) -> None:
+    record = Record(str(tmp_path), PLAN, FIRST, LAST)
+    record.clear()
+    assert record.done() == []
+    record.add(RANGE[0])
+    record.add(RANGE[1])
+    assert Record(str(tmp_path), PLAN, FIRST, LAST).done() == RANGE[:2]
+    assert Record(str(tmp_path), PLAN, FIRST, FIRST).done() == []
+    changed = make_plan(replace(PLAN.features, views=PLAN.features.views[:2], ratios=(), model_features=()))
+    assert Record(str(tmp_path), changed, FIRST, LAST).done() == []
+    record.clear()
+    assert record.done() == []
