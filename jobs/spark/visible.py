@@ -92,16 +92,12 @@ class EntityHistory:
     def tiles(self, feature: WindowFeature, served: Served) -> tuple[Tiles, Tiles]:
         """The tiles in the feature's window: of what was readable in the order of arrival, and of all events."""
         view, source = feature.view, feature.view.source
-        tiling = self._plan.tiling_of(view)
-        state = states_of(feature.aggregate)[0] if feature.aggregate.kind == "distinct" else None
+        tiling = self._plan.tiling_of(feature)
+        state = states_of(feature.aggregate)[0] if feature.aggregate.kind in KEYED else None
         speed = next(self._speed(served, tiling, state))
         readable = [e for part in (self._batch(served, tiling), speed) for e in _in_tiles(feature, part, served)]
         request = [e for e in self._once[source.name] if value_of(e, source.id) == served.transaction_id]
-        everything = [
-            e
-            for e in self._once[source.name]
-            if in_window(view, feature.window.ms, _int(e, source.timestamp), served.at_ms)
-        ]
+        everything = [e for e in self._once[source.name] if in_window(feature, _int(e, source.timestamp), served.at_ms)]
         own = request if view.include_request else []
         return _tiles(tiling, [*readable, *own]), _tiles(tiling, everything)
 
