@@ -20,7 +20,7 @@ def model_card(spec: ModelSpec, slices: Sequence[Slice], evaluation: Evaluation 
     parts = [
         f"# Model card: {spec.system}, {spec.logical_date}",
         f"Probability of fraud of a card transaction: {spec.ensemble.xgboost:g} XGBoost + {spec.ensemble.lightgbm:g} "
-        "LightGBM, corrected for under-sampling.",
+        f"LightGBM, corrected for under-sampling{', calibrated' if spec.calibration else ''}.",
         "## Data",
         _data(spec),
         "## Figures on the test days",

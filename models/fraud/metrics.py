@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from lamina.clock import DAY_MS
 FALSE_POSITIVE_LIMIT = 0.001
 RECALL_FLOOR = 0.95
 CARDS_PER_DAY = 100
+RELIABILITY_BANDS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -70,7 +72,8 @@ def measure(outcomes: Outcomes) -> dict[str, float]:
 
     auc; average_precision; precision_at_95_recall: the best precision that finds 95 % of frauds; recall_at_fpr_001:
     share of frauds found while at most 0.1 % of legitimate rows are flagged; money_caught: of their money, found there;
-    card_precision_100: see `card_precision`; recall_scenario_<s>: as recall_at_fpr_001, of one kind of fraud.
+    brier: mean squared difference of score and truth; card_precision_100: see `card_precision`; recall_scenario_<s>: as
+    recall_at_fpr_001, of one kind of fraud.
 
     Raises: ValueError: when frauds or legitimate rows are missing, so that nothing can be told apart.
     """
@@ -84,6 +87,7 @@ def measure(outcomes: Outcomes) -> dict[str, float]:
         "precision_at_95_recall": precision_at_recall(outcomes.fraud, outcomes.score, RECALL_FLOOR),
         "recall_at_fpr_001": float(caught.sum() / outcomes.fraud.sum()),
         "money_caught": float(outcomes.amount[caught].sum() / outcomes.amount[outcomes.fraud].sum()),
+        "brier": float(np.mean((outcomes.score - outcomes.fraud) ** 2)),
         "card_precision_100": card_precision(outcomes, CARDS_PER_DAY),
     }
     return figures | _recall_by_scenario(outcomes, caught)
@@ -145,6 +149,21 @@ def curves(fraud: Flags, score: Floats, points: int = 500) -> Mapping[str, list[
     precision, recall, _ = precision_recall_curve(fraud, score)
     rate, found, _ = roc_curve(fraud, score)
     return {"pr": _thinned(recall[::-1], precision[::-1], points), "roc": _thinned(rate, found, points)}
+
+
+def reliability(fraud: Flags, score: Floats) -> list[dict[str, float]]:
+    """By band of the score: how many rows, what was predicted on average, what share was fraud; empty bands left out.
+
+    >>> reliability(np.array([True, False, False]), np.array([0.75, 0.5, 0.001]))[1]
+    {'from': 0.5, 'to': 0.9, 'rows': 2, 'predicted': 0.625, 'true': 0.5}
+    """
+    found = []
+    for low, high in pairwise(RELIABILITY_BANDS):
+        rows = (score >= low) & ((score < high) | (high == 1.0))
+        if rows.any():
+            means = {"predicted": float(score[rows].mean()), "true": float(fraud[rows].mean())}
+            found.append({"from": low, "to": high, "rows": int(rows.sum()), **means})
+    return found
 
 
 def _thinned(x: Floats, y: Floats, points: int) -> list[list[float]]:

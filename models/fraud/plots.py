@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.fraud.metrics import Flags, Floats, curves
+from models.fraud.metrics import Flags, Floats, curves, reliability
 
 CURVES_FILE = "curves.json"
+RELIABILITY_FILE = "reliability.json"
 AXES = {"pr": ("recall", "precision"), "roc": ("false positive rate", "recall")}
 
 
 def write_curves(folder: Path, fraud: Flags, score: Floats) -> None:
-    """Write `curves.json`, `pr.png` and `roc.png` into `folder`, which is created."""
+    """Write `curves.json`, `reliability.json`, `pr.png` and `roc.png` into `folder`, which is created."""
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)
     found = curves(fraud, score)
     (folder / CURVES_FILE).write_text(json.dumps(found), encoding="utf-8")
+    (folder / RELIABILITY_FILE).write_text(json.dumps(reliability(fraud, score), indent=2), encoding="utf-8")
     for name, (across, up) in AXES.items():
         figure = Figure(figsize=(5, 4), layout="constrained")
         axes = figure.add_subplot()

@@ -28,13 +28,19 @@ from models.fraud.spec import (
 
 Value = float | str | list[float] | list[str] | None
 Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
+
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)
+STEPS: Float64s = (_NODES + 1.0) / 2.0
+STEP_WEIGHTS: Float64s = _NODE_WEIGHTS / 2.0
+"""Where between 0 and 1 an average is taken, and with what weights (Gauss and Legendre)."""
 
 
 class Scorer:
     """A loaded model. Safe to use from several threads; each scores with one.
 
-    `predict` is the score: the members' probabilities, weighted, then corrected for under-sampling. `explain` speaks of
-    log-odds, which is where trees add up: see its text.
+    `predict` is the score: the members' probabilities, weighted, corrected for under-sampling, then calibrated.
+    `explain` says in log-odds, which is where trees add up, how the inputs made it.
 
     Args: compiled: the same as `trees` and `leaves`, to score with in their place; absent in models trained before
     there were any.
@@ -53,8 +59,9 @@ class Scorer:
         self._encoder = Encoder(spec.inputs)
         self._local = threading.local()
         empty = np.full((1, len(spec.inputs)), np.nan, np.float32)
-        self.bias: float = float(self._contributions(empty)[0, -1]) + math.log(spec.negatives_kept)
-        """Log-odds before any feature is looked at, corrected for under-sampling."""
+        base = self._contributions(empty)[:, -1]
+        self.bias: float = self._final(_log_odds(self._blended(base)))
+        """Log-odds of the score before any feature is looked at."""
 
     def predict(self, features: Mapping[str, Value]) -> float:
         """Probability of fraud. An absent feature, or None, takes its default; any the model lacks is ignored."""
@@ -70,21 +77,17 @@ class Scorer:
         return [float(p) for p in self.score(matrix)]
 
     def explain(self, features: Mapping[str, Value]) -> list[tuple[str, float]]:
-        """Each input's contribution to the log-odds, largest in size first.
+        """Each input's contribution to the log-odds of the score, largest in size first.
 
-        Tree SHAP values of both members, weighted as the members are. They and `bias` add up to `log_odds`: near, not
-        equal to, the log-odds of `predict`, which weights probabilities.
+        They and `bias` add up to the log-odds of `predict`, to rounding. Each member's are its tree SHAP values. The
+        score blends probabilities, so a step in a member's margin counts for what it moves the blend's log-odds,
+        averaged along the straight way from the members' means to this row (Aumann and Shapley's rule).
         """
-        found = self._contributions(self._row(features))[0, :-1]
-        order = np.argsort(-np.abs(found), kind="stable")
-        return [(self.spec.inputs[i].name, float(found[i])) for i in order]
-
-    def log_odds(self, features: Mapping[str, Value]) -> float:
-        """The members' log-odds, weighted and corrected for under-sampling: what `explain` adds up to."""
-        row, weights = self._row(features), self.spec.ensemble
-        trees = float(self._trees.inplace_predict(row, predict_type="margin", validate_features=False)[0])
-        leaves = float(self._leaves.predict(row, raw_score=True, num_threads=1)[0])
-        return weights.xgboost * trees + weights.lightgbm * leaves + math.log(self.spec.negatives_kept)
+        found = self._contributions(self._row(features))
+        base, inputs = found[:, -1], found[:, :-1]
+        parts = self._shares(base, base + inputs.sum(axis=1)) @ inputs
+        order = np.argsort(-np.abs(parts), kind="stable")
+        return [(self.spec.inputs[i].name, float(parts[i])) for i in order]
 
     def score(self, matrix: Float32s) -> NDArray[np.float64]:
         """float64[n] probabilities of encoded rows float32[n, inputs]."""
@@ -95,6 +98,8 @@ class Scorer:
             trees = self._trees.inplace_predict(matrix, validate_features=False).astype(np.float64)
             leaves = np.asarray(self._leaves.predict(matrix, num_threads=1))
         blended: NDArray[np.float64] = weights.xgboost * trees + weights.lightgbm * leaves
+        if self.spec.calibration is not None:
+            return self.spec.calibration.apply(blended, self.spec.negatives_kept)
         return correct(blended, self.spec.negatives_kept)
 
     def _row(self, features: Mapping[str, Value]) -> Float32s:
@@ -104,14 +109,37 @@ class Scorer:
         self._encoder.fill(row[0], features)
         return row
 
-    def _contributions(self, matrix: Float32s) -> NDArray[np.float64]:
-        """float64[n, inputs + 1]: blended contributions, the bias last."""
-        weights = self.spec.ensemble
+    def _contributions(self, matrix: Float32s) -> Float64s:
+        """float64[2, inputs + 1]: what each input of the one row adds to each member's margin, the bias last."""
         data = xgboost.DMatrix(matrix, nthread=1)
         trees = self._trees.predict(data, pred_contribs=True, validate_features=False)
         leaves = self._leaves.predict(matrix, pred_contrib=True, num_threads=1)
-        blended: NDArray[np.float64] = weights.xgboost * trees.astype(np.float64) + weights.lightgbm * leaves
+        return np.concatenate([trees, leaves]).astype(np.float64)
+
+    def _blended(self, margins: Float64s) -> Float64s:
+        """Probabilities of float64[2, ...] margins of the members, blended."""
+        trees, leaves = 1.0 / (1.0 + np.exp(-margins))
+        blended: Float64s = self.spec.ensemble.xgboost * trees + self.spec.ensemble.lightgbm * leaves
         return blended
+
+    def _shares(self, start: Float64s, end: Float64s) -> Float64s:
+        """float64[2]: by how much the score's log-odds rise with each member's margin, on average from start to end."""
+        margins = start[:, None] + (end - start)[:, None] * STEPS
+        p = self._blended(margins)
+        weights = np.array([[self.spec.ensemble.xgboost], [self.spec.ensemble.lightgbm]])
+        slopes = weights / (2.0 + np.exp(-margins) + np.exp(margins)) / (p * (1.0 - p))
+        shares: Float64s = slopes @ STEP_WEIGHTS
+        return shares if self.spec.calibration is None else shares * self.spec.calibration.slope
+
+    def _final(self, log_odds: float) -> float:
+        """The score's log-odds from the blend's: corrected for under-sampling, calibrated."""
+        corrected = log_odds + math.log(self.spec.negatives_kept)
+        line = self.spec.calibration
+        return corrected if line is None else line.slope * corrected + line.intercept
+
+
+def _log_odds(p: Float64s) -> float:
+    return float(np.log(p / (1.0 - p)))
 
 
 def load(folder: Path) -> Scorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,9 @@ XGBOOST_FILE = "xgboost.ubj"
 COMPILED_XGBOOST_FILE = "xgboost.onnx"
 COMPILED_LIGHTGBM_FILE = "lightgbm.onnx"
 LIGHTGBM_FILE = "lightgbm.txt"
+
+SMALLEST = 1e-30
+"""Stands for a probability of 0 where one divides by it."""
 
 Probability = TypeVar("Probability", float, NDArray[np.float64])
 
@@ -57,6 +61,24 @@ class Ensemble(_Part):
         return self
 
 
+class Calibration(_Part):
+    """A line that log-odds pass before they are a score: `slope` times them plus `intercept`. Changes no order."""
+
+    slope: float = Field(gt=0, allow_inf_nan=False)
+    intercept: float = Field(allow_inf_nan=False)
+
+    def apply(self, p: NDArray[np.float64], negatives_kept: float = 1.0) -> NDArray[np.float64]:
+        """The calibrated probabilities of float64[n], which are corrected by `negatives_kept` (see `correct`) before.
+
+        >>> Calibration(slope=1.0, intercept=0.0).apply(np.array([0.0, 0.25, 1.0])).round(6).tolist()
+        [0.0, 0.25, 1.0]
+        """
+        # Odds against, all in one: hot path.
+        constant = math.exp(-self.intercept) * negatives_kept**-self.slope
+        found: NDArray[np.float64] = 1.0 / (1.0 + constant * ((1.0 - p) / np.maximum(p, SMALLEST)) ** self.slope)
+        return found
+
+
 class Split(_Part):
     """Which days the model was trained and tested on, both ends included, and how the rows were told apart.
 
@@ -85,7 +107,8 @@ class Rows(_Part):
 class ModelSpec(_Part):
     """Everything about a model but its weights.
 
-    `negatives_kept` is the share of legitimate training rows that was used; probabilities are corrected for it.
+    `negatives_kept` is the share of legitimate training rows that was used; probabilities are corrected for it,
+    then pass `calibration`.
     `base_score` is what XGBoost starts from: it is fixed, because one fitted to rare labels costs average precision.
     """
 
@@ -95,6 +118,7 @@ class ModelSpec(_Part):
     inputs: tuple[Input, ...]
     ensemble: Ensemble
     negatives_kept: float = Field(gt=0, le=1)
+    calibration: Calibration | None = None
     base_score: float = Field(0.5, gt=0, lt=1)
     split: Split
     rows: Rows

@@ -18,6 +18,7 @@ from models.fraud.table import Table, read_table
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
 
+PLAN = Plan(DAY, calibrate=False)
 BEFORE = DAY - timedelta(days=1)
 
 
@@ -46,7 +47,7 @@ def shuffled(table: Table) -> Table:
 
 
 def test_the_first_model_is_promoted_when_it_meets_the_minimum(registry: MemoryRegistry, table: Table) -> None:
-    publish(registry, table, Plan(DAY), min_auc=0.8)
+    publish(registry, table, PLAN, min_auc=0.8)
     found = evaluate(registry, table, DAY, min_auc=0.8)
     assert found.promote
     assert found.candidate is not None
@@ -55,7 +56,7 @@ def test_the_first_model_is_promoted_when_it_meets_the_minimum(registry: MemoryR
 
 
 def test_what_training_measured_is_measured_again(registry: MemoryRegistry, table: Table) -> None:
-    said = publish(registry, table, Plan(DAY), min_auc=0.8)
+    said = publish(registry, table, PLAN, min_auc=0.8)
     found = evaluate(registry, table, DAY, min_auc=0.8)
     assert found.candidate is not None
     assert found.candidate.metrics == said["metrics"]
@@ -64,7 +65,7 @@ def test_what_training_measured_is_measured_again(registry: MemoryRegistry, tabl
 def test_a_better_model_takes_over_and_a_worse_one_does_not(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    good, bad = train(table, Plan(DAY)), train(shuffled(table), Plan(DAY))
+    good, bad = train(table, PLAN), train(shuffled(table), PLAN)
     promote(registry, "fraud", add(registry, bad, tmp_path / "bad", BEFORE))
     add(registry, good, tmp_path / "good", DAY)
     found = evaluate(registry, table, DAY, min_auc=0.8)
@@ -95,7 +96,7 @@ def test_no_version_for_the_day(registry: MemoryRegistry, table: Table) -> None:
 def test_a_champion_that_cannot_be_loaded_can_be_replaced(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    trained = train(table, Plan(DAY))
+    trained = train(table, PLAN)
     first, *rest = trained.spec.inputs
     changed = trained.spec.model_copy(update={"inputs": (first.model_copy(update={"meaning": "another"}), *rest)})
     promote(registry, "fraud", add(registry, dataclasses.replace(trained, spec=changed), tmp_path / "old", BEFORE))
@@ -108,7 +109,7 @@ def test_a_champion_that_cannot_be_loaded_can_be_replaced(
 def test_rows_that_the_champion_learnt_from_are_left_out(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    trained = train(table, Plan(DAY))
+    trained = train(table, PLAN)
     split = trained.spec.split
     middle = split.test_first + (split.test_last - split.test_first) / 2
     late = trained.spec.model_copy(update={"split": split.model_copy(update={"train_last": middle})})
@@ -123,7 +124,7 @@ def test_rows_that_the_champion_learnt_from_are_left_out(
 def test_a_champion_that_learnt_from_all_days_is_compared_with_a_remark(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    trained = train(table, Plan(DAY, split=SplitKind.RANDOM))
+    trained = train(table, dataclasses.replace(PLAN, split=SplitKind.RANDOM))
     promote(registry, "fraud", add(registry, trained, tmp_path / "old", BEFORE))
     add(registry, trained, tmp_path / "new", DAY)
     found = evaluate(registry, table, DAY, min_auc=0.5)

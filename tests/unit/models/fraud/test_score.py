@@ -13,7 +13,7 @@ import xgboost
 from lamina.errors import ModelUnavailable
 from models.fraud.encode import Encoder
 from models.fraud.score import Scorer, Value, load
-from models.fraud.spec import LIGHTGBM_FILE, SPEC_FILE, XGBOOST_FILE
+from models.fraud.spec import LIGHTGBM_FILE, SPEC_FILE, XGBOOST_FILE, Calibration
 from tests.small_model import train_small_model
 
 
@@ -29,6 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scorer(folder: Path) -> Scorer:
     return load(folder)
+
+
+def with_calibration(scorer: Scorer, calibration: Calibration | None) -> Scorer:
+    spec = scorer.spec.model_copy(update={"calibration": calibration})
+    return Scorer(spec, scorer._trees, scorer._leaves, scorer._compiled)
 
 
 def drawn(scorer: Scorer, count: int) -> list[dict[str, Value]]:
@@ -70,11 +75,26 @@ def test_scores_tell_rows_apart(scorer: Scorer) -> None:
     assert scorer.predict(loud) > 0.15 > 0.05 > scorer.predict(quiet)
 
 
-def test_contributions_and_bias_add_up_to_the_log_odds(scorer: Scorer) -> None:
-    for row in [*drawn(scorer, 20), {}]:
+@pytest.mark.parametrize("calibration", [None, Calibration(slope=1.4, intercept=0.6)])
+def test_contributions_and_bias_add_up_to_the_score(folder: Path, calibration: Calibration | None) -> None:
+    made = load(folder)
+    scorer = with_calibration(made, calibration)
+    for row in [*drawn(scorer, 40), {}]:
         contributions = scorer.explain(row)
         assert sorted(name for name, _ in contributions) == sorted(scorer.spec.names)
-        assert sum(v for _, v in contributions) + scorer.bias == pytest.approx(scorer.log_odds(row), abs=1e-4)
+        p = scorer.predict(row)
+        total = sum(v for _, v in contributions) + scorer.bias
+        assert total == pytest.approx(math.log(p / (1 - p)), abs=1e-3)
+        assert 1 / (1 + math.exp(-total)) == pytest.approx(p, abs=1e-5)
+
+
+def test_calibration_moves_scores_and_keeps_their_order(scorer: Scorer) -> None:
+    rows = drawn(scorer, 50)
+    plain = np.array([scorer.predict(r) for r in rows])
+    moved = np.array(with_calibration(scorer, Calibration(slope=1.5, intercept=0.2)).predict_batch(rows))
+    odds = math.exp(0.2) * (plain / (1 - plain)) ** 1.5
+    np.testing.assert_allclose(moved, odds / (1 + odds), rtol=1e-9)
+    assert np.argsort(moved).tolist() == np.argsort(plain).tolist()
 
 
 def test_the_largest_contribution_comes_first(scorer: Scorer) -> None:
@@ -84,12 +104,6 @@ def test_the_largest_contribution_comes_first(scorer: Scorer) -> None:
     assert sizes == sorted(sizes, reverse=True)
     assert contributions[0][0] == "amount"
     assert dict(contributions)["amount"] > 0 > dict(contributions)["merchant_fraud_risk_7d"]
-
-
-def test_log_odds_lie_near_those_of_the_score(scorer: Scorer) -> None:
-    for row in drawn(scorer, 20):
-        p = scorer.predict(row)
-        assert math.log(p / (1 - p)) == pytest.approx(scorer.log_odds(row), abs=1.0)
 
 
 def test_threads_do_not_share_rows(scorer: Scorer) -> None:

@@ -12,14 +12,15 @@ from lamina.registry.memory import MemoryRegistry
 from models.fraud.card import CARD_FILE
 from models.fraud.encode import Encoder
 from models.fraud.fit import under_sample
-from models.fraud.plots import CURVES_FILE
+from models.fraud.plots import CURVES_FILE, RELIABILITY_FILE
 from models.fraud.score import Scorer, load
 from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE
 from models.fraud.table import Table, TrainingSetError, read_table, rows_to_test
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
 
-PLAN = Plan(DAY)
+PLAN = Plan(DAY, calibrate=False)
+"""Without calibration, which costs more fits than the model."""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,8 @@ def test_publishing_records_and_registers(table: Table, tmp_path: Path) -> None:
     assert load(files).spec.metrics == said["metrics"]
     curves = json.loads((tmp_path / "registry" / version.run_id / "curves" / CURVES_FILE).read_text())
     assert set(curves) == {"pr", "roc"}
+    bands = json.loads((tmp_path / "registry" / version.run_id / "curves" / RELIABILITY_FILE).read_text())
+    assert sum(band["rows"] for band in bands) == load(files).spec.rows.test
     assert (tmp_path / "registry" / version.run_id / "curves" / "pr.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(json.dumps(said)) == said
     card = registry.read("fraud", version.version, CARD_FILE)
@@ -126,3 +129,11 @@ def test_a_rerun_replaces_the_version_of_its_day(table: Table, tmp_path: Path) -
     first, second = (publish(registry, table, PLAN, min_auc=0.8) for _ in range(2))
     assert second["superseded"] == [first["run_id"]]
     assert [v.run_id for v in registry.versions("fraud")] == [second["run_id"]]
+
+
+def test_calibration_moves_no_order(table: Table, trained: Trained) -> None:
+    found = train(table, dataclasses.replace(PLAN, calibrate=True)).spec
+    assert found.calibration is not None
+    for name in ("auc", "average_precision", "recall_at_fpr_001"):
+        assert found.metrics[name] == pytest.approx(trained.spec.metrics[name], abs=1e-9)
+    assert found.metrics["brier"] != trained.spec.metrics["brier"]
