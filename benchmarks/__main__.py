@@ -21,6 +21,8 @@ BENCHMARKS = (
     "fraud_handbook",
     "freshness",
     "kill_and_recount",
+    "online_read",
+    "store_memory",
     "stream_throughput",
 )
 

@@ -8,15 +8,12 @@ decisions that were not made by the model; `dropped` counts requests that k6 cou
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,21 +21,17 @@ from typing import Annotated, Any
 import psutil
 import typer
 
+from benchmarks.online import make_world, online_stack, preload
 from benchmarks.report import emit
-from lamina.clock import midnight_ms
 from lamina.definitions.fraud import FEATURES
 from lamina.local.stack import Stack
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
-from lamina.semantics.events import EventRow
-from lamina.semantics.plan import make_plan
-from lamina.store.redis import RedisStore
-from lamina.worlds.fraud import FraudWorld
 from lamina.worlds.wire import event_bytes
-from tests.parity.tiles import batch_writes
 from tests.small_model import train_small_model
 
 RATE = 200
+SERVICES = ("kafka", "redis", "mlflow")
 WARM_UP_S = 5
 HISTORY_DAYS = 45  # 30 days of windows, and as many for a merchant's, seven days back
 TREES = 200
@@ -60,10 +53,11 @@ def main(
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds = (40, 12) if quick else (400, 60)
-    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, _stack(Path(folder)) as stack:
-        world = FraudWorld(seed=7, users=users, days=HISTORY_DAYS + 1, start=date(2025, 1, 1))
+    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, online_stack(Path(folder), SERVICES) as stack:
+        world = make_world(users, HISTORY_DAYS)
         bodies = Path(folder) / "bodies.jsonl"
-        _preload(stack, world, bodies)
+        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
+        bodies.write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
         _register(stack, Path(folder))
         stack.start("api")
         _await_model(stack)
@@ -89,28 +83,6 @@ def main(
     }
     if not emit("decision_latency", figures, BARS, json_file):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _stack(folder: Path) -> Iterator[Stack]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
-    with Stack(folder / "stack", services={"kafka", "redis", "mlflow"}, env=env, preferred_ports=False) as stack:
-        yield stack
-
-
-def _preload(stack: Stack, world: FraudWorld, bodies: Path) -> None:
-    """Publish the batch layer up to the last day, whose transactions are the bodies."""
-    days = range(HISTORY_DAYS)
-    arrived: dict[str, list[EventRow]] = {
-        "transactions": [row for n in days for row in world.day(n).to_pylist()],
-        "fraud_labels": [row for n in days for row in world.labels_known_on(n).to_pylist()],
-    }
-    through_ms = midnight_ms(world.date_of(HISTORY_DAYS))
-    store = RedisStore(stack.env["LAMINA_REDIS_URL"])
-    store.publish(batch_writes(make_plan(FEATURES).tilings, arrived, through_ms))
-    for entity in FEATURES.entities:
-        store.announce(entity.name, through_ms)
-    bodies.write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
 
 
 def _register(stack: Stack, folder: Path) -> None:

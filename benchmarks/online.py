@@ -1,0 +1,47 @@
+"""The online store for benchmarks: a stack of its own, and a history of the fraud world published to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from lamina.clock import midnight_ms
+from lamina.definitions.fraud import FEATURES
+from lamina.local.stack import Stack
+from lamina.semantics.events import EventRow
+from lamina.semantics.plan import Plan, make_plan
+from lamina.store.redis import RedisStore
+from lamina.worlds.fraud import FraudWorld
+from tests.parity.tiles import batch_writes
+
+PLAN: Plan = make_plan(FEATURES)
+
+
+@contextmanager
+def online_stack(folder: Path, services: Collection[str]) -> Iterator[Stack]:
+    """Some services on free ports, stopped at the end."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
+    with Stack(folder / "stack", services=set(services), env=env, preferred_ports=False) as stack:
+        yield stack
+
+
+def make_world(users: int, days: int) -> FraudWorld:
+    """Users with a history of `days` days and one day more, for the requests."""
+    return FraudWorld(seed=7, users=users, days=days + 1, start=date(2025, 1, 1))
+
+
+def preload(redis_url: str, world: FraudWorld, days: int) -> int:
+    """Publish the batch layer of the first `days` days; returns its end, epoch ms."""
+    arrived: dict[str, list[EventRow]] = {
+        "transactions": [row for n in range(days) for row in world.day(n).to_pylist()],
+        "fraud_labels": [row for n in range(days) for row in world.labels_known_on(n).to_pylist()],
+    }
+    through_ms = midnight_ms(world.date_of(days))
+    store = RedisStore(redis_url)
+    store.publish(batch_writes(PLAN.tilings, arrived, through_ms))
+    for entity in FEATURES.entities:
+        store.announce(entity.name, through_ms)
+    return through_ms
