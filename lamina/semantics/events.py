@@ -29,6 +29,8 @@ def value_of(event: EventRow, column: str) -> object:
     >>> value_of({"location": {"lat": 1.5}}, "location.lat")
     1.5
     """
+    if "." not in column:
+        return event.get(column)
     found: object = event
     for part in column.split("."):
         if not isinstance(found, Mapping):
@@ -55,16 +57,15 @@ def request_value(feature: RequestFeature, event: EventRow, at_ms: int) -> float
     >>> request_value(RequestFeature("night", "night"), {}, 1533686400000)
     1.0
     """
-    when = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
     match feature.transform:
         case "hour_of_day":
-            return float(when.hour)
+            return float(_when(at_ms).hour)
         case "day_of_week":
-            return float(when.weekday())
+            return float(_when(at_ms).weekday())
         case "weekend":
-            return float(when.weekday() >= FIRST_WEEKEND_DAY)
+            return float(_when(at_ms).weekday() >= FIRST_WEEKEND_DAY)
         case "night":
-            return float(when.hour <= NIGHT_UNTIL_HOUR)
+            return float(_when(at_ms).hour <= NIGHT_UNTIL_HOUR)
         case "differs":
             return float(value_of(event, feature.column) != value_of(event, feature.other))
         case "equals":
@@ -74,3 +75,7 @@ def request_value(feature: RequestFeature, event: EventRow, at_ms: int) -> float
             if value is None or isinstance(value, str):
                 return value
             return float(value)  # type: ignore[arg-type]
+
+
+def _when(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC)

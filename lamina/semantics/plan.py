@@ -58,7 +58,7 @@ class State:
     half_life: Duration | None = None
     size: int = field(default=0, compare=False)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The state in one word, unique within a tiling.
 
@@ -72,7 +72,7 @@ class State:
         inner = self.column or "*"
         return f"{name}({inner}|{self.where.sql()})" if self.where else f"{name}({inner})"
 
-    @property
+    @cached_property
     def numeric(self) -> bool:
         """Whether a tile keeps it as one number (missing as NaN), not as text or a set."""
         return self.kind not in KEYED and self.kind not in TEXTS
@@ -114,7 +114,7 @@ class Tiling:
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:6]
         return f"{self.source.name}@{self.resolution.label}#{fingerprint}"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of the tiling among those of all entities."""
         return f"{self.entity.name}:{self.id}"

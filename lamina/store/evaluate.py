@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import sqrt
 
 from lamina.contracts.features import FeatureSet, WindowFeature
@@ -18,8 +19,19 @@ from lamina.store.tiles import TileColumns, columns_of_event
 Segment = tuple[TileColumns, int, int]
 """Tiles `[i, j)` of some columns."""
 
-Finish = Callable[[Sequence[Segment], int], Value]
-"""From segments, oldest first, and the time asked for, epoch ms."""
+
+class Segments(list[Segment]):
+    """The tiles of one window, oldest first, and the sums of them that some feature has asked for, by place."""
+
+    __slots__ = ("sums",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sums: dict[int, float] = {}
+
+
+Finish = Callable[[Segments, int], Value]
+"""From a window's tiles and the time asked for, epoch ms."""
 
 
 @dataclass
@@ -69,7 +81,7 @@ class Evaluator:
         own = {
             t.key: columns_of_event(t, states_of_event(t, request), t.start_ms(at_ms)) for t in self._request_tilings
         }
-        spans: dict[object, list[Segment]] = {}
+        spans: dict[object, Segments] = {}
         found: dict[str, Value] = {}
         for q in self._questions:
             segments = spans.get(q.span)
@@ -82,12 +94,12 @@ class Evaluator:
         return found | derived(self.features, found, request, at_ms)
 
 
-def _segments(tiles: TilingTiles | None, q: _Question, at_ms: int) -> list[Segment]:
+def _segments(tiles: TilingTiles | None, q: _Question, at_ms: int) -> Segments:
+    found = Segments()
     if tiles is None:
-        return []
+        return found
     end = at_ms - at_ms % q.resolution_ms - q.delay_ms
     begin = end - q.window_ms
-    found = []
     for columns in (tiles.batch, tiles.speed):
         if columns is not None:
             i, j = bisect_right(columns.starts, begin), bisect_right(columns.starts, end)
@@ -147,33 +159,38 @@ def _place(tiling: Tiling, state: State) -> int:
     return [s for s in tiling.states if s.numeric == state.numeric].index(state)
 
 
-def _sum(segments: Sequence[Segment], at: int) -> float:
-    return float(sum(sum(c.numeric[at][i:j]) for c, i, j in segments))
+def _sum(segments: Segments, at: int) -> float:
+    found = segments.sums.get(at)
+    if found is None:
+        found = 0.0
+        for c, i, j in segments:
+            found += sum(c.numeric[at][i:j])
+        segments.sums[at] = found
+    return found
 
 
-def _mean(segments: Sequence[Segment], count_at: int, sum_at: int) -> float | None:
+def _mean(segments: Segments, count_at: int, sum_at: int) -> float | None:
     n = _sum(segments, count_at)
     return _sum(segments, sum_at) / n if n else None
 
 
-def _std(segments: Sequence[Segment], count_at: int, sum_at: int, m2_at: int) -> float | None:
+def _std(segments: Segments, count_at: int, sum_at: int, m2_at: int) -> float | None:
     n = _sum(segments, count_at)
     if not n:
         return None
     mean = _sum(segments, sum_at) / n
     m2 = 0.0
     for c, i, j in segments:
-        for k in range(i, j):
-            if own := c.numeric[count_at][k]:
-                m2 += c.numeric[m2_at][k] + own * (c.numeric[sum_at][k] / own - mean) ** 2
+        parts = zip(c.numeric[count_at][i:j], c.numeric[sum_at][i:j], c.numeric[m2_at][i:j], strict=True)
+        m2 += sum([own_m2 + own * (own_sum / own - mean) ** 2 for own, own_sum, own_m2 in parts if own])
     return sqrt(m2 / n)
 
 
-def _present(segments: Sequence[Segment], at: int) -> list[float]:
+def _present(segments: Segments, at: int) -> list[float]:
     return [x for c, i, j in segments for x in c.numeric[at][i:j] if x == x]
 
 
-def _texts(segments: Sequence[Segment], at: int) -> list[str]:
+def _texts(segments: Segments, at: int) -> list[str]:
     return [x for c, i, j in segments for x in c.texts[at][i:j] if x is not None]
 
 
@@ -184,11 +201,11 @@ def _text(chosen: str | None, is_text: bool) -> Value:
     return value if is_text else float(value)
 
 
-def _union(segments: Sequence[Segment], at: int) -> set[str]:
-    return set().union(*(values for c, i, j in segments for values in c.sets[at][i:j]))
+def _union(segments: Segments, at: int) -> set[str]:
+    return set(chain.from_iterable(values for c, i, j in segments for values in c.sets[at][i:j]))
 
 
-def _newest(segments: Sequence[Segment], at: int, k: int, is_text: bool) -> Value:
+def _newest(segments: Segments, at: int, k: int, is_text: bool) -> Value:
     """The newest `k` values. Tiles are visited from the newest on; only those of one start can hold equal times."""
     found: list[str] = []
     oldest = 0
@@ -202,7 +219,7 @@ def _newest(segments: Sequence[Segment], at: int, k: int, is_text: bool) -> Valu
     return values if is_text else [float(value) for value in values]
 
 
-def _session(segments: Sequence[Segment], at: Sequence[int], gap_ms: int, at_ms: int) -> float:
+def _session(segments: Segments, at: Sequence[int], gap_ms: int, at_ms: int) -> float:
     """Events from the newest back to the first gap; within a tile there is none, as a gap is no shorter than it."""
     n, begin = 0.0, float(at_ms)
     for c, i, j in reversed(segments):
@@ -216,7 +233,7 @@ def _session(segments: Sequence[Segment], at: Sequence[int], gap_ms: int, at_ms:
     return n
 
 
-def _decayed(segments: Sequence[Segment], at: int, half_life_ms: int, at_ms: int) -> float:
+def _decayed(segments: Segments, at: int, half_life_ms: int, at_ms: int) -> float:
     found = 0.0
     for c, i, j in segments:
         own, starts = c.numeric[at], c.starts

@@ -43,16 +43,17 @@ class Reader:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._evaluator = Evaluator(plan)
-        self._entities = [
-            (e, plan.of_entity(e), tuple(t for t in plan.of_entity(e) if t in plan.speed))
-            for e in plan.features.entities
-        ]
+        self._entities = []
+        for entity in plan.features.entities:
+            speed = tuple(t for t in plan.of_entity(entity) if t in plan.speed)
+            labels = [t.seen_label(state) for t in speed for state in (None, *t.keyed)]
+            self._entities.append((entity, plan.of_entity(entity), speed, dict.fromkeys(labels, 0)))
 
     def keys(self, request: EventRow) -> list[ReadKey]:
         """What has to be read for `request`, one key an entity."""
         return [
             ReadKey(entity.name, str(value_of(request, entity.key)), tuple(t.id for t in tilings), bool(speed))
-            for entity, tilings, speed in self._entities
+            for entity, tilings, speed, _ in self._entities
         ]
 
     def vector(self, snapshot: Snapshot, request: EventRow, at_ms: int) -> FeatureVector:
@@ -64,7 +65,7 @@ class Reader:
         seen: dict[str, int] = {}
         through: dict[str, int] = {}
         unknown = set()
-        for (entity, tilings, speed), reply in zip(self._entities, snapshot.replies, strict=True):
+        for (entity, tilings, speed, nothing_seen), reply in zip(self._entities, snapshot.replies, strict=True):
             if not reply.speed and not reply.batch:
                 unknown.add(entity.name)
             from_ms: dict[str, int] = {}
@@ -73,6 +74,9 @@ class Reader:
                 if blob := reply.batch.get(tiling.id):
                     from_ms[tiling.id], tiles[tiling.key].batch = decode_batch(blob)
                     through[tiling.key] = from_ms[tiling.id]
+            if not reply.speed:
+                seen.update(nothing_seen)
+                continue
             for tiling, found in zip(speed, decode_speed(speed, reply.speed, from_ms).values(), strict=True):
                 tiles[tiling.key].speed = found.tiles
                 seen[tiling.seen_label()] = found.seen
@@ -92,7 +96,7 @@ class Reader:
         return self.vector(store.read(self.keys(request)), request, at_ms)
 
     def _is_stale(self, through_ms: Mapping[str, int], at_ms: int) -> bool:
-        return any(at_ms - through_ms.get(e.name, 0) > SPEED_TTL_S * 1000 for e, _, _ in self._entities)
+        return any(at_ms - through_ms.get(e.name, 0) > SPEED_TTL_S * 1000 for e, *_ in self._entities)
 
 
 def _newest(tiles: Mapping[str, TilingTiles], at_ms: int) -> int | None:
