@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 
 from lamina.semantics.plan import Tiling
 from lamina.store.progress import Progress
-from lamina.store.protocol import BatchWrite, speed_key
+from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, speed_key
 from lamina.store.redis import RedisStore
 from lamina.store.tiles import TileColumns, encode_batch
 
@@ -47,8 +48,7 @@ class BlobWriter:
         del found
         (part,) = pc.unique(table[PART]).to_pylist()
         writes = self.writes(table)
-        applied = RedisStore(self.redis_url).publish(writes)
-        Progress(self.redis_url, self.work).record(part)
+        applied = self._publish(part, writes)
         blobs = [blob for write in writes for blob in write.blobs.values()]
         counts = {
             "part": pa.array([part], pa.int32()),
@@ -58,6 +58,17 @@ class BlobWriter:
             "bytes": pa.array([sum(map(len, blobs))], pa.int64()),
         }
         yield pa.RecordBatch.from_pydict(counts)
+
+    def _publish(self, part: int, writes: Sequence[BatchWrite]) -> int:
+        """Write, and record the part if the server still holds all of it; blobs that were written."""
+        store, mark = RedisStore(self.redis_url), Mark(uuid.uuid4().hex, 0)
+        store.begin(self.work, mark.writer)
+        applied = 0
+        for i in range(0, len(writes), MOST_BLOBS):
+            mark = mark.next()
+            applied += store.publish(writes[i : i + MOST_BLOBS], mark)
+        Progress(self.redis_url, self.work).record(part, mark)
+        return applied
 
     def writes(self, table: pa.Table) -> list[BatchWrite]:
         """The blobs of every entity in `table`."""

@@ -26,7 +26,7 @@ from jobs.spark.tiles import ENTITY_ID, EVENTS, START
 from lamina.clock import midnight_ms, next_day
 from lamina.contracts.features import Entity
 from lamina.definitions import load
-from lamina.errors import LaminaError
+from lamina.errors import LaminaError, WritesLost
 from lamina.features.built import tiles_url
 from lamina.lake.write import open_lake
 from lamina.semantics.plan import Plan, State, Tiling, make_plan
@@ -58,8 +58,8 @@ def publish(
     Counts: `parts` and how many of them were `resumed` (done before), `entities`, `blobs`, `applied` (blobs that no
     newer one stood in the way of) and `bytes` of this run.
 
-    Raises: TilesMissing: when `batch_features` has not run for the day. A write that fails ends the job before
-    `announce`.
+    Raises: TilesMissing: when `batch_features` has not run for the day; WritesLost: when Redis was restarted meanwhile
+    and lost what it had acknowledged. A write that fails ends the job before `announce`.
     """
     return {
         entity.name: _publish_entity(spark, lake, plan.of_entity(entity), entity, day, redis_url, again)
@@ -91,6 +91,8 @@ def _publish_entity(
     written = dealt.mapInArrow(writer, COUNTS_SCHEMA).collect()
     for name in ("entities", "blobs", "applied", "bytes"):
         counts[name] = sum(row[name] for row in written)
+    if gone := {row["part"] for row in written} - progress.done():
+        raise WritesLost(f"Redis was restarted without {len(gone)} of the parts it had taken: run the job again")
     RedisStore(redis_url).announce(entity.name, through_ms)
     return counts
 

@@ -22,10 +22,7 @@ class MemoryStore:
 
     def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.write_tiles`."""
-        if mark is not None:
-            if self._marks.get(mark.writer, -1) < mark.number - 1:
-                raise WritesLost(f"write {mark.number - 1} of {mark.writer} is not there")
-            self._marks[mark.writer] = mark.number
+        self._take(mark)
         applied = 0
         for tile in tiles:
             fields, name = self._speed[tile.key], tile.field.encode()
@@ -47,8 +44,9 @@ class MemoryStore:
             raise WritesLost(f"write {mark.number} of {mark.writer} is not there")
         self._offsets[log].update(offsets)
 
-    def publish(self, writes: Sequence[BatchWrite]) -> int:
+    def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.publish`."""
+        self._take(mark)
         applied = 0
         for write in writes:
             blobs, speed = self._batch[batch_key(write.key)], self._speed[write.key]
@@ -75,6 +73,13 @@ class MemoryStore:
             batch = {t: blobs[t] for t in key.tilings if t in blobs}
             replies.append(EntityReply(dict(self._speed.get(name, {})) if key.has_speed else {}, batch))
         return Snapshot(replies, {k.entity: self._through[k.entity] for k in keys if k.entity in self._through})
+
+    def _take(self, mark: Mark | None) -> None:
+        if mark is None:
+            return
+        if self._marks.get(mark.writer, -1) < mark.number - 1:
+            raise WritesLost(f"write {mark.number - 1} of {mark.writer} is not there")
+        self._marks[mark.writer] = mark.number
 
 
 def _is_before(field: bytes, tiling: str, through_ms: int) -> bool:

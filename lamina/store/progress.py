@@ -5,9 +5,18 @@ from __future__ import annotations
 import redis
 from redis.exceptions import RedisError
 
-from lamina.errors import StoreUnavailable
+from lamina.store.protocol import Mark
+from lamina.store.redis import lost, mark_key, unavailable
 
 PROGRESS_TTL_S = 7 * 86_400
+
+# KEYS: a writer's mark, the finished parts. ARGV: number of its last write, the part, time to live in seconds.
+RECORD = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SADD', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
 
 
 class Progress:
@@ -21,34 +30,31 @@ class Progress:
             url, socket_timeout=timeout_ms / 1000, socket_connect_timeout=timeout_ms / 1000
         )
         self._key = f"lamina:progress:{work}"
+        self._record = self._redis.register_script(RECORD)
 
     def done(self) -> frozenset[int]:
         """The finished parts; none when the work was never begun or ended more than a week ago."""
         try:
             found = self._redis.smembers(self._key)
         except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         return frozenset(int(part) for part in found)
 
-    def record(self, part: int) -> None:
-        """Say that `part` is finished."""
+    def record(self, part: int, mark: Mark) -> None:
+        """Say that `part` is finished, whose last write was `mark`.
+
+        Raises: WritesLost: when the server was restarted and no longer holds that write.
+        """
         try:
-            with self._redis.pipeline(transaction=True) as pipe:
-                pipe.sadd(self._key, part)
-                pipe.expire(self._key, PROGRESS_TTL_S)
-                pipe.execute()
+            known = self._record(keys=[mark_key(mark.writer), self._key], args=[mark.number, part, PROGRESS_TTL_S])
         except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
+        if not known:
+            raise lost(mark)
 
     def clear(self) -> None:
         """Forget every finished part."""
         try:
             self._redis.delete(self._key)
         except RedisError as error:
-            raise _unavailable(error) from error
-
-
-def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"Redis did not answer ({type(error).__name__}): check `lamina status` and LAMINA_REDIS_URL"
-    )
+            raise unavailable(error) from error

@@ -10,6 +10,10 @@ SPEED_TTL_S = 3 * 86_400
 """How long the speed layer keeps an entity after its last event: how many days the batch layer may be late."""
 
 
+MOST_BLOBS = 500
+"""Writes of blobs that a store takes in one step of a sequence."""
+
+
 class TileWrite(NamedTuple):
     """A tile of the speed layer, as it stands on topic `feature-tiles`. A tuple, as many are made.
 
@@ -94,10 +98,11 @@ class OnlineStore(Protocol):
         Raises: WritesLost: when the store no longer holds it; nothing is noted then.
         """
 
-    def publish(self, writes: Sequence[BatchWrite]) -> int:
+    def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
         """Number of blobs that were written; one whose `through` is before the stored one's is left out.
 
-        Speed tiles of a tiling that start before its new `through` are removed afterwards.
+        Speed tiles of a tiling that start before its new `through` are removed afterwards. `mark` is as in
+        `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
         """
 
     def announce(self, entity: str, through_ms: int) -> None:

@@ -13,6 +13,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from lamina.errors import StoreUnavailable, WritesLost
 from lamina.store.protocol import (
+    MOST_BLOBS,
     SPEED_TTL_S,
     BatchWrite,
     EntityReply,
@@ -27,7 +28,6 @@ from lamina.store.protocol import (
 THROUGH_KEY = "lamina:through"
 MARK_TTL_S = 86_400
 BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
-PIPELINE_SIZE = 500
 ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecond, readers wait
 T = TypeVar("T")
 
@@ -142,18 +142,18 @@ class RedisStore:
                     self._write_tiles(keys=[key for key, _ in chunk], args=[SPEED_TTL_S, *args], client=pipe)
                 if mark is not None:
                     # Last, on the same connection: the server has it only if it has all tiles before it.
-                    self._mark(keys=[_mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
+                    self._mark(keys=[mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
                 applied: list[int] = pipe.execute()
         except RedisError as error:
             raise unavailable(error) from error
         if mark is not None and not applied.pop():
-            raise _lost(mark)
+            raise lost(mark)
         return sum(applied)
 
     def begin(self, log: str, writer: str) -> Mapping[int, int]:
         """See `OnlineStore.begin`."""
         try:
-            flat = cast("list[bytes]", self._begin(keys=[_mark_key(writer), _log_key(log)], args=[MARK_TTL_S]))
+            flat = cast("list[bytes]", self._begin(keys=[mark_key(writer), _log_key(log)], args=[MARK_TTL_S]))
         except RedisError as error:
             raise unavailable(error) from error
         return {int(p): int(offset) for p, offset in zip(flat[::2], flat[1::2], strict=True)}
@@ -162,14 +162,15 @@ class RedisStore:
         """See `OnlineStore.settle`."""
         flat = [x for item in offsets.items() for x in item]
         try:
-            known = self._settle(keys=[_mark_key(mark.writer), _log_key(log)], args=[mark.number, MARK_TTL_S, *flat])
+            known = self._settle(keys=[mark_key(mark.writer), _log_key(log)], args=[mark.number, MARK_TTL_S, *flat])
         except RedisError as error:
             raise unavailable(error) from error
         if not known:
-            raise _lost(mark)
+            raise lost(mark)
 
-    def publish(self, writes: Sequence[BatchWrite]) -> int:
+    def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.publish`."""
+        assert mark is None or len(writes) <= MOST_BLOBS, "a mark vouches for one pipeline"
         applied = 0
         try:
             for chunk in _chunks(writes):
@@ -177,7 +178,12 @@ class RedisStore:
                     for write in chunk:
                         flat = [x for item in write.blobs.items() for x in item]
                         self._publish(keys=[batch_key(write.key)], args=[BATCH_TTL_S, *flat], client=pipe)
-                    applied += sum(pipe.execute())
+                    if mark is not None:
+                        self._mark(keys=[mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
+                    counts: list[int] = pipe.execute()
+                if mark is not None and not counts.pop():
+                    raise lost(mark)
+                applied += sum(counts)
                 with self._redis.pipeline(transaction=False) as pipe:
                     for write in chunk:
                         limits = [x for t, blob in write.blobs.items() for x in (t, int(blob[4:17]))]
@@ -231,11 +237,12 @@ def _mapping(raw: object) -> dict[bytes, bytes]:
     return raw if isinstance(raw, dict) else {}
 
 
-def _chunks(items: Sequence[T], size: int = PIPELINE_SIZE) -> Iterable[Sequence[T]]:
+def _chunks(items: Sequence[T], size: int = MOST_BLOBS) -> Iterable[Sequence[T]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _mark_key(writer: str) -> str:
+def mark_key(writer: str) -> str:
+    """Key of the number of a writer's last write."""
     return f"lamina:mark:{writer}"
 
 
@@ -243,7 +250,8 @@ def _log_key(log: str) -> str:
     return f"lamina:offsets:{log}"
 
 
-def _lost(mark: Mark) -> WritesLost:
+def lost(mark: Mark) -> WritesLost:
+    """The error that says that the server no longer knows of this write."""
     return WritesLost(f"Redis was restarted without all it had acknowledged: write {mark.number} of {mark.writer}")
 
 

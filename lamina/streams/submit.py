@@ -25,7 +25,7 @@ ENDED = frozenset({"CANCELED", "FAILED", "FINISHED"})
 SUBMIT_DEADLINE_S = 180.0
 END_DEADLINE_S = 60.0
 LOG_LINES = 25
-CAUSES = 4
+CAUSES = 8
 CACHE_OPTION = "rest.cache.checkpoint-statistics.timeout"
 CACHE_S = 3.0
 """How long Flink's REST interface repeats what it said of checkpoints, unless `CACHE_OPTION` says otherwise."""

@@ -154,3 +154,11 @@ class OnlineStoreContract:
         with pytest.raises(WritesLost):
             store.settle("log", Mark("unknown", 0), {0: 7})
         assert store.begin("log", "w") == {}
+
+    def test_blobs_of_a_sequence_are_vouched_for(self, store: OnlineStore) -> None:
+        write = BatchWrite("user:7", {TILING: blob(NOON)})
+        with pytest.raises(WritesLost):
+            store.publish([write], Mark("w", 1))
+        store.begin("log", "w")
+        assert store.publish([write], Mark("w", 1)) == 1
+        store.settle("log", Mark("w", 1), {0: 1})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +112,34 @@ def test_a_failed_write_fails_the_job_and_the_next_run_completes_it(
     counts = publish.publish(spark, lake, PLAN, DAY, clean_redis)
     assert len(blobs(redis)) == sum(c["entities"] for c in counts.values()) > 0
     assert redis.hgetall(THROUGH_KEY) == {b"user": THROUGH, b"merchant": THROUGH}
+
+
+def test_a_job_killed_half_way_is_completed_by_the_next(spark: SparkSession, lake: str, clean_redis: str) -> None:
+    """`kill -9` of driver and workers when some parts are done and others are not."""
+    redis = Redis.from_url(clean_redis)
+    command = [sys.executable, "-m", "jobs.spark.publish", "--date", DAY.isoformat(), "--lake-url", lake]
+    env = {**os.environ, "LAMINA_REDIS_URL": clean_redis}
+    job = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 240
+        while not list(redis.scan_iter("lamina:progress:*")):
+            assert time.monotonic() < deadline
+            assert job.poll() is None
+        redis.client_pause(60_000, all=False)  # from now on no write is answered
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait(30)
+        redis.client_unpause()
+    assert redis.hgetall(THROUGH_KEY) == {}
+    half = blobs(redis)
+    completed = publish.publish(spark, lake, PLAN, DAY, clean_redis)
+    assert 0 < sum(c["resumed"] for c in completed.values()) < sum(c["parts"] for c in completed.values())
+    found = blobs(redis)
+    assert 0 < len(half) < len(found)
+    assert redis.hgetall(THROUGH_KEY) == {b"user": THROUGH, b"merchant": THROUGH}
+    redis.flushall()
+    publish.publish(spark, lake, PLAN, DAY, clean_redis)
+    assert found == blobs(redis)
 
 
 def test_without_tiles_the_next_step_is_named(spark: SparkSession, tmp_path: Path, clean_redis: str) -> None:
