@@ -20,6 +20,7 @@ BENCHMARKS = (
     "decision_latency",
     "fraud_handbook",
     "freshness",
+    "hot_swap",
     "kill_and_recount",
     "online_read",
     "store_memory",
