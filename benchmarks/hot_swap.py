@@ -23,13 +23,14 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.decision_latency import HISTORY_DAYS, _await_model, _preload
+from benchmarks.decision_latency import HISTORY_DAYS, _await_model
+from benchmarks.online import make_world, preload
 from benchmarks.report import emit
 from lamina.definitions.fraud import FEATURES
 from lamina.local.stack import Stack
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.wire import event_bytes
 from tests.small_model import train_small_model
 
 RATE = 500
@@ -56,13 +57,13 @@ def main(
         Stack(Path(name) / "stack", services=services, env=env, preferred_ports=False) as stack,
     ):
         folder = Path(name)
-        bodies = folder / "bodies.jsonl"
-        _preload(stack, FraudWorld(seed=7, users=users, days=HISTORY_DAYS + 1, start=date(2025, 1, 1)), bodies)
+        world = make_world(users, HISTORY_DAYS)
+        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
         registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
         versions = _register(registry, folder)
         stack.start("api")
         _await_model(stack)
-        asked = list(islice(bodies.read_text().splitlines(), BODIES))
+        asked = [body.decode() for body in islice(event_bytes(world.day(HISTORY_DAYS)), BODIES)]
         scores = {version: _scores(stack, registry, version, asked) for version in versions}
         expected = folder / "expected.json"
         expected.write_text(json.dumps({"bodies": asked, "scores": scores}))
