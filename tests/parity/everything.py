@@ -59,14 +59,20 @@ def _aggregates(where: Predicate | None, prefix: str, resolution: Duration) -> t
         last("location.lon", f"{prefix}last", where=where),
         last("timestamp", f"{prefix}last_long", where=where),
         last_time(f"{prefix}last_time", where=where),
+        session_count(f"{prefix}session", gap=max(resolution, hours(7)), where=where),
+        decayed_count(f"{prefix}decayed", half_life=hours(8), where=where),
+        decayed_count(f"{prefix}decayed_fast", half_life=max(minutes(10), seconds(resolution.s // 100)), where=where),
+    )
+
+
+def _keyed(where: Predicate | None, prefix: str) -> tuple[Aggregate, ...]:
+    """Those whose every value is a tile of its own in the speed layer, and a step of the stream job."""
+    return (
         distinct("merchant_id", f"{prefix}distinct", cap=3, where=where),
         distinct("timestamp", f"{prefix}distinct_long", cap=1000, where=where),
         distinct("transaction_id", f"{prefix}sketch", cap=10, where=where),
         last_k("merchant_id", f"{prefix}last_k", k=4, where=where),
         last_k("location.lat", f"{prefix}last_k_double", k=2, where=where),
-        session_count(f"{prefix}session", gap=max(resolution, hours(7)), where=where),
-        decayed_count(f"{prefix}decayed", half_life=hours(8), where=where),
-        decayed_count(f"{prefix}decayed_fast", half_life=max(minutes(10), seconds(resolution.s // 100)), where=where),
     )
 
 
@@ -77,7 +83,8 @@ VIEWS = (
             entity=USER,
             source=TRANSACTIONS,
             owner="test",
-            aggregates=_aggregates(where, f"{name}_", resolution),
+            aggregates=_aggregates(where, f"{name}_", resolution)
+            + (() if name in ("located", "unlocated") else _keyed(where, f"{name}_")),
             windows=windows,
             resolution=resolution,
         )
