@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import DeadLetter, Decision
+from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.contracts.user_events import UserEvent
 from lamina.errors import ContractError
@@ -23,6 +23,7 @@ NAMES: dict[str, type[Event]] = {
     "user_event": UserEvent,
     "fraud_label": FraudLabel,
     "decision": Decision,
+    "shadow_score": ShadowScore,
     "dead_letter": DeadLetter,
 }
 RECORDED = sorted(FOLDER.glob("*-v*.json"))
