@@ -29,8 +29,8 @@ def main(
         bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack up and print its addresses.")
     ] = False,
     rate: Annotated[float, typer.Option(min=1, help="Requests a second on the live day.")] = 75,
-    users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 1500,
-    days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 50,
+    users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 1000,
+    days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 45,
 ) -> None:
     """Run the main job of the fraud system, from history to a report."""
     console = Console()

@@ -60,7 +60,7 @@ class DemoInput(Protocol):
 class WorldInput:
     """The fraud world: `days` days, of which the last goes live. The model is trained on the newest complete labels."""
 
-    def __init__(self, *, seed: int = 7, users: int = 1500, days: int = 50, start: date = date(2026, 1, 5)) -> None:
+    def __init__(self, *, seed: int = 7, users: int = 1000, days: int = 45, start: date = date(2026, 1, 5)) -> None:
         self.world = FraudWorld(seed=seed, users=users, days=days, start=start)
         self.name = f"fraud world, seed {seed}: {users:,} users, {days} days"
         self.live_day = self.world.date_of(days - 1)
