@@ -52,7 +52,7 @@ def configuration(plan: Plan) -> dict[str, object]:
         "taskmanager.host": HOST,
         "taskmanager.bind-host": HOST,
         "taskmanager.numberOfTaskSlots": SLOTS,
-        "taskmanager.memory.process.size": "1600m",
+        "taskmanager.memory.process.size": "3000m",
         # Managed memory serves RocksDB and Python workers only; SQL on the heap state backend wants heap.
         "taskmanager.memory.managed.fraction": 0.1,
         # Without a folder, state over 5 MB fails every checkpoint and the job restarts for ever.
