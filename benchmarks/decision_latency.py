@@ -7,11 +7,7 @@ decisions that were not made by the model; `dropped` counts requests that k6 cou
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from datetime import date
@@ -21,6 +17,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
+from benchmarks.api import await_model, run_k6
 from benchmarks.online import make_world, online_stack, preload
 from benchmarks.report import emit
 from lamina.definitions.fraud import FEATURES
@@ -43,7 +40,6 @@ BARS = {
     "errors": "== 0",
     "dropped": "== 0",
 }
-READY_S = 60.0
 
 
 def main(
@@ -60,7 +56,7 @@ def main(
         bodies.write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
         _register(stack, Path(folder))
         stack.start("api")
-        _await_model(stack)
+        await_model(stack)
         _load(stack, bodies, rate, WARM_UP_S, first=0)
         before_s = _cpu_s(stack)
         found = _load(stack, bodies, rate, seconds, first=rate * WARM_UP_S)
@@ -94,22 +90,6 @@ def _register(stack: Stack, folder: Path) -> None:
     registry.set_alias(FEATURES.system, CHAMPION, version)
 
 
-def _await_model(stack: Stack) -> None:
-    url = f"{stack.addresses['api']}/health/ready"
-    deadline = time.monotonic() + READY_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                ready: dict[str, Any] = json.load(answer)
-        except urllib.error.HTTPError as error:
-            ready = json.load(error)
-        if ready["status"] == "ready":
-            return
-        if time.monotonic() > deadline:
-            sys.exit(f"the API was not ready after {READY_S:.0f} s: {ready}")
-        time.sleep(0.2)
-
-
 def _cpu_s(stack: Stack) -> float:
     """Processor time that the API has used so far, in seconds."""
     pid = next(state.pids[0] for state in stack.status() if state.name == "api")
@@ -127,23 +107,8 @@ def _fallbacks(stack: Stack) -> str:
 
 def _load(stack: Stack, bodies: Path, rate: int, seconds: int, *, first: int) -> dict[str, Any]:
     """k6's metrics of `seconds` at `rate` a second, the bodies from number `first` on."""
-    summary = bodies.with_name("summary.json")
-    variables = {
-        "URL": f"{stack.addresses['api']}/fraud/decisions",
-        "BODIES": str(bodies),
-        "RATE": str(rate),
-        "SECONDS": str(seconds),
-        "FIRST": str(first),
-        "SUMMARY": str(summary),
-    }
-    k6 = Path(sys.executable).with_name("k6")
-    script = Path(__file__).with_suffix(".js")
-    command = [str(k6), "run", "--quiet", "--no-usage-report", str(script)]
-    for name, value in variables.items():
-        command[2:2] = ["-e", f"{name}={value}"]
-    subprocess.run(command, check=True)
-    metrics: dict[str, Any] = json.loads(summary.read_text())
-    return metrics
+    variables = {"BODIES": str(bodies), "RATE": str(rate), "SECONDS": str(seconds), "FIRST": str(first)}
+    return run_k6(Path(__file__).with_suffix(".js"), stack, bodies.parent, variables)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ from the move of an alias until the API named the new version, polls of half a s
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,8 +21,9 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.decision_latency import HISTORY_DAYS, _await_model
-from benchmarks.online import make_world, preload
+from benchmarks.api import await_model, run_k6
+from benchmarks.decision_latency import HISTORY_DAYS, SERVICES
+from benchmarks.online import make_world, online_stack, preload
 from benchmarks.report import emit
 from lamina.definitions.fraud import FEATURES
 from lamina.local.stack import Stack
@@ -49,12 +48,10 @@ def main(
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds = (20, 10) if quick else (200, 60)
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
-    env["LAMINA_CHAMPION_POLL_S"] = str(POLL_S)
-    services = {"kafka", "redis", "mlflow"}
+    polls = {"LAMINA_CHAMPION_POLL_S": str(POLL_S)}
     with (
         tempfile.TemporaryDirectory(prefix="lamina-bench-") as name,
-        Stack(Path(name) / "stack", services=services, env=env, preferred_ports=False) as stack,
+        online_stack(Path(name), SERVICES, polls) as stack,
     ):
         folder = Path(name)
         world = make_world(users, HISTORY_DAYS)
@@ -62,7 +59,7 @@ def main(
         registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
         versions = _register(registry, folder)
         stack.start("api")
-        _await_model(stack)
+        await_model(stack)
         asked = [body.decode() for body in islice(event_bytes(world.day(HISTORY_DAYS)), BODIES)]
         scores = {version: _scores(stack, registry, version, asked) for version in versions}
         expected = folder / "expected.json"
@@ -141,20 +138,8 @@ def _answer(url: str, body: str | None = None) -> dict[str, Any]:
 
 def _load(stack: Stack, expected: Path, rate: int, seconds: int) -> dict[str, Any]:
     """k6's metrics of `seconds` at `rate` a second."""
-    summary = expected.with_name("summary.json")
-    variables = {
-        "URL": f"{stack.addresses['api']}/fraud/decisions",
-        "EXPECTED": str(expected),
-        "RATE": str(rate),
-        "SECONDS": str(seconds),
-        "SUMMARY": str(summary),
-    }
-    options = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
-    k6 = Path(sys.executable).with_name("k6")
-    command = [str(k6), "run", "--quiet", "--no-usage-report", *options, str(Path(__file__).with_suffix(".js"))]
-    subprocess.run(command, check=True)
-    found: dict[str, Any] = json.loads(summary.read_text())
-    return found
+    variables = {"EXPECTED": str(expected), "RATE": str(rate), "SECONDS": str(seconds)}
+    return run_k6(Path(__file__).with_suffix(".js"), stack, expected.parent, variables)
 
 
 def _count(found: dict[str, Any], name: str) -> int:

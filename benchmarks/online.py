@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -21,9 +21,12 @@ PLAN: Plan = make_plan(FEATURES)
 
 
 @contextmanager
-def online_stack(folder: Path, services: Collection[str]) -> Iterator[Stack]:
-    """Some services on free ports, stopped at the end."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
+def online_stack(folder: Path, services: Collection[str], settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Some services on free ports, stopped at the end; nothing of this process's settings reaches them.
+
+    Args: settings: variables to set instead, by their whole names.
+    """
+    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")} | dict(settings or {})
     with Stack(folder / "stack", services=set(services), env=env, preferred_ports=False) as stack:
         yield stack
 

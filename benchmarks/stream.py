@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Producer
 
+from benchmarks.online import PLAN, online_stack
 from lamina.definitions.fraud import FEATURES, USER
 from lamina.local import archive, jars
 from lamina.local.layout import flink_env, flink_home
 from lamina.local.stack import Stack
-from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import ROOT, Settings
 from lamina.streams.submit import StreamJob, submit_stream_job
 from lamina.streams.topics import create_topics
 
-PLAN: Plan = make_plan(FEATURES)
 TILINGS = tuple(t for t in PLAN.speed if t.entity == USER)
 TILES_PER_EVENT = sum(1 + len(t.keyed) for t in TILINGS)
 CODE = ROOT / "dist" / "code.zip"
@@ -27,16 +25,18 @@ CODE = ROOT / "dist" / "code.zip"
 @contextmanager
 def stream_stack(folder: Path) -> Iterator[tuple[Stack, Settings]]:
     """Kafka with its topics, Redis and Flink, stopped at the end; and the settings that lead there."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
-    with Stack(folder / "stack", services={"kafka", "redis", "flink"}, env=env, preferred_ports=False) as stack:
+    with online_stack(folder, ("kafka", "redis", "flink")) as stack:
         found = {name.removeprefix("LAMINA_").lower(): value for name, value in stack.env.items()}
         settings = Settings(**found)  # type: ignore[arg-type]
         create_topics(settings.kafka_bootstrap)
         yield stack, settings
 
 
-def submit(stack: Stack, settings: Settings, *arguments: str) -> str:
-    """Id of the stream job of `fraud`, running; `arguments` are those of `jobs.flink.stream_features`."""
+def submit(stack: Stack, settings: Settings, *arguments: str, checkpoint: str | None = None) -> str:
+    """Id of the stream job of `fraud`, running; `arguments` are those of `jobs.flink.stream_features`.
+
+    Args: checkpoint: where to continue from.
+    """
     (connector,) = jars.flink_connector()
     job = StreamJob(
         system=FEATURES.system,
@@ -44,6 +44,7 @@ def submit(stack: Stack, settings: Settings, *arguments: str) -> str:
         python=flink_env() / "bin" / "python",
         code=archive.pack(CODE),
         connector=connector,
+        savepoint=checkpoint,
         arguments=arguments,
     )
     return submit_stream_job(settings, job, stack.flink_env())

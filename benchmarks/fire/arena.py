@@ -26,14 +26,12 @@ from benchmarks.fire.recount import (
     expected_tiles,
     read_log,
 )
-from benchmarks.stream import CODE
+from benchmarks.stream import submit
 from lamina.definitions.fraud import FEATURES
-from lamina.local import archive, jars
-from lamina.local.layout import flink_env, flink_home
 from lamina.local.stack import Stack
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
-from lamina.streams.submit import StreamJob, newest_checkpoint, submit_stream_job
+from lamina.streams.submit import newest_checkpoint
 from lamina.streams.topics import create_topics
 
 PLAN = make_plan(FEATURES)
@@ -155,14 +153,4 @@ class Arena:
             time.sleep(0.1)
 
     def _submit(self, checkpoint: str | None) -> None:
-        (connector,) = jars.flink_connector()
-        job = StreamJob(
-            system=FEATURES.system,
-            flink=flink_home() / "bin" / "flink",
-            python=flink_env() / "bin" / "python",
-            code=archive.pack(CODE),
-            connector=connector,
-            savepoint=checkpoint,
-            arguments=ARGUMENTS,
-        )
-        submit_stream_job(self.settings, job, self.stack.flink_env())
+        submit(self.stack, self.settings, *ARGUMENTS, checkpoint=checkpoint)
