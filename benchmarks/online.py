@@ -44,7 +44,7 @@ def preload(redis_url: str, world: FraudWorld, days: int) -> int:
     }
     through_ms = midnight_ms(world.date_of(days))
     store = RedisStore(redis_url)
-    store.publish(batch_writes(PLAN.tilings, arrived, through_ms))
+    store.publish(batch_writes(PLAN, arrived, through_ms))
     for entity in FEATURES.entities:
         store.announce(entity.name, through_ms)
     return through_ms

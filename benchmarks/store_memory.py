@@ -20,6 +20,7 @@ from benchmarks.report import emit
 from lamina.clock import DAY_MS
 from lamina.definitions.fraud import USER
 from lamina.semantics.events import EventRow
+from lamina.semantics.plan import Plan
 from lamina.store.protocol import batch_key, speed_key
 from lamina.store.redis import RedisStore
 from tests.parity.tiles import batch_writes, speed_writes
@@ -27,7 +28,7 @@ from tests.parity.tiles import batch_writes, speed_writes
 EVENTS = (1, 10, 100, 1000)
 DAYS = 90
 USERS_EACH = 20
-TILINGS = PLAN.of_entity(USER)
+OWN = Plan(PLAN.features, PLAN.of_entity(USER))
 
 
 def main(
@@ -43,13 +44,13 @@ def main(
         through_ms = preload(url, world, DAYS)
         today: list[EventRow] = world.day(DAYS).to_pylist()
         arrived = {"transactions": today, "fraud_labels": []}
-        store.write_tiles(speed_writes([t for t in TILINGS if t in PLAN.speed], arrived, through_ms))
+        store.write_tiles(speed_writes(OWN.speed, arrived, through_ms))
         history = [row for n in range(DAYS) for row in world.day(n).to_pylist()]
         names = sorted({row["user_id"] for row in (*history, *today)})
         held = [_bytes(client, name) for name in names]
         figures: dict[str, float | int] = {}
         for n in EVENTS:
-            store.publish(batch_writes(TILINGS, {"transactions": _steady(today[0], n, through_ms)}, through_ms))
+            store.publish(batch_writes(OWN, {"transactions": _steady(today[0], n, through_ms)}, through_ms))
             found = [_bytes(client, f"steady-{n}-{user}") for user in range(USERS_EACH)]
             figures[f"bytes_{n}"] = round(float(np.mean(found)))
         client.close()

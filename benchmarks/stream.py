@@ -18,7 +18,7 @@ from lamina.streams.submit import StreamJob, submit_stream_job
 from lamina.streams.topics import create_topics
 
 TILINGS = tuple(t for t in PLAN.speed if t.entity == USER)
-TILES_PER_EVENT = sum(1 + len(t.keyed) for t in TILINGS)
+TILES_PER_EVENT = sum(1 if t.inline else 1 + len(t.keyed) for t in TILINGS)
 CODE = ROOT / "dist" / "code.zip"
 
 

@@ -128,7 +128,8 @@ def _counted(settings: Settings, users: list[str]) -> dict[str, int]:
         replies = pipe.execute()
     client.close()
     tilings = TILINGS[:1]
-    return {u: decode_speed(tilings, fields, {})[tilings[0].id].seen for u, fields in zip(users, replies, strict=True)}
+    found = (decode_speed(tilings, fields, {})[tilings[0].id].tiles for fields in replies)
+    return {user: sum(tiles.n) for user, tiles in zip(users, found, strict=True)}
 
 
 def _cpu_s(stack: Stack) -> dict[str, float]:

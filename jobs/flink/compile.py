@@ -22,6 +22,7 @@ from lamina.semantics.states import TIMESTAMP_DIGITS
 
 LONGEST_TEXT = 128
 FIELD_SEPARATOR, PART_SEPARATOR, KEY_SEPARATOR = "CHR(31)", "CHR(30)", "CHR(9)"
+VALUE_SEPARATOR = "U&'\\001D'"  # LISTAGG takes a literal only
 _SQL_TYPE: dict[ColumnType, str] = {"string": "STRING", "double": "DOUBLE", "long": "BIGINT", "boolean": "BOOLEAN"}
 _START = {"earliest": "earliest-offset", "latest": "latest-offset", "committed": "group-offsets"}
 
@@ -43,8 +44,9 @@ def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
         setup += [_raw_table(source, options), _parsed_view(source), _first_view(source)]
         dead.append(_dead_letters(source))
     for tiling in plan.speed:
-        tiles.append(_scalar_tiles(tiling))
-        tiles += [_keyed_tiles(tiling, i, state) for i, state in enumerate(tiling.keyed)]
+        tiles.append(_whole_tiles(tiling))
+        if not tiling.inline:
+            tiles += [_keyed_tiles(tiling, i, state) for i, state in enumerate(tiling.keyed)]
     inserts = [f"INSERT INTO feature_tiles\n{query}" for query in tiles]
     inserts += [f"INSERT INTO dead_letters\n{query}" for query in dead]
     return StreamSql(tuple(setup), tuple(inserts))
@@ -196,27 +198,26 @@ def _tile_key(tiling: Tiling, *more: str) -> str:
     return f"CONCAT({', '.join(parts)})"
 
 
-def _scalar_tiles(tiling: Tiling) -> str:
+def _whole_tiles(tiling: Tiling) -> str:
+    """Of each tile the number of its events and its states, those of keyed ones only where they are inline."""
+    written = (*tiling.states, *tiling.keyed) if tiling.inline else tiling.states
     parts = ["CAST(COUNT(*) AS STRING)"]
-    for state in tiling.states:
+    for state in written:
         parts += [FIELD_SEPARATOR, f"COALESCE(CAST({_state(state, tiling)} AS STRING), '')"]
-    used = _used_columns(tiling)
+    used = _used_columns(tiling, written)
     return _grouped(tiling.source, _tile_key(tiling), used, f"CONCAT({', '.join(parts)})")
 
 
 def _keyed_tiles(tiling: Tiling, index: int, state: State) -> str:
     """A tile a value: the field's name holds the value, its payload how many events."""
-    source, column = tiling.source, state.column or ""
-    condition = f"{_column(column)} IS NOT NULL"
+    source = tiling.source
+    condition = f"{_column(state.column or '')} IS NOT NULL"
     if state.where:
         condition += f" AND {_condition(state.where)}"
+    value, size, order = _hash(state, source), kept(state.size), "`value` ASC"
     if state.kind == "last_k":
         value, size = _dated(state, source), state.size
         order = f"{_column(source.timestamp)} DESC, {_column(source.id)} DESC"
-    else:
-        # The digest is of bytes, and Flink takes those of UTF-8.
-        value, size = f"SUBSTRING(MD5({_as_text(column, source)}), 1, {HASH_DIGITS})", kept(state.size)
-        order = "`value` ASC"
     key = _tile_key(tiling, _text(f"/{index}/"), value)
     if tiling.counts_all(state):
         return _grouped(source, key, (), "CAST(COUNT(*) AS STRING)", condition)
@@ -255,9 +256,9 @@ def _grouped(source: EventSource, key: str, used: Iterable[str], payload: str, c
     )
 
 
-def _used_columns(tiling: Tiling) -> tuple[str, ...]:
-    used = [c for s in tiling.states for c in (s.column, s.where.column if s.where else None) if c]
-    if any(s.kind in (*TEXTS, "first_time", "last_time", "decayed") for s in tiling.states):
+def _used_columns(tiling: Tiling, states: Iterable[State]) -> tuple[str, ...]:
+    used = [c for s in states for c in (s.column, s.where.column if s.where else None) if c]
+    if any(s.kind in (*TEXTS, "first_time", "last_time", "decayed", "last_k") for s in states):
         used += [tiling.source.timestamp, tiling.source.id]
     return tuple(dict.fromkeys(used))
 
@@ -275,6 +276,11 @@ def _as_text(column: str, source: EventSource) -> str:
             return f"CASE WHEN {name} THEN 'True' WHEN NOT {name} THEN 'False' END"
         case _:
             return f"CAST({name} AS STRING)"
+
+
+def _hash(state: State, source: EventSource) -> str:
+    # The digest is of bytes, and Flink takes those of UTF-8.
+    return f"SUBSTRING(MD5({_as_text(state.column or '', source)}), 1, {HASH_DIGITS})"
 
 
 def _dated(state: State, source: EventSource) -> str:
@@ -305,4 +311,6 @@ def _state(state: State, tiling: Tiling) -> str:
         case "first" | "last":
             return f"{'MIN' if state.kind == 'first' else 'MAX'}({_dated(state, source)}){only}"
         case "distinct" | "last_k":
-            raise AssertionError("a keyed state has tiles of its own")
+            # Without DISTINCT, which would cost a state of its own for the rare value that comes twice in a second.
+            value = _hash(state, source) if state.kind == "distinct" else _dated(state, source)
+            return f"LISTAGG({value}, {VALUE_SEPARATOR}){only}"

@@ -27,11 +27,14 @@ COUNTS_SCHEMA = "part int, entities long, blobs long, applied long, bytes long"
 class BlobWriter:
     """The function for `DataFrame.mapInArrow`: tiles of one part, sorted by (entity id, tiling, start), in; counts out.
 
+    speed: ids of the speed tilings whose tiles before `through_ms` the blobs replace.
+
     A part is recorded as done after its last write was acknowledged. An entity gets a blob for every tiling, an empty
     one where it has no tiles, so that what an older blob said never outlives it.
     """
 
     tilings: tuple[Tiling, ...]
+    speed: tuple[str, ...]
     through_ms: int
     redis_url: str
     work: str
@@ -81,6 +84,7 @@ class BlobWriter:
             BatchWrite(
                 speed_key(self.tilings[0].entity.name, entity_id),
                 {t.id: own[t.id] if t.id in own else self._nothing(t) for t in self.tilings},
+                self.speed,
             )
             for entity_id, own in blobs.items()
         ]

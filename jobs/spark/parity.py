@@ -105,11 +105,8 @@ def _decisions(
     if since_ms is not None:
         logged = logged.where(F.col("timestamp") >= since_ms)
     once = without_duplicates(logged, "request_id")
-    labels = sorted(
-        label
-        for t in make_plan(features).speed
-        for label in (t.seen_label(), *(t.seen_label(state) for state in t.keyed))
-    )
+    plan = make_plan(features)
+    labels = sorted(label for t in plan.streamed for label in plan.seen_labels(t))
     has_features = F.col("features") != "{}"
     # A definition that changed changes the names of its tilings: such values cannot be made again.
     current = F.array_sort(F.json_object_keys("seen")) == F.array(*map(F.lit, labels))

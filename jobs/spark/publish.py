@@ -62,14 +62,15 @@ def publish(
     and lost what it had acknowledged. A write that fails ends the job before `announce`.
     """
     return {
-        entity.name: _publish_entity(spark, lake, plan.of_entity(entity), entity, day, redis_url, again)
+        entity.name: _publish_entity(spark, lake, plan, entity, day, redis_url, again)
         for entity in plan.features.entities
     }
 
 
 def _publish_entity(
-    spark: SparkSession, lake: str, tilings: tuple[Tiling, ...], entity: Entity, day: date, redis_url: str, again: bool
+    spark: SparkSession, lake: str, plan: Plan, entity: Entity, day: date, redis_url: str, again: bool
 ) -> dict[str, int]:
+    tilings, speed = plan.of_entity(entity), tuple(t.id for t in plan.speed if t.entity == entity)
     through = next_day(day)
     through_ms = midnight_ms(through)
     built = _read(spark, lake, tilings, through)
@@ -85,7 +86,7 @@ def _publish_entity(
     rows = _together(tilings, built.frames).select(part, "*")
     if done:
         rows = rows.where(~F.col(PART).isin(*done))
-    writer = BlobWriter(tilings, through_ms, redis_url, work)
+    writer = BlobWriter(tilings, speed, through_ms, redis_url, work)
     dealt = rows.repartitionById(parts, F.col(PART)).sortWithinPartitions(ENTITY_ID, TILING, START)
     # One row a part comes back: its counts.
     written = dealt.mapInArrow(writer, COUNTS_SCHEMA).collect()

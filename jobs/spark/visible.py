@@ -137,12 +137,21 @@ class EntityHistory:
     def _speed(self, served: Served, tiling: Tiling, state: State | None) -> Iterator[list[EventRow]]:
         """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
         source, through = tiling.source, served.through.get(tiling.key, 0)
-        if state is not None and not tiling.counts_all(state):
-            state = None  # of what is left out nothing is counted: taken as read together with the tile's scalars
+        if state not in self._plan.counted(tiling):
+            state = None  # its values came with the tile, or are left out uncounted: taken as read together with it
         events = [e for e in self._streamed[source.name] if _int(e, source.timestamp) >= through and _counted(state, e)]
         kept = tiling.keyed[tiling.keyed.index(state)] if state else None
         seen = served.seen.get(tiling.seen_label(kept), 0)
-        return arrivals(events, seen, self._before(source.id, events, served), _tile_of(tiling, state))
+        return arrivals(events, seen, self._before(source.id, events, served), self._tile_of(tiling, state))
+
+    def _tile_of(self, tiling: Tiling, state: State | None) -> Callable[[EventRow], object]:
+        written = self._plan.speed_of(tiling) or tiling
+
+        def tile(event: EventRow) -> object:
+            start = written.start_ms(_int(event, tiling.source.timestamp))
+            return (start, value_of(event, state.column or "")) if state else start
+
+        return tile
 
     @staticmethod
     def _before(id_column: str, speed: Sequence[EventRow], served: Served) -> int:
@@ -209,14 +218,6 @@ def arrivals(
         gone = set(dropped)
         if all(j in gone for i in gone for j in range(i + 1, before) if tiles[j] == tiles[i]):
             yield [e for i, e in enumerate(events[:before]) if i not in gone]
-
-
-def _tile_of(tiling: Tiling, state: State | None) -> Callable[[EventRow], object]:
-    def tile(event: EventRow) -> object:
-        start = tiling.start_ms(_int(event, tiling.source.timestamp))
-        return (start, value_of(event, state.column or "")) if state else start
-
-    return tile
 
 
 def _counted(state: State | None, event: EventRow) -> bool:

@@ -14,6 +14,7 @@ from lamina.semantics.reference import Value
 from lamina.semantics.states import PART_SEPARATOR
 from lamina.store.protocol import OnlineStore, Snapshot
 from lamina.store.reader import FeatureVector, Reader
+from lamina.store.rollup import Rollup
 from lamina.store.tiles import TileColumns, decode_batch, decode_speed
 
 
@@ -92,12 +93,13 @@ def _used(plan: Plan, feature: WindowFeature, snapshot: Snapshot, at_ms: int) ->
 
 def _layers(plan: Plan, entity: Entity, tiling: Tiling, snapshot: Snapshot) -> list[tuple[str, TileColumns]]:
     reply = snapshot.replies[plan.features.entities.index(entity)]
-    found, from_ms = [], {}
+    found, from_ms = [], 0
     if blob := reply.batch.get(tiling.id):
-        from_ms[tiling.id], columns = decode_batch(blob)
+        from_ms, columns = decode_batch(blob)
         found.append(("batch", columns))
-    if tiling in plan.speed:
-        found.append(("speed", decode_speed((tiling,), reply.speed, from_ms)[tiling.id].tiles))
+    if speed := plan.speed_of(tiling):
+        tiles = decode_speed((speed,), reply.speed, {speed.id: from_ms})[speed.id]
+        found.append(("speed", Rollup(tiling, speed)(tiles, from_ms).tiles))
     return found
 
 

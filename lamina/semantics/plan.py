@@ -8,7 +8,7 @@ the old ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -22,6 +22,8 @@ StateKind = Literal[
 KEYED = ("distinct", "last_k")
 TEXTS = ("first", "last")
 MISSING_IS_NAN = ("min", "max", "first_time", "last_time")
+INLINE_MS = 1000
+"""Tiles up to this long hold the values of their keyed states themselves; few events share one, so it stays small."""
 
 STATES_OF: dict[str, tuple[StateKind, ...]] = {
     "count": ("count",),
@@ -90,8 +92,8 @@ def states_of(aggregate: Aggregate) -> tuple[State, ...]:
 class Tiling:
     """Tiles of one entity over one source at one resolution. Only non-empty tiles exist.
 
-    states: kept as scalars of a tile. keyed: distinct and last_k, of which each value has a field of its own in the
-    speed layer. versions: of views, where they are above the first.
+    states: kept as scalars of a tile. keyed: distinct and last_k, lists of values. versions: what else is part of the
+    meaning: views' versions above the first, and how the speed layer writes values down.
     """
 
     entity: Entity
@@ -123,18 +125,26 @@ class Tiling:
         """Start of the tile that holds `at_ms`."""
         return at_ms - at_ms % self.resolution.ms
 
+    @cached_property
+    def inline(self) -> bool:
+        """Whether the speed layer writes the values of keyed states into the tile; if not, each has its own field."""
+        return self.resolution.ms <= INLINE_MS and not self.entity.hot
+
     def counts_all(self, state: State) -> bool:
-        """Whether the speed layer's fields of a keyed state count every event that took part in it, none left out."""
-        return state.kind == "distinct" and not self.entity.hot
+        """Whether the speed layer has fields of a keyed state that count every event that took part, none left out."""
+        return state.kind == "distinct" and not self.entity.hot and not self.inline
 
     def seen_label(self, state: State | None = None) -> str:
-        """Name under which a decision logs how many speed-layer events it saw, of the tiling or of a keyed state."""
+        """Name of what a decision saw of the tiling, or of one of its keyed states, in its log."""
         return f"{self.key}/{state.label}" if state else self.key
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The tilings behind a feature set, and where each feature finds its own."""
+    """The tilings behind a feature set, and where each feature finds its own.
+
+    tilings: of the batch layer. The speed layer keeps fewer of them, see `speed`.
+    """
 
     features: FeatureSet
     tilings: tuple[Tiling, ...]
@@ -142,6 +152,14 @@ class Plan:
     @cached_property
     def _by_group(self) -> dict[object, Tiling]:
         return {(t.entity, t.source, t.resolution): t for t in self.tilings}
+
+    @cached_property
+    def _speed_by_key(self) -> dict[str, Tiling]:
+        """What the stream job keeps instead of each tiling that it serves."""
+        groups: dict[object, list[Tiling]] = {}
+        for tiling in sorted(self.streamed, key=lambda t: t.resolution.ms):
+            groups.setdefault((tiling.entity, tiling.source), []).append(tiling)
+        return {t.key: together for group in groups.values() for t, together in _speed_tilings(group)}
 
     def tiling_of(self, feature: WindowFeature) -> Tiling:
         """The tiling that answers `feature`."""
@@ -152,9 +170,31 @@ class Plan:
         return tuple(t for t in self.tilings if t.entity == entity)
 
     @property
-    def speed(self) -> tuple[Tiling, ...]:
-        """The tilings that the stream job keeps."""
+    def streamed(self) -> tuple[Tiling, ...]:
+        """The tilings that the speed layer continues beyond the batch layer."""
         return tuple(t for t in self.tilings if t.layers == Layers.BOTH)
+
+    @property
+    def speed(self) -> tuple[Tiling, ...]:
+        """The tilings that the stream job keeps: of an entity and source the finest, with the states of all.
+
+        A coarser tile is what its finer ones add up to, so one write an event is enough, and whoever reads it sees the
+        event in all features or in none. A hot entity keeps each, as its finest tiles would be too many to add up.
+        """
+        return tuple(dict.fromkeys(self._speed_by_key[t.key] for t in self.streamed))
+
+    def counted(self, tiling: Tiling) -> tuple[State, ...]:
+        """Keyed states of `tiling` of which the speed layer counts events apart from those of the tile."""
+        speed = self.speed_of(tiling)
+        return tuple(s for s in tiling.keyed if speed is not None and speed.counts_all(s))
+
+    def seen_labels(self, tiling: Tiling) -> tuple[str, ...]:
+        """Names of the numbers of speed-layer events that a decision logs: of the tiling, of its counted states."""
+        return (tiling.seen_label(), *map(tiling.seen_label, self.counted(tiling)))
+
+    def speed_of(self, tiling: Tiling) -> Tiling | None:
+        """The one of `speed` that continues `tiling`; None where the batch layer stands alone."""
+        return self._speed_by_key.get(tiling.key)
 
 
 def _group(feature: WindowFeature) -> tuple[Entity, EventSource, Duration]:
@@ -163,10 +203,7 @@ def _group(feature: WindowFeature) -> tuple[Entity, EventSource, Duration]:
 
 def _tiling(features: list[WindowFeature]) -> Tiling:
     entity, source, resolution = _group(features[0])
-    sizes: dict[State, int] = {}
-    for state in (s for f in features for s in states_of(f.aggregate)):
-        sizes[state] = max(state.size, sizes.get(state, 0))
-    states = [replace(s, size=size) for s, size in sizes.items()]
+    states = _sizes(s for f in features for s in states_of(f.aggregate))
     views = dict.fromkeys(f.view for f in features)
     return Tiling(
         entity=entity,
@@ -178,6 +215,40 @@ def _tiling(features: list[WindowFeature]) -> Tiling:
         keyed=tuple(s for s in states if s.kind in KEYED),
         versions=tuple(sorted(f"{v.name} version {v.version}" for v in views if v.version > 1)),
     )
+
+
+def _speed_tilings(alike: Sequence[Tiling]) -> Iterator[tuple[Tiling, Tiling]]:
+    """Each of some tilings of one entity and source, finest first, and the speed tiling that holds its tiles."""
+    left = list(alike)
+    while left:
+        finest = left[0]
+        taken = [t for t in left if t is finest or not (t.entity.hot or t.resolution.ms % finest.resolution.ms)]
+        together = _together(taken)
+        yield from ((t, together) for t in taken)
+        left = [t for t in left if t not in taken]
+
+
+def _together(tilings: Sequence[Tiling]) -> Tiling:
+    """The first of some tilings with the states of all."""
+    sizes = _sizes(s for t in tilings for s in (*t.states, *t.keyed))
+    finest = replace(
+        tilings[0],
+        horizon_s=max(t.horizon_s for t in tilings),
+        states=tuple(s for s in sizes if s.kind not in KEYED),
+        keyed=tuple(s for s in sizes if s.kind in KEYED),
+        versions=tuple(dict.fromkeys(v for t in tilings for v in t.versions)),
+    )
+    # Tiles that were written down in another way must not be taken for these.
+    inline = ("values in the tile",) if finest.inline and finest.keyed else ()
+    return replace(finest, versions=(*finest.versions, *inline))
+
+
+def _sizes(states: Iterable[State]) -> tuple[State, ...]:
+    """Each state once, with the largest size that is asked of it."""
+    sizes: dict[State, int] = {}
+    for state in states:
+        sizes[state] = max(state.size, sizes.get(state, 0))
+    return tuple(replace(s, size=size) for s, size in sizes.items())
 
 
 def make_plan(features: FeatureSet) -> Plan:

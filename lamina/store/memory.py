@@ -56,8 +56,9 @@ class MemoryStore:
                     continue
                 blobs[tiling] = blob
                 applied += 1
-                for name in [n for n in speed if _is_before(n, tiling, int(through))]:
-                    del speed[name]
+            through_ms = min(int(blob[THROUGH_SLICE]) for blob in write.blobs.values())
+            for name in [n for n in speed if _is_before(n, write.speed, through_ms)]:
+                del speed[name]
         return applied
 
     def announce(self, entity: str, through_ms: int) -> None:
@@ -82,6 +83,6 @@ class MemoryStore:
         self._marks[mark.writer] = mark.number
 
 
-def _is_before(field: bytes, tiling: str, through_ms: int) -> bool:
+def _is_before(field: bytes, tilings: Sequence[str], through_ms: int) -> bool:
     parts = field.decode().split("/", 2)
-    return parts[0] == tiling and int(parts[1]) < through_ms
+    return parts[0] in tilings and int(parts[1]) < through_ms

@@ -42,10 +42,14 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchWrite:
-    """The batch blobs of one entity, by tiling id. `key` is the entity's speed key, such as `user:7`."""
+    """The batch blobs of one entity, by tiling id, and the ids of the speed tilings that they stand in for.
+
+    `key` is the entity's speed key, such as `user:7`.
+    """
 
     key: str
     blobs: Mapping[str, bytes]
+    speed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,8 @@ class OnlineStore(Protocol):
     def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
         """Number of blobs that were written; one whose `through` is before the stored one's is left out.
 
-        Speed tiles of a tiling that start before its new `through` are removed afterwards. `mark` is as in
-        `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
+        Tiles of a write's speed tilings that start before the `through` of all its blobs are removed afterwards.
+        `mark` is as in `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
         """
 
     def announce(self, entity: str, through_ms: int) -> None:

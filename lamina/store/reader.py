@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
+from lamina.contracts.features import Entity
 from lamina.semantics.events import EventRow, value_of
-from lamina.semantics.plan import Plan
+from lamina.semantics.plan import Plan, Tiling
 from lamina.semantics.reference import Value
 from lamina.store.evaluate import Evaluator, TilingTiles
-from lamina.store.protocol import SPEED_TTL_S, OnlineStore, ReadKey, Snapshot
+from lamina.store.protocol import SPEED_TTL_S, EntityReply, OnlineStore, ReadKey, Snapshot
+from lamina.store.rollup import RolledUp, Rollup
 from lamina.store.tiles import decode_batch, decode_speed
 
 
@@ -31,6 +35,50 @@ class FeatureVector:
     stale: bool
 
 
+@dataclass(frozen=True)
+class _Own:
+    """What is kept of one entity: its tilings, those of its speed layer, and how the ones come from the others."""
+
+    entity: Entity
+    tilings: tuple[Tiling, ...]
+    speed: tuple[Tiling, ...]
+    rollups: tuple[tuple[Tiling, Tiling, Rollup], ...]
+    labels: Mapping[str, tuple[str, ...]]
+    nothing_seen: Mapping[str, int]
+
+    @classmethod
+    def of(cls, plan: Plan, entity: Entity) -> _Own:
+        tilings = plan.of_entity(entity)
+        together = [(t, s) for t in tilings if (s := plan.speed_of(t)) is not None]
+        labels = {t.key: plan.seen_labels(t) for t, _ in together}
+        return cls(
+            entity,
+            tilings,
+            tuple(dict.fromkeys(s for _, s in together)),
+            tuple((t, s, Rollup(t, s)) for t, s in together),
+            labels,
+            dict.fromkeys(chain.from_iterable(labels.values()), 0),
+        )
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(t.id for t in self.tilings)
+
+    def rolled_up(self, reply: EntityReply, through: Mapping[str, int]) -> Iterator[tuple[Tiling, RolledUp]]:
+        """The speed tiles of each tiling from where its batch tiles end."""
+        from_ms: dict[str, int] = {}
+        for tiling, speed, _ in self.rollups:
+            end = through.get(tiling.key, 0)
+            from_ms[speed.id] = min(end, from_ms.get(speed.id, end))
+        found = decode_speed(self.speed, reply.speed, from_ms)
+        for tiling, speed, rollup in self.rollups:
+            yield tiling, rollup(found[speed.id], through.get(tiling.key, 0))
+
+    def seen(self, tiling: Tiling, found: RolledUp) -> Mapping[str, int]:
+        """How many events were seen, by label."""
+        return dict(zip(self.labels[tiling.key], (found.seen, *found.keyed_seen), strict=True))
+
+
 class Reader:
     """Turns requests into keys to read, and answers into feature vectors.
 
@@ -43,17 +91,13 @@ class Reader:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._evaluator = Evaluator(plan)
-        self._entities = []
-        for entity in plan.features.entities:
-            speed = tuple(t for t in plan.of_entity(entity) if t in plan.speed)
-            labels = [t.seen_label(state) for t in speed for state in (None, *t.keyed)]
-            self._entities.append((entity, plan.of_entity(entity), speed, dict.fromkeys(labels, 0)))
+        self._entities = [_Own.of(plan, entity) for entity in plan.features.entities]
 
     def keys(self, request: EventRow) -> list[ReadKey]:
         """What has to be read for `request`, one key an entity."""
         return [
-            ReadKey(entity.name, str(value_of(request, entity.key)), tuple(t.id for t in tilings), bool(speed))
-            for entity, tilings, speed, _ in self._entities
+            ReadKey(own.entity.name, str(value_of(request, own.entity.key)), own.ids, bool(own.speed))
+            for own in self._entities
         ]
 
     def vector(self, snapshot: Snapshot, request: EventRow, at_ms: int) -> FeatureVector:
@@ -65,23 +109,19 @@ class Reader:
         seen: dict[str, int] = {}
         through: dict[str, int] = {}
         unknown = set()
-        for (entity, tilings, speed, nothing_seen), reply in zip(self._entities, snapshot.replies, strict=True):
+        for own, reply in zip(self._entities, snapshot.replies, strict=True):
             if not reply.speed and not reply.batch:
-                unknown.add(entity.name)
-            from_ms: dict[str, int] = {}
-            for tiling in tilings:
+                unknown.add(own.entity.name)
+            for tiling in own.tilings:
                 tiles[tiling.key] = TilingTiles()
                 if blob := reply.batch.get(tiling.id):
-                    from_ms[tiling.id], tiles[tiling.key].batch = decode_batch(blob)
-                    through[tiling.key] = from_ms[tiling.id]
+                    through[tiling.key], tiles[tiling.key].batch = decode_batch(blob)
             if not reply.speed:
-                seen.update(nothing_seen)
+                seen.update(own.nothing_seen)
                 continue
-            for tiling, found in zip(speed, decode_speed(speed, reply.speed, from_ms).values(), strict=True):
+            for tiling, found in own.rolled_up(reply, through):
                 tiles[tiling.key].speed = found.tiles
-                seen[tiling.seen_label()] = found.seen
-                for state, n in zip(tiling.keyed, found.keyed_seen, strict=True):
-                    seen[tiling.seen_label(state)] = n
+                seen |= own.seen(tiling, found)
         return FeatureVector(
             values=self._evaluator.values(tiles, request, at_ms),
             seen=seen,
@@ -96,7 +136,7 @@ class Reader:
         return self.vector(store.read(self.keys(request)), request, at_ms)
 
     def _is_stale(self, through_ms: Mapping[str, int], at_ms: int) -> bool:
-        return any(at_ms - through_ms.get(e.name, 0) > SPEED_TTL_S * 1000 for e, *_ in self._entities)
+        return any(at_ms - through_ms.get(own.entity.name, 0) > SPEED_TTL_S * 1000 for own in self._entities)
 
 
 def _newest(tiles: Mapping[str, TilingTiles], at_ms: int) -> int | None:

@@ -24,6 +24,7 @@ from lamina.store.protocol import (
     batch_key,
     speed_key,
 )
+from lamina.store.tiles import THROUGH_SLICE
 
 THROUGH_KEY = "lamina:through"
 MARK_TTL_S = 86_400
@@ -91,16 +92,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 return applied
 """
 
-# ARGV: tiling and `through` in turn.
+# ARGV: the time before which tiles go, then tilings.
 TRIM = """
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
   local slash = string.find(name, '/', 1, true)
-  if slash then
-    local start = tonumber(string.match(name, '^%d+', slash + 1))
-    for i = 1, #ARGV, 2 do
-      if string.sub(name, 1, slash - 1) == ARGV[i] and start < tonumber(ARGV[i + 1]) then
-        redis.call('HDEL', KEYS[1], name)
-      end
+  if slash and tonumber(string.match(name, '^%d+', slash + 1)) < tonumber(ARGV[1]) then
+    for i = 2, #ARGV do
+      if string.sub(name, 1, slash - 1) == ARGV[i] then redis.call('HDEL', KEYS[1], name) end
     end
   end
 end
@@ -186,8 +184,9 @@ class RedisStore:
                 applied += sum(counts)
                 with self._redis.pipeline(transaction=False) as pipe:
                     for write in chunk:
-                        limits = [x for t, blob in write.blobs.items() for x in (t, int(blob[4:17]))]
-                        self._trim(keys=[write.key], args=limits, client=pipe)
+                        if write.speed:
+                            through = min(int(blob[THROUGH_SLICE]) for blob in write.blobs.values())
+                            self._trim(keys=[write.key], args=[through, *write.speed], client=pipe)
                     pipe.execute()
         except RedisError as error:
             raise unavailable(error) from error

@@ -1,7 +1,8 @@
 r"""How tiles are written down: text fields in the speed layer, one packed blob per tiling in the batch layer.
 
 Speed layer, one field of hash `<entity>:<id>` per tile: `<tiling>/<start>` holds `n` and the scalar states in the
-tiling's order, separated by `\x1f`; each value of a keyed state (a hash of distinct, a text of last_k) has a field
+tiling's order, separated by `\x1f`. In a tiling that is `inline` the values of each keyed state (a hash of distinct, a
+text of last_k, one an event) follow, separated by `\x1d`; otherwise each value has a field
 `<tiling>/<start>/<index>/<value>` that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key
 `<entity>:<id>\t<field>`; the sink moves them without parsing.
 
@@ -26,6 +27,7 @@ from lamina.semantics.states import StateValue
 
 MAGIC = b"LMT1"
 FIELD_SEPARATOR = "\x1f"
+VALUE_SEPARATOR = "\x1d"
 _HEADER = struct.Struct("<4s13sxxxII4x")
 THROUGH_SLICE = slice(4, 17)
 
@@ -87,9 +89,13 @@ def keyed_field(tiling: Tiling, start_ms: int, index: int, value: str) -> str:
     return f"{tiling.id}/{start_ms}/{index}/{value}"
 
 
-def encode_speed(n: int, states: Iterable[float | int | str | None]) -> bytes:
-    """The payload of a tile: its event count and its scalar states in the tiling's order."""
-    parts = (str(n), *("" if s is None or s != s else str(s) for s in states))
+def encode_speed(n: int, states: Iterable[float | int | str | None], sets: Iterable[Iterable[str]] = ()) -> bytes:
+    """The payload of a tile: its event count, its scalar states in the tiling's order, and inline sets."""
+    parts = (
+        str(n),
+        *("" if s is None or s != s else str(s) for s in states),
+        *(VALUE_SEPARATOR.join(values) for values in sets),
+    )
     return FIELD_SEPARATOR.join(parts).encode()
 
 
@@ -101,17 +107,20 @@ def event_count(payload: bytes) -> int:
 @dataclass
 class _SpeedTile:
     n: int = 0
-    scalars: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     sets: dict[int, list[str]] = field(default_factory=dict)
+    keyed_n: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
 class SpeedTiles:
-    """Decoded speed tiles of one entity and tiling, and how many events each part of them has seen."""
+    """Decoded speed tiles of one entity and tiling, oldest first.
+
+    keyed_n: one sequence a keyed state: how many events the values of each tile count; empty where they are inline.
+    """
 
     tiles: TileColumns
-    seen: int
-    keyed_seen: tuple[int, ...]
+    keyed_n: Sequence[Sequence[int]]
 
 
 def decode_speed(
@@ -119,7 +128,6 @@ def decode_speed(
 ) -> dict[str, SpeedTiles]:
     """Tiles per tiling id that start at or after `from_ms[id]` (absent: all), from one entity's hash."""
     found: dict[str, dict[int, _SpeedTile]] = {t.id: {} for t in tilings}
-    keyed_seen = {t.id: [0] * len(t.keyed) for t in tilings}
     for name, payload in fields.items():
         tiling_id, start_text, *rest = name.decode().split("/", 3)
         tiles = found.get(tiling_id)
@@ -127,29 +135,37 @@ def decode_speed(
             continue
         tile = tiles.setdefault(start, _SpeedTile())
         if rest:
-            tile.sets.setdefault(int(rest[0]), []).append(rest[1])
-            keyed_seen[tiling_id][int(rest[0])] += int(payload)
+            index = int(rest[0])
+            tile.sets.setdefault(index, []).append(rest[1])
+            tile.keyed_n[index] = tile.keyed_n.get(index, 0) + int(payload)
         else:
-            count, *tile.scalars = payload.decode().split(FIELD_SEPARATOR)
+            count, *tile.parts = payload.decode().split(FIELD_SEPARATOR)
             tile.n = int(count)
-    return {t.id: _speed_columns(t, found[t.id], tuple(keyed_seen[t.id])) for t in tilings}
+    return {t.id: _speed_columns(t, found[t.id]) for t in tilings}
 
 
-def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile], keyed_seen: tuple[int, ...]) -> SpeedTiles:
+def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile]) -> SpeedTiles:
     starts = sorted(found)
     tiles = [found[s] for s in starts]
     numeric: list[list[float]] = []
     texts: list[list[str | None]] = []
     for i, state in enumerate(tiling.states):
-        raw = [tile.scalars[i] if tile.scalars else "" for tile in tiles]
+        raw = [tile.parts[i] if tile.parts else "" for tile in tiles]
         if state.numeric:
             empty = nan if state.kind in MISSING_IS_NAN else 0.0
             numeric.append([float(r) if r else empty for r in raw])
         else:
             texts.append([r or None for r in raw])
-    sets = [[tile.sets.get(i, []) for tile in tiles] for i in range(len(tiling.keyed))]
+    places = range(len(tiling.keyed))
     n = [tile.n for tile in tiles]
-    return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), sum(n), keyed_seen)
+    if tiling.inline:
+        first = len(tiling.states)
+        joined = [[tile.parts[first + i] for tile in tiles] for i in places]
+        sets = [[values.split(VALUE_SEPARATOR) if values else [] for values in column] for column in joined]
+        return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), ())
+    sets = [[tile.sets.get(i, []) for tile in tiles] for i in places]
+    keyed_n = [[tile.keyed_n.get(i, 0) for tile in tiles] for i in places]
+    return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), keyed_n)
 
 
 def columns_of_event(tiling: Tiling, states: Mapping[str, StateValue], start_ms: int) -> TileColumns:

@@ -110,12 +110,12 @@ class OnlineStoreContract:
         kept = [tile(1), tile(1, more="/0/m"), tile(1, start=NOON - 1, tiling=OTHER)]
         gone = [tile(1, start=NOON - 1), tile(1, start=NOON - 1, more="/0/m/n")]
         store.write_tiles([*kept, *gone])
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON)})])
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON + 1)}, (TILING,))])
         assert set(store.read([USER]).replies[0].speed) == {t.field.encode() for t in kept}
 
     def test_entities_do_not_touch_each_other(self, store: OnlineStore) -> None:
         store.write_tiles([tile(1), tile(1, key="merchant:7")])
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON + 1)})])
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON + 1)}, (TILING,))])
         user, merchant = store.read([USER, ReadKey("merchant", "7", (TILING,))]).replies
         assert (len(user.speed), len(merchant.speed), len(user.batch), len(merchant.batch)) == (0, 1, 1, 0)
 

@@ -122,7 +122,7 @@ def remember(redis_url: str, events: list[EventRow]) -> None:
     arrived = {"transactions": events, "fraud_labels": []}
     through = AT_MS - AT_MS % 86_400_000
     store = RedisStore(redis_url)
-    store.publish(batch_writes(PLAN.tilings, arrived, through))
+    store.publish(batch_writes(PLAN, arrived, through))
     store.write_tiles(speed_writes(PLAN.speed, arrived, through))
     for entity in FEATURES.entities:
         store.announce(entity.name, through)

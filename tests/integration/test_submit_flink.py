@@ -56,7 +56,7 @@ def counted(store: MemoryStore, settings: Settings, users: Iterable[str]) -> lis
     found = []
     for user in users:
         (reply,) = store.read([ReadKey("user", user, ())]).replies
-        seen = {tiles.seen for tiles in decode_speed(TILINGS, reply.speed, {}).values()}
+        seen = {sum(found.tiles.n) for found in decode_speed(TILINGS, reply.speed, {}).values()}
         found.append(max(seen) if len(seen) == 1 else -1)
     return found
 

@@ -72,6 +72,6 @@ def vector(
     through = day_of(through_ms).isoformat()
     history = {name: [e for e in rows if str(e["ingested"]) < through] for name, rows in events.items()}
     store = MemoryStore()
-    store.publish(batch_writes(plan.tilings, history, through_ms))
+    store.publish(batch_writes(plan, history, through_ms))
     store.write_tiles(speed_writes(plan.speed, {"transactions": list(readable), "fraud_labels": []}, through_ms))
     return Reader(plan).read(store, request, event_time(request))

@@ -102,7 +102,7 @@ def test_stream_equals_reference(features: FeatureSet, kafka: str, clean_redis: 
     counted = [
         reader.read(store, {**generated.transactions[0], "user_id": f"u{i}"}, START_MS).seen for i in range(USERS)
     ]
-    for tiling in reader.plan.speed:
+    for tiling in reader.plan.streamed:
         if tiling.entity == USER:
             assert sum(seen[tiling.seen_label()] for seen in counted) == len(arrived), tiling.key
 

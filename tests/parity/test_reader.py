@@ -40,7 +40,7 @@ def test_reader_equals_reference(features: FeatureSet, seed: int, through_day: i
         before = [e for e in generated.arrived[own] if int(str(e["timestamp"])) < at_ms]
         arrived = {**generated.arrived, own: before}
         store = MemoryStore()
-        store.publish(batch_writes(plan.tilings, arrived, through if through_day else at_ms))
+        store.publish(batch_writes(plan, arrived, through if through_day else at_ms))
         store.write_tiles(speed_writes(plan.speed, arrived, 0))
         expected = evaluate_all(plan.features, {**arrived, own: [*before, request]}, request, at_ms)
         found = reader.read(store, request, at_ms).values

@@ -81,7 +81,7 @@ def test_published_tiles_equal_the_slow_ones(
     publish.publish(spark, str(tmp_path), plan, DAY, clean_redis)
 
     held = visible(arrived, DAY, THROUGH_MS, THROUGH_MS)
-    expected = batch_writes(plan.tilings, held, THROUGH_MS)
+    expected = batch_writes(plan, held, THROUGH_MS)
     compared = 0
     for slow, fast in zip(expected, published(clean_redis, expected), strict=True):
         for tiling in plan.tilings:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 
 from lamina.semantics.events import EventRow, value_of
-from lamina.semantics.plan import State, Tiling
+from lamina.semantics.plan import Plan, State, Tiling
 from lamina.semantics.reference import without_duplicates
 from lamina.semantics.sketch import kept
 from lamina.semantics.states import state_of_event
@@ -47,12 +47,10 @@ def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
             return max(present, default=None if state.kind == "last" else nan)
 
 
-def batch_writes(
-    tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[EventRow]], through_ms: int
-) -> list[BatchWrite]:
+def batch_writes(plan: Plan, arrived: Mapping[str, Sequence[EventRow]], through_ms: int) -> list[BatchWrite]:
     """What the batch layer publishes: tiles that start before `through_ms`."""
     blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
-    for tiling in tilings:
+    for tiling in plan.tilings:
         for entity_id, tiles in tiles_of(tiling, arrived[tiling.source.name]).items():
             starts = sorted(s for s in tiles if s < through_ms)
             columns = TileColumns(
@@ -63,7 +61,10 @@ def batch_writes(
                 [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.keyed],  # type: ignore[misc]
             )
             blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, columns)
-    return [BatchWrite(key, found) for key, found in blobs.items()]
+    speed = {
+        kind: tuple(t.id for t in plan.speed if t.entity.name == kind) for kind in {k.split(":")[0] for k in blobs}
+    }
+    return [BatchWrite(key, found, speed[key.split(":")[0]]) for key, found in blobs.items()]
 
 
 def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[EventRow]], from_ms: int) -> list[TileWrite]:
@@ -76,8 +77,11 @@ def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[Event
                 if start < from_ms:
                     continue
                 scalars = [merged(s, tiling, events) for s in tiling.states]
-                writes.append(TileWrite(key, tile_field(tiling, start), encode_speed(len(events), scalars)))  # type: ignore[arg-type]
-                for i, state in enumerate(tiling.keyed):
+                inline = tiling.keyed if tiling.inline else ()
+                sets = [[v for e in events for v in state_of_event(s, tiling, e)] for s in inline]  # type: ignore[union-attr]
+                payload = encode_speed(len(events), scalars, sets)  # type: ignore[arg-type]
+                writes.append(TileWrite(key, tile_field(tiling, start), payload))
+                for i, state in enumerate(() if tiling.inline else tiling.keyed):
                     for value in merged(state, tiling, events):  # type: ignore[attr-defined]
                         n = sum(value in state_of_event(state, tiling, e) for e in events)  # type: ignore[operator]
                         writes.append(TileWrite(key, keyed_field(tiling, start, i, value), str(n).encode()))

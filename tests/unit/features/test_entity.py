@@ -26,7 +26,7 @@ AT = START_MS + 13 * DAY_MS
 def store() -> MemoryStore:
     generated = generate(11)
     found = MemoryStore()
-    found.publish(batch_writes(PLAN.tilings, generated.arrived, THROUGH))
+    found.publish(batch_writes(PLAN, generated.arrived, THROUGH))
     found.write_tiles(speed_writes(PLAN.speed, generated.arrived, 0))
     return found
 

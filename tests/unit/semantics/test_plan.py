@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lamina.contracts.aggregates import distinct, last_k, maximum
-from lamina.contracts.features import FeatureSet, FeatureView, Layers, Window, days, hours, seconds
+from lamina.contracts.features import FeatureSet, FeatureView, Layers, Window, days, hours, minutes, seconds
+from lamina.definitions.activity import FEATURES as ACTIVITY
 from lamina.definitions.fraud import (
     FEATURES,
+    MERCHANT_TRAFFIC,
     TRANSACTIONS,
     USER,
     USER_HISTORY,
@@ -35,7 +37,39 @@ def test_a_tiling_keeps_each_state_once_and_looks_as_far_back_as_its_longest_vie
 
 def test_only_views_of_both_layers_are_streamed() -> None:
     assert {t.entity.name for t in PLAN.speed} == {"user"}
-    assert all(t.layers == Layers.BOTH for t in PLAN.speed)
+    assert all(t.layers == Layers.BOTH for t in PLAN.streamed)
+    assert PLAN.speed_of(PLAN.tiling_of(MERCHANT_TRAFFIC.features[0])) is None
+
+
+def test_the_speed_layer_keeps_the_finest_tiles_with_the_states_of_all() -> None:
+    fine, coarse = PLAN.tiling_of(USER_SPEND.features[0]), PLAN.tiling_of(USER_HISTORY.features[0])
+    (speed,) = PLAN.speed
+    assert PLAN.speed_of(fine) is PLAN.speed_of(coarse)
+    assert PLAN.speed_of(fine) == speed
+    assert (speed.resolution, speed.horizon_s) == (fine.resolution, coarse.horizon_s)
+    assert set(speed.states) == {*fine.states, *coarse.states}
+    assert {s.label for s in speed.keyed} == {s.label for t in (fine, coarse) for s in t.keyed} - {
+        "distinct[256](merchant_id)"
+    }, "the larger of two sizes decides"
+    assert speed.id not in (fine.id, coarse.id)
+
+
+def test_a_hot_entity_keeps_each_resolution_as_it_is() -> None:
+    plan = make_plan(ACTIVITY)
+    items = [t for t in plan.tilings if t.entity.hot]
+    assert [t for t in plan.speed if t.entity.hot] == items
+    assert len(items) == 2
+
+
+def test_a_resolution_that_no_finer_one_divides_is_kept_beside_it() -> None:
+    plan = make_plan(_alone(windows=(Window(hours(1), minutes(2)), Window(hours(3), minutes(3))), suffix=True))
+    assert [t.resolution.label for t in plan.speed] == ["2m", "3m"]
+
+
+def test_tiles_with_values_in_them_have_a_name_of_their_own() -> None:
+    plan = make_plan(_alone(windows=(hours(1),), resolution=seconds(1)))
+    assert plan.speed[0].states == plan.tilings[0].states
+    assert plan.speed[0].id != plan.tilings[0].id
 
 
 def test_a_changed_meaning_changes_the_id() -> None:

@@ -6,7 +6,7 @@ from math import isnan
 
 import pytest
 
-from lamina.definitions.fraud import FEATURES, USER_SPEND
+from lamina.definitions.fraud import FEATURES, USER_HISTORY
 from lamina.errors import CodecError
 from lamina.semantics.plan import make_plan
 from lamina.store.tiles import (
@@ -20,7 +20,7 @@ from lamina.store.tiles import (
     tile_field,
 )
 
-TILING = make_plan(FEATURES).tiling_of(USER_SPEND.features[0])
+COARSE = make_plan(FEATURES).tiling_of(USER_HISTORY.features[0])
 
 
 def test_batch_round_trip() -> None:
@@ -44,21 +44,31 @@ def test_bytes_of_another_kind_are_refused_with_the_next_step(blob: bytes) -> No
 
 
 def test_speed_tiles_before_the_batch_layers_end_are_left_out() -> None:
-    states = [None if s.kind == "last" else 1.0 for s in TILING.states]
-    fields = {tile_field(TILING, start).encode(): encode_speed(n, states) for start, n in ((1000, 3), (2000, 4))}
-    fields |= {keyed_field(TILING, 2000, 0, v).encode(): b"2" for v in ("a/b", "c")}
+    states = [None if s.kind == "last" else 1.0 for s in COARSE.states]
+    fields = {tile_field(COARSE, start).encode(): encode_speed(n, states) for start, n in ((1000, 3), (2000, 4))}
+    fields |= {keyed_field(COARSE, 2000, 0, v).encode(): b"2" for v in ("a/b", "c")}
     fields |= {b"other@1s#000000/1000": b"9"}
-    found = decode_speed([TILING], fields, {TILING.id: 2000})[TILING.id]
-    assert (found.seen, found.keyed_seen) == (4, (4,))
+    found = decode_speed([COARSE], fields, {COARSE.id: 2000})[COARSE.id]
+    assert (list(found.tiles.n), [list(n) for n in found.keyed_n]) == ([4], [[4], [0]])
     assert list(found.tiles.starts) == [2000]
     assert sorted(found.tiles.sets[0][0]) == ["a/b", "c"]
 
 
+def test_a_short_tile_holds_its_values_itself() -> None:
+    (tiling,) = make_plan(FEATURES).speed
+    assert tiling.inline
+    sets: list[list[str]] = [["a", "b"], *([] for _ in tiling.keyed[1:])]
+    fields = {tile_field(tiling, 1000).encode(): encode_speed(2, [None] * len(tiling.states), sets)}
+    found = decode_speed([tiling], fields, {})[tiling.id]
+    assert [column[0] for column in found.tiles.sets] == sets
+    assert not found.keyed_n
+
+
 def test_a_missing_number_stays_missing_and_a_missing_sum_is_zero() -> None:
-    empty: list[float | None] = [None] * len(TILING.states)
-    fields = {tile_field(TILING, 1000).encode(): encode_speed(1, empty)}
-    numeric = decode_speed([TILING], fields, {})[TILING.id].tiles.numeric
-    kinds = [s.kind for s in TILING.states if s.numeric]
+    empty: list[float | None] = [None] * len(COARSE.states)
+    fields = {tile_field(COARSE, 1000).encode(): encode_speed(1, empty)}
+    numeric = decode_speed([COARSE], fields, {})[COARSE.id].tiles.numeric
+    kinds = [s.kind for s in COARSE.states if s.numeric]
     assert [isnan(c[0]) for c in numeric] == [k in ("min", "max", "first_time", "last_time") for k in kinds]
 
 

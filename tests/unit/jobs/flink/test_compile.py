@@ -24,7 +24,17 @@ from lamina.contracts.aggregates import (
     std,
     total,
 )
-from lamina.contracts.features import Entity, FeatureSet, FeatureView, Layers, RequestFeature, days, hours, minutes
+from lamina.contracts.features import (
+    Entity,
+    FeatureSet,
+    FeatureView,
+    Layers,
+    RequestFeature,
+    days,
+    hours,
+    minutes,
+    seconds,
+)
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
 from lamina.semantics.plan import Plan, make_plan
@@ -109,6 +119,14 @@ def test_a_distinct_state_has_a_tile_per_value() -> None:
     assert "WHERE `country` IS NOT NULL\n" in countries
     assert "'/1/', SUBSTRING(MD5(`merchant_id`), 1, 16)) AS `key`" in merchants
     assert "WHERE `merchant_id` IS NOT NULL AND `country` = 'F''R'\n" in merchants
+
+
+def test_a_short_tile_holds_the_values_of_its_keyed_states_itself() -> None:
+    both = (count("n"), distinct("country", "a", cap=9, where=FRENCH), last_k("amount", "b", k=2))
+    (query,) = tiles(plan_of(view(*both, resolution=seconds(1))))
+    assert "LISTAGG(SUBSTRING(MD5(`country`), 1, 16), U&'\\001D')" + ONLY in query
+    assert f"LISTAGG({TEXT}CAST(`amount` AS STRING)), U&'\\001D')" in query
+    assert len(tiles(plan_of(view(*both, resolution=seconds(2))))) == 3
 
 
 def test_booleans_are_written_as_the_reference_writes_them() -> None:
