@@ -94,7 +94,8 @@ def get(
     store = RedisStore(load_settings().redis_url.get_secret_value())
     found = read_entity(store, load(system), entity, entity_id, at_ms, explain=explain)
     console = Console()
-    state = "nothing is stored of it" if found.vector.unknown else "stale" if found.vector.stale else "fresh"
+    stale = ", ".join(sorted(found.vector.stale))
+    state = "nothing is stored of it" if found.vector.unknown else f"stale in {stale}" if stale else "fresh"
     console.print(f"{entity} {entity_id} at {utc(at_ms)} UTC: {state}")
     for tiling, through in found.vector.through.items():
         console.print(f"  batch tiles of {tiling} through {utc(through)}", highlight=False)

@@ -46,7 +46,7 @@ class Decision(Event):
     seen: dict[str, int]
     through: dict[str, EpochMs] = Field(default_factory=dict, description="End of the batch tiles used, by tiling.")
     feature_age_ms: int | None = Field(None, description="Age of the newest event in the features, at `timestamp`.")
-    stale: bool = False
+    stale: bool = Field(False, description="Whether a view of its features lacks more than it may.")
     unknown_user: bool = False
     amount: float
     timestamp: EpochMs

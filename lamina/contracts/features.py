@@ -91,7 +91,8 @@ class FeatureView:
     """Aggregates of one source per entity over windows, kept as tiles of `resolution`, or of a window's own.
 
     A feature is named `<aggregate>_<window>`; with `suffix=False`, which takes a single window, `<aggregate>`.
-    `version` is raised when a feature changes its meaning and keeps its name.
+    `version` is raised when a feature changes its meaning and keeps its name. `stale_after`: how long the store may lack
+    what belongs to the view before answers say that it is stale; see `lamina.store.staleness`.
 
     Raises: DefinitionError: when the definition cannot be right; the message says what to change.
     """
@@ -108,6 +109,7 @@ class FeatureView:
     include_request: bool = False
     suffix: bool = True
     version: int = 1
+    stale_after: Duration | None = None
 
     def __post_init__(self) -> None:
         for complaint in self._complaints():

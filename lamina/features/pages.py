@@ -79,6 +79,7 @@ def page(features: FeatureSet, view: FeatureView) -> str:
         ("tiles", "; ".join(f"`{t.id}`, {t.resolution.label} each" for t in tilings)),
         ("version", str(view.version)),
         ("delay", view.delay.label if view.delay.s else "none"),
+        ("stale after", view.stale_after.label if view.stale_after else "the default of its layers"),
         ("the request itself", "counts" if view.include_request else "is left out"),
     )
     inputs = set(features.model_features)

@@ -20,7 +20,7 @@ STAGE_LATENCY = Histogram(
 )
 FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["reason"])
 UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
-STALE_FEATURES = Counter("stale_features_total", "Decisions on features with a hole between the layers")
+STALE_FEATURES = Counter("stale_features_total", "Decisions on features of a view that is stale", ["view"])
 FEATURE_AGE = Histogram("feature_age_seconds", "Age of the newest event in the features", buckets=AGE_BUCKETS_S)
 RULES_FIRED = Counter("rules_fired_total", "Rules that fired", ["code"])
 RULES_RELOADS = Counter("rules_reloads_total", "Changed rules files taken over or refused", ["outcome"])

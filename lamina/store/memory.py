@@ -61,9 +61,9 @@ class MemoryStore:
                 del speed[name]
         return applied
 
-    def announce(self, entity: str, through_ms: int) -> None:
+    def announce(self, name: str, through_ms: int) -> None:
         """See `OnlineStore.announce`."""
-        self._through[entity] = max(through_ms, self._through.get(entity, 0))
+        self._through[name] = max(through_ms, self._through.get(name, 0))
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """See `OnlineStore.read`."""
@@ -73,7 +73,7 @@ class MemoryStore:
             blobs = self._batch.get(batch_key(name), {})
             batch = {t: blobs[t] for t in key.tilings if t in blobs}
             replies.append(EntityReply(dict(self._speed.get(name, {})) if key.has_speed else {}, batch))
-        return Snapshot(replies, {k.entity: self._through[k.entity] for k in keys if k.entity in self._through})
+        return Snapshot(replies, dict(self._through))
 
     def _take(self, mark: Mark | None) -> None:
         if mark is None:

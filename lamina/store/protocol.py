@@ -72,7 +72,9 @@ class EntityReply:
 
 @dataclass
 class Snapshot:
-    """One round trip's answer: replies in the order asked, and up to when each entity's batch layer was published."""
+    """One round trip's answer: replies in the order asked, and what was announced: by entity up to when its batch layer
+    was published, by `lamina.store.staleness.stream_mark` the newest event of a source.
+    """
 
     replies: list[EntityReply]
     through_ms: Mapping[str, int]
@@ -109,8 +111,11 @@ class OnlineStore(Protocol):
         `mark` is as in `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
         """
 
-    def announce(self, entity: str, through_ms: int) -> None:
-        """Say that every blob of `entity` is published up to `through_ms`; never moves back."""
+    def announce(self, name: str, through_ms: int) -> None:
+        """Say that all there is of `name` up to `through_ms` is in the store; never moves back.
+
+        Args: name: an entity, whose every blob is published; or a source by its `lamina.store.staleness.stream_mark`.
+        """
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """What is stored of `keys`, in one round trip."""

@@ -12,8 +12,9 @@ from lamina.semantics.events import EventRow, value_of
 from lamina.semantics.plan import Plan, Tiling
 from lamina.semantics.reference import Value
 from lamina.store.evaluate import Evaluator, TilingTiles
-from lamina.store.protocol import SPEED_TTL_S, EntityReply, OnlineStore, ReadKey, Snapshot
+from lamina.store.protocol import EntityReply, OnlineStore, ReadKey, Snapshot
 from lamina.store.rollup import RolledUp, Rollup
+from lamina.store.staleness import Staleness
 from lamina.store.tiles import decode_batch, decode_speed
 
 
@@ -23,8 +24,7 @@ class FeatureVector:
 
     seen: events of the speed layer by `Tiling.seen_label`. through: end of the batch tiles by `Tiling.key`, epoch ms;
     absent without batch tiles. newest_ms: start of the newest tile of any entity, None without tiles. unknown: ids of
-    entities, by entity name, of which nothing is stored. stale: the batch layer ends before the speed layer begins, or
-    was never published.
+    entities, by entity name, of which nothing is stored. stale: names of the views that lack more than they may.
     """
 
     values: dict[str, Value]
@@ -32,7 +32,7 @@ class FeatureVector:
     through: dict[str, int]
     newest_ms: int | None
     unknown: frozenset[str]
-    stale: bool
+    stale: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Reader:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._evaluator = Evaluator(plan)
+        self._staleness = Staleness(plan)
         self._entities = [_Own.of(plan, entity) for entity in plan.features.entities]
 
     def keys(self, request: EventRow) -> list[ReadKey]:
@@ -128,15 +129,12 @@ class Reader:
             through=through,
             newest_ms=_newest(tiles, at_ms),
             unknown=frozenset(unknown),
-            stale=self._is_stale(snapshot.through_ms, at_ms),
+            stale=self._staleness.of(snapshot.through_ms, at_ms),
         )
 
     def read(self, store: OnlineStore, request: EventRow, at_ms: int) -> FeatureVector:
         """The features of `request`, read from `store` in one round trip."""
         return self.vector(store.read(self.keys(request)), request, at_ms)
-
-    def _is_stale(self, through_ms: Mapping[str, int], at_ms: int) -> bool:
-        return any(at_ms - through_ms.get(own.entity.name, 0) > SPEED_TTL_S * 1000 for own in self._entities)
 
 
 def _newest(tiles: Mapping[str, TilingTiles], at_ms: int) -> int | None:

@@ -192,10 +192,10 @@ class RedisStore:
             raise unavailable(error) from error
         return applied
 
-    def announce(self, entity: str, through_ms: int) -> None:
+    def announce(self, name: str, through_ms: int) -> None:
         """See `OnlineStore.announce`."""
         try:
-            self._announce(keys=[THROUGH_KEY], args=[entity, through_ms])
+            self._announce(keys=[THROUGH_KEY], args=[name, through_ms])
         except RedisError as error:
             raise unavailable(error) from error
 

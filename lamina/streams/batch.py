@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Batch:
     """Messages as tiles: of each tile the newest, what could not be read, and each partition's next offset.
 
-    oldest_ms: when the oldest message was written to Kafka. newest_event_ms: start of the newest tile of up to a minute
-    that is not in the future, so the newest event's time to the length of its tile. late: tiles so old that the stream
+    oldest_ms: when the oldest message was written to Kafka. newest_ms: by source the start of the newest tile of up to
+    a minute that is not in the future, so the newest event's time to the length of its tile. late: tiles so old that the stream
     job may have forgotten earlier events of theirs, which the batch layer corrects.
     """
 
@@ -29,8 +29,13 @@ class Batch:
     broken: list[DeadLetter] = field(default_factory=list)
     offsets: dict[int, int] = field(default_factory=dict)
     oldest_ms: int | None = None
-    newest_event_ms: int | None = None
+    newest_ms: dict[str, int] = field(default_factory=dict)
     late: int = 0
+
+    @property
+    def newest_event_ms(self) -> int | None:
+        """Time of the newest event of any source, None when no tile tells."""
+        return max(self.newest_ms.values(), default=None)
 
 
 def read_tile(key: bytes | None, payload: bytes | None) -> TileWrite | str:
@@ -78,16 +83,16 @@ def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
 
 
 def _date(batch: Batch, at_ms: int) -> None:
-    newest, horizon_ms = 0, at_ms - 1000 * SPEED_TTL_S
+    newest, horizon_ms = batch.newest_ms, at_ms - 1000 * SPEED_TTL_S
     for tile in batch.tiles:
         tiling, _, start = tile.field.partition("/")
         # A value of a distinct state has its own tile beside one that has only digits here.
         if start.isdigit() and _is_fine(tiling):
             start_ms = int(start)
             batch.late += start_ms < horizon_ms
-            if newest < start_ms <= at_ms:
-                newest = start_ms
-    batch.newest_event_ms = newest or None
+            source = tiling.partition("@")[0]
+            if newest.get(source, 0) < start_ms <= at_ms:
+                newest[source] = start_ms
 
 
 @lru_cache

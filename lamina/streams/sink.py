@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -24,6 +23,7 @@ from lamina.contracts.topics import FEATURE_TILES
 from lamina.errors import LaminaError, StoreUnavailable, StreamError, WritesLost
 from lamina.settings import load_settings
 from lamina.store.protocol import Mark, OnlineStore
+from lamina.store.staleness import stream_mark
 from lamina.streams import dead_letters
 from lamina.streams.batch import make_batch
 from lamina.streams.sink_metrics import NoMetrics, SinkMetrics
@@ -72,6 +72,7 @@ class TileSink:
         self._log = ""
         self._mark = Mark(uuid.uuid4().hex, 0)
         self._written: dict[int, int] = {}
+        self._newest_ms: dict[str, int] = {}
         self._replayed: set[int] = set()
         self._settled_at = 0.0
 
@@ -218,6 +219,8 @@ class TileSink:
         if batch.broken:
             dead_letters.write(self._options.bootstrap, self._options.topic_prefix, batch.broken)
         self._written.update(batch.offsets)
+        for source, newest_ms in batch.newest_ms.items():
+            self._newest_ms[source] = max(newest_ms, self._newest_ms.get(source, 0))
         self._metrics.moved(
             messages=len(messages),
             written=applied,
@@ -247,8 +250,14 @@ class TileSink:
 
         if not self._written or not (now or time.monotonic() - self._settled_at >= self._options.commit_every_s):
             return
-        written = dict(self._written)
-        note = partial(self._store.settle, self._log, self._mark, written)
+        written, newest_ms = dict(self._written), self._newest_ms
+        self._newest_ms = {}
+
+        def note() -> None:
+            self._store.settle(self._log, self._mark, written)
+            for source, ms in newest_ms.items():
+                self._store.announce(stream_mark(source), ms)
+
         if now:
             note()
         else:

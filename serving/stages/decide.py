@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 TOP_FEATURES = 3
 NS_PER_MS = 1_000_000
-NO_FEATURES = FeatureVector({}, {}, {}, None, frozenset(), False)
+NO_FEATURES = FeatureVector({}, {}, {}, None, frozenset(), frozenset())
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class DecisionMaker:
             seen=found.seen,
             through=found.through,
             feature_age_ms=None if found.newest_ms is None else max(0, transaction.timestamp - found.newest_ms),
-            stale=found.stale,
+            stale=bool(found.stale),
             unknown_user="user" in found.unknown,
             amount=transaction.amount,
             timestamp=transaction.timestamp,
@@ -170,10 +170,13 @@ class DecisionMaker:
         if snapshot is None:
             return None
         try:
-            return self._features.vector(snapshot, at, row, at_ms)
+            found = self._features.vector(snapshot, at, row, at_ms)
         except StoreUnavailable as error:
             log.error("features cannot be used: %s", error)
             return None
+        for view in found.stale:
+            metrics.STALE_FEATURES.labels(view).inc()
+        return found
 
     def _fallback(self, vector: FeatureVector | None, model: Model | None, until_ns: int) -> Fallback:
         if vector is None:
@@ -226,8 +229,6 @@ def _count(decision: Decision, log_ms: float) -> None:
         metrics.FALLBACKS.labels(decision.fallback).inc()
     if decision.unknown_user:
         metrics.UNKNOWN_USERS.inc()
-    if decision.stale:
-        metrics.STALE_FEATURES.inc()
     if decision.feature_age_ms is not None:
         metrics.FEATURE_AGE.observe(decision.feature_age_ms / 1000)
     for reason in decision.reasons:

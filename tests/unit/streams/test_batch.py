@@ -96,3 +96,8 @@ def test_the_age_of_events_is_read_from_their_tiles(tiles: dict[str, list[int]],
     keys = [f"user:7\t{tiling}#ab12cd/{start}".encode() for tiling, starts in tiles.items() for start in starts]
     batch = make_batch([message(key, b"1") for key in keys], NOW)
     assert (batch.newest_event_ms, batch.late) == (newest, late)
+
+
+def test_the_newest_event_is_told_by_source() -> None:
+    keys = [f"user:7\t{tiling}#ab12cd/{start}".encode() for tiling, start in (("x@1s", NOW - 9), ("y@1s", NOW - 5))]
+    assert make_batch([message(key, b"1") for key in keys], NOW).newest_ms == {"x": NOW - 9, "y": NOW - 5}

@@ -1,0 +1,72 @@
+"""Which views lack more than they may: events that belong to them and that the store cannot hold yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lamina.contracts.features import FeatureView, Layers
+from lamina.semantics.plan import Plan
+from lamina.store.protocol import SPEED_TTL_S
+
+
+def stream_mark(source: str) -> str:
+    """Name under which the store is told the time of the newest event of a source that the stream has brought.
+
+    >>> stream_mark("transactions")
+    'stream:transactions'
+    """
+    return f"stream:{source}"
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Of one view: its name, what tells how complete it is, and how many milliseconds of it may be missing.
+
+    resolution_ms, delay_ms: where its last tile ends. stream: None where nobody asked for a limit.
+    """
+
+    view: str
+    entity: str
+    stream: str | None
+    resolution_ms: int
+    delay_ms: int
+    batch_ms: int
+    stream_ms: int
+
+    def are_passed(self, complete_ms: Mapping[str, int], at_ms: int) -> bool:
+        batch = complete_ms.get(self.entity, 0)
+        needed = at_ms - at_ms % self.resolution_ms + self.resolution_ms - self.delay_ms
+        if needed - batch > self.batch_ms:
+            return True
+        return self.stream is not None and at_ms - max(complete_ms.get(self.stream, 0), batch) > self.stream_ms
+
+
+class Staleness:
+    """The limits of all views of a plan.
+
+    A view of the batch layer alone is stale when its windows reach beyond the end of the batch tiles by more than
+    `stale_after` (by default not at all). One that the stream continues is stale when the batch layer is so late that
+    the speed layer has forgotten what lies between (three days); and, if it has a `stale_after`, when the newest event
+    that the stream has brought is older: a source that is silent for longer cannot be told from a stream that stands.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._limits = [_limits(view) for view in plan.features.views]
+
+    def of(self, complete_ms: Mapping[str, int], at_ms: int) -> frozenset[str]:
+        """Names of the views that are stale at `at_ms`.
+
+        Args: complete_ms: as `Snapshot.through_ms`: by entity the end of its batch tiles, by `stream_mark` the newest
+            event.
+        """
+        return frozenset(limits.view for limits in self._limits if limits.are_passed(complete_ms, at_ms))
+
+
+def _limits(view: FeatureView) -> _Limits:
+    asked = view.stale_after
+    if view.layers == Layers.BATCH:
+        finest = min(f.resolution.ms for f in view.features)
+        return _Limits(view.name, view.entity.name, None, finest, view.delay.ms, asked.ms if asked else 0, 0)
+    stream = stream_mark(view.source.name) if asked else None
+    return _Limits(view.name, view.entity.name, stream, 1, 0, 1000 * SPEED_TTL_S, asked.ms if asked else 0)
