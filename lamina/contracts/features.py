@@ -91,8 +91,8 @@ class FeatureView:
     """Aggregates of one source per entity over windows, kept as tiles of `resolution`, or of a window's own.
 
     A feature is named `<aggregate>_<window>`; with `suffix=False`, which takes a single window, `<aggregate>`.
-    `version` is raised when a feature changes its meaning and keeps its name. `stale_after`: how long the store may lack
-    what belongs to the view before answers say that it is stale; see `lamina.store.staleness`.
+    `version` is raised when a feature changes its meaning and keeps its name. `stale_after` is how long the store
+    may lack what belongs to the view before answers say that it is stale; see `lamina.store.staleness`.
 
     Raises: DefinitionError: when the definition cannot be right; the message says what to change.
     """

@@ -21,8 +21,8 @@ class Batch:
     """Messages as tiles: of each tile the newest, what could not be read, and each partition's next offset.
 
     oldest_ms: when the oldest message was written to Kafka. newest_ms: by source the start of the newest tile of up to
-    a minute that is not in the future, so the newest event's time to the length of its tile. late: tiles so old that the stream
-    job may have forgotten earlier events of theirs, which the batch layer corrects.
+    a minute that is not in the future, so the newest event's time to the length of its tile. late: tiles so old that
+    the stream job may have forgotten earlier events of theirs, which the batch layer corrects.
     """
 
     tiles: list[TileWrite] = field(default_factory=list)
