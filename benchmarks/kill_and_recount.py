@@ -1,6 +1,7 @@
 """Parts of the stream are killed while a load runs; afterwards everything is counted again from the topic's log.
 
-`kills`: what was killed with `kill -9`, singly and in combination, by a schedule from the seed. `events`: events that
+`kills`: what was killed with `kill -9`, singly and in combination, by a schedule from the seed. `outages`: minutes for
+which the broker stood still. `events`: events that
 the broker acknowledged. `tiles`: tiles of the store that were compared, each with its number of events. `differences`:
 tiles, features and dead letters that are not what the slow reference says.
 """
@@ -49,6 +50,7 @@ def main(
     figures: dict[str, float | int | str] = {
         "kills": arena.killed.total(),
         **{f"kills of {victim}": arena.killed[victim] for victim in VICTIMS},
+        "outages": arena.outages,
         "events": len(arena.load.acknowledged),
         **{f"events {kind}": n for kind, n in sorted(arena.load.kinds.items())},
         "tiles": found.tiles,
@@ -63,12 +65,17 @@ def main(
 
 
 def _shoot(arena: Arena, rng: random.Random, end: float) -> None:
-    """Each victim once and in turn, then one to three at once, with pauses of random length, until `end`."""
-    rounds = [[victim] for victim in VICTIMS]
+    """Each victim and an outage once and in turn, then one to three at once or an outage, with pauses of random length,
+    until `end`.
+    """
+    rounds: list[list[str]] = [[], *([victim] for victim in VICTIMS)]
     rng.shuffle(rounds)
     while time.monotonic() < end:
-        victims = rounds.pop() if rounds else rng.sample(VICTIMS, rng.randint(1, MOST_AT_ONCE))
-        arena.kill(victims)
+        victims = rounds.pop() if rounds else rng.sample(VICTIMS, rng.randint(0, MOST_AT_ONCE))
+        if victims:
+            arena.kill(victims)
+        else:
+            arena.silence_kafka()
         time.sleep(max(min(rng.uniform(0, LONGEST_PAUSE_S), end - time.monotonic()), 0))
 
 

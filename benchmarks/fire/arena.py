@@ -55,6 +55,7 @@ ARGUMENTS = ("--state-backend", "hashmap", "--checkpoint-interval-ms", "1000")
 QUIET_S = 60.0
 POLL_S = 0.5
 BACK_S = 60.0
+OUTAGE_S = 60.0
 
 
 class Arena:
@@ -65,6 +66,7 @@ class Arena:
         self.stack = Stack(folder / "stack", services={"kafka", "redis", "flink"}, env=env, preferred_ports=False)
         self._load_options = {"seed": seed, "rate": rate, "users": users}
         self.killed: Counter[str] = Counter()
+        self.outages = 0
         self._begun = time.monotonic()
         self.seconds: dict[str, float] = {}
         """When each step ended, in seconds from the start."""
@@ -112,6 +114,17 @@ class Arena:
         if STREAM_JOB in chosen:
             self._submit(newest_checkpoint(str(self.stack.layout.data / "flink" / "checkpoints")))
         self._done(f"{', '.join(chosen)}: killed and back")
+
+    def silence_kafka(self) -> None:
+        """Halt the broker for a minute: it answers nobody, and its connections stay open."""
+        pid = self.stack.pids()[KAFKA.lower()]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(OUTAGE_S)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.outages += 1
+        self._done(f"{KAFKA}: silent for {OUTAGE_S:.0f} s")
 
     def recount(self) -> Difference:
         """End the load, wait until the store has caught up or nothing moves any more, and compare everything."""
