@@ -17,7 +17,7 @@ from lamina.semantics.plan import Tiling
 from lamina.store.progress import Progress
 from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, speed_key
 from lamina.store.redis import RedisStore
-from lamina.store.tiles import TileColumns, encode_batch
+from lamina.store.tiles import TileColumns, encode_batch, reachable
 
 PART, TILING, NUMERIC, TEXTS, SETS = "_part", "_tiling", "_numeric", "_texts", "_sets"
 COUNTS_SCHEMA = "part int, entities long, blobs long, applied long, bytes long"
@@ -79,7 +79,7 @@ class BlobWriter:
         for number, tiling in enumerate(self.tilings):
             mine = table.filter(pc.equal(table[TILING], number))
             for entity_id, columns in columns_by_entity(tiling, mine):
-                blobs[entity_id][tiling.id] = encode_batch(self.through_ms, columns)
+                blobs[entity_id][tiling.id] = encode_batch(self.through_ms, reachable(tiling, columns, self.through_ms))
         return [
             BatchWrite(
                 speed_key(self.tilings[0].entity.name, entity_id),

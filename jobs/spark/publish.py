@@ -33,6 +33,7 @@ from lamina.semantics.plan import Plan, State, Tiling, make_plan
 from lamina.settings import load_settings
 from lamina.store.progress import Progress
 from lamina.store.redis import RedisStore
+from lamina.store.tiles import MAGIC
 
 TILES_PER_PART = 100_000
 MIN_PARTS, MAX_PARTS = 4, 4096
@@ -76,7 +77,7 @@ def _publish_entity(
     built = _read(spark, lake, tilings, through)
     tiles = sum(frame.count() for frame in built.frames)
     parts = min(MAX_PARTS, max(MIN_PARTS, -(-tiles // TILES_PER_PART)))
-    work = f"{entity.name}:{through_ms}:{built.fingerprint}:{parts}"
+    work = f"{entity.name}:{through_ms}:{built.fingerprint}:{MAGIC.decode()}:{parts}"
     progress = Progress(redis_url, work)
     if again:
         progress.clear()

@@ -51,7 +51,8 @@ class State:
     largest event time, ms; decayed: sum of 2^((time - start of the tile) / `half_life`); distinct: hashes of the
     values, the smallest `size + 1` where a tile is bounded; last_k: (time, id, value) of the newest `size` values.
 
-    Views that share a tiling share its states: the largest `size` decides, and is no part of what a state is.
+    Views that share a tiling share its states: the largest `size` and `horizon_s` (how far back it is asked for)
+    decide, and whether some view asks with a delay; these are no part of what a state is.
     """
 
     kind: StateKind
@@ -59,6 +60,8 @@ class State:
     where: Predicate | None = None
     half_life: Duration | None = None
     size: int = field(default=0, compare=False)
+    horizon_s: int = field(default=0, compare=False)
+    delayed: bool = field(default=False, compare=False)
 
     @cached_property
     def label(self) -> str:
@@ -203,7 +206,9 @@ def _group(feature: WindowFeature) -> tuple[Entity, EventSource, Duration]:
 
 def _tiling(features: list[WindowFeature]) -> Tiling:
     entity, source, resolution = _group(features[0])
-    states = _sizes(s for f in features for s in states_of(f.aggregate))
+    states = _widest(
+        replace(s, horizon_s=f.horizon, delayed=f.view.delay.s > 0) for f in features for s in states_of(f.aggregate)
+    )
     views = dict.fromkeys(f.view for f in features)
     return Tiling(
         entity=entity,
@@ -230,12 +235,12 @@ def _speed_tilings(alike: Sequence[Tiling]) -> Iterator[tuple[Tiling, Tiling]]:
 
 def _together(tilings: Sequence[Tiling]) -> Tiling:
     """The first of some tilings with the states of all."""
-    sizes = _sizes(s for t in tilings for s in (*t.states, *t.keyed))
+    states = _widest(s for t in tilings for s in (*t.states, *t.keyed))
     finest = replace(
         tilings[0],
         horizon_s=max(t.horizon_s for t in tilings),
-        states=tuple(s for s in sizes if s.kind not in KEYED),
-        keyed=tuple(s for s in sizes if s.kind in KEYED),
+        states=tuple(s for s in states if s.kind not in KEYED),
+        keyed=tuple(s for s in states if s.kind in KEYED),
         versions=tuple(dict.fromkeys(v for t in tilings for v in t.versions)),
     )
     # Tiles that were written down in another way must not be taken for these.
@@ -243,12 +248,18 @@ def _together(tilings: Sequence[Tiling]) -> Tiling:
     return replace(finest, versions=(*finest.versions, *inline))
 
 
-def _sizes(states: Iterable[State]) -> tuple[State, ...]:
-    """Each state once, with the largest size that is asked of it."""
-    sizes: dict[State, int] = {}
+def _widest(states: Iterable[State]) -> tuple[State, ...]:
+    """Each state once, with all that is asked of it."""
+    found: dict[State, State] = {}
     for state in states:
-        sizes[state] = max(state.size, sizes.get(state, 0))
-    return tuple(replace(s, size=size) for s, size in sizes.items())
+        known = found.get(state, state)
+        found[state] = replace(
+            state,
+            size=max(state.size, known.size),
+            horizon_s=max(state.horizon_s, known.horizon_s),
+            delayed=state.delayed or known.delayed,
+        )
+    return tuple(found.values())
 
 
 def make_plan(features: FeatureSet) -> Plan:

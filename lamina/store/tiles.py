@@ -6,30 +6,37 @@ text of last_k, one an event) follow, separated by `\x1d`; otherwise each value 
 `<tiling>/<start>/<index>/<value>` that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key
 `<entity>:<id>\t<field>`; the sink moves them without parsing.
 
-Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT1`, then `through` as 13 digits, then the number
-of tiles and of numeric states (little-endian uint32, padded to 32 bytes), starts (int64), event counts (int64),
-each numeric state (float64), then JSON: texts by state, sets by keyed state.
+Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT2`, then `through` as 13 digits, then the number
+of tiles and of written numeric states (little-endian uint32, padded to 32 bytes), starts (int64), those numeric states
+(float64), event counts (uint32), then JSON: `same`, the places of numeric states that equal the event counts and are
+not written; `texts` and `sets`, by state the tiles that have any and what they have.
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from typing import TypeVar
 
 import numpy as np
 import orjson
 
+from lamina.clock import DAY_MS
 from lamina.errors import CodecError
-from lamina.semantics.plan import MISSING_IS_NAN, Tiling
+from lamina.semantics.plan import MISSING_IS_NAN, State, Tiling
 from lamina.semantics.states import StateValue
 
-MAGIC = b"LMT1"
+T = TypeVar("T")
+MAGIC = b"LMT2"
 FIELD_SEPARATOR = "\x1f"
 VALUE_SEPARATOR = "\x1d"
 _HEADER = struct.Struct("<4s13sxxxII4x")
 THROUGH_SLICE = slice(4, 17)
+LATEST_MS = DAY_MS
+"""How long before the end of the batch layer a question may be for blobs to hold the newest values that it needs."""
 
 
 @dataclass
@@ -47,12 +54,40 @@ class TileColumns:
     sets: Sequence[Sequence[Sequence[str]]] = field(default_factory=list)
 
 
+def reachable(tiling: Tiling, tiles: TileColumns, through_ms: int) -> TileColumns:
+    """`tiles` without the texts and values that no question from a day before `through_ms` on can reach.
+
+    Most of a blob would be these: of an hour's distinct values all but the last hour's are of no more use, and of the
+    newest value all but the newest.
+    """
+    since_ms = through_ms - LATEST_MS
+    texts = [s for s in tiling.states if not s.numeric]
+    return TileColumns(
+        tiles.starts,
+        tiles.n,
+        tiles.numeric,
+        [_pruned(s, tiles.starts, column, since_ms, None) for s, column in zip(texts, tiles.texts, strict=True)],
+        [_pruned(s, tiles.starts, column, since_ms, ()) for s, column in zip(tiling.keyed, tiles.sets, strict=True)],
+    )
+
+
+def _pruned(state: State, starts: Sequence[int], column: Sequence[T], since_ms: int, nothing: T) -> list[T]:
+    first = bisect_left(starts, since_ms - 1000 * state.horizon_s)
+    if state.kind == "last" and not state.delayed:
+        end = bisect_left(starts, since_ms)
+        first = max(first, next((i for i in range(end - 1, -1, -1) if column[i] is not None), 0))
+    return [*([nothing] * first), *column[first:]]
+
+
 def encode_batch(through_ms: int, tiles: TileColumns) -> bytes:
     """The blob that holds `tiles`, complete up to `through_ms`."""
-    header = _HEADER.pack(MAGIC, b"%013d" % through_ms, len(tiles.starts), len(tiles.numeric))
-    columns = [np.asarray(tiles.starts, "<i8").tobytes(), np.asarray(tiles.n, "<i8").tobytes()]
-    columns += [np.asarray(column, "<f8").tobytes() for column in tiles.numeric]
-    return b"".join((header, *columns, orjson.dumps({"texts": tiles.texts, "sets": tiles.sets})))
+    n = np.asarray(tiles.n, "<u4")
+    columns = [np.asarray(column, "<f8") for column in tiles.numeric]
+    same = [i for i, column in enumerate(columns) if np.array_equal(column, n)]
+    written = [column.tobytes() for i, column in enumerate(columns) if i not in same]
+    header = _HEADER.pack(MAGIC, b"%013d" % through_ms, len(n), len(written))
+    tail = {"same": same, "texts": [_sparse(c) for c in tiles.texts], "sets": [_sparse(c) for c in tiles.sets]}
+    return b"".join((header, np.asarray(tiles.starts, "<i8").tobytes(), *written, n.tobytes(), orjson.dumps(tail)))
 
 
 def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
@@ -69,14 +104,31 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
         view = memoryview(blob)
         at, size = _HEADER.size, rows * 8
         starts = view[at : at + size].cast("q")
-        n = view[at + size : at + 2 * size].cast("q")
-        numeric = [view[at + (2 + i) * size : at + (3 + i) * size].cast("d") for i in range(width)]
-        tail = orjson.loads(view[at + (2 + width) * size :])
-        return int(through), TileColumns(starts, n, numeric, tail["texts"], tail["sets"])
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+        numeric = [view[at + (1 + i) * size : at + (2 + i) * size].cast("d") for i in range(width)]
+        end = at + (1 + width) * size + rows * 4
+        n = view[end - rows * 4 : end].cast("I")
+        tail = orjson.loads(view[end:])
+        for place in tail["same"]:
+            numeric.insert(place, n)  # type: ignore[arg-type]  # in ascending order, so each lands where it was
+        texts = [_dense(column, rows, None) for column in tail["texts"]]
+        sets = [_dense(column, rows, ()) for column in tail["sets"]]
+        return int(through), TileColumns(starts, n, numeric, texts, sets)
+    except (struct.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise CodecError(
             f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>"
         ) from error
+
+
+def _sparse(column: Sequence[T]) -> tuple[list[int], list[T]]:
+    places = [i for i, value in enumerate(column) if value]
+    return places, [column[i] for i in places]
+
+
+def _dense(column: tuple[list[int], list[T]], rows: int, nothing: T) -> list[T]:
+    found = [nothing] * rows
+    for place, value in zip(*column, strict=True):
+        found[place] = value
+    return found
 
 
 def tile_field(tiling: Tiling, start_ms: int) -> str:

@@ -59,7 +59,7 @@ def published(redis_url: str, writes: list[BatchWrite]) -> list[BatchWrite]:
     return [BatchWrite(w.key, dict(r.batch)) for w, r in zip(writes, replies, strict=True)]
 
 
-def reachable(tiling: Tiling, tiles: TileColumns) -> TileColumns:
+def young_enough(tiling: Tiling, tiles: TileColumns) -> TileColumns:
     """The tiles that a question from `THROUGH_MS` on can reach; the batch layer keeps no older ones."""
     i = bisect_left(tiles.starts, first_ms(tiling, THROUGH_MS))
     return TileColumns(
@@ -87,7 +87,7 @@ def test_published_tiles_equal_the_slow_ones(
         for tiling in plan.tilings:
             if tiling.entity.name != slow.key.split(":")[0] or tiling.id not in slow.blobs:
                 continue
-            want = reachable(tiling, decode_batch(slow.blobs[tiling.id])[1])
+            want = young_enough(tiling, decode_batch(slow.blobs[tiling.id])[1])
             if not fast.blobs:  # an entity without any tile that can still be asked for is not published
                 assert not want.starts
                 continue

@@ -12,7 +12,7 @@ from lamina.semantics.reference import without_duplicates
 from lamina.semantics.sketch import kept
 from lamina.semantics.states import state_of_event
 from lamina.store.protocol import BatchWrite, TileWrite, speed_key
-from lamina.store.tiles import TileColumns, encode_batch, encode_speed, keyed_field, tile_field
+from lamina.store.tiles import TileColumns, encode_batch, encode_speed, keyed_field, reachable, tile_field
 
 
 def tiles_of(tiling: Tiling, arrived: Iterable[EventRow]) -> dict[str, dict[int, list[EventRow]]]:
@@ -47,20 +47,28 @@ def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
             return max(present, default=None if state.kind == "last" else nan)
 
 
+def batch_columns(tiling: Tiling, arrived: Iterable[EventRow], through_ms: int) -> dict[str, TileColumns]:
+    """Tiles that start before `through_ms`, by entity id."""
+    found = {}
+    for entity_id, tiles in tiles_of(tiling, arrived).items():
+        starts = sorted(s for s in tiles if s < through_ms)
+        found[entity_id] = TileColumns(
+            starts,
+            [len(tiles[s]) for s in starts],
+            [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if x.numeric],  # type: ignore[misc]
+            [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if not x.numeric],  # type: ignore[misc]
+            [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.keyed],  # type: ignore[misc]
+        )
+    return found
+
+
 def batch_writes(plan: Plan, arrived: Mapping[str, Sequence[EventRow]], through_ms: int) -> list[BatchWrite]:
-    """What the batch layer publishes: tiles that start before `through_ms`."""
+    """What the batch layer publishes."""
     blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
     for tiling in plan.tilings:
-        for entity_id, tiles in tiles_of(tiling, arrived[tiling.source.name]).items():
-            starts = sorted(s for s in tiles if s < through_ms)
-            columns = TileColumns(
-                starts,
-                [len(tiles[s]) for s in starts],
-                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if x.numeric],  # type: ignore[misc]
-                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.states if not x.numeric],  # type: ignore[misc]
-                [[merged(x, tiling, tiles[s]) for s in starts] for x in tiling.keyed],  # type: ignore[misc]
-            )
-            blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, columns)
+        for entity_id, columns in batch_columns(tiling, arrived[tiling.source.name], through_ms).items():
+            kept = reachable(tiling, columns, through_ms)
+            blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, kept)
     speed = {
         kind: tuple(t.id for t in plan.speed if t.entity.name == kind) for kind in {k.split(":")[0] for k in blobs}
     }

@@ -5,36 +5,36 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lamina.semantics.plan import Plan, Tiling, make_plan
+from lamina.semantics.plan import Tiling, make_plan
+from lamina.store.protocol import speed_key
 from lamina.store.rollup import RolledUp, Rollup
-from lamina.store.tiles import TileColumns, decode_batch, decode_speed
+from lamina.store.tiles import TileColumns, decode_speed
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import generate
-from tests.parity.tiles import batch_writes, speed_writes
+from tests.parity.tiles import batch_columns, speed_writes
 
 PLAN = make_plan(EVERYTHING)
 END_MS = 10**13
 ARRIVED = generate(5).arrived
-KEYS = sorted({w.key for w in batch_writes(PLAN, ARRIVED, END_MS)})
 
 
-def _rolled_up(tiling: Tiling, key: str, from_ms: int = 0) -> RolledUp:
+def _at_once(tiling: Tiling) -> dict[str, TileColumns]:
+    return batch_columns(tiling, ARRIVED[tiling.source.name], END_MS)
+
+
+def _rolled_up(tiling: Tiling, entity_id: str, from_ms: int = 0) -> RolledUp:
     speed = PLAN.speed_of(tiling)
     assert speed is not None
+    key = speed_key(tiling.entity.name, entity_id)
     fields = {w.field.encode(): w.payload for w in speed_writes([speed], ARRIVED, 0) if w.key == key}
     return Rollup(tiling, speed)(decode_speed([speed], fields, {})[speed.id], from_ms)
-
-
-def _at_once(tiling: Tiling, key: str) -> TileColumns:
-    (write,) = (w for w in batch_writes(Plan(PLAN.features, (tiling,)), ARRIVED, END_MS) if w.key == key)
-    return decode_batch(write.blobs[tiling.id])[1]
 
 
 @pytest.mark.parametrize("tiling", PLAN.streamed, ids=lambda t: t.key)
 def test_every_state_adds_up(tiling: Tiling) -> None:
     compared = 0
-    for key in (k for k in KEYS if k.split(":")[0] == tiling.entity.name):
-        want, found = _at_once(tiling, key), _rolled_up(tiling, key).tiles
+    for entity_id, want in _at_once(tiling).items():
+        found = _rolled_up(tiling, entity_id).tiles
         assert (list(found.starts), list(found.n)) == (list(want.starts), list(want.n))
         for state, own, expected in zip(
             (s for s in tiling.states if s.numeric), found.numeric, want.numeric, strict=True
@@ -55,9 +55,9 @@ def test_some_tilings_are_really_coarser() -> None:
 
 def test_only_tiles_from_where_the_batch_layer_ends() -> None:
     tiling = next(t for t in PLAN.streamed if t.resolution != PLAN.speed_of(t).resolution)  # type: ignore[union-attr]
-    key = next(k for k in KEYS if k.split(":")[0] == tiling.entity.name)
-    whole = _rolled_up(tiling, key)
+    entity_id = next(iter(_at_once(tiling)))
+    whole = _rolled_up(tiling, entity_id)
     from_ms = whole.tiles.starts[2]
-    late = _rolled_up(tiling, key, from_ms)
+    late = _rolled_up(tiling, entity_id, from_ms)
     assert list(late.tiles.starts) == list(whole.tiles.starts)[2:]
     assert late.seen == sum(whole.tiles.n[2:]) < whole.seen

@@ -6,7 +6,8 @@ from math import isnan
 
 import pytest
 
-from lamina.definitions.fraud import FEATURES, USER_HISTORY
+from lamina.clock import DAY_MS
+from lamina.definitions.fraud import FEATURES, USER_HISTORY, USER_VELOCITY
 from lamina.errors import CodecError
 from lamina.semantics.plan import make_plan
 from lamina.store.tiles import (
@@ -17,6 +18,7 @@ from lamina.store.tiles import (
     encode_speed,
     event_count,
     keyed_field,
+    reachable,
     tile_field,
 )
 
@@ -31,6 +33,27 @@ def test_batch_round_trip() -> None:
     assert [list(c) for c in found.numeric] == tiles.numeric
     assert found.texts == tiles.texts
     assert found.sets == tiles.sets
+
+
+def test_a_state_that_equals_the_event_counts_is_not_written_twice() -> None:
+    tiles = TileColumns([0, 1000], [3, 5], [[3.0, 5.0], [3.0, 4.0], [3.0, 5.0]])
+    blob = encode_batch(2000, tiles)
+    assert len(blob) < len(encode_batch(2000, TileColumns([0, 1000], [3, 5], [[1.0, 1.0]] * 3)))
+    assert [list(c) for c in decode_batch(blob)[1].numeric] == tiles.numeric
+
+
+def test_a_blob_leaves_out_what_no_question_reaches() -> None:
+    """Merchants of an hour, and places that are not the newest, from before a day that late questions are granted."""
+    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    through, hour = 100 * DAY_MS, DAY_MS // 24
+    starts = [through - 5 * DAY_MS, through - DAY_MS - 2 * hour, through - DAY_MS - hour, through - DAY_MS, through - 1]
+    texts = sum(not s.numeric for s in tiling.states)
+    kept = reachable(
+        tiling, TileColumns(starts, [1] * 5, [], [["a", "b", None, None, "c"]] * texts, [[["m"]] * 5]), through
+    )
+    assert (list(kept.starts), texts) == (starts, 2)
+    assert kept.texts == [[None, "b", None, None, "c"]] * 2
+    assert kept.sets == [[(), (), ["m"], ["m"], ["m"]]]
 
 
 def test_an_empty_blob_round_trip() -> None:
