@@ -249,7 +249,7 @@ def _hops(kafka: dict[str, int], settings: Settings, history: History, day: Live
         Hop(path="labels", name="of the live day", rows=day.labels.num_rows),
         Hop(path="labels", name="on Kafka", expected=day.labels.num_rows, rows=kafka[MODEL_FEEDBACK]),
         Hop(path="labels", name="archived", expected=kafka[MODEL_FEEDBACK], rows=rows(MODEL_FEEDBACK)),
-        Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute values, several an event"),
+        Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute, one an event"),
     ]
 
 

@@ -33,7 +33,8 @@ def value_of(event: EventRow, column: str) -> object:
         return event.get(column)
     found: object = event
     for part in column.split("."):
-        if not isinstance(found, Mapping):
+        # Most are dictionaries; whether something is a mapping of another kind takes longer to find out.
+        if not isinstance(found, dict) and not isinstance(found, Mapping):
             return None
         found = found.get(part)
     return found

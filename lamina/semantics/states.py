@@ -65,8 +65,3 @@ def _ts(source: EventSource, event: EventRow) -> int:
 def _ms(state: State) -> int:
     assert state.half_life is not None, "a decayed state has a half-life"
     return state.half_life.ms
-
-
-def states_of_event(tiling: Tiling, event: EventRow) -> dict[str, StateValue]:
-    """What `event` alone contributes to every state of `tiling`, by the state's label."""
-    return {s.label: state_of_event(s, tiling, event) for s in (*tiling.states, *tiling.keyed)}

@@ -13,8 +13,8 @@ from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, State, Tiling, states_of
 from lamina.semantics.reference import Value, derived
 from lamina.semantics.sketch import different
-from lamina.semantics.states import PART_SEPARATOR, states_of_event
-from lamina.store.tiles import TileColumns, columns_of_event
+from lamina.semantics.states import PART_SEPARATOR
+from lamina.store.tiles import TileColumns, tile_of_event
 
 Segment = tuple[TileColumns, int, int]
 """Tiles `[i, j)` of some columns."""
@@ -65,11 +65,10 @@ class Evaluator:
         self.plan = plan
         self.features: FeatureSet = plan.features
         self._questions = [_question(plan, f) for f in plan.features.window_features]
-        self._request_tilings = [
-            t
-            for t in plan.tilings
-            if any(f.view.include_request and plan.tiling_of(f) == t for f in plan.features.window_features)
-        ]
+        wanted: dict[Tiling, set[State]] = {}
+        for f in (f for f in plan.features.window_features if f.view.include_request):
+            wanted.setdefault(plan.tiling_of(f), set()).update(states_of(f.aggregate))
+        self._of_request = [(t, tile_of_event(t, states)) for t, states in wanted.items()]
 
     def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
         """Every feature at `at_ms`.
@@ -78,9 +77,7 @@ class Evaluator:
         event being
             scored, folded into the views that include it.
         """
-        own = {
-            t.key: columns_of_event(t, states_of_event(t, request), t.start_ms(at_ms)) for t in self._request_tilings
-        }
+        own = {t.key: tile(request, t.start_ms(at_ms)) for t, tile in self._of_request}
         spans: dict[object, Segments] = {}
         found: dict[str, Value] = {}
         for q in self._questions:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from typing import TypeVar
@@ -26,8 +26,9 @@ import orjson
 
 from lamina.clock import DAY_MS
 from lamina.errors import CodecError
+from lamina.semantics.events import EventRow
 from lamina.semantics.plan import MISSING_IS_NAN, State, Tiling
-from lamina.semantics.states import StateValue
+from lamina.semantics.states import StateValue, state_of_event
 
 T = TypeVar("T")
 MAGIC = b"LMT2"
@@ -220,9 +221,17 @@ def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile]) -> SpeedTiles:
     return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), keyed_n)
 
 
-def columns_of_event(tiling: Tiling, states: Mapping[str, StateValue], start_ms: int) -> TileColumns:
-    """The tile of a single event, from its states by label (see `lamina.semantics.states`)."""
-    numeric = [[float(states[s.label])] for s in tiling.states if s.numeric]  # type: ignore[arg-type]
-    texts = [[states[s.label]] for s in tiling.states if not s.numeric]
-    sets = [[states[s.label]] for s in tiling.keyed]
-    return TileColumns([start_ms], [1], numeric, texts, sets)  # type: ignore[arg-type]
+def tile_of_event(tiling: Tiling, wanted: Collection[State]) -> Callable[[EventRow, int], TileColumns]:
+    """What makes the tile of a single event that starts at a time, of its states only those that are `wanted`."""
+    numeric = [s if s in wanted else None for s in tiling.states if s.numeric]
+    texts = [s if s in wanted else None for s in tiling.states if not s.numeric]
+    sets = [s if s in wanted else None for s in tiling.keyed]
+
+    def columns(states: Iterable[State | None], nothing: StateValue, event: EventRow) -> list[list[StateValue]]:
+        return [[nothing if s is None else state_of_event(s, tiling, event)] for s in states]
+
+    def tile(event: EventRow, start_ms: int) -> TileColumns:
+        parts = (columns(numeric, nan, event), columns(texts, None, event), columns(sets, [], event))
+        return TileColumns([start_ms], [1], *parts)  # type: ignore[arg-type]
+
+    return tile
