@@ -15,8 +15,8 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 PY := .venv/bin/python
 FLINK_PY := .venv-flink/bin/python
-MAIN_GROUPS := serving spark training airflow local build dev
-CODE := $(shell find lamina jobs -name '*.py' -not -path '*/__pycache__/*' 2>/dev/null)
+MAIN_GROUPS := serving spark training networks airflow local build dev
+CODE := $(shell find lamina jobs models -name '*.py' -not -path '*/__pycache__/*' 2>/dev/null)
 SOURCES := lamina jobs models serving dags benchmarks tests
 
 # A copy of some other environment's variables would send tools to the wrong interpreter.
@@ -97,7 +97,7 @@ bench: env dist/code.zip ## Run every benchmark
 bench-quick: env dist/code.zip ## Run every benchmark in a short form
 	@$(PY) -m benchmarks --quick $(ARGS)
 
-dist/code.zip: $(CODE) .venv/.stamp ## Pack lamina/ and jobs/ for spark-submit --py-files and flink run --pyFiles
+dist/code.zip: $(CODE) .venv/.stamp ## Pack lamina/, jobs/ and models/ for spark-submit --py-files and flink run --pyFiles
 	@$(PY) -m lamina.local.archive $@
 
 lock: $(UV) ## Resolve both lock files again from pyproject.toml

@@ -33,6 +33,18 @@ class ModelUnavailable(LaminaError):
     """No model can be served under the asked name and alias."""
 
 
+class UnknownModel(LaminaError):
+    """No model is registered under the asked name."""
+
+
+class PredictionFailed(LaminaError):
+    """A model gave no score for a row; its version and the cause are in the log."""
+
+
+class Overloaded(LaminaError):
+    """More is waiting than can be answered in time: come again later."""
+
+
 class QualityGateFailed(LaminaError):
     """A batch broke its expectation suite; the data is kept aside and the validation report says which rule."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,7 +18,8 @@ import pytest
 
 from lamina.local import orphans
 from lamina.local.stack import Stack
-from lamina.settings import load_settings
+from lamina.settings import ROOT, load_settings
+from tests.networks import Networks
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -106,6 +109,16 @@ def spark() -> Iterator[SparkSession]:
     session = make_session("tests", conf=options)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+    """Networks that torch exported, and what it says of them."""
+    folder = tmp_path_factory.mktemp("networks")
+    command = [sys.executable, "-m", "tests.torch_networks", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Networks.read(folder)
 
 
 @pytest.fixture

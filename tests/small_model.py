@@ -10,9 +10,10 @@ import numpy as np
 import xgboost
 
 from lamina.definitions.fraud import FEATURES
-from models.fraud.encode import Encoder
+from lamina.scoring.encode import Encoder
+from lamina.scoring.inputs import inputs_of
 from models.fraud.fit import Members
-from models.fraud.spec import Ensemble, ModelSpec, Rows, Split, inputs_of
+from models.fraud.spec import Ensemble, ModelSpec, Rows, Split
 
 CATEGORIES = {
     "merchant_category": ("grocery", "restaurant", "electronics", "travel"),

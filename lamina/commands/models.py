@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +20,7 @@ app = typer.Typer(name="models", help="Registered models and which of them serve
 MODEL_CARD = "model_card.md"
 """What every system's training calls the card it leaves in the run."""
 
-Name = Annotated[str, typer.Argument(help="The model, named as its system, such as fraud.")]
+Name = Annotated[str, typer.Argument(help="The registered model, such as fraud.")]
 Version = Annotated[str, typer.Argument(help="A version, or an alias such as champion.")]
 
 
@@ -36,16 +37,14 @@ def _registry() -> ModelRegistry:
 
 @app.command("list")
 def list_versions(
-    name: Annotated[str, typer.Argument(help="One model; all systems' models when left out.")] = "",
+    name: Annotated[str, typer.Argument(help="One model; all registered ones when left out.")] = "",
 ) -> None:
     """List versions, newest first, with the day each was trained for and its aliases."""
-    from lamina.definitions import system_names
-
     registry = _registry()
     table = Table(box=None, header_style="bold")
     for heading in ("model", "version", "trained for", "aliases", "registered", "note"):
         table.add_column(heading)
-    for model in [name] if name else system_names():
+    for model in [name] if name else registry.names():
         for found in registry.versions(model):
             superseded = "superseded by a later run of that day" if "superseded_by" in found.tags else ""
             day, aliases = found.tags.get("logical_date", "-"), ", ".join(found.aliases) or "-"
@@ -74,7 +73,6 @@ def _named(version: ModelVersion) -> str:
 def _spec(registry: ModelRegistry, version: ModelVersion) -> str:
     """The version's `spec.json` as text."""
     import tempfile
-    from pathlib import Path
 
     with tempfile.TemporaryDirectory(prefix="lamina-models-") as folder:
         files = registry.download(version.name, version.version, Path(folder))
@@ -123,6 +121,31 @@ def compare(
     console.print(table)
     for remark in found.remarks:
         console.print(remark, markup=False)
+
+
+@app.command()
+def add(
+    name: Name, folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The model's files.")]
+) -> None:
+    """Register a folder of files as a new version, such as a network that `lamina.scoring.export` wrote."""
+    import json
+    import shutil
+    import tempfile
+
+    from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+    from lamina.scoring.load import load
+    from lamina.scoring.protocol import SPEC_FILE
+
+    scorer, registry = load(folder), _registry()
+    spec = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="lamina-models-") as artefacts:
+        shutil.copytree(folder, Path(artefacts) / MODEL_FOLDER)
+        # Under the model's own name: a retraining of its system must not withdraw it.
+        run = TrainingRun(name, datetime.now(UTC).date(), Path(artefacts), metrics=spec.get("metrics", {}))
+        version = registry.register(name, registry.record(run), {"system": scorer.system}).version
+    Console().print(
+        f"version {version} of {name} is registered; `lamina models promote {name} {version}` makes it serve"
+    )
 
 
 @app.command()

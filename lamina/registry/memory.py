@@ -59,6 +59,10 @@ class MemoryRegistry:
         if not kept:
             shutil.rmtree(self._folder / run_id)
 
+    def names(self) -> list[str]:
+        """See `ModelRegistry.names`."""
+        return sorted(self._versions)
+
     def versions(self, name: str) -> list[ModelVersion]:
         """See `ModelRegistry.versions`."""
         return [self._with_aliases(v) for v in self._versions.get(name, [])]

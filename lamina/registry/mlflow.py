@@ -138,6 +138,12 @@ class MlflowRegistry:
     def _aliases(self, name: str) -> dict[str, str]:
         return {alias: str(v) for alias, v in self._client.get_registered_model(name).aliases.items()}
 
+    def names(self) -> list[str]:
+        """See `ModelRegistry.names`."""
+        with self._asking("list the registered models"):
+            ask = self._client.search_registered_models
+            return sorted(found.name for found in _pages(lambda token: ask(max_results=PAGE, page_token=token)))
+
     def versions(self, name: str) -> list[ModelVersion]:
         """See `ModelRegistry.versions`."""
         with self._asking(f"list the versions of {name!r}"):

@@ -63,6 +63,9 @@ class ModelRegistry(Protocol):
         A version that holds an alias stays, because it may be serving; it is tagged `superseded_by`.
         """
 
+    def names(self) -> list[str]:
+        """Names of all registered models, in alphabetical order."""
+
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of `name`, newest first; none of an unknown name."""
 

@@ -5,7 +5,6 @@ Compiled where a model is trained, and compared there with the original; serving
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -13,9 +12,8 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from lamina.errors import LaminaError, ModelUnavailable
-
-Float32s = NDArray[np.float32]
+from lamina.errors import LaminaError
+from lamina.scoring.compiled import Compiled, Float32s
 
 TOLERANCE = 1e-5
 """Largest difference in probability between both: trees are added up in float32, in another order."""
@@ -114,32 +112,9 @@ def _checked(library: str, model: Any, rows: Float32s, expected: NDArray[Any]) -
     return compiled
 
 
-class CompiledTrees:
+class CompiledTrees(Compiled):
     """Runs compiled trees on one thread. Safe to use from several."""
-
-    def __init__(self, model: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._outputs = [self._session.get_outputs()[-1].name]
-
-    @classmethod
-    def read(cls, file: Path) -> CompiledTrees:
-        """The trees in `file`.
-
-        Raises: ModelUnavailable: when the file is broken.
-        """
-        try:
-            return cls(file.read_bytes())
-        except Exception as error:
-            # The runtime's own errors share no base but Exception.
-            raise ModelUnavailable(
-                f"{file} cannot be read ({type(error).__name__}): download the model again"
-            ) from None
 
     def predict(self, matrix: Float32s) -> NDArray[np.float64]:
         """float64[n] probabilities of float32[n, features]."""
-        found: NDArray[np.float32] = self._session.run(self._outputs, {INPUT: matrix})[0]
-        return found[:, 1].astype(np.float64)
+        return self.run(matrix)[:, 1].astype(np.float64)

@@ -18,10 +18,10 @@ from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError, ModelUnavailable
 from lamina.registry.evaluation import Contender, Evaluation, Interval, write_evaluation
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
+from lamina.scoring.encode import Encoder
 from lamina.settings import load_settings
 from models.fraud.bootstrap import differences
 from models.fraud.card import CARD_FILE, model_card
-from models.fraud.encode import Encoder
 from models.fraud.metrics import Floats, measure
 from models.fraud.score import Scorer, load
 from models.fraud.slices import measure_slices

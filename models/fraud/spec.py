@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -13,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lamina.contracts.features import FeatureSet, RequestFeature, WindowFeature
+from lamina.contracts.features import FeatureSet
 from lamina.errors import ModelUnavailable
+from lamina.scoring.inputs import Input, fingerprint, misfit
+from lamina.scoring.protocol import SPEC_FILE
 
-SPEC_FILE = "spec.json"
 XGBOOST_FILE = "xgboost.ubj"
 COMPILED_XGBOOST_FILE = "xgboost.onnx"
 COMPILED_LIGHTGBM_FILE = "lightgbm.onnx"
@@ -27,25 +26,9 @@ SMALLEST = 1e-30
 
 Probability = TypeVar("Probability", float, NDArray[np.float64])
 
-ZERO_WHEN_EMPTY = ("count", "total", "distinct", "session_count", "decayed_count")
-"""Aggregates that are 0 over no events; the others are missing then, which the trees handle as a value of its own."""
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Input(_Part):
-    """One input of the model. `default` stands in where a number is not known; None leaves it missing.
-
-    `categories` of a text, most frequent in training first: a value's code is its place, any other's is their number.
-    `meaning` says how the feature is computed; a model is only used while the definitions say the same.
-    """
-
-    name: str
-    meaning: str
-    default: float | None = None
-    categories: tuple[str, ...] | None = None
 
 
 class Ensemble(_Part):
@@ -136,8 +119,7 @@ class ModelSpec(_Part):
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any input's name, place or meaning."""
-        text = "\n".join(f"{i.name}: {i.meaning}" for i in self.inputs)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return fingerprint(self.inputs)
 
     def write(self, folder: Path) -> Path:
         """Write `spec.json` into `folder`; returns its path."""
@@ -167,17 +149,10 @@ class ModelSpec(_Part):
 
         Raises: ModelUnavailable: names the inputs that are gone or changed.
         """
-        gone = [i.name for i in self.inputs if i.name not in features.names]
-        changed = [i.name for i in self.inputs if i.name not in gone and i.meaning != meaning_of(features, i.name)]
-        if gone or changed:
-            parts = [
-                f"{', '.join(names)} {what}"
-                for names, what in ((gone, "no longer defined"), (changed, "changed"))
-                if names
-            ]
+        if complaint := misfit(self.inputs, features):
             raise ModelUnavailable(
                 f"the {self.system} model of {self.logical_date} (features {self.fingerprint}) does not fit the "
-                f"definitions: {'; '.join(parts)}. Train it again (python -m models.{self.system}.train --date D) "
+                f"definitions: {complaint}. Train it again (python -m models.{self.system}.train --date D) "
                 "or bring those definitions back"
             )
 
@@ -192,53 +167,3 @@ def correct(p: Probability, negatives_kept: float) -> Probability:
     """
     kept = negatives_kept * p
     return kept / (kept + (1.0 - p))
-
-
-def meaning_of(features: FeatureSet, name: str) -> str:
-    """How a feature is computed, in one line that changes when its value would.
-
-    >>> from lamina.definitions.fraud import FEATURES
-    >>> meaning_of(FEATURES, "user_txn_count_7d")
-    'count(*) of transactions by user over 7d at 1s with the request'
-    """
-    for window in features.window_features:
-        if window.name == name:
-            return _window_meaning(window)
-    for ratio in features.ratios:
-        if ratio.name == name:
-            top, bottom = meaning_of(features, ratio.numerator), meaning_of(features, ratio.denominator)
-            return f"({top}) / ({bottom}) else {ratio.default:g}"
-    for elapsed in features.elapsed:
-        if elapsed.name == name:
-            return f"seconds since ({meaning_of(features, elapsed.since)})"
-    return _request_meaning({f.name: f for f in features.request_features}[name])
-
-
-def _window_meaning(feature: WindowFeature) -> str:
-    view, aggregate = feature.view, feature.aggregate
-    where = f" where {aggregate.where.sql()}" if aggregate.where else ""
-    cap = f" exact up to {aggregate.cap}" if aggregate.cap else ""
-    cap += f" newest {aggregate.k}" if aggregate.k else ""
-    cap += f" gap {aggregate.gap.label}" if aggregate.gap else ""
-    cap += f" half-life {aggregate.half_life.label}" if aggregate.half_life else ""
-    text = f"{aggregate.kind}({aggregate.column or '*'}){cap} of {view.source.name}{where} by {view.entity.name}"
-    text += f" over {feature.window.label} at {feature.resolution.label}"
-    if view.delay.s:
-        text += f" delayed {view.delay.label}"
-    return text + (" with the request" if view.include_request else "")
-
-
-def _request_meaning(feature: RequestFeature) -> str:
-    arguments = ", ".join(filter(None, (feature.column, feature.other, feature.value)))
-    return f"{feature.transform}({arguments}) of the request"
-
-
-def inputs_of(features: FeatureSet, categories: Mapping[str, tuple[str, ...]]) -> tuple[Input, ...]:
-    """The inputs of a model of `features`, given the categories of each textual one."""
-    empty_is_missing = {f.name for f in features.window_features if f.aggregate.kind not in ZERO_WHEN_EMPTY}
-    return tuple(
-        Input(name=name, meaning=meaning_of(features, name), categories=categories[name])
-        if name in features.categorical
-        else Input(name=name, meaning=meaning_of(features, name), default=None if name in empty_is_missing else 0.0)
-        for name in features.model_features
-    )

@@ -14,6 +14,7 @@ from lamina.clock import DAY_MS, midnight_ms, next_day
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake
+from lamina.scoring.encode import as_input
 from models.fraud.metrics import Flags, Floats, Ints, Outcomes, Texts, without_known_frauds
 from models.fraud.spec import Split
 
@@ -110,7 +111,7 @@ def read_table(lake: str, system: str, day: date, features: Sequence[str]) -> Ta
         raise TrainingSetError(f"{url} has no rows: check the days given to jobs.spark.extract_data, then {again}")
     # Spark writes in no particular order, and training must not depend on it.
     table = table.sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
-    columns = {name: _array(table.column(name)) for name in wanted}
+    columns = {name: as_input(table.column(name)) for name in wanted}
     known_by = columns["label_timestamp"] < midnight_ms(next_day(day))  # a missing time is NaN, and not before anything
     return Table(
         inputs={name: columns[name] for name in features},
@@ -135,16 +136,6 @@ def _countries(url: str, ids: Texts) -> Texts:
             table = rows.to_table(columns=["transaction_id", "country"])
             found = dict(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
     return np.array([found.get(i) for i in ids], dtype=object)
-
-
-def _array(column: Any) -> NDArray[Any]:
-    """A parquet column as numpy: numbers float64 with NaN for missing ones, texts as objects with None."""
-    import pyarrow as pa
-
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_null(column.type):
-        return np.array(column.to_pylist(), dtype=object)
-    values: NDArray[Any] = column.cast(pa.int64()).to_numpy() if pa.types.is_boolean(column.type) else column.to_numpy()
-    return values.astype(np.float64)
 
 
 def rows_to_learn(table: Table, split: Split, seed: int) -> Flags:

@@ -20,17 +20,18 @@ from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
+from lamina.scoring.encode import Encoder, categories_of
+from lamina.scoring.inputs import inputs_of
 from lamina.settings import ROOT, load_settings
 from models.fraud.calibrate import fit_calibration, held_out_scores
 from models.fraud.card import CARD_FILE, model_card
 from models.fraud.compiled import CompiledTrees
-from models.fraud.encode import Encoder, categories_of
 from models.fraud.fit import BASE_SCORE, LIGHTGBM, XGBOOST, Members, Sample, fit, under_sample
 from models.fraud.metrics import measure
 from models.fraud.plots import write_curves
 from models.fraud.score import Scorer
 from models.fraud.slices import measure_slices
-from models.fraud.spec import Ensemble, ModelSpec, Rows, inputs_of
+from models.fraud.spec import Ensemble, ModelSpec, Rows
 from models.fraud.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
 
 SYSTEM = "fraud"

@@ -51,12 +51,15 @@ class RegistryContract:
     def test_an_unknown_model_has_no_versions(self, registry: ModelRegistry, name: str) -> None:
         assert registry.versions(name) == []
         assert registry.alias(name, CHAMPION) is None
+        assert name not in registry.names()
 
     def test_versions_count_up_and_come_newest_first(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
         for _ in range(2):
             registered(registry, name, tmp_path)
         versions = registry.versions(name)
         assert [v.version for v in versions] == ["2", "1"]
+        assert registry.names().count(name) == 1
+        assert registry.names() == sorted(registry.names())
         assert versions[0].name == name
         assert versions[0].tags["logical_date"] == DAY.isoformat()
         assert versions[0].created_ms >= versions[1].created_ms > 1_500_000_000_000

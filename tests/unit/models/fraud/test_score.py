@@ -11,9 +11,10 @@ import pytest
 import xgboost
 
 from lamina.errors import ModelUnavailable
-from models.fraud.encode import Encoder
-from models.fraud.score import Scorer, Value, load
-from models.fraud.spec import LIGHTGBM_FILE, SPEC_FILE, XGBOOST_FILE, Calibration
+from lamina.scoring.encode import Encoder
+from lamina.scoring.protocol import SPEC_FILE, Value
+from models.fraud.score import Scorer, load
+from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
 from tests.small_model import train_small_model
 
 

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from lamina.contracts.features import days
 from lamina.definitions.fraud import FEATURES, USER_SPEND
 from lamina.errors import ModelUnavailable
-from models.fraud.spec import SPEC_FILE, Ensemble, ModelSpec, correct, inputs_of, meaning_of
+from lamina.scoring.inputs import inputs_of, meaning_of
+from lamina.scoring.protocol import SPEC_FILE
+from models.fraud.spec import Ensemble, ModelSpec, correct
 from tests.small_model import train_small_model
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
+from lamina.scoring.encode import Encoder
 from models.fraud.card import CARD_FILE
-from models.fraud.encode import Encoder
 from models.fraud.fit import under_sample
 from models.fraud.plots import CURVES_FILE, RELIABILITY_FILE
 from models.fraud.score import Scorer, load

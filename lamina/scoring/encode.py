@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fraud.spec import Input
+from lamina.scoring.inputs import Input
+from lamina.scoring.protocol import Value
 
-Value = float | str | list[float] | list[str] | None
 Float32s = NDArray[np.float32]
 
 
@@ -69,3 +70,13 @@ def categories_of(values: Iterable[Value]) -> tuple[str, ...]:
     """
     texts, counts = np.unique(np.array([v for v in values if isinstance(v, str)], dtype=object), return_counts=True)
     return tuple(str(text) for _, text in sorted(zip((-counts).tolist(), texts.tolist(), strict=True)))
+
+
+def as_input(column: Any) -> NDArray[Any]:
+    """A column of a pyarrow table as a model's input: numbers float64, NaN where missing; texts as objects, None."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_null(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    values: NDArray[Any] = column.cast(pa.int64()).to_numpy() if pa.types.is_boolean(column.type) else column.to_numpy()
+    return values.astype(np.float64)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from models.fraud.encode import Encoder, categories_of
-from models.fraud.spec import Input
+from lamina.scoring.encode import Encoder, as_input, categories_of
+from lamina.scoring.inputs import Input
 
 INPUTS = (
     Input(name="count", meaning="", default=0.0),
@@ -55,3 +56,11 @@ def test_frequent_categories_come_first() -> None:
 
 def test_no_categories_at_all() -> None:
     assert categories_of([None, None]) == ()
+
+
+def test_columns_become_inputs() -> None:
+    table = pa.table({"n": [1, None], "t": ["x", None], "b": [True, None], "none": pa.nulls(2)})
+    np.testing.assert_array_equal(as_input(table.column("n")), [1.0, np.nan])
+    np.testing.assert_array_equal(as_input(table.column("b")), [1.0, np.nan])
+    assert as_input(table.column("t")).tolist() == ["x", None]
+    assert as_input(table.column("none")).tolist() == [None, None]

@@ -1,0 +1,112 @@
+"""Networks: `spec.json` and a compiled `network.onnx`, made by `lamina.scoring.export` where a network is trained."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lamina import definitions
+from lamina.errors import ModelUnavailable
+from lamina.scoring.compiled import Compiled, Float32s
+from lamina.scoring.encode import Encoder
+from lamina.scoring.inputs import Input, fingerprint, misfit
+from lamina.scoring.protocol import SPEC_FILE, Value
+
+KIND: Literal["network"] = "network"
+NETWORK_FILE = "network.pt2"
+COMPILED_FILE = "network.onnx"
+
+
+class NetworkSpec(BaseModel):
+    """What a network is. `system` names the definitions of its inputs; the rest is for whoever reads about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    kind: Literal["network"] = KIND
+    system: str
+    inputs: tuple[Input, ...] = Field(min_length=1)
+    parameters: dict[str, float | int | str] = {}
+    metrics: dict[str, float] = {}
+    git_commit: str = "unknown"
+    libraries: dict[str, str] = {}
+
+    def write(self, folder: Path) -> Path:
+        """Write `spec.json` into `folder`; returns its path."""
+        path = folder / SPEC_FILE
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The spec in `folder`.
+
+        Raises: ModelUnavailable: when this version of lamina cannot read it, or its features mean something else now.
+        """
+        path = folder / SPEC_FILE
+        try:
+            spec = cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+            raise ModelUnavailable(f"{path} cannot be read ({where}): export the network again") from None
+        if complaint := misfit(spec.inputs, definitions.load(spec.system)):
+            raise ModelUnavailable(
+                f"the network in {folder} (features {fingerprint(spec.inputs)}) does not fit the definitions of "
+                f"{spec.system}: {complaint}. Train it again or bring those definitions back"
+            )
+        return spec
+
+
+class NetworkScorer:
+    """A loaded network; implements `Scorer`. Its score is the network's only output, whatever number that is."""
+
+    def __init__(self, spec: NetworkSpec, compiled: Compiled) -> None:
+        self.spec = spec
+        self.system = spec.system
+        self.names = tuple(i.name for i in spec.inputs)
+        self._compiled, self._encoder = compiled, Encoder(spec.inputs)
+        self._local = threading.local()
+
+    def predict(self, features: Mapping[str, Value]) -> float:
+        """See `Scorer.predict`."""
+        row: Float32s | None = getattr(self._local, "row", None)
+        if row is None:
+            row = self._local.row = np.empty((1, len(self.names)), np.float32)
+        self._encoder.fill(row[0], features)
+        return float(self.score(row)[0])
+
+    def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> list[float]:
+        """See `Scorer.predict_batch`."""
+        if not rows:
+            return []
+        matrix = np.empty((len(rows), len(self.names)), np.float32)
+        for out, features in zip(matrix, rows, strict=True):
+            self._encoder.fill(out, features)
+        found: list[float] = self.score(matrix).tolist()
+        return found
+
+    def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> NDArray[np.float64]:
+        """See `Scorer.predict_columns`."""
+        return self.score(self._encoder.matrix(columns, rows))
+
+    def explain(self, features: Mapping[str, Value]) -> list[tuple[str, float]]:
+        """Nothing: a network's contributions are not computed."""
+        return []
+
+    def score(self, matrix: Float32s) -> NDArray[np.float64]:
+        """float64[n] scores of encoded rows float32[n, inputs]."""
+        return self._compiled.run(matrix).reshape(len(matrix)).astype(np.float64)
+
+
+def load(folder: Path) -> NetworkScorer:
+    """The network in `folder`, ready to score.
+
+    Raises: ModelUnavailable: when a file is missing or broken, or its features mean something else now.
+    """
+    return NetworkScorer(NetworkSpec.read(folder), Compiled.read(folder / COMPILED_FILE))

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lamina.errors import ModelUnavailable
+from lamina.scoring.load import load
+from lamina.scoring.network import COMPILED_FILE, NetworkScorer
+from lamina.scoring.protocol import SPEC_FILE
+from models.fraud.score import Scorer as Trees
+from tests.small_model import train_small_model
+from tests.small_network import NAMES, expected, write_small_network
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    return write_small_network(tmp_path / "network")
+
+
+def change(folder: Path, **changes: object) -> None:
+    spec = json.loads((folder / SPEC_FILE).read_text())
+    (folder / SPEC_FILE).write_text(json.dumps(spec | changes))
+
+
+def test_trees_and_networks_have_one_face(network: Path, tmp_path: Path) -> None:
+    trees, net = load(train_small_model(tmp_path / "trees")), load(network)
+    assert isinstance(trees, Trees) and isinstance(net, NetworkScorer)
+    assert (trees.system, net.system, net.names) == ("fraud", "activity", NAMES)
+    for scorer in (trees, net):
+        assert np.isfinite(scorer.predict_batch([{}, {}])).all()
+        assert isinstance(scorer.explain({}), list)
+
+
+def test_a_row_a_batch_and_columns_agree(network: Path) -> None:
+    scorer = load(network)
+    rows = [{"session_page_views": float(i), "item_events_1h": None if i == 3 else 2.0} for i in range(5)]
+    one_by_one = [scorer.predict(row) for row in rows]
+    assert one_by_one == pytest.approx([expected(i, 0 if i == 3 else 2) for i in range(5)])
+    assert scorer.predict_batch(rows) == pytest.approx(one_by_one)
+    columns = {
+        "session_page_views": np.arange(5.0),
+        "item_events_1h": np.array([2, 2, 2, np.nan, 2]),
+    }
+    assert scorer.predict_columns(columns, 5) == pytest.approx(one_by_one)
+    assert scorer.predict_batch([]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"system": "weather"}, "no system 'weather'; there are activity, fraud"),
+        ({"system": None}, "no system None"),
+        ({"kind": "forest"}, "needs models.activity.score"),
+        ({"colour": "red"}, r"colour.*export the network again"),
+        ({"inputs": [{"name": "heat", "meaning": "?"}]}, "heat no longer defined"),
+        ({"inputs": [{"name": "item_events_1h", "meaning": "something else"}]}, "item_events_1h changed"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(network: Path, changes: dict[str, object], says: str) -> None:
+    change(network, **changes)
+    with pytest.raises(ModelUnavailable, match=says):
+        load(network)
+
+
+def test_broken_files_are_named(network: Path, tmp_path: Path) -> None:
+    (network / COMPILED_FILE).write_bytes(b"not a model")
+    with pytest.raises(ModelUnavailable, match=r"network\.onnx cannot be read"):
+        load(network)
+    (network / SPEC_FILE).write_text("[]")
+    with pytest.raises(ModelUnavailable, match="train it anew"):
+        load(network)
+    with pytest.raises(ModelUnavailable, match=r"holds no spec\.json"):
+        load(tmp_path)
