@@ -77,6 +77,18 @@ class Settings(BaseSettings):
     decision_deadline_ms: int = Field(
         100, gt=0, description="After this long a decision is answered from the rules alone, in milliseconds."
     )
+    predict_model: str = Field("fraud", description="Registered model that /predict asks where a call names none.")
+    predict_batch_rows: int = Field(128, gt=0, description="Rows that a model scores in one call at most.")
+    predict_batch_wait_ms: float = Field(
+        2.0, ge=0, description="How long a row waits for others to be scored with, in milliseconds."
+    )
+    predict_queue_rows: int = Field(
+        4096, ge=512, description="Rows that wait for a model at once; calls that come on top are answered 503."
+    )
+    predict_cache_entries: int = Field(10_000, gt=0, description="Predictions that a process remembers.")
+    predict_cache_ttl_s: int = Field(
+        3600, ge=0, description="How long Redis remembers a prediction, in seconds; 0 leaves Redis out."
+    )
     rules_file: Path = Field(
         ROOT / "serving" / "rules" / "fraud.yaml", description="Versioned file with the fraud rules as data."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from lamina import definitions
 from lamina.clock import Clock, system_clock
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
@@ -20,6 +22,7 @@ from lamina.monitoring import metrics
 from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry
+from lamina.scoring.load import load
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.reader import Reader
@@ -32,14 +35,20 @@ from serving.middleware.requests import BodyLimit, RequestContext
 from serving.routes.admin import admin_router
 from serving.routes.fraud import fraud_router
 from serving.routes.health import Dependency, Readiness, health_router
+from serving.routes.predict import predict_router
+from serving.stages.cache import PredictionCache
 from serving.stages.decide import DecisionMaker
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog
+from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import ServedModel
+from serving.stages.predict import Predictor
 from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
+from serving.stages.shared_scores import RedisScores
+from serving.stages.shelf import ModelShelf
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +58,24 @@ PARITY_CHECK_S = 60.0
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """Everything that answers for registered models; `shared` is the cache's tier in Redis."""
+
+    shelf: ModelShelf
+    predictor: Predictor
+    batcher: MicroBatcher
+    shared: RedisScores | None
+
+    async def close(self) -> None:
+        """Let what was begun end."""
+        self.batcher.close()
+        if self.shared is not None:
+            await self.shared.close()
+
+
+@dataclass(frozen=True)
 class Service:
-    """Everything that serves fraud decisions."""
+    """Everything that serves fraud decisions and the predictions of other models."""
 
     settings: Settings
     rules: RuleEngine
@@ -60,6 +85,7 @@ class Service:
     shadows: ShadowScorer
     events: EventLog
     decisions: DecisionMaker
+    predictions: Predictions
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -68,6 +94,7 @@ class Service:
         tasks = [
             asyncio.create_task(self.champion.keep_current(self.settings.champion_poll_s)),
             asyncio.create_task(self._keep_challengers()),
+            asyncio.create_task(self.predictions.shelf.keep_current()),
             asyncio.create_task(self._keep_files()),
             asyncio.create_task(self.shadows.run()),
             asyncio.create_task(self._keep_parity()),
@@ -82,6 +109,7 @@ class Service:
                 with suppress(asyncio.CancelledError):
                     await task
             await asyncio.to_thread(self.events.stop)
+            await self.predictions.close()
             await self.features.close()
 
     async def readiness(self) -> Readiness:
@@ -155,7 +183,41 @@ def make_service(
     shadows = ShadowScorer(events, clock=clock)
     deadline_ms = settings.decision_deadline_ms
     decisions = DecisionMaker(rules, features, routing, shadows, events, deadline_ms=deadline_ms, clock=clock)
-    return Service(settings, rules, features, champion, routing, shadows, events, decisions)
+    predictions = _predictions(settings, source, champion, store, clock)
+    return Service(settings, rules, features, champion, routing, shadows, events, decisions, predictions)
+
+
+def _predictions(
+    settings: Settings, registry: ModelRegistry, champion: ServedModel, store: AsyncStore, clock: Clock
+) -> Predictions:
+    models = settings.stack_dir / "models"
+    shelf = ModelShelf(
+        registry,
+        lambda name: ServedModel(name, registry, load, models / name),
+        {champion.name: champion},
+        every_s=settings.champion_poll_s,
+    )
+    shared = None
+    if settings.predict_cache_ttl_s:
+        shared = RedisScores(
+            settings.redis_url.get_secret_value(),
+            timeout_ms=settings.redis_timeout_ms,
+            ttl_s=settings.predict_cache_ttl_s,
+            rng=random.Random(),
+        )
+    batcher = MicroBatcher(
+        most_rows=settings.predict_batch_rows,
+        wait_ms=settings.predict_batch_wait_ms,
+        queue_rows=settings.predict_queue_rows,
+    )
+
+    def stage(system: str) -> FeatureStage:
+        # Of its own for fraud too: large reads that come too late must not keep decisions from reading.
+        return FeatureStage(store, Reader(make_plan(definitions.load(system))), timeout_ms=settings.redis_timeout_ms)
+
+    cache = PredictionCache(shared, entries=settings.predict_cache_entries)
+    predictor = Predictor(shelf, stage, cache, batcher, default_model=settings.predict_model, clock=clock)
+    return Predictions(shelf, predictor, batcher, shared)
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:
@@ -170,11 +232,15 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
             yield
 
     app = FastAPI(
-        title="lamina", version=version("lamina"), summary="Decisions on card transactions", lifespan=lifespan
+        title="lamina",
+        version=version("lamina"),
+        summary="Decisions on card transactions, predictions of registered models",
+        lifespan=lifespan,
     )
     app.include_router(fraud_router(service.decisions, service.events))
+    app.include_router(predict_router(service.predictions.predictor))
     app.include_router(health_router(service.readiness))
-    app.include_router(admin_router(service.rules, service.routing))
+    app.include_router(admin_router(service.rules, service.routing, service.predictions.shelf))
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(Admission, max_in_flight=service.settings.api_max_in_flight)

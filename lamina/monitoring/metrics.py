@@ -43,3 +43,16 @@ REQUESTS_SHED = Counter("requests_shed_total", "Requests refused because too man
 KEYS_REFUSED = Counter("keys_refused_total", "Requests with an unknown key, or without the right", ["key"])
 RATE_LIMITED = Counter("rate_limited_total", "Requests beyond the rate of their key", ["key"])
 PARITY_MISMATCHES = Gauge("parity_mismatches", "Unexplained values in the newest parity report", ["system"])
+PREDICT_ROWS = Counter("predict_rows_total", "Rows answered by /predict", ["model", "version", "status"])
+PREDICT_LATENCY = Histogram(
+    "predict_latency_seconds", "From the arrival of a call to /predict to its answer", buckets=LATENCY_BUCKETS_S
+)
+PREDICT_STAGE_LATENCY = Histogram(
+    "predict_stage_seconds", "Time a call to /predict spent per stage", ["stage"], buckets=STAGE_BUCKETS_S
+)
+PREDICT_BATCH_ROWS = Histogram(
+    "predict_batch_rows", "Rows that a model scored in one call", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
+PREDICTION_CACHE = Counter(
+    "prediction_cache_total", "Rows by tier (local, redis, model) and what came of asking it", ["tier", "outcome"]
+)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lamina.monitoring import metrics
-from serving.middleware.errors import problem
+from serving.middleware.errors import RETRY_AFTER_S, problem
 
-RETRY_AFTER_S = 1
 # Operators must be answered when everybody else is not.
 UNBOUNDED = ("/health", "/metrics", "/admin")
 

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from lamina.errors import ContractError, LaminaError, ModelUnavailable, StoreUnavailable
+from lamina.errors import ContractError, LaminaError, ModelUnavailable, Overloaded, StoreUnavailable, UnknownModel
 from lamina.monitoring import metrics
 from serving.masking import REQUEST_ID, mask
 
@@ -20,11 +20,14 @@ log = logging.getLogger(__name__)
 
 STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     (ContractError, 422),
+    (UnknownModel, 404),
     (StoreUnavailable, 503),
     (ModelUnavailable, 503),
+    (Overloaded, 503),
     (LaminaError, 500),
 )
 LONGEST_FIELD = 128
+RETRY_AFTER_S = 1
 
 
 def problem(
@@ -75,6 +78,15 @@ async def _own(_: Request, error: Exception) -> Response:
     assert isinstance(error, LaminaError)
     status = next(code for kind, code in STATUS if isinstance(error, kind))
     if isinstance(error, ContractError):
-        return problem(status, "invalid_request", [{"field": error.field, "message": error.reason}])
+        return problem(
+            status, "invalid_request", [{"field": mask(error.field)[:LONGEST_FIELD], "message": error.reason}]
+        )
+    if isinstance(error, Overloaded):
+        return problem(status, "overloaded", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, UnknownModel):
+        return problem(status, "unknown_model", [{"field": "model", "message": str(error)}])
+    if isinstance(error, ModelUnavailable):
+        message = [{"field": "model", "message": str(error)}]
+        return problem(status, "model_unavailable", message, retry_after_s=RETRY_AFTER_S)
     log.error("a request failed: %s", error)
     return problem(status, type(error).__name__)

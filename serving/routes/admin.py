@@ -8,9 +8,10 @@ from fastapi import APIRouter
 
 from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
+from serving.stages.shelf import ModelShelf
 
 
-def admin_router(rules: RuleEngine, routing: Routing) -> APIRouter:
+def admin_router(rules: RuleEngine, routing: Routing, shelf: ModelShelf) -> APIRouter:
     """The routes under `/admin`."""
     router = APIRouter(prefix="/admin", tags=["admin"])
 
@@ -34,7 +35,7 @@ def admin_router(rules: RuleEngine, routing: Routing) -> APIRouter:
 
     @router.get("/models", summary="The models in service")
     async def models_now() -> list[dict[str, Any]]:
-        """The champion, then every other model that an arm uses."""
+        """The champion, then every other model that an arm uses, then those that predictions were asked of."""
         return [
             {
                 "name": each.name,
@@ -42,7 +43,7 @@ def admin_router(rules: RuleEngine, routing: Routing) -> APIRouter:
                 "version": each.current.version if each.current else None,
                 "problem": each.problem,
             }
-            for each in (routing.champion, *routing.challengers)
+            for each in (routing.champion, *routing.challengers, *shelf.models)
         ]
 
     @router.post("/reload", summary="Look at the files now")

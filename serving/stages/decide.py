@@ -31,11 +31,11 @@ from serving.stages.risk import assess, most_severe
 from serving.stages.routing import Lineup, Routing
 from serving.stages.rules import RuleBook, RuleEngine
 from serving.stages.shadow import ShadowScorer
+from serving.stages.stopwatch import NS_PER_MS, Stopwatch
 
 log = logging.getLogger(__name__)
 
 TOP_FEATURES = 3
-NS_PER_MS = 1_000_000
 NO_FEATURES = FeatureVector({}, {}, {}, None, frozenset(), frozenset())
 
 
@@ -111,7 +111,7 @@ class DecisionMaker:
         transaction, book = inquiry.transaction, call.book
         lane = call.lineup.lane(transaction.user_id, row)
         model = lane.model
-        watch = _Stopwatch(call.read_ns)
+        watch = Stopwatch(call.read_ns)
         vector = self._vector(call.snapshot, at, row, transaction.timestamp)
         found = vector or NO_FEATURES
         watch.lap("features")
@@ -191,19 +191,6 @@ class DecisionMaker:
         self._events.publish(TRANSACTIONS, decision.user_id, orjson.dumps(row))
         self._events.publish(MODEL_PREDICTIONS, decision.user_id, decision.to_json())
         _count(decision, (time.perf_counter_ns() - began) / NS_PER_MS)
-
-
-class _Stopwatch:
-    """Milliseconds by stage; the first lap is given `before_ns` on top."""
-
-    def __init__(self, before_ns: int) -> None:
-        self.ms: dict[str, float] = {}
-        self._last_ns = time.perf_counter_ns() - before_ns
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter_ns()
-        self.ms[stage] = (now - self._last_ns) / NS_PER_MS
-        self._last_ns = now
 
 
 def _weights(model: Model, values: dict[str, FeatureValue]) -> list[Reason]:

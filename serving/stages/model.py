@@ -6,14 +6,13 @@ import asyncio
 import gc
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from lamina.contracts.decisions import FeatureValue
 from lamina.monitoring import metrics
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, find
+from lamina.scoring.protocol import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -22,26 +21,17 @@ KEEP_VERSIONS = 2
 USED_FILE = ".used"
 
 
-class Scorer(Protocol):
-    """A loaded model."""
-
-    def predict(self, features: Mapping[str, FeatureValue]) -> float:
-        """Probability of fraud; absent features take their defaults."""
-
-    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> list[float]:
-        """Probability of fraud of each row."""
-
-    def explain(self, features: Mapping[str, FeatureValue]) -> list[tuple[str, float]]:
-        """Contribution of each input to the log-odds, largest first."""
-
-
 @dataclass(frozen=True)
 class Model:
-    """A version in service. A request takes the pointer once, and so uses one version throughout."""
+    """A version in service. A request takes the pointer once, and so uses one version throughout.
+
+    `run_id` tells it from a version of the same number in another registry.
+    """
 
     name: str
     version: str
     scorer: Scorer
+    run_id: str = ""
 
 
 class ServedModel:
@@ -127,7 +117,7 @@ class ServedModel:
             return
         # What was loaded stays for long: the collector need not look at it again and stop requests meanwhile.
         gc.freeze()
-        self.current = Model(self.name, version, scorer)
+        self.current = Model(self.name, version, scorer, run_id)
         self._refused, self.problem = None, None
         metrics.MODEL_RELOADS.labels("taken").inc()
         log.info("version %s of %s is in service", version, self.name)

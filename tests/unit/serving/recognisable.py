@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lamina.contracts.decisions import Decision, FeatureValue, ShadowScore
 from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
@@ -33,6 +36,9 @@ AT_MS = 1735689700000
 class Constant:
     """A scorer that gives every row the same score, read from its file; below 0 it fails."""
 
+    system = FEATURES.system
+    names = FEATURES.model_features
+
     def __init__(self, score: float) -> None:
         self.constant = score
 
@@ -45,6 +51,9 @@ class Constant:
     def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> list[float]:
         return [self.predict(row) for row in rows]
 
+    def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> NDArray[np.float64]:
+        return np.full(rows, self.constant)
+
     def explain(self, features: Mapping[str, FeatureValue]) -> list[tuple[str, float]]:
         return [("amount", self.constant)]
 
@@ -53,15 +62,17 @@ def load(folder: Path) -> Constant:
     return Constant(float((folder / "score.txt").read_text()))
 
 
-def add_version(registry: MemoryRegistry, score: float, folder: Path, *aliases: str) -> str:
-    """A version that scores `score`, under `aliases`."""
+def add_version(
+    registry: MemoryRegistry, score: float, folder: Path, *aliases: str, name: str = FEATURES.system
+) -> str:
+    """A version of `name` that scores `score`, under `aliases`."""
     run = folder / f"run-{score}"
     (run / MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
     (run / MODEL_FOLDER / "score.txt").write_text(str(score))
     run_id = registry.record(TrainingRun(FEATURES.system, date(2025, 1, 1), run))
-    version = registry.register(FEATURES.system, run_id, {}).version
+    version = registry.register(name, run_id, {}).version
     for alias in aliases:
-        registry.set_alias(FEATURES.system, alias, version)
+        registry.set_alias(name, alias, version)
     return version
 
 

@@ -8,8 +8,10 @@ from fastapi import FastAPI
 
 from lamina.settings import Settings
 from serving.routes.admin import admin_router
+from serving.stages.model import ServedModel
 from serving.stages.rules import RuleEngine
-from tests.unit.serving.recognisable import Bench, add_version
+from serving.stages.shelf import ModelShelf
+from tests.unit.serving.recognisable import Bench, add_version, load
 from tests.unit.serving.stages.test_routing import write
 
 
@@ -18,7 +20,11 @@ def test_what_is_in_force(tmp_path: Path) -> None:
     add_version(bench.registry, 0.1, tmp_path, "champion")
     bench.start()
     app = FastAPI()
-    app.include_router(admin_router(RuleEngine(Settings().rules_file), bench.routing))
+    add_version(bench.registry, 0.7, tmp_path, "champion", name="other")
+    shelf = ModelShelf(
+        bench.registry, lambda name: ServedModel(name, bench.registry, load, tmp_path / name), {}, every_s=1
+    )
+    app.include_router(admin_router(RuleEngine(Settings().rules_file), bench.routing, shelf))
 
     async def run() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
@@ -35,5 +41,7 @@ def test_what_is_in_force(tmp_path: Path) -> None:
             models = (await client.get("/admin/models")).json()
             assert [(m["wanted"], m["version"]) for m in models] == [("champion", "1"), ("challenger", None)]
             assert "challenger" in models[1]["problem"]
+            await shelf.model("other")
+            assert [m["name"] for m in (await client.get("/admin/models")).json()] == ["fraud", "fraud", "other"]
 
     asyncio.run(run())

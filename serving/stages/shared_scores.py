@@ -1,0 +1,75 @@
+"""The tier of the prediction cache in Redis: within its time or not at all, and never the reason for a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from lamina.monitoring import metrics
+from serving.stages.breaker import Breaker
+from serving.stages.features import FAILING_FOR_S, FAILURES_IN_A_ROW, REST_S
+
+log = logging.getLogger(__name__)
+
+JITTER = 0.1
+"""Share of its lifetime by which an entry may end earlier, so that those of one moment do not end at one moment."""
+
+
+class RedisScores:
+    """Implements `SharedScores`. What Redis did not do is counted in `prediction_cache_total`, by outcome.
+
+    Args: ttl_s: how long an entry lives at most, in seconds; rng: draws how much earlier each one ends.
+    """
+
+    def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, rng: random.Random) -> None:
+        self._timeout_s, self._ttl_ms, self._rng = timeout_ms / 1000, ttl_s * 1000, rng
+        self._redis = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
+
+    async def get(self, keys: Sequence[str]) -> list[float | None]:
+        """See `SharedScores.get`."""
+        if not self.breaker.may_try():
+            metrics.PREDICTION_CACHE.labels("redis", "skipped").inc(len(keys))
+            return [None] * len(keys)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = await self._redis.mget(keys)
+            scores = [None if value is None else float(value) for value in found]
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            self._failed(error, len(keys))
+            return [None] * len(keys)
+        self.breaker.succeeded()
+        return scores
+
+    async def put(self, scores: Mapping[str, float]) -> None:
+        """See `SharedScores.put`."""
+        if self.breaker.is_open:
+            return
+        try:
+            async with asyncio.timeout(self._timeout_s), self._redis.pipeline(transaction=False) as pipe:
+                for key, score in scores.items():
+                    pipe.set(key, repr(score), px=round(self._ttl_ms * (1 - JITTER * self._rng.random())))
+                await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error, len(scores))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+
+    def _failed(self, error: Exception, keys: int) -> None:
+        self.breaker.failed()
+        metrics.PREDICTION_CACHE.labels("redis", "error").inc(keys)
+        log.debug("predictions go on without Redis: %s", error)

@@ -1,0 +1,90 @@
+"""Registered models by name: taken into service when they are first asked for, and kept current from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from lamina.errors import ModelUnavailable, UnknownModel
+from lamina.registry.protocol import ModelRegistry, RegistryError
+from serving.stages.model import Model, ServedModel
+
+log = logging.getLogger(__name__)
+
+
+class ModelShelf:
+    """Finds the champion of any registered model.
+
+    Args: source: makes the keeper of a model by its name; held: keepers that others keep current; every_s: how often to
+    look for new champions, and at most how often for names that were not there before.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        source: Callable[[str], ServedModel],
+        held: Mapping[str, ServedModel],
+        *,
+        every_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry, self._source, self._every_s, self._now = registry, source, every_s, monotonic
+        self._others, self._own = dict(held), dict[str, ServedModel]()
+        self._names: list[str] = []
+        self._next_look_s = 0.0
+        self._lock = asyncio.Lock()
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """The keepers that are not kept current by others."""
+        return list(self._own.values())
+
+    async def model(self, name: str) -> Model:
+        """The champion of the registered model `name`. Hot path, but for the first time.
+
+        Raises: UnknownModel: names the models there are; ModelUnavailable: it has none that can be used.
+        """
+        served = self._others.get(name) or self._own.get(name) or await self._take(name)
+        if served.current is None:
+            raise ModelUnavailable(
+                f"model {name!r} has no version in service: {served.problem}. "
+                f"`lamina models promote {name} VERSION` puts one there"
+            )
+        return served.current
+
+    async def keep_current(self) -> None:
+        """Poll for ever; nothing here ends it but its cancellation."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            for served in self.models:
+                await served.refresh()
+
+    async def _take(self, name: str) -> ServedModel:
+        async with self._lock:
+            if name in self._own:
+                return self._own[name]
+            away = not await self._is_known(name)
+            served = self._source(name)
+            await served.refresh()
+            if away and served.current is None:
+                raise ModelUnavailable(f"model {name!r} is not here, and the registry does not answer")
+            self._own[name] = served
+            return served
+
+    async def _is_known(self, name: str) -> bool:
+        """Whether the registry has it; not, where the registry is away: it may still be here from an earlier service.
+
+        Raises: UnknownModel: when the registry has no such model.
+        """
+        if name not in self._names and self._now() >= self._next_look_s:
+            try:
+                self._names = await asyncio.to_thread(self._registry.names)
+            except RegistryError as error:
+                log.warning("registered models cannot be listed: %s", error)
+                return False
+            self._next_look_s = self._now() + self._every_s
+        if name not in self._names:
+            raise UnknownModel(f"there is no model {name!r}; there are {', '.join(self._names) or 'none'}")
+        return True

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lamina.errors import Overloaded
+from lamina.scoring.protocol import Value
+from serving.stages.microbatch import MicroBatcher
+from serving.stages.model import Model
+from tests.unit.serving.recognisable import Constant
+
+LONG_MS = 60_000.0
+
+
+class Doubling(Constant):
+    """Scores `x` twice over; fails on a text, gives no number for None. `held` keeps it from answering."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.batches: list[int] = []
+        self.held = threading.Event()
+        self.held.set()
+
+    def predict(self, features: Mapping[str, Value]) -> float:
+        x = features["x"]
+        return math.nan if x is None else 2 * float(x)  # type: ignore[arg-type]
+
+    def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> list[float]:
+        self.held.wait()
+        self.batches.append(len(rows))
+        return [self.predict(row) for row in rows]
+
+
+@asynccontextmanager
+async def batching(
+    *, most_rows: int = 4, wait_ms: float = LONG_MS, queue_rows: int = 100
+) -> AsyncIterator[tuple[MicroBatcher, Model, Doubling]]:
+    scorer = Doubling()
+    batcher = MicroBatcher(most_rows=most_rows, wait_ms=wait_ms, queue_rows=queue_rows)
+    try:
+        yield batcher, Model("m", "1", scorer), scorer
+    finally:
+        scorer.held.set()
+        batcher.close()
+
+
+def rows(*xs: Value) -> list[Mapping[str, Value]]:
+    return [{"x": x} for x in xs]
+
+
+def test_a_full_batch_does_not_wait_and_order_is_kept() -> None:
+    async def run() -> None:
+        async with batching() as (batcher, model, scorer):
+            calls = [batcher.score(model, rows(float(i), i + 0.5)) for i in range(4)]
+            found = await asyncio.gather(*calls)
+            assert found == [[2.0 * i, 2 * i + 1.0] for i in range(4)]
+            assert scorer.batches == [4, 4] and batcher.rows == 0
+
+    asyncio.run(run())
+
+
+def test_a_call_larger_than_a_batch_is_cut() -> None:
+    async def run() -> None:
+        async with batching(wait_ms=1) as (batcher, model, scorer):
+            assert await batcher.score(model, rows(*map(float, range(10)))) == [2.0 * i for i in range(10)]
+            assert scorer.batches == [4, 4, 2]
+
+    asyncio.run(run())
+
+
+def test_what_comes_together_is_scored_together_after_the_wait() -> None:
+    async def run() -> None:
+        async with batching(wait_ms=1) as (batcher, model, scorer):
+            found = await asyncio.gather(*(batcher.score(model, rows(float(i))) for i in range(3)))
+            assert found == [[0.0], [2.0], [4.0]] and scorer.batches == [3]
+
+    asyncio.run(run())
+
+
+def test_models_are_not_mixed() -> None:
+    async def run() -> None:
+        async with batching(wait_ms=1) as (batcher, model, scorer):
+            other = Doubling()
+            await asyncio.gather(batcher.score(model, rows(1.0)), batcher.score(Model("m", "2", other), rows(2.0, 3.0)))
+            assert (scorer.batches, other.batches) == ([1], [2])
+
+    asyncio.run(run())
+
+
+def test_a_row_that_fails_fails_alone() -> None:
+    async def run() -> None:
+        async with batching(wait_ms=1) as (batcher, model, _):
+            assert await batcher.score(model, rows(1.0, "two", None, 4.0)) == [2.0, None, None, 8.0]
+
+    asyncio.run(run())
+
+
+def test_a_full_queue_refuses_and_recovers() -> None:
+    async def run() -> None:
+        async with batching(queue_rows=6) as (batcher, model, scorer):
+            scorer.held.clear()
+            first = asyncio.create_task(batcher.score(model, rows(*map(float, range(4)))))
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded, match="4 rows wait"):
+                await batcher.score(model, rows(1.0, 2.0, 3.0))
+            scorer.held.set()
+            assert await first == [0.0, 2.0, 4.0, 6.0]
+            assert await batcher.score(model, rows(1.0, 2.0, 3.0, 4.0)) == [2.0, 4.0, 6.0, 8.0]
+
+    asyncio.run(run())
+
+
+def test_who_gives_up_costs_the_others_nothing() -> None:
+    async def run() -> None:
+        async with batching() as (batcher, model, _):
+            given_up = asyncio.create_task(batcher.score(model, rows(1.0, 2.0)))
+            await asyncio.sleep(0)
+            given_up.cancel()
+            assert await batcher.score(model, rows(3.0, 4.0)) == [6.0, 8.0]
+            assert batcher.rows == 0
+
+    asyncio.run(run())

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from lamina.errors import ModelUnavailable, UnknownModel
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import CHAMPION, ModelVersion, RegistryError
+from serving.stages.model import ServedModel
+from serving.stages.shelf import ModelShelf
+from tests.unit.serving.recognisable import add_version, load
+
+
+class Registry(MemoryRegistry):
+    """Can go away, and counts how often it was asked for names."""
+
+    away = False
+    listed = 0
+
+    def names(self) -> list[str]:
+        self.listed += 1
+        if self.away:
+            raise RegistryError("away")
+        return super().names()
+
+    def alias(self, name: str, alias: str) -> ModelVersion | None:
+        if self.away:
+            raise RegistryError("away")
+        return super().alias(name, alias)
+
+
+class Shelves:
+    """A registry with the model `a`, and shelves over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now_s = folder, 100.0
+        self.registry = Registry(folder / "registry")
+        add_version(self.registry, 0.25, folder, CHAMPION, name="a")
+
+    def shelf(self) -> ModelShelf:
+        def source(name: str) -> ServedModel:
+            return ServedModel(name, self.registry, load, self.folder / "models" / name)
+
+        return ModelShelf(self.registry, source, {}, every_s=1, monotonic=lambda: self.now_s)
+
+
+@pytest.fixture
+def shelves(tmp_path: Path) -> Shelves:
+    return Shelves(tmp_path)
+
+
+def test_a_model_is_taken_when_it_is_asked_for_and_only_once(shelves: Shelves) -> None:
+    async def run() -> None:
+        shelf = shelves.shelf()
+        assert shelf.models == []
+        first, second = await asyncio.gather(shelf.model("a"), shelf.model("a"))
+        assert first is second and first.scorer.predict({}) == 0.25
+        assert [m.name for m in shelf.models] == ["a"] and shelves.registry.listed == 1
+
+    asyncio.run(run())
+
+
+def test_an_unknown_name_says_which_there_are_and_is_not_looked_up_each_time(shelves: Shelves) -> None:
+    async def run() -> None:
+        shelf = shelves.shelf()
+        for _ in range(3):
+            with pytest.raises(UnknownModel, match="no model 'b'; there are a"):
+                await shelf.model("b")
+        assert shelves.registry.listed == 1
+        add_version(shelves.registry, 0.5, shelves.folder, CHAMPION, name="b")
+        shelves.now_s += 2
+        assert (await shelf.model("b")).scorer.predict({}) == 0.5
+
+    asyncio.run(run())
+
+
+def test_a_model_without_a_champion_is_unavailable_until_it_has_one(shelves: Shelves) -> None:
+    async def run() -> None:
+        version = add_version(shelves.registry, 0.5, shelves.folder, name="b")
+        shelf = shelves.shelf()
+        with pytest.raises(ModelUnavailable, match=r"alias champion.*lamina models promote b VERSION"):
+            await shelf.model("b")
+        shelves.registry.set_alias("b", CHAMPION, version)
+        for served in shelf.models:
+            await served.refresh()
+        assert (await shelf.model("b")).version == version
+
+    asyncio.run(run())
+
+
+def test_without_a_registry_the_last_version_serves(shelves: Shelves) -> None:
+    async def run() -> None:
+        await shelves.shelf().model("a")
+        shelves.registry.away = True
+        shelf = shelves.shelf()
+        assert (await shelf.model("a")).scorer.predict({}) == 0.25
+        with pytest.raises(ModelUnavailable, match="registry does not answer"):
+            await shelf.model("b")
+        assert [m.name for m in shelf.models] == ["a"]
+
+    asyncio.run(run())
