@@ -57,13 +57,13 @@ def training(lake: str, system: str, day: date) -> str:
     return _join(lake, "training", system, day.isoformat())
 
 
-def predictions(lake: str, system: str, day: date) -> str:
-    """Predictions of `system` that were logged on `day`.
+def predictions(lake: str, model: str, day: date) -> str:
+    """Scores that the registered model `model` gave the training rows of the logical date `day`.
 
     >>> predictions("lake", "fraud", date(2018, 8, 8))
     'lake/predictions/fraud/2018-08-08'
     """
-    return _join(lake, "predictions", system, day.isoformat())
+    return _join(lake, "predictions", model, day.isoformat())
 
 
 def parity(lake: str, system: str, day: date) -> str:

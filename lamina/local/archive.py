@@ -1,4 +1,4 @@
-"""`python -m lamina.local.archive dist/code.zip`: lamina/ and jobs/ in one archive; equal sources give equal bytes."""
+"""`python -m lamina.local.archive dist/code.zip`: lamina/, jobs/ and models/ in one file; the same bytes each time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lamina.settings import ROOT
 
-FOLDERS = ("lamina", "jobs")
+FOLDERS = ("lamina", "jobs", "models")
 # The first moment a zip file can hold.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 SKIPPED = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache"})

@@ -12,6 +12,7 @@ def _tree(root: Path) -> Path:
         "lamina/a.py",
         "jobs/__init__.py",
         "jobs/__pycache__/a.cpython-311.pyc",
+        "models/__init__.py",
         "serving/x.py",
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -24,6 +25,6 @@ def test_equal_sources_give_equal_bytes(tmp_path: Path) -> None:
     assert pack(tmp_path / "2.zip", _tree(tmp_path / "two")).read_bytes() == first
 
 
-def test_it_holds_lamina_and_jobs_only(tmp_path: Path) -> None:
+def test_it_holds_what_workers_import(tmp_path: Path) -> None:
     with zipfile.ZipFile(pack(tmp_path / "code.zip", _tree(tmp_path))) as archive:
-        assert archive.namelist() == ["jobs/__init__.py", "lamina/__init__.py", "lamina/a.py"]
+        assert archive.namelist() == ["jobs/__init__.py", "lamina/__init__.py", "lamina/a.py", "models/__init__.py"]
