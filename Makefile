@@ -54,6 +54,12 @@ endef
 .venv-flink/.stamp: requirements/flink.txt pyproject.toml | $(UV)
 	$(call environment,.venv-flink,requirements/flink.txt)
 
+# Made by the benchmark that asks for it.
+.venv-peers/.stamp: requirements/peers.txt | $(UV)
+	@test -x .venv-peers/bin/python || $(UV) venv --quiet --python .tools/bin/python .venv-peers
+	$(UV) pip sync --quiet --require-hashes --only-binary :all: --python .venv-peers/bin/python requirements/peers.txt
+	@touch $@
+
 jars: .tools/jars/.stamp ## Fetch Kafka's broker, the Flink connector and Spark's Kafka source
 
 .tools/jars/.stamp: lamina/local/jars.py .venv/.stamp
@@ -100,12 +106,14 @@ bench-quick: env dist/code.zip ## Run every benchmark in a short form
 dist/code.zip: $(CODE) .venv/.stamp ## Pack lamina/, jobs/ and models/ for spark-submit --py-files and flink run --pyFiles
 	@$(PY) -m lamina.local.archive $@
 
-lock: $(UV) ## Resolve both lock files again from pyproject.toml
+lock: $(UV) ## Resolve the lock files again from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  $(addprefix --group ,$(MAIN_GROUPS)) --output-file requirements/main.txt pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  --group flink --group build --output-file requirements/flink.txt pyproject.toml
-	@! grep -nE '^(-i|--(extra-)?index-url|--find-links)|://' requirements/main.txt requirements/flink.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	  --group peers --output-file requirements/peers.txt
+	@! grep -nE '^(-i|--(extra-)?index-url|--find-links)|://' requirements/*.txt
 
 clean: ## Remove the environments, tools and archives; the stack's data stays
-	rm -rf .venv .venv-flink .tools dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-flink .venv-peers .tools dist .mypy_cache .ruff_cache .pytest_cache

@@ -2,26 +2,31 @@
 
 A request names a user and a merchant with a history of 45 days; each read is a round trip, the decoding of what came
 back, and all features of the request. Requests are the world's next day, so users come as often as they pay.
+
+`feast_*`: Feast's online store on the same Redis, asked for the same users and merchants in the same order after ours.
+It reads values that were finished before and go stale until they are written again, where ours computes every window as
+of the request; it has no features of the request itself. Long form only, as is `over_feast`: how often Feast's time
+ours is.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
+from benchmarks.latency import percentiles, times_ms
 from benchmarks.online import PLAN, make_world, online_stack, preload
+from benchmarks.peers.feast_values import read_by_feast
 from benchmarks.report import emit
 from lamina.store.protocol import Snapshot
 from lamina.store.reader import Reader
 from lamina.store.redis import RedisStore
 
 BARS = {"p50_ms": "<= 0.5", "p99_ms": "<= 2", "batch_p99_ms": "<= 10"}
+PEER_BARS = {"feast_different": "== 0"}
 DAYS = 45
 BATCH = 100
 WARM_UP = 200
@@ -29,6 +34,7 @@ WARM_UP = 200
 
 def main(
     quick: Annotated[bool, typer.Option(help="Fewer users and reads.")] = False,
+    peers: Annotated[bool | None, typer.Option(help="Feast beside; in the long form only.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
@@ -52,32 +58,26 @@ def main(
                 part = Snapshot(found.replies[j * width : (j + 1) * width], found.through_ms)
                 reader.vector(part, request, request["timestamp"])
 
-        single, batch = _times_ms(one, reads, WARM_UP), _times_ms(many, batches, WARM_UP // BATCH)
-    figures: dict[str, float | int] = {
-        **_percentiles("", single),
-        **_percentiles("batch_", batch),
-        "batch": BATCH,
-        "features": len(PLAN.features.names),
-        "reads": reads,
-        "users": users,
-    }
-    if not emit("online_read", figures, BARS, json_file):
+        single, batch = times_ms(one, reads, WARM_UP), times_ms(many, batches, WARM_UP // BATCH)
+        figures: dict[str, float | int] = {
+            **percentiles("", single),
+            **percentiles("batch_", batch),
+            "batch": BATCH,
+            "features": len(PLAN.features.names),
+            "reads": reads,
+            "users": users,
+        }
+        bars = BARS
+        if not quick if peers is None else peers:
+            sizes = {"reads": reads, "batches": batches, "batch": BATCH, "warm_up": WARM_UP}
+            values = [reader.read(store, request, request["timestamp"]).values for request in requests]
+            theirs = read_by_feast(PLAN, requests, values, url, Path(folder), **sizes)
+            figures |= {f"feast_{name}": value for name, value in theirs.items()}
+            figures["over_feast"] = round(theirs["p50_ms"] / figures["p50_ms"], 2)
+            figures["batch_over_feast"] = round(theirs["batch_p50_ms"] / figures["batch_p50_ms"], 2)
+            bars = BARS | PEER_BARS
+    if not emit("online_read", figures, bars, json_file):
         raise typer.Exit(1)
-
-
-def _times_ms(read: Callable[[int], None], n: int, warm_up: int) -> list[float]:
-    for i in range(warm_up):
-        read(i)
-    found = []
-    for i in range(n):
-        began = time.perf_counter_ns()
-        read(warm_up + i)
-        found.append((time.perf_counter_ns() - began) / 1e6)
-    return found
-
-
-def _percentiles(prefix: str, times_ms: list[float]) -> dict[str, float]:
-    return {f"{prefix}p{p}_ms": round(float(np.percentile(times_ms, p)), 3) for p in (50, 99)}
 
 
 if __name__ == "__main__":
