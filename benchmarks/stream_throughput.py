@@ -3,6 +3,13 @@
 Events wait on the topic before the job starts. The rate is taken from the moment a quarter of all tiles is in Redis,
 when the JVM has compiled what it runs, to the moment the last one is: by the offsets that the sink commits after Redis
 has acknowledged. `lost` compares what Redis counts with what was sent.
+
+Beside it, in the long form, the same tiles of the same events by what a user would pick instead, one after the other:
+`quix_*` by Quix Streams, `pyflink_per_event_*` by keyed functions of PyFlink's DataStream API on the same cluster, each
+with as many Python workers as there are cores (`benchmarks/peers`). They go from topic to topic: neither the sink nor
+Redis runs for them, and malformed events are not looked for. `over_*` is how often their rate ours is; `*_cpu_us` is
+processor time of the peer an event, for PyFlink that of the whole cluster; `*_different` counts tiles that are not what
+ours are.
 """
 
 from __future__ import annotations

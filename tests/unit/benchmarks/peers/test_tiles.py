@@ -7,12 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.peers.agreement import different, same
+from benchmarks.peers.agreement import different
 from benchmarks.peers.tiles import key_of, payload_of, start_of, with_event
 from lamina.definitions.fraud import FEATURES, USER
 from lamina.semantics.plan import make_plan
-from lamina.semantics.states import states_of_event
-from lamina.store.tiles import encode_speed
+from tests.parity.tiles import speed_writes
 
 (TILING,) = (t for t in make_plan(FEATURES).speed if t.entity == USER)
 KEY = key_of(TILING.id, "u", 5_000).encode()
@@ -31,26 +30,8 @@ EVENTS = st.builds(
     merchant=st.sampled_from("abc"),
     country=st.sampled_from(("FR", "DE")),
     place=st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
-    ms=st.integers(0, 999),
+    ms=st.integers(0, 1999),
 )
-
-
-def by_states(events: list[dict[str, Any]]) -> bytes:
-    """The payload as the semantics of single events add up to it."""
-    each = [states_of_event(TILING, event) for event in events]
-    mean = sum(e["amount"] for e in events) / len(events)
-    found: list[Any] = []
-    for state in TILING.states:
-        values = [v for s in each if (v := s[state.label]) is not None and v == v]
-        match state.kind:
-            case "count" | "sum":
-                found.append(sum(values))
-            case "m2":
-                found.append(sum((e["amount"] - mean) ** 2 for e in events))
-            case _:
-                found.append(max(values, default=None))
-    sets = [[v for s in each for v in s[k.label]] for k in TILING.keyed]  # type: ignore[union-attr]
-    return encode_speed(len(events), found, sets)
 
 
 def tile_of(events: list[dict[str, Any]]) -> bytes:
@@ -61,16 +42,17 @@ def tile_of(events: list[dict[str, Any]]) -> bytes:
     return payload_of(tile).encode()
 
 
-@given(st.lists(EVENTS, min_size=1, max_size=6, unique_by=lambda e: e["transaction_id"]))
-def test_a_tile_holds_what_its_events_add_up_to(events: list[dict[str, Any]]) -> None:
-    assert {start_of(event) for event in events} == {5_000}
-    assert same(TILING, KEY, tile_of(events), by_states(events))
-
-
-@given(st.lists(EVENTS, min_size=1, max_size=4, unique_by=lambda e: e["transaction_id"]), st.data())
-def test_a_duplicate_changes_nothing(events: list[dict[str, Any]], data: st.DataObject) -> None:
-    again = data.draw(st.sampled_from(events))
-    assert tile_of([*events, again]) == tile_of(events)
+@given(st.lists(EVENTS, min_size=1, max_size=6, unique_by=lambda e: e["transaction_id"]), st.data())
+def test_the_messages_are_those_of_the_speed_layer(events: list[dict[str, Any]], data: st.DataObject) -> None:
+    arrived = [*events, data.draw(st.sampled_from(events), label="a duplicate")]
+    tiles: dict[int, list[dict[str, Any]]] = {}
+    for event in arrived:
+        tiles.setdefault(start_of(event), []).append(event)
+    theirs = [(key_of(TILING.id, "u", start).encode(), tile_of(own)) for start, own in tiles.items()]
+    writes = speed_writes([TILING], {"transactions": arrived}, 0)
+    ours = [(f"{write.key}\t{write.field}".encode(), write.payload) for write in writes]
+    assert len(ours) == len(theirs)
+    assert different(TILING, ours, theirs) == 0
 
 
 def test_tiles_that_differ_are_counted() -> None:
