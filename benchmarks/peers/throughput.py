@@ -72,19 +72,20 @@ def beside(stack: Stack, settings: Settings, folder: Path, wanted: int, ours_per
         target = f"tiles-of-{name.replace('_', '-')}"
         create_topics(settings.kafka_bootstrap, topics=(Topic(target, retention_ms=None),))
         with peer(stack, settings, folder, target) as cpu_s:
-            steady = _watch(settings, target, round(share * wanted), cpu_s).steady(WARM)
+            steady = _watch(stack, settings, target, round(share * wanted), cpu_s).steady(WARM)
         ours, theirs = (tiles_on(settings.kafka_bootstrap, topic) for topic in (FEATURE_TILES, target))
         found |= {
             f"{name}_per_s": round(steady.per_s),
             f"over_{name}": round(ours_per_s / steady.per_s, 2),
             f"{name}_measured": steady.moved,
-            f"{name}_cpu_us": round(1e6 * sum(steady.cpu_s.values()) / steady.moved, 1),
+            f"{name}_cpu_us": round(1e6 * steady.cpu_s["peer"] / steady.moved, 1),
+            f"{name}_kafka_cpu_us": round(1e6 * steady.cpu_s["kafka"] / steady.moved, 1),
             f"{name}_different": different(TILING, ours, theirs),
         }
     return found
 
 
-Cpu = Callable[[], dict[str, float]]
+Cpu = Callable[[], float]
 
 
 @contextmanager
@@ -98,10 +99,10 @@ def _quix(stack: Stack, settings: Settings, folder: Path, target: str) -> Iterat
             for n in range(WORKERS)
         ]
 
-    def cpu_s() -> dict[str, float]:
+    def cpu_s() -> float:
         if any(worker.poll() is not None for worker in workers):
             raise RuntimeError(f"a worker of Quix Streams ended: {log.read_text()[-2000:]}")
-        return {"quix": process_cpu_s(worker.pid for worker in workers)}
+        return process_cpu_s(worker.pid for worker in workers)
 
     try:
         yield cpu_s
@@ -137,7 +138,7 @@ def _pyflink(stack: Stack, settings: Settings, folder: Path, target: str) -> Ite
     )
     job_id = submit_stream_job(settings, job, stack.flink_env())
     try:
-        yield lambda: {"flink": service_cpu_s(stack)["flink"]}
+        yield lambda: service_cpu_s(stack)["flink"]
     finally:
         cancel(settings.flink_url, job_id)
 
@@ -151,7 +152,7 @@ def _places(settings: Settings, target: str) -> list[str]:
     ]
 
 
-def _watch(settings: Settings, target: str, wanted: int, cpu_s: Cpu) -> Progress:
+def _watch(stack: Stack, settings: Settings, target: str, wanted: int, cpu_s: Cpu) -> Progress:
     """Sample until `wanted` messages are on `target`."""
     client = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "peer-watch"})
     places = [TopicPartition(target, p) for p in client.list_topics(target, timeout=30).topics[target].partitions]
@@ -164,7 +165,7 @@ def _watch(settings: Settings, target: str, wanted: int, cpu_s: Cpu) -> Progress
                 if error.args[0].code() not in NO_LEADER:
                     raise
             else:
-                found.note(time.monotonic(), moved, cpu_s())
+                found.note(time.monotonic(), moved, {"peer": cpu_s(), "kafka": service_cpu_s(stack)["kafka"]})
                 if moved >= wanted:
                     return found
             time.sleep(POLL_S)
