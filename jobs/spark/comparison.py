@@ -50,6 +50,8 @@ class Comparison:
     >>> from lamina.definitions.fraud import FEATURES
     >>> Comparison(FEATURES).same("txn_count_1h", 3.0, 3.0), Comparison(FEATURES).same("txn_count_1h", None, 0.0)
     (True, False)
+    >>> Comparison(FEATURES).same("last_txn_ms", 1_533_686_400_000.0, 1_533_686_400_001.0)
+    False
     """
 
     def __init__(self, features: FeatureSet) -> None:
@@ -65,6 +67,8 @@ class Comparison:
             return len(a) == len(b) and all(self.same(name, x, y) for x, y in pairs)
         if not isinstance(a, float | int) or not isinstance(b, float | int):
             return a == b
+        if float(a).is_integer() and float(b).is_integer():
+            return a == b  # a relative tolerance would take two times of the same second for equal
         tolerance = SUMMED if name in self._summed else EXACT
         return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
 

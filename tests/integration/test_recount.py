@@ -26,7 +26,14 @@ FINEST = PLAN.speed[0]
 @pytest.fixture(scope="module")
 def log() -> Log:
     events: defaultdict[tuple[str, str], list[EventRow]] = defaultdict(list)
-    for event in generate(5, n=120).transactions:
+    generated = generate(5, n=120).transactions
+    # In the last millisecond of its tile, where most moments lie that are asked for.
+    at_the_end = {
+        **generated[0],
+        "transaction_id": "last",
+        "timestamp": int(str(generated[0]["timestamp"])) // 1000 * 1000 + 999,
+    }
+    for event in [*generated, at_the_end]:
         events["transactions", f"user:{event['user_id']}"].append(event)
     return Log(events, {}, set(), 0)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 
 def same(expected: Any, found: Any) -> bool:
-    """Whether two values are equal; numbers, and those in lists, to nine digits."""
+    """Whether two values are equal; numbers, and those in lists, to nine digits, whole ones to the last."""
     if isinstance(expected, float):
+        if isinstance(found, float) and expected.is_integer() and found.is_integer():
+            return found == expected
         return isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
     if isinstance(expected, list):
         return len(expected) == len(found) and all(map(same, expected, found))
