@@ -28,7 +28,7 @@ def different(tiling: Tiling, ours: Iterable[Message], theirs: Iterable[Message]
 
 
 def same(tiling: Tiling, key: bytes, one: bytes, other: bytes) -> bool:
-    """Whether two payloads of a tile say the same: numbers to nine digits, texts by parts, values in any order."""
+    """Whether two payloads of a tile say the same: whole numbers exactly, others to nine digits, sets in any order."""
     a, b = (decode_speed((tiling,), {key.partition(b"\t")[2]: p}, {})[tiling.id].tiles for p in (one, other))
     return a.n == b.n and _numbers(a, b) and _texts(a) == _texts(b) and _sets(a) == _sets(b)
 
@@ -56,8 +56,16 @@ def tiles_on(bootstrap: str, topic: str) -> Iterator[Message]:
 
 def _numbers(a: TileColumns, b: TileColumns) -> bool:
     pairs = (pair for x, y in zip(a.numeric, b.numeric, strict=True) for pair in zip(x, y, strict=True))
+    return all(_equal(x, y) for x, y in pairs)
+
+
+def _equal(x: float, y: float) -> bool:
+    if x != x or y != y:
+        return x != x and y != y
+    if x.is_integer() and y.is_integer():
+        return x == y  # nine digits would take two times within a second for equal
     # A sum of squared deviations of two equal amounts is nothing, or nearly so.
-    return all(math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-6) or (x != x and y != y) for x, y in pairs)
+    return math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-6)
 
 
 def _texts(tile: TileColumns) -> list[tuple[str, str, float] | None]:

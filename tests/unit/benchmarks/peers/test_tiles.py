@@ -56,13 +56,14 @@ def test_the_messages_are_those_of_the_speed_layer(events: list[dict[str, Any]],
 
 
 def test_tiles_that_differ_are_counted() -> None:
-    pay = {"transaction_id": "t", "amount": 2.5, "merchant_id": "m", "country": "FR", "timestamp": 5_001}
+    pay = {"transaction_id": "t", "amount": 2.5, "merchant_id": "m", "country": "FR", "timestamp": 1_735_689_604_000}
     ours = tile_of([pay])
     more = tile_of([pay, pay | {"transaction_id": "t2"}])
     wrong = {
         "amount": tile_of([pay | {"amount": 2.6}]),
         "merchant": tile_of([pay | {"merchant_id": "n"}]),
         "place": tile_of([pay | {"location": {"lat": 1.0, "lon": 2.0}}]),
+        "time": tile_of([pay | {"timestamp": 1_735_689_604_001}]),
         "events": more,
     }
     assert different(TILING, [(KEY, ours)], [(KEY, ours)]) == 0
