@@ -1,15 +1,20 @@
-"""Fraud found in the week of the Fraud Detection Handbook, by its protocol, with features that our Spark job computed.
+"""Fraud found in the weeks of the Fraud Detection Handbook, by its protocol, with features that our Spark job computed.
 
-Train 2018-07-25..31, labels known after seven days, test 2018-08-08..14 without customers whose fraud is known by then.
-`--quick` imports only the events that the 30-day windows reach, so the 90-day features see less history.
+Train 2018-07-25..31, labels known after seven days, test 2018-08-08..14 without customers whose fraud is known by then:
+`auc`, `ap` and `cp100` of chapter 3. The long form goes on with the three weeks after it, each with a training week of
+its own: `*_mean` over the four weeks of chapters 5 to 7, `*_std` beside. `recall_scenario_*` are shares of one kind of
+fraud found at 0.1 % false positives. `--quick` imports only the events that the 30-day windows of the first week reach,
+so the 90-day features see less history.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import Annotated
 
 import typer
@@ -28,7 +33,14 @@ from models.fraud.table import read_table, split_days
 from models.fraud.train import Plan, Trained, train
 
 DAY = date(2018, 8, 21)
+WEEKS = 4
 BARS = {"auc": ">= 0.862", "ap": ">= 0.639"}
+WEEKS_BARS = {
+    "auc_mean": ">= 0.885",
+    "ap_mean": ">= 0.755",
+    "cp100_mean": ">= 0.31",
+    "recall_at_fpr_001_mean": ">= 0.74",
+}
 QUICK_HISTORY_DAYS = 37  # the longest window but the 90-day one: 30 days, seven days late
 PUBLISHED = {
     "logistic regression": (0.871, 0.606, 0.291),
@@ -38,6 +50,23 @@ PUBLISHED = {
     "XGBoost": (0.862, 0.639, 0.273),
 }
 """AUC, average precision, card precision@100 of Le Borgne et al. 2022, chapter 3, baseline models on the same split."""
+PUBLISHED_WEEKS = {
+    "decision tree": (0.797, 0.579, 0.284),
+    "logistic regression": (0.868, 0.623, 0.297),
+    "random forest": (0.870, 0.678, 0.299),
+    "XGBoost, best on test": (0.872, 0.694, 0.304),
+    "balanced bagging": (0.879, 0.680, 0.305),
+    "feed-forward network": (0.876, 0.675, 0.303),
+}
+"""The same means over four test weeks, chapters 5 to 7."""
+KEYS = {
+    "auc": "auc",
+    "ap": "average_precision",
+    "cp100": "card_precision_100",
+    "recall_at_fpr_001": "recall_at_fpr_001",
+    "money_caught": "money_caught",
+}
+"""Our figures by the names that training logs."""
 
 
 def main(
@@ -48,59 +77,80 @@ def main(
 ) -> None:
     """Measure; exits with 1 when a bar is missed."""
     settings = load_settings()
+    days = [DAY + timedelta(weeks=k) for k in range(1 if quick else WEEKS)]
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder:
         began = time.monotonic()
-        rows = make_training_set(settings, f"{folder}/lake", quick=quick)
+        rows = make_training_set(settings, f"{folder}/lake", days, quick=quick)
         features_s = time.monotonic() - began
-        table = read_table(f"{folder}/lake", FEATURES.system, DAY, FEATURES.model_features)
+        table = read_table(f"{folder}/lake", FEATURES.system, days[-1], FEATURES.model_features)
     began = time.monotonic()
-    ours = train(table, Plan(DAY))
-    train_s = time.monotonic() - began
+    weeks = [train(table, Plan(day)) for day in days]
+    train_s = (time.monotonic() - began) / len(weeks)
     everything = train(table, Plan(DAY, negatives_per_positive=0))
-    _compare(ours, everything)
-    metrics = ours.spec.metrics
-    figures = {
-        "auc": round(metrics["auc"], 4),
-        "ap": round(metrics["average_precision"], 4),
-        "cp100": round(metrics["card_precision_100"], 4),
-        "recall_at_fpr_001": round(metrics["recall_at_fpr_001"], 4),
-        "money_caught": round(metrics["money_caught"], 4),
+    _compare(
+        "the handbook's test week",
+        PUBLISHED,
+        {"ours, 10 negatives a fraud": weeks[:1], "ours, all negatives": [everything]},
+    )
+    figures: dict[str, float | int | str] = {
+        **{name: round(weeks[0].spec.metrics[key], 4) for name, key in KEYS.items()},
         "auc_all_negatives": round(everything.spec.metrics["auc"], 4),
         "ap_all_negatives": round(everything.spec.metrics["average_precision"], 4),
         "rows": rows,
         "features_s": round(features_s, 1),
         "train_s": round(train_s, 1),
     }
-    if not emit("fraud_handbook", figures, BARS, json_file):
+    bars = BARS
+    if not quick:
+        _compare(f"mean of the handbook's {WEEKS} test weeks", PUBLISHED_WEEKS, {"ours": weeks})
+        figures |= _over_weeks(weeks)
+        bars = BARS | WEEKS_BARS
+    if not emit("fraud_handbook", figures, bars, json_file):
         raise typer.Exit(1)
 
 
-def make_training_set(settings: Settings, lake: str, *, quick: bool) -> int:
-    """Import the handbook's transactions into `lake` and compute features by Spark; returns the rows."""
-    split = split_days(DAY, train_days=7, delay_days=7, test_days=7)
-    first, last = split.train_first, split.test_last
+def _over_weeks(weeks: Sequence[Trained]) -> dict[str, float]:
+    """Mean and standard deviation of every figure, and the mean of each scenario's recall."""
+    found: dict[str, float] = {}
+    for name, key in KEYS.items():
+        values = [week.spec.metrics[key] for week in weeks]
+        found |= {f"{name}_mean": round(fmean(values), 4), f"{name}_std": round(pstdev(values), 4)}
+    scenarios = (k for k in weeks[0].spec.metrics if k.startswith("recall_scenario_"))
+    for key in sorted(k for k in scenarios if all(k in week.spec.metrics for week in weeks)):
+        found[key] = round(fmean(week.spec.metrics[key] for week in weeks), 4)
+    return found
+
+
+def make_training_set(settings: Settings, lake: str, days: Sequence[date], *, quick: bool) -> int:
+    """Import the handbook's transactions into `lake` and compute the features of all that the models of `days` train
+    and test on by Spark; returns the rows.
+    """
+    splits = [split_days(day, train_days=7, delay_days=7, test_days=7) for day in days]
+    first, last, until = splits[0].train_first, splits[-1].test_last, days[-1]
     import_transactions(
         settings.data / "fraud_handbook" / "transactions.parquet",
         load_mapping("handbook"),
         lake,
         since=first - timedelta(days=QUICK_HISTORY_DAYS) if quick else None,
-        until=DAY + timedelta(days=1),
+        until=until + timedelta(days=1),
     )
     spark = make_session("fraud_handbook")
     try:
-        extract(spark, lake, FEATURES, DAY, first, last)
-        return int(build(spark, lake, FEATURES, DAY)["rows"])
+        extract(spark, lake, FEATURES, until, first, last)
+        return int(build(spark, lake, FEATURES, until)["rows"])
     finally:
         spark.stop()
 
 
-def _compare(ours: Trained, everything: Trained) -> None:
-    table = Table("model", "AUC", "average precision", "card precision@100", title="the handbook's test week")
-    for name, figures in PUBLISHED.items():
+def _compare(
+    title: str, published: Mapping[str, tuple[float, float, float]], ours: Mapping[str, Sequence[Trained]]
+) -> None:
+    table = Table("model", "AUC", "average precision", "card precision@100", title=title)
+    for name, figures in published.items():
         table.add_row(f"{name} (published)", *(f"{value:.3f}" for value in figures))
-    for name, trained in (("ours, 10 negatives a fraud", ours), ("ours, all negatives", everything)):
-        found = trained.spec.metrics
-        table.add_row(name, *(f"{found[key]:.3f}" for key in ("auc", "average_precision", "card_precision_100")))
+    for name, weeks in ours.items():
+        means = (fmean(week.spec.metrics[KEYS[key]] for week in weeks) for key in ("auc", "ap", "cp100"))
+        table.add_row(name, *(f"{mean:.3f}" for mean in means))
     Console().print(table)
 
 

@@ -41,7 +41,8 @@ from lamina.streams.submit import cancel
 from lamina.worlds.fraud import FraudWorld
 from lamina.worlds.wire import event_bytes
 
-BARS = {"events_per_s": ">= 10000", "lost": "== 0"}
+BARS = {"lost": "== 0"}
+STEADY_BARS = {"events_per_s": ">= 10000"}
 PEER_BARS = {"quix_different": "== 0", "pyflink_per_event_different": "== 0"}
 WARM = 0.25
 DEADLINE_S = 600.0
@@ -75,13 +76,14 @@ def main(
             **{f"{name}_cpu_us": round(1e6 * s / measured, 1) for name, s in steady.cpu_s.items()},
             "state_backend": backend,
         }
-        bars = BARS
+        # A short form ends before the JVM has compiled what it runs.
+        bars = BARS if quick else BARS | STEADY_BARS
         if not quick if peers is None else peers:
             cancel(settings.flink_url, job)
             stack.stop_service("sink")
             wanted = min(n, peer_events)
             figures |= beside(stack, settings, Path(folder), wanted, measured / steady.seconds)
-            bars = BARS | PEER_BARS
+            bars |= PEER_BARS
     if not emit("stream_throughput", figures, bars, json_file):
         raise typer.Exit(1)
 
