@@ -26,7 +26,8 @@ RATE = 2000
 WATCHED_EVERY = 20
 WARM_UP_S = 60  # until the JVM has compiled what it runs
 QUICK_WARM_UP_S = 10
-BARS = {"p50_ms": "<= 250", "p99_ms": "<= 1000", "unseen": "== 0"}
+BARS = {"unseen": "== 0"}
+WARM_BARS = {"p50_ms": "<= 250", "p99_ms": "<= 1000"}
 GIVE_UP_S = 30.0
 POLL_S = 0.002
 
@@ -54,7 +55,8 @@ def main(
         "loader_late_ms": round(1000 * late_s, 1),
         "state_backend": backend,
     }
-    if not emit("freshness", figures, BARS, json_file):
+    # A short form ends before the JVM has compiled what it runs.
+    if not emit("freshness", figures, BARS if quick else WARM_BARS | BARS, json_file):
         raise typer.Exit(1)
 
 
