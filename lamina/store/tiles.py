@@ -179,7 +179,22 @@ class SpeedTiles:
 def decode_speed(
     tilings: Sequence[Tiling], fields: Mapping[bytes, bytes], from_ms: Mapping[str, int]
 ) -> dict[str, SpeedTiles]:
-    """Tiles per tiling id that start at or after `from_ms[id]` (absent: all), from one entity's hash."""
+    """Tiles per tiling id that start at or after `from_ms[id]` (absent: all), from one entity's hash.
+
+    Raises: CodecError: when a tile of these tilings is not written as they are.
+    """
+    try:
+        found = _speed_tiles(tilings, fields, from_ms)
+        return {t.id: _speed_columns(t, found[t.id]) for t in tilings}
+    except (ValueError, IndexError) as error:
+        raise CodecError(
+            f"speed tiles cannot be read ({error}): empty the entity's hash, and fill it with `lamina features rebuild`"
+        ) from error
+
+
+def _speed_tiles(
+    tilings: Sequence[Tiling], fields: Mapping[bytes, bytes], from_ms: Mapping[str, int]
+) -> dict[str, dict[int, _SpeedTile]]:
     found: dict[str, dict[int, _SpeedTile]] = {t.id: {} for t in tilings}
     for name, payload in fields.items():
         tiling_id, start_text, *rest = name.decode().split("/", 3)
@@ -194,7 +209,7 @@ def decode_speed(
         else:
             count, *tile.parts = payload.decode().split(FIELD_SEPARATOR)
             tile.n = int(count)
-    return {t.id: _speed_columns(t, found[t.id]) for t in tilings}
+    return found
 
 
 def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile]) -> SpeedTiles:

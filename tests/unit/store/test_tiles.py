@@ -87,6 +87,12 @@ def test_a_short_tile_holds_its_values_itself() -> None:
     assert not found.keyed_n
 
 
+@pytest.mark.parametrize("payload", [b"2\x1f1.0", b"two", b"\xff", b"1" + b"\x1fx" * 30])
+def test_a_tile_that_is_no_tile_is_told_with_the_next_step(payload: bytes) -> None:
+    with pytest.raises(CodecError, match="features rebuild"):
+        decode_speed([COARSE], {tile_field(COARSE, 1000).encode(): payload}, {})
+
+
 def test_a_missing_number_stays_missing_and_a_missing_sum_is_zero() -> None:
     empty: list[float | None] = [None] * len(COARSE.states)
     fields = {tile_field(COARSE, 1000).encode(): encode_speed(1, empty)}
