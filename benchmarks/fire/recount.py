@@ -6,7 +6,6 @@ entity, and every speed feature of every entity at moments where its tiles are c
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,11 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from redis import Redis
 
 from lamina.clock import DAY_MS
-from lamina.contracts.features import EventSource, Layers, WindowFeature
+from lamina.contracts.features import Layers, WindowFeature
 from lamina.errors import ContractError
-from lamina.semantics.events import EventRow, value_of
+from lamina.semantics.events import EventRow, time_of, value_of
 from lamina.semantics.plan import Plan, sources_of
-from lamina.semantics.reference import Value, evaluate, without_duplicates
+from lamina.semantics.reference import Value, equal_numbers, evaluate, without_duplicates
 from lamina.settings import Settings
 from lamina.store.protocol import speed_key
 from lamina.store.reader import Reader
@@ -34,7 +33,6 @@ Place = tuple[str, int, int]
 EXAMPLES = 10
 MOMENTS = 2
 """Events of each entity whose moment is asked for."""
-TOLERANCE = 1e-9
 
 
 @dataclass
@@ -169,9 +167,9 @@ def compare_features(plan: Plan, log: Log, redis_url: str, found: Difference) ->
     for (source, key), events in log.events.items():
         unique = without_duplicates(request_source, events) if source == request_source.name else events
         step = max(len(unique) // MOMENTS, 1)
-        times = {_time(request_source, e) for e in unique}
+        times = {time_of(request_source, e) for e in unique}
         for event in unique[::step]:
-            ts = _time(request_source, event)
+            ts = time_of(request_source, event)
             for at_ms in {ts - ts % 1000 + 999, ts - ts % DAY_MS + DAY_MS - 1} - times:
                 request = {**event, "transaction_id": "request", "timestamp": at_ms}
                 values = reader.read(store, request, at_ms).values
@@ -182,10 +180,6 @@ def compare_features(plan: Plan, log: Log, redis_url: str, found: Difference) ->
                         if not same(values[feature.name], wanted):
                             found.features_wrong += 1
                             found.note(f"{key} {feature.name} at {at_ms}: {values[feature.name]}, not {wanted}")
-
-
-def _time(source: EventSource, event: EventRow) -> int:
-    return int(str(value_of(event, source.timestamp)))
 
 
 def _asked(feature: WindowFeature, source: str, key: str, at_ms: int) -> bool:
@@ -203,9 +197,7 @@ def _wanted(feature: WindowFeature, events: Sequence[EventRow], request: EventRo
 def same(value: Value, wanted: Value) -> bool:
     """Whether two values of a feature are equal, numbers but for the order of additions."""
     if isinstance(value, float) and isinstance(wanted, float):
-        if value.is_integer() and wanted.is_integer():
-            return value == wanted  # times too are numbers, and close to each other
-        return math.isclose(value, wanted, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return equal_numbers(value, wanted)
     return value == wanted
 
 

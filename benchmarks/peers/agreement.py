@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from lamina.semantics.plan import Tiling
+from lamina.semantics.reference import equal_numbers
 from lamina.semantics.states import PART_SEPARATOR
 from lamina.store.tiles import TileColumns, decode_speed, event_count
 
 Message = tuple[bytes, bytes]
 """Key and payload of a tile."""
-TOLERANCE = 1e-9
 
 
 def different(tiling: Tiling, ours: Iterable[Message], theirs: Iterable[Message]) -> int:
@@ -62,10 +61,8 @@ def _numbers(a: TileColumns, b: TileColumns) -> bool:
 def _equal(x: float, y: float) -> bool:
     if x != x or y != y:
         return x != x and y != y
-    if x.is_integer() and y.is_integer():
-        return x == y  # nine digits would take two times within a second for equal
     # A sum of squared deviations of two equal amounts is nothing, or nearly so.
-    return math.isclose(x, y, rel_tol=TOLERANCE, abs_tol=1e-6)
+    return equal_numbers(x, y, absolute=1e-6)
 
 
 def _texts(tile: TileColumns) -> list[tuple[str, str, float] | None]:

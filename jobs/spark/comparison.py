@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Literal
 
 from jobs.spark.visible import EntityHistory, Explanation, Served, Tiles
 from lamina.contracts.features import Entity, FeatureSet, WindowFeature
-from lamina.semantics.reference import Value, elapsed, ratio
+from lamina.semantics.reference import Value, elapsed, equal_numbers, ratio
 
 Outcome = Literal["match", "stale", "mismatch", "missing", "extra"]
 OUTCOMES: tuple[Outcome, ...] = ("match", "stale", "mismatch", "missing", "extra")
@@ -67,10 +66,8 @@ class Comparison:
             return len(a) == len(b) and all(self.same(name, x, y) for x, y in pairs)
         if not isinstance(a, float | int) or not isinstance(b, float | int):
             return a == b
-        if float(a).is_integer() and float(b).is_integer():
-            return a == b  # a relative tolerance would take two times of the same second for equal
         tolerance = SUMMED if name in self._summed else EXACT
-        return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
+        return equal_numbers(a, b, relative=tolerance, absolute=tolerance)
 
     def split(self, served: Mapping[str, Value], expected: Mapping[str, Value]) -> tuple[list[str], dict[str, Value]]:
         """Names of the features that match, and the recomputed values of those that do not.

@@ -9,52 +9,42 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from lamina import definitions
 from lamina.errors import ModelUnavailable
 from lamina.scoring.compiled import Compiled, Float32s
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import Input, fingerprint, misfit
-from lamina.scoring.protocol import SPEC_FILE, Value
+from lamina.scoring.protocol import Value
+from lamina.scoring.spec import Spec
 
 KIND: Literal["network"] = "network"
 NETWORK_FILE = "network.pt2"
 COMPILED_FILE = "network.onnx"
 
 
-class NetworkSpec(BaseModel):
+class NetworkSpec(Spec):
     """What a network is. `system` names the definitions of its inputs; the rest is for whoever reads about it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    remedy = "export the network again"
 
     format: Literal[1] = 1
     kind: Literal["network"] = KIND
     system: str
     inputs: tuple[Input, ...] = Field(min_length=1)
-    parameters: dict[str, float | int | str] = {}
-    metrics: dict[str, float] = {}
+    parameters: dict[str, float | int | str] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
     git_commit: str = "unknown"
-    libraries: dict[str, str] = {}
-
-    def write(self, folder: Path) -> Path:
-        """Write `spec.json` into `folder`; returns its path."""
-        path = folder / SPEC_FILE
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return path
+    libraries: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The spec in `folder`.
 
-        Raises: ModelUnavailable: when this version of lamina cannot read it, or its features mean something else now.
+        Raises: ModelUnavailable: as `Spec.read`, or when its features mean something else now.
         """
-        path = folder / SPEC_FILE
-        try:
-            spec = cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-            raise ModelUnavailable(f"{path} cannot be read ({where}): export the network again") from None
+        spec = super().read(folder)
         if complaint := misfit(spec.inputs, definitions.load(spec.system)):
             raise ModelUnavailable(
                 f"the network in {folder} (features {fingerprint(spec.inputs)}) does not fit the definitions of "

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.features import RequestFeature
+from lamina.contracts.features import EventSource, RequestFeature
 
 EventRow = Mapping[str, object]
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -38,6 +38,11 @@ def value_of(event: EventRow, column: str) -> object:
             return None
         found = found.get(part)
     return found
+
+
+def time_of(source: EventSource, event: EventRow) -> int:
+    """When an event of `source` happened, in epoch milliseconds."""
+    return int(value_of(event, source.timestamp))  # type: ignore[call-overload, no-any-return]
 
 
 def holds(predicate: Predicate | None, event: EventRow) -> bool:

@@ -6,12 +6,13 @@ Slow on purpose. Every engine is compared with it, and it is compared with nothi
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lamina.contracts.aggregates import Aggregate
 from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, WindowFeature
-from lamina.semantics.events import EventRow, holds, request_value, value_of
+from lamina.semantics.events import EventRow, holds, request_value, time_of, value_of
 from lamina.semantics.sketch import different, hash_of
 
 Value = float | str | list[float] | list[str] | None
@@ -55,7 +56,7 @@ def evaluate(feature: WindowFeature, arrived: Iterable[EventRow], key: str, at_m
     events = [
         e
         for e in without_duplicates(view.source, arrived)
-        if value_of(e, view.entity.key) == key and in_window(feature, _ts(view.source, e), at_ms)
+        if value_of(e, view.entity.key) == key and in_window(feature, time_of(view.source, e), at_ms)
     ]
     return aggregate_events(feature.aggregate, view.source, events, at_ms)
 
@@ -63,10 +64,11 @@ def evaluate(feature: WindowFeature, arrived: Iterable[EventRow], key: str, at_m
 def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence[EventRow], at_ms: int) -> Value:
     """`aggregate` over exactly these events, asked for at `at_ms`."""
     events = sorted(
-        (e for e in events if holds(aggregate.where, e)), key=lambda e: (_ts(source, e), str(value_of(e, source.id)))
+        (e for e in events if holds(aggregate.where, e)),
+        key=lambda e: (time_of(source, e), str(value_of(e, source.id))),
     )
     if aggregate.column is None:
-        return _of_times(aggregate, [_ts(source, e) for e in events], at_ms)
+        return _of_times(aggregate, [time_of(source, e) for e in events], at_ms)
     values = [v for e in events if (v := value_of(e, aggregate.column)) is not None]
     if aggregate.kind == "distinct":
         return different({hash_of(str(v)) for v in values}, aggregate.cap or 0)
@@ -135,5 +137,12 @@ def elapsed(definition: Elapsed, values: Mapping[str, Value], at_ms: int) -> flo
     return None if since is None else (at_ms - float(since)) / 1000  # type: ignore[arg-type]
 
 
-def _ts(source: EventSource, event: EventRow) -> int:
-    return int(value_of(event, source.timestamp))  # type: ignore[call-overload, no-any-return]
+def equal_numbers(a: float, b: float, *, relative: float = 1e-9, absolute: float = 1e-9) -> bool:
+    """Whether two values say the same, but for the order of additions; whole ones have to be equal.
+
+    >>> equal_numbers(0.1 + 0.2, 0.3), equal_numbers(1_533_686_400_000.0, 1_533_686_400_001.0)
+    (True, False)
+    """
+    if float(a).is_integer() and float(b).is_integer():
+        return a == b  # a relative tolerance would take two times of the same second for equal
+    return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)

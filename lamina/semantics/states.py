@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import nan
 
 from lamina.contracts.features import EventSource
-from lamina.semantics.events import EventRow, holds, value_of
+from lamina.semantics.events import EventRow, holds, time_of, value_of
 from lamina.semantics.plan import State, Tiling
 from lamina.semantics.sketch import hash_of
 
@@ -43,9 +43,9 @@ def state_of_event(state: State, tiling: Tiling, event: EventRow) -> StateValue:
         case "min" | "max":
             return float(value) if present else nan  # type: ignore[arg-type]
         case "first_time" | "last_time":
-            return float(_ts(source, event)) if taken else nan
+            return float(time_of(source, event)) if taken else nan
         case "decayed":
-            return 2.0 ** (_ts(source, event) % tiling.resolution.ms / _ms(state)) if taken else 0.0
+            return 2.0 ** (time_of(source, event) % tiling.resolution.ms / _ms(state)) if taken else 0.0
         case "distinct":
             return [hash_of(str(value))] if present else []
         case "last_k":
@@ -55,11 +55,7 @@ def state_of_event(state: State, tiling: Tiling, event: EventRow) -> StateValue:
 
 
 def _dated(source: EventSource, event: EventRow, value: object) -> str:
-    return encode_text(_ts(source, event), str(value_of(event, source.id)), value)
-
-
-def _ts(source: EventSource, event: EventRow) -> int:
-    return int(value_of(event, source.timestamp))  # type: ignore[call-overload, no-any-return]
+    return encode_text(time_of(source, event), str(value_of(event, source.id)), value)
 
 
 def _ms(state: State) -> int:

@@ -56,7 +56,7 @@ class MemoryStore:
                     continue
                 blobs[tiling] = blob
                 applied += 1
-            through_ms = min(int(blob[THROUGH_SLICE]) for blob in write.blobs.values())
+            through_ms = write.through_ms
             for name in [n for n in speed if _is_before(n, write.speed, through_ms)]:
                 del speed[name]
         return applied

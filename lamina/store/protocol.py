@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from lamina.store.tiles import THROUGH_SLICE
+
 SPEED_TTL_S = 3 * 86_400
 """How long the speed layer keeps an entity after its last event: how many days the batch layer may be late."""
 
@@ -50,6 +52,11 @@ class BatchWrite:
     key: str
     blobs: Mapping[str, bytes]
     speed: tuple[str, ...] = ()
+
+    @property
+    def through_ms(self) -> int:
+        """Up to when all of its blobs are complete, epoch milliseconds."""
+        return min(int(blob[THROUGH_SLICE]) for blob in self.blobs.values())
 
 
 @dataclass(frozen=True)

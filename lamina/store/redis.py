@@ -24,7 +24,6 @@ from lamina.store.protocol import (
     batch_key,
     speed_key,
 )
-from lamina.store.tiles import THROUGH_SLICE
 
 THROUGH_KEY = "lamina:through"
 MARK_TTL_S = 86_400
@@ -185,8 +184,7 @@ class RedisStore:
                 with self._redis.pipeline(transaction=False) as pipe:
                     for write in chunk:
                         if write.speed:
-                            through = min(int(blob[THROUGH_SLICE]) for blob in write.blobs.values())
-                            self._trim(keys=[write.key], args=[through, *write.speed], client=pipe)
+                            self._trim(keys=[write.key], args=[write.through_ms, *write.speed], client=pipe)
                     pipe.execute()
         except RedisError as error:
             raise unavailable(error) from error

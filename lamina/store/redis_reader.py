@@ -29,16 +29,18 @@ class _Asked:
     answer: asyncio.Future[Snapshot]
 
 
+def impatient(url: str, timeout_s: float) -> redis.asyncio.Redis:
+    """A client for the path of a request: an answer within `timeout_s` or an error, and no second try."""
+    return redis.asyncio.Redis.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+    )
+
+
 class AsyncRedisReader:
     """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, no retry."""
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
-        self._redis = redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=timeout_ms / 1000,
-            socket_connect_timeout=timeout_ms / 1000,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = impatient(url, timeout_ms / 1000)
         self._waiting: list[_Asked] = []
         self._lanes: set[asyncio.Task[None]] = set()
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import date
-from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lamina.contracts.features import FeatureSet
 from lamina.errors import ModelUnavailable
 from lamina.scoring.inputs import Input, fingerprint, misfit
-from lamina.scoring.protocol import SPEC_FILE
+from lamina.scoring.spec import Spec
 
 XGBOOST_FILE = "xgboost.ubj"
 COMPILED_XGBOOST_FILE = "xgboost.onnx"
@@ -87,13 +86,15 @@ class Rows(_Part):
     test_frauds: int
 
 
-class ModelSpec(_Part):
+class ModelSpec(Spec):
     """Everything about a model but its weights.
 
     `negatives_kept` is the share of legitimate training rows that was used; probabilities are corrected for it,
     then pass `calibration`.
     `base_score` is what XGBoost starts from: it is fixed, because one fitted to rare labels costs average precision.
     """
+
+    remedy = "train the model anew with this version"
 
     format: Literal[1] = 1
     system: str
@@ -120,29 +121,6 @@ class ModelSpec(_Part):
     def fingerprint(self) -> str:
         """Twelve hex digits that change with any input's name, place or meaning."""
         return fingerprint(self.inputs)
-
-    def write(self, folder: Path) -> Path:
-        """Write `spec.json` into `folder`; returns its path."""
-        path = folder / SPEC_FILE
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return path
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The spec in `folder`.
-
-        Raises: ModelUnavailable: when there is none, or this version of lamina cannot read it.
-        """
-        path = folder / SPEC_FILE
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise ModelUnavailable(
-                f"{folder} holds no {SPEC_FILE}: download the model again or train it anew"
-            ) from None
-        except ValidationError as error:
-            where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-            raise ModelUnavailable(f"{path} cannot be read ({where}): train the model anew with this version") from None
 
     def check_against(self, features: FeatureSet) -> None:
         """Nothing, when every input still means what it meant in training; other features may have been added.

@@ -7,12 +7,10 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from lamina.monitoring import metrics
+from lamina.store.redis_reader import impatient
 from serving.stages.breaker import Breaker
 from serving.stages.features import FAILING_FOR_S, FAILURES_IN_A_ROW, REST_S
 
@@ -30,12 +28,7 @@ class RedisScores:
 
     def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, rng: random.Random) -> None:
         self._timeout_s, self._ttl_ms, self._rng = timeout_ms / 1000, ttl_s * 1000, rng
-        self._redis = redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = impatient(url, self._timeout_s)
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
     async def get(self, keys: Sequence[str]) -> list[float | None]:

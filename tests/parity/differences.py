@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+from lamina.semantics.reference import equal_numbers
 
 
 def same(expected: Any, found: Any) -> bool:
     """Whether two values are equal; numbers, and those in lists, to nine digits, whole ones to the last."""
     if isinstance(expected, float):
-        if isinstance(found, float) and expected.is_integer() and found.is_integer():
-            return found == expected
-        return isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+        return isinstance(found, float) and equal_numbers(found, expected)
     if isinstance(expected, list):
         return len(expected) == len(found) and all(map(same, expected, found))
     return bool(expected == found)
