@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -44,6 +45,7 @@ from serving.stages.log import EventLog
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import ServedModel
 from serving.stages.predict import Predictor
+from serving.stages.risk import loading_for, misfit
 from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
@@ -173,18 +175,27 @@ def make_service(
     features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=settings.redis_timeout_ms)
     source = registry or MlflowRegistry(settings.mlflow_uri)
     models = settings.stack_dir / "models"
-    champion = ServedModel(system, source, score.load, models / system)
+    usable = loading_for(lambda: rules.book, score.load)
+    champion = ServedModel(system, source, usable, models / system)
     routing = Routing(
         champion,
-        lambda wanted: ServedModel(system, source, score.load, models / f"{system}@{wanted}", wanted),
+        lambda wanted: ServedModel(system, source, usable, models / f"{system}@{wanted}", wanted),
         settings.experiment_file,
     )
+    rules.misfit = lambda book: misfit(book, (champion, *routing.challengers))
+    rules.taken = partial(_retry, champion, routing)
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, Journal(settings.stack_dir / "journal"))
     shadows = ShadowScorer(events, clock=clock)
     deadline_ms = settings.decision_deadline_ms
     decisions = DecisionMaker(rules, features, routing, shadows, events, deadline_ms=deadline_ms, clock=clock)
     predictions = _predictions(settings, source, champion, store, clock)
     return Service(settings, rules, features, champion, routing, shadows, events, decisions, predictions)
+
+
+def _retry(champion: ServedModel, routing: Routing) -> None:
+    """Look again at models that were refused: what they were refused for may have changed."""
+    for model in (champion, *routing.challengers):
+        model.retry()
 
 
 def _predictions(

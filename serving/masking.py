@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-SHOWN = 4  # trailing characters, as on a receipt
-SHORTEST_SHOWN = 10  # of a shorter token even these would be too much
+from lamina.rules.tokens import mask_token
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being answered, for its log lines."""
@@ -21,15 +20,6 @@ TOKENS: ContextVar[tuple[str, ...]] = ContextVar("card_tokens", default=())
 _NAMED = re.compile(r"""(card_?token["'\\]*\s*[:=]\s*["'\\]*)([A-Za-z0-9_\-]+)""", re.IGNORECASE)
 _CARD_NUMBER = re.compile(r"(?<![\d.])\d(?:[ -]?\d){11,18}(?![\d.])")
 _EPOCH_MS = re.compile(r"\d{13}")
-
-
-def mask_token(token: str) -> str:
-    """`token` with all but its last characters hidden.
-
-    >>> mask_token("card-ad773f96b5"), mask_token("tok1")
-    ('***96b5', '***')
-    """
-    return f"***{token[-SHOWN:]}" if len(token) >= SHORTEST_SHOWN else "***"
 
 
 def mask(text: str) -> str:

@@ -10,6 +10,7 @@ from lamina.contracts.base import EpochMs, Event, Identifier
 
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
+Policy = Literal["fixed_table", "expected_cost"]
 FeatureValue = float | str | list[float] | list[str] | None
 
 
@@ -59,6 +60,14 @@ class Decision(Event):
     arm: str | None = Field(None, description="The arm whose model gave the score.")
     bucket: int | None = Field(
         None, ge=0, lt=10_000, description="The user's bucket, which says whose arm it should be."
+    )
+    policy: Policy | None = Field(None, description="What turned the score into an action; absent without a score.")
+    cost_approve: float | None = Field(None, description="Expected cost of approving, by the policy expected_cost.")
+    cost_review: float | None = Field(None, description="Expected cost of a review.")
+    cost_reject: float | None = Field(None, description="Expected cost of rejecting.")
+    intended: Action | None = Field(None, description="What would have stood, had it not been let through by chance.")
+    propensity: float | None = Field(
+        None, gt=0, le=1, description="Probability of the action, where chance had a say in it."
     )
 
 

@@ -88,6 +88,12 @@ DECISIONS_SCHEMA = pa.schema(
         pa.field("experiment", pa.string()),
         pa.field("arm", pa.string()),
         pa.field("bucket", pa.int64()),
+        pa.field("policy", pa.string()),
+        pa.field("cost_approve", pa.float64()),
+        pa.field("cost_review", pa.float64()),
+        pa.field("cost_reject", pa.float64()),
+        pa.field("intended", pa.string()),
+        pa.field("propensity", pa.float64()),
     ]
 )
 """`lamina.contracts.decisions.Decision`; lists and maps as JSON text, so that numbers and texts stay what they are."""

@@ -22,6 +22,7 @@ FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["
 UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
 STALE_FEATURES = Counter("stale_features_total", "Decisions on features of a view that is stale", ["view"])
 FEATURE_AGE = Histogram("feature_age_seconds", "Age of the newest event in the features", buckets=AGE_BUCKETS_S)
+PASSED_THROUGH = Counter("decisions_passed_through_total", "Declines let through by chance, by action", ["action"])
 RULES_FIRED = Counter("rules_fired_total", "Rules that fired", ["code"])
 RULES_RELOADS = Counter("rules_reloads_total", "Changed rules files taken over or refused", ["outcome"])
 MODEL_RELOADS = Counter("model_reloads_total", "New champions taken over or refused", ["outcome"])

@@ -55,6 +55,7 @@ class Scorer:
     ) -> None:
         self.spec = spec
         self.system, self.names = spec.system, spec.names
+        self.calibrated = spec.calibration is not None
         self._trees, self._leaves, self._compiled = trees, leaves, compiled
         self._trees.set_param({"nthread": 1})
         self._encoder = Encoder(spec.inputs)

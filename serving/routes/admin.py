@@ -20,7 +20,14 @@ def admin_router(rules: RuleEngine, routing: Routing, shelf: ModelShelf) -> APIR
         """Version, codes, and what is wrong with the file; never the entries of lists, nor salts."""
         book = rules.book
         found = [{"code": rule.code, "kind": rule.kind, "action": rule.action} for rule in book.rules]
-        return {"version": book.version, "problem": rules.problem, "rules": found}
+        return {
+            "version": book.version,
+            "problem": rules.problem,
+            "rules": found,
+            "policy": book.policy,
+            "costs": None if book.costs is None else book.costs.model_dump(),
+            "pass_through": book.pass_through.model_dump(exclude={"salt"}),
+        }
 
     @router.get("/experiment", summary="The experiment in force")
     async def experiment_now() -> dict[str, Any]:

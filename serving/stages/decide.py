@@ -22,20 +22,22 @@ from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.contracts.transactions import Transaction
 from lamina.errors import StoreUnavailable
 from lamina.monitoring import metrics
+from lamina.rules.book import RuleBook
 from lamina.store.protocol import Snapshot
 from lamina.store.reader import FeatureVector
 from serving.stages.features import FeatureStage
 from serving.stages.log import EventLog
 from serving.stages.model import Model
-from serving.stages.risk import assess, most_severe
+from serving.stages.risk import Verdict, settle
 from serving.stages.routing import Lineup, Routing
-from serving.stages.rules import RuleBook, RuleEngine
+from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
 from serving.stages.stopwatch import NS_PER_MS, Stopwatch
 
 log = logging.getLogger(__name__)
 
 TOP_FEATURES = 3
+NO_COSTS = (None, None, None)
 NO_FEATURES = FeatureVector({}, {}, {}, None, frozenset(), frozenset())
 
 
@@ -119,28 +121,31 @@ class DecisionMaker:
         watch.lap("rules")
         fallback = self._fallback(vector, model, inquiry.started_ns + call.deadline_ns)
         score: float | None = None
+        verdict = Verdict(action)
         if fallback == "none" and model is not None:
             try:
                 lane, score = lane.score(found.values)
                 model = lane.model or model
                 watch.lap("model")
-                asked, reason = assess(book.risk, score, transaction.amount)
-                action = most_severe(action, asked)
-                reasons += [reason] if reason else []
-                if call.explain or action != "approve":
+                identity, amount = transaction.transaction_id, transaction.amount
+                verdict = settle(book, action, identity, score, amount, calibrated=model.calibrated)
+                reasons += verdict.reasons
+                if call.explain or verdict.action != "approve":
                     reasons += _weights(model, found.values)
                     watch.lap("explain")
             except Exception:
                 # A model that fails on a request must not fail the payment.
                 log.exception("version %s of %s failed on a request", model.version, model.name)
-                score, fallback = None, "rules_only_no_model"
+                score, fallback, verdict = None, "rules_only_no_model", Verdict(action)
+                reasons = [reason for reason in reasons if reason.kind == "rule"]
+        costs = verdict.costs or NO_COSTS
         # Built from validated parts: validating some sixty features again would cost as much as reading them.
         decision = Decision.model_construct(
             request_id=inquiry.request_id,
             transaction_id=transaction.transaction_id,
             user_id=transaction.user_id,
             merchant_id=transaction.merchant_id,
-            action=action,
+            action=verdict.action,
             score=score,
             reasons=reasons,
             model_name=self._routing.name,
@@ -161,6 +166,12 @@ class DecisionMaker:
             experiment=lane.trial.label if lane.trial is not None else None,
             arm=lane.arm if score is not None else None,
             bucket=lane.bucket,
+            policy=verdict.policy,
+            cost_approve=costs[0],
+            cost_review=costs[1],
+            cost_reject=costs[2],
+            intended=verdict.intended,
+            propensity=verdict.propensity,
         )
         if lane.shadow is not None and score is not None:
             self._shadows.offer(lane.shadow, decision)
@@ -214,6 +225,8 @@ def _count(decision: Decision, log_ms: float) -> None:
         metrics.SCORES.labels(decision.model_version).observe(decision.score)
     if decision.fallback != "none":
         metrics.FALLBACKS.labels(decision.fallback).inc()
+    if decision.intended is not None:
+        metrics.PASSED_THROUGH.labels(decision.action).inc()
     if decision.unknown_user:
         metrics.UNKNOWN_USERS.inc()
     if decision.feature_age_ms is not None:

@@ -33,6 +33,11 @@ class Model:
     scorer: Scorer
     run_id: str = ""
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether its scores are probabilities that may be weighed against costs."""
+        return bool(getattr(self.scorer, "calibrated", False))
+
 
 class ServedModel:
     """Keeps `current` at what the registry has under `wanted`. A version that cannot be used leaves the old one.
@@ -69,6 +74,10 @@ class ServedModel:
             await asyncio.to_thread(self._refresh)
         finally:
             self.checked = True
+
+    def retry(self) -> None:
+        """Try a version that was refused once more at the next look: what it was refused for may have changed."""
+        self._refused = None
 
     def _refresh(self) -> None:
         try:

@@ -1,64 +1,85 @@
-"""The risk scorer: from a probability of fraud and an amount to an action, by thresholds that are data."""
+"""The risk stage: from a score to what is asked for, by the policy that the rules file chooses. Hot path."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from lamina.contracts.decisions import Action, Reason
-
-SEVERITY: dict[Action, int] = {"approve": 0, "review": 1, "reject": 2}
-
-
-class Band(BaseModel):
-    """Thresholds for amounts under `below` (None: all amounts); a score at or above a threshold asks for its action."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    below: float | None = None
-    reject: float = Field(gt=0, le=1)
-    review: float = Field(gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Band:
-        if self.review > self.reject:
-            raise ValueError(f"review ({self.review}) must not be above reject ({self.reject})")
-        return self
+from lamina.contracts.decisions import Action, Policy, Reason
+from lamina.errors import ModelUnavailable
+from lamina.rules.bands import assess, most_severe
+from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook
+from lamina.rules.costs import ExpectedCosts, choose
+from models.fraud.score import Scorer
+from serving.stages.model import ServedModel
 
 
-def complaint(bands: Sequence[Band]) -> str | None:
-    """What is wrong with the order of `bands`, or None."""
-    if not bands or bands[-1].below is not None:
-        return "the last band must leave `below` out, so that every amount has a band"
-    ends = [band.below for band in bands[:-1]]
-    if None in ends or any(a >= b for a, b in pairwise(ends)):  # type: ignore[operator]
-        return "bands must go up in `below`, and only the last may leave it out"
+class Verdict(NamedTuple):
+    """What stands once rules and score have spoken, and by whose word.
+
+    `costs` are those the policy weighed. `intended` is what would have stood had chance not let the payment pass;
+    `propensity` is the probability of `action` where chance had a say.
+    """
+
+    action: Action
+    reasons: tuple[Reason, ...] = ()
+    policy: Policy | None = None
+    costs: ExpectedCosts | None = None
+    intended: Action | None = None
+    propensity: float | None = None
+
+
+def settle(
+    book: RuleBook, ruled: Action, transaction_id: str, score: float, amount: float, *, calibrated: bool
+) -> Verdict:
+    """The verdict on a payment, of which the rules ask `ruled` and which the model gives `score`.
+
+    A policy that needs probabilities leaves the word to the fixed table for a score that is none. A decline by the
+    score alone may be let through, by the share of the rules file; what a rule rejects never is.
+    """
+    costs: ExpectedCosts | None = None
+    policy: Policy = FIXED_TABLE
+    if book.costs is not None and book.policy == EXPECTED_COST and calibrated:
+        policy = EXPECTED_COST
+        asked, reason, costs = choose(book.costs, score, amount)
+    else:
+        asked, reason = assess(book.risk, score, amount)
+    action = most_severe(ruled, asked)
+    if reason is None:
+        return Verdict(action, (), policy, costs)
+    passing = book.pass_through
+    if asked != "reject" or ruled == "reject" or not passing.eligible(amount):
+        return Verdict(action, (reason,), policy, costs)
+    if not passing.drawn(transaction_id):
+        return Verdict(action, (reason,), policy, costs, None, 1.0 - passing.share)
+    let = most_severe(ruled, passing.action)
+    return Verdict(let, (reason, passing.reason), policy, costs, action, passing.share)
+
+
+def loading_for(book: Callable[[], RuleBook], load: Callable[[Path], Scorer]) -> Callable[[Path], Scorer]:
+    """`load`, which refuses a model that the policy in force cannot use."""
+
+    def loaded(folder: Path) -> Scorer:
+        scorer = load(folder)
+        if book().policy == EXPECTED_COST and not scorer.calibrated:
+            raise ModelUnavailable(
+                "it carries no calibration, and the policy expected_cost weighs its scores as probabilities: train it "
+                "without --no-calibrate on more frauds, or set `policy: fixed_table` in the rules file"
+            )
+        return scorer
+
+    return loaded
+
+
+def misfit(book: RuleBook, models: Iterable[ServedModel]) -> str | None:
+    """What keeps `book` from coming into force beside the `models` in service, or None."""
+    if book.policy != EXPECTED_COST:
+        return None
+    for each in models:
+        if each.current is not None and not each.current.calibrated:
+            return (
+                f"policy: expected_cost needs a calibrated model, and version {each.current.version} of {each.name} in "
+                "service carries no calibration: promote one that does, or keep `policy: fixed_table`"
+            )
     return None
-
-
-def assess(bands: Sequence[Band], score: float, amount: float) -> tuple[Action, Reason | None]:
-    """The action for a score, and the threshold it reached.
-
-    Args: score: probability of fraud; amount: in the transaction's currency, refunds (negative) are in the first band.
-
-    >>> assess([Band(below=100, reject=0.95, review=0.85), Band(reject=0.8, review=0.6)], 0.9, 99.99)[0]
-    'review'
-    """
-    band = next(b for b in bands if b.below is None or amount < b.below)
-    for action, threshold in (("reject", band.reject), ("review", band.review)):
-        if score >= threshold:
-            where = "any amount" if band.below is None else f"amounts below {band.below:,.0f}"
-            detail = f"score {score:.3f} reaches {threshold:.2f} for {where}"
-            return action, Reason(kind="risk", code=f"score_{action}", detail=detail)  # type: ignore[return-value]
-    return "approve", None
-
-
-def most_severe(*actions: Action) -> Action:
-    """The action that stands when several are asked for.
-
-    >>> most_severe("review", "approve")
-    'review'
-    """
-    return max(actions, key=SEVERITY.__getitem__)

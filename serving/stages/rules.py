@@ -3,102 +3,31 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from lamina.contracts.decisions import Action, Reason
-from lamina.contracts.transactions import Transaction
-from lamina.errors import LaminaError
 from lamina.monitoring import metrics
-from serving.stages.kinds import AnyRule, Features
-from serving.stages.risk import Band, complaint, most_severe
+from lamina.rules.book import RuleBook, RulesError, load_rules
 
 log = logging.getLogger(__name__)
 
 FileState = tuple[tuple[str, int, int], ...]
 
 
-class RulesError(LaminaError):
-    """A rules file that cannot be right; the message names the file, the place in it and what to change."""
-
-
-class RuleBook(BaseModel):
-    """The content of a rules file: its version, the rules in order, the bands of the risk scorer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    version: str = Field(min_length=1, max_length=64)
-    rules: tuple[AnyRule, ...]
-    risk: tuple[Band, ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> RuleBook:
-        codes = [rule.code for rule in self.rules]
-        if twice := sorted({code for code in codes if codes.count(code) > 1}):
-            raise ValueError(f"codes used twice: {', '.join(twice)}; decisions could not tell these rules apart")
-        if wrong := complaint(self.risk):
-            raise ValueError(f"risk: {wrong}")
-        return self
-
-    def judge(self, transaction: Transaction, features: Features) -> tuple[Action, list[Reason]]:
-        """The most severe action that any rule asks for, and a reason for each that fired."""
-        action: Action = "approve"
-        reasons = []
-        for rule in self.rules:
-            detail = rule.fires(transaction, features)
-            if detail is not None:
-                action = most_severe(action, rule.action)
-                reasons.append(Reason(kind="rule", code=rule.code, detail=detail))
-        return action, reasons
-
-
-def load_rules(file: Path) -> RuleBook:
-    """The rules in `file` and the lists it names.
-
-    Raises: RulesError: for anything that cannot be right, unknown keys and kinds among it.
-    """
-    try:
-        raw: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        book = RuleBook.model_validate(raw)
-        for rule in book.rules:
-            rule.load(file.parent)
-    except ValidationError as error:
-        raise RulesError(f"{file}: {'; '.join(_sentences(error, raw))}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RulesError(f"{file}: {error}") from error
-    return book
-
-
-def _sentences(error: ValidationError, raw: Any) -> list[str]:
-    found = []
-    for each in error.errors(include_input=False, include_url=False):
-        parts = [str(part) for part in each["loc"]]
-        if len(parts) > 1 and parts[0] == "rules":
-            code = _code(raw, int(parts[1]))
-            parts = ["rules", code, *parts[3:]] if len(parts) > 2 else ["rules", code]
-        found.append(f"{'.'.join(parts) or 'file'}: {each['msg']}")
-    return found
-
-
-def _code(raw: Any, index: int) -> str:
-    try:
-        return str(raw["rules"][index]["code"])
-    except (KeyError, TypeError, IndexError):
-        return str(index)
-
-
 @dataclass
 class RuleEngine:
     """The rules in force. `reload` replaces them when the file or one of its lists changed and is right.
+
+    `misfit` says what keeps a file from being taken over with the models in service, or None; `taken` is called when
+    one was.
 
     Raises: RulesError: from the constructor, when there are no rules to begin with.
     """
 
     file: Path
+    misfit: Callable[[RuleBook], str | None] = lambda book: None
+    taken: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self.book = load_rules(self.file)
@@ -113,6 +42,8 @@ class RuleEngine:
         self._state = state
         try:
             book = load_rules(self.file)
+            if wrong := self.misfit(book):
+                raise RulesError(f"{self.file}: {wrong}")
         except RulesError as error:
             self.problem = str(error)
             metrics.RULES_RELOADS.labels("refused").inc()
@@ -121,6 +52,7 @@ class RuleEngine:
         self.book, self.problem = book, None
         self._state = self._files_now()
         metrics.RULES_RELOADS.labels("taken").inc()
+        self.taken()
         log.info("rules of version %s are in force", book.version)
         return True
 

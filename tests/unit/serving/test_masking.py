@@ -8,7 +8,8 @@ import logging
 import orjson
 import pytest
 
-from serving.masking import REQUEST_ID, TOKENS, MaskingJsonFormatter, mask, mask_token
+from lamina.rules.tokens import mask_token
+from serving.masking import REQUEST_ID, TOKENS, MaskingJsonFormatter, mask
 
 
 @pytest.mark.parametrize(

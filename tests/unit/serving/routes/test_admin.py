@@ -29,7 +29,7 @@ def test_what_is_in_force(tmp_path: Path) -> None:
     async def run() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
             rules = (await client.get("/admin/rules")).json()
-            assert (rules["version"], rules["problem"]) == ("1", None)
+            assert (rules["version"], rules["problem"]) == ("2", None)
             assert {rule["code"] for rule in rules["rules"]} >= {"listed_card"} and "salt" not in str(rules)
             assert (await client.get("/admin/experiment")).json()["experiment"] is None
             write(bench)

@@ -1,42 +1,129 @@
-"""The risk scorer on the table of its thresholds."""
+"""What stands when rules, policy and chance have spoken, and which models a policy can be used with."""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import os
+from pathlib import Path
+
 import pytest
 
-from lamina.settings import Settings
-from serving.stages.risk import assess
-from serving.stages.rules import load_rules
+from lamina.contracts.decisions import Action, Decision
+from lamina.definitions.fraud import FEATURES
+from lamina.errors import ModelUnavailable
+from lamina.registry.memory import MemoryRegistry
+from lamina.rules.bands import Band
+from lamina.rules.book import RuleBook
+from lamina.rules.costs import Costs
+from lamina.rules.passing import PassThrough
+from models.fraud import score
+from models.fraud.spec import Calibration, ModelSpec
+from serving.stages.model import Model, ServedModel
+from serving.stages.risk import Verdict, loading_for, misfit, settle
+from serving.stages.rules import RuleEngine
+from tests.small_model import train_small_model
+from tests.unit.serving.recognisable import Bench, add_version
 
-BANDS = load_rules(Settings().rules_file).risk
-
-
-@pytest.mark.parametrize(
-    ("amount", "score", "action"),
-    [
-        (99.99, 0.95, "reject"),
-        (99.99, 0.9499, "review"),
-        (99.99, 0.85, "review"),
-        (99.99, 0.8499, "approve"),
-        (100.0, 0.90, "reject"),
-        (100.0, 0.8999, "review"),
-        (999.99, 0.75, "review"),
-        (999.99, 0.7499, "approve"),
-        (1000.0, 0.80, "reject"),
-        (1000.0, 0.7999, "review"),
-        (1e6, 0.60, "review"),
-        (1e6, 0.5999, "approve"),
-        (-50.0, 0.90, "review"),  # a refund is in the first band
-        (0.0, 1.0, "reject"),
-    ],
-)
-def test_thresholds(amount: float, score: float, action: str) -> None:
-    found, reason = assess(BANDS, score, amount)
-    assert found == action
-    assert (reason.code if reason else None) == (None if action == "approve" else f"score_{action}")
+BANDS = (Band(reject=0.8, review=0.6),)
+COSTS = Costs(friction=10, review=4, review_finds=0.9)
+TABLE = RuleBook(version="1", rules=(), risk=BANDS)
+CHEAPEST = RuleBook(version="1", rules=(), risk=BANDS, policy="expected_cost", costs=COSTS)
+LEAKY = RuleBook(version="1", rules=(), risk=BANDS, pass_through=PassThrough(share=0.2, salt="salt-for-tests"))
+PASSED = next(f"t{i}" for i in range(100) if LEAKY.pass_through.drawn(f"t{i}"))
+STOPPED = next(f"t{i}" for i in range(100) if not LEAKY.pass_through.drawn(f"t{i}"))
 
 
-def test_the_reason_names_score_and_threshold() -> None:
-    _, reason = assess(BANDS, 0.91234, 250.0)
-    assert reason is not None
-    assert reason.detail == "score 0.912 reaches 0.90 for amounts below 1,000"
+def verdict(
+    book: RuleBook, score: float, *, ruled: Action = "approve", of: str = STOPPED, amount: float = 50.0
+) -> Verdict:
+    return settle(book, ruled, of, score, amount, calibrated=True)
+
+
+def test_the_policy_is_named_and_its_costs_with_it() -> None:
+    assert verdict(TABLE, 0.7)[:4] == ("review", verdict(TABLE, 0.7).reasons, "fixed_table", None)
+    found = verdict(CHEAPEST, 0.7)
+    assert (found.action, found.policy, found.reasons[0].code) == ("reject", "expected_cost", "cost_reject")
+    assert found.costs == COSTS.expected(0.7, 50.0)
+    assert verdict(CHEAPEST, 0.001).costs == COSTS.expected(0.001, 50.0)
+
+
+def test_a_score_that_is_no_probability_is_left_to_the_table() -> None:
+    found = settle(CHEAPEST, "approve", STOPPED, 0.7, 50.0, calibrated=False)
+    assert (found.action, found.policy, found.costs) == ("review", "fixed_table", None)
+
+
+def test_the_more_severe_of_rules_and_policy_stands() -> None:
+    assert verdict(CHEAPEST, 0.0, ruled="review").action == "review"
+    assert verdict(TABLE, 0.9, ruled="review").action == "reject"
+
+
+def test_a_decline_may_be_let_through_and_says_so() -> None:
+    let, kept = verdict(LEAKY, 0.9, of=PASSED), verdict(LEAKY, 0.9, of=STOPPED)
+    assert (let.action, let.intended, let.propensity) == ("approve", "reject", 0.2)
+    assert [reason.code for reason in let.reasons] == ["score_reject", "passed_through"]
+    assert (kept.action, kept.intended, kept.propensity) == ("reject", None, 0.8)
+
+
+def test_what_a_rule_rejects_is_never_let_through() -> None:
+    found = verdict(LEAKY, 0.9, ruled="reject", of=PASSED)
+    assert (found.action, found.intended, found.propensity) == ("reject", None, None)
+
+
+def test_what_a_rule_wants_reviewed_still_is() -> None:
+    assert verdict(LEAKY, 0.9, ruled="review", of=PASSED).action == "review"
+
+
+def test_chance_has_no_say_in_reviews_and_approvals() -> None:
+    for given in (0.1, 0.7):
+        assert verdict(LEAKY, given, of=PASSED).propensity is None
+
+
+def calibrated(folder: Path) -> Path:
+    train_small_model(folder, trees=5)
+    spec = ModelSpec.read(folder)
+    spec.model_copy(update={"calibration": Calibration(slope=1.2, intercept=-0.1)}).write(folder)
+    return folder
+
+
+def test_a_model_without_calibration_is_refused_where_costs_decide(tmp_path: Path) -> None:
+    plain = train_small_model(tmp_path / "plain", trees=5)
+    with pytest.raises(ModelUnavailable, match=r"no calibration.*policy expected_cost.*--no-calibrate"):
+        loading_for(lambda: CHEAPEST, score.load)(plain)
+    assert not loading_for(lambda: TABLE, score.load)(plain).calibrated
+    assert loading_for(lambda: CHEAPEST, score.load)(calibrated(tmp_path / "line")).calibrated
+
+
+def test_a_file_that_the_model_in_service_cannot_follow_is_refused(tmp_path: Path) -> None:
+    served = ServedModel("fraud", MemoryRegistry(tmp_path), score.load, tmp_path)
+    assert misfit(CHEAPEST, [served]) is None
+    served.current = Model("fraud", "3", score.load(train_small_model(tmp_path / "m", trees=5)))
+    assert misfit(TABLE, [served]) is None
+    file = tmp_path / "rules.yaml"
+    file.write_text("{version: 1a, rules: [], risk: [{reject: 0.8, review: 0.6}], costs: {friction: 10, review: 4}}")
+    engine = RuleEngine(file)
+    engine.misfit = lambda book: misfit(book, [served])
+    file.write_text(file.read_text().replace("1a,", "2b, policy: expected_cost,"))
+    os.utime(file, ns=(1, 1))
+    assert not engine.reload()
+    assert engine.book.version == "1a"
+    assert "version 3 of fraud in service carries no calibration" in (engine.problem or "")
+
+
+def test_costs_and_contributions_are_those_of_the_answered_score(tmp_path: Path) -> None:
+    """The reasons of a decision by expected cost add up to the log-odds of the score that was weighed."""
+    bench = Bench(tmp_path)
+    add_version(bench.registry, 0.5, tmp_path, "champion")
+    bench.start()
+    scorer = score.load(calibrated(tmp_path / "trees"))
+    bench.champion.current = Model(FEATURES.system, "1", scorer)
+    bench.maker._rules.book = CHEAPEST
+    found = asyncio.run(bench.decide("u1", amount=900.0))
+    assert found.score is not None and found.policy == "expected_cost"
+    assert (found.cost_approve, found.cost_review, found.cost_reject) == COSTS.expected(found.score, 900.0)
+    total = scorer.bias + sum(weight for _, weight in scorer.explain(found.features))
+    assert total == pytest.approx(math.log(found.score / (1 - found.score)), abs=1e-3)
+    weights = dict(scorer.explain(found.features))
+    reasons = [reason for reason in found.reasons if reason.kind == "feature"]
+    assert reasons and all(reason.weight == weights[reason.code] for reason in reasons)
+    assert bench.events.decisions == [found] == [Decision.from_json(found.to_json())]

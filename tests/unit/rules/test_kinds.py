@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamina.contracts.transactions import Location
-from serving.stages.kinds import ImpossibleVelocity, ListedCard, ListedCountry, UnusualAmount, distance_km
+from lamina.rules.kinds import ImpossibleVelocity, ListedCard, ListedCountry, UnusualAmount, distance_km
 from tests.unit.serving.transactions import transaction
 
 AT_MS = 1_735_689_600_000

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from lamina.contracts.decisions import FeatureValue
 from lamina.contracts.transactions import Location, Transaction
-from serving.masking import mask_token
+from lamina.rules.tokens import mask_token
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 MINUTE_MS = 60_000
