@@ -1,9 +1,9 @@
 """Parts of the stream are killed while a load runs; afterwards everything is counted again from the topic's log.
 
 `kills`: what was killed with `kill -9`, singly and in combination, by a schedule from the seed. `outages`: minutes for
-which the broker stood still. `events`: events that
-the broker acknowledged. `tiles`: tiles of the store that were compared, each with its number of events. `differences`:
-tiles, features and dead letters that are not what the slow reference says.
+which the broker stood still. `events`: events that the broker acknowledged. `tiles`: tiles of the store that were
+compared, each with its number of events. `differences`: tiles, features and dead letters that are not what the slow
+reference says.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import sqrt
+from typing import TypeVar
 
 from lamina.contracts.features import FeatureSet, WindowFeature
 from lamina.semantics.events import EventRow
@@ -14,8 +15,9 @@ from lamina.semantics.plan import Plan, State, Tiling, states_of
 from lamina.semantics.reference import Value, derived
 from lamina.semantics.sketch import different
 from lamina.semantics.states import PART_SEPARATOR
-from lamina.store.tiles import TileColumns, tile_of_event
+from lamina.store.tiles import Sparse, TileColumns, tile_of_event
 
+T = TypeVar("T")
 Segment = tuple[TileColumns, int, int]
 """Tiles `[i, j)` of some columns."""
 
@@ -44,13 +46,17 @@ class TilingTiles:
 
 
 @dataclass
-class _Question:
+class Question:
+    """A feature of a window, resolved: which tiles answer it, where in them its states are, how they are finished."""
+
     name: str
     tiling: str
     window_ms: int
     delay_ms: int
     resolution_ms: int
     include_request: bool
+    kind: str
+    places: tuple[int, ...]
     finish: Finish
     span: tuple[str, int, int, bool] = field(init=False)
 
@@ -64,11 +70,15 @@ class Evaluator:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.features: FeatureSet = plan.features
-        self._questions = [_question(plan, f) for f in plan.features.window_features]
+        self.questions = [_question(plan, f) for f in plan.features.window_features]
         wanted: dict[Tiling, set[State]] = {}
         for f in (f for f in plan.features.window_features if f.view.include_request):
             wanted.setdefault(plan.tiling_of(f), set()).update(states_of(f.aggregate))
         self._of_request = [(t, tile_of_event(t, states)) for t, states in wanted.items()]
+
+    def own_tiles(self, request: EventRow, at_ms: int) -> dict[str, TileColumns]:
+        """The tile of the request alone, by `Tiling.key` of those that some view folds it into."""
+        return {t.key: tile(request, t.start_ms(at_ms)) for t, tile in self._of_request}
 
     def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
         """Every feature at `at_ms`.
@@ -77,50 +87,51 @@ class Evaluator:
         event being
             scored, folded into the views that include it.
         """
-        own = {t.key: tile(request, t.start_ms(at_ms)) for t, tile in self._of_request}
+        own = self.own_tiles(request, at_ms)
         spans: dict[object, Segments] = {}
         found: dict[str, Value] = {}
-        for q in self._questions:
+        for q in self.questions:
             segments = spans.get(q.span)
             if segments is None:
-                segments = _segments(tiles.get(q.tiling), q, at_ms)
-                if q.include_request:
-                    segments.append((own[q.tiling], 0, 1))
-                spans[q.span] = segments
+                segments = spans[q.span] = segments_of(q, tiles.get(q.tiling), own, at_ms)
             found[q.name] = q.finish(segments, at_ms)
         return found | derived(self.features, found, request, at_ms)
 
 
-def _segments(tiles: TilingTiles | None, q: _Question, at_ms: int) -> Segments:
+def segments_of(q: Question, tiles: TilingTiles | None, own: Mapping[str, TileColumns], at_ms: int) -> Segments:
+    """The tiles of the window of `q` at `at_ms`, if it asks for it that of the request itself, in `own`, among them."""
     found = Segments()
-    if tiles is None:
-        return found
-    end = at_ms - at_ms % q.resolution_ms - q.delay_ms
-    begin = end - q.window_ms
-    for columns in (tiles.batch, tiles.speed):
-        if columns is not None:
-            i, j = bisect_right(columns.starts, begin), bisect_right(columns.starts, end)
-            if i < j:
-                found.append((columns, i, j))
+    if tiles is not None:
+        end = at_ms - at_ms % q.resolution_ms - q.delay_ms
+        begin = end - q.window_ms
+        for columns in (tiles.batch, tiles.speed):
+            if columns is not None:
+                i, j = bisect_right(columns.starts, begin), bisect_right(columns.starts, end)
+                if i < j:
+                    found.append((columns, i, j))
+    if q.include_request:
+        found.append((own[q.tiling], 0, 1))
     return found
 
 
-def _question(plan: Plan, feature: WindowFeature) -> _Question:
+def _question(plan: Plan, feature: WindowFeature) -> Question:
     view, tiling = feature.view, plan.tiling_of(feature)
-    return _Question(
+    places = tuple(_place(tiling, s) for s in states_of(feature.aggregate))
+    return Question(
         feature.name,
         tiling.key,
         feature.window.ms,
         view.delay.ms,
         feature.resolution.ms,
         view.include_request,
-        _finisher(tiling, feature),
+        feature.aggregate.kind,
+        places,
+        _finisher(tiling, feature, places),
     )
 
 
-def _finisher(tiling: Tiling, feature: WindowFeature) -> Finish:
+def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Finish:
     aggregate = feature.aggregate
-    at = [_place(tiling, s) for s in states_of(aggregate)]
     is_text = tiling.source.columns.get(aggregate.column or "") == "string"
     match aggregate.kind:
         case "count" | "total":
@@ -188,7 +199,7 @@ def _present(segments: Segments, at: int) -> list[float]:
 
 
 def _texts(segments: Segments, at: int) -> list[str]:
-    return [x for c, i, j in segments for x in c.texts[at][i:j] if x is not None]
+    return [x for c, i, j in segments for x in _held(c.texts[at], i, j) if x is not None]
 
 
 def _text(chosen: str | None, is_text: bool) -> Value:
@@ -199,7 +210,12 @@ def _text(chosen: str | None, is_text: bool) -> Value:
 
 
 def _union(segments: Segments, at: int) -> set[str]:
-    return set(chain.from_iterable(values for c, i, j in segments for values in c.sets[at][i:j]))
+    return set(chain.from_iterable(values for c, i, j in segments for values in _held(c.sets[at], i, j)))
+
+
+def _held(column: Sequence[T], i: int, j: int) -> Sequence[T]:
+    """What tiles `[i, j)` of a column hold; of a sparse one without those that hold nothing."""
+    return column.between(i, j) if type(column) is Sparse else column[i:j]
 
 
 def _newest(segments: Segments, at: int, k: int, is_text: bool) -> Value:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+
+import numpy as np
 
 from lamina.contracts.features import Entity
 from lamina.semantics.events import EventRow, value_of
 from lamina.semantics.plan import Plan, Tiling
 from lamina.semantics.reference import Value
+from lamina.store.columnar import ColumnarEvaluator, Sheet
 from lamina.store.evaluate import Evaluator, TilingTiles
 from lamina.store.protocol import EntityReply, OnlineStore, ReadKey, Snapshot
 from lamina.store.rollup import RolledUp, Rollup
@@ -33,6 +36,23 @@ class FeatureVector:
     newest_ms: int | None
     unknown: frozenset[str]
     stale: frozenset[str]
+
+
+@dataclass
+class Known:
+    """What the store holds of one entity, by `Tiling.key`, and the starts of the newest tile of each layer."""
+
+    name: str
+    is_unknown: bool
+    tiles: dict[str, TilingTiles]
+    seen: Mapping[str, int]
+    through: dict[str, int]
+
+    @cached_property
+    def newest_ms(self) -> tuple[int, ...]:
+        """Starts of the newest tile of each tiling and layer, epoch ms."""
+        layers = (c for t in self.tiles.values() for c in (t.batch, t.speed))
+        return tuple(c.starts[-1] for c in layers if c is not None and len(c.starts))
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,27 @@ class _Own:
     def ids(self) -> tuple[str, ...]:
         return tuple(t.id for t in self.tilings)
 
-    def rolled_up(self, reply: EntityReply, through: Mapping[str, int]) -> Iterator[tuple[Tiling, RolledUp]]:
+    def known(self, reply: EntityReply) -> Known:
+        """What `reply` holds.
+
+        Raises: CodecError: when its bytes cannot be read.
+        """
+        tiles: dict[str, TilingTiles] = {}
+        through: dict[str, int] = {}
+        for tiling in self.tilings:
+            tiles[tiling.key] = own = TilingTiles()
+            if blob := reply.batch.get(tiling.id):
+                through[tiling.key], own.batch = decode_batch(blob)
+        seen = self.nothing_seen
+        if reply.speed:
+            seen = {}
+            for tiling, found in self._rolled_up(reply, through):
+                tiles[tiling.key].speed = found.tiles
+                labels = self.labels[tiling.key]
+                seen.update(zip(labels, (found.seen, *found.keyed_seen), strict=True))
+        return Known(self.entity.name, not reply.speed and not reply.batch, tiles, seen, through)
+
+    def _rolled_up(self, reply: EntityReply, through: Mapping[str, int]) -> Iterator[tuple[Tiling, RolledUp]]:
         """The speed tiles of each tiling from where its batch tiles end."""
         from_ms: dict[str, int] = {}
         for tiling, speed, _ in self.rollups:
@@ -73,10 +113,6 @@ class _Own:
         found = decode_speed(self.speed, reply.speed, from_ms)
         for tiling, speed, rollup in self.rollups:
             yield tiling, rollup(found[speed.id], through.get(tiling.key, 0))
-
-    def seen(self, tiling: Tiling, found: RolledUp) -> Mapping[str, int]:
-        """How many events were seen, by label."""
-        return dict(zip(self.labels[tiling.key], (found.seen, *found.keyed_seen), strict=True))
 
 
 class Reader:
@@ -91,6 +127,7 @@ class Reader:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._evaluator = Evaluator(plan)
+        self._columnar = ColumnarEvaluator(self._evaluator)
         self._staleness = Staleness(plan)
         self._entities = [_Own.of(plan, entity) for entity in plan.features.entities]
 
@@ -106,29 +143,46 @@ class Reader:
 
         Raises: CodecError: when stored bytes cannot be read.
         """
-        tiles: dict[str, TilingTiles] = {}
+        known = [own.known(reply) for own, reply in zip(self._entities, snapshot.replies, strict=True)]
+        tiles = {key: tiling for entity in known for key, tiling in entity.tiles.items()}
+        return self._vector(known, self._evaluator.values(tiles, request, at_ms), snapshot, at_ms)
+
+    def vectors(self, snapshot: Snapshot, requests: Sequence[EventRow], at_ms: Sequence[int]) -> list[FeatureVector]:
+        """The features of each of `requests` at its time, from the answer to the keys of all, one after the other.
+
+        Raises: CodecError: when stored bytes cannot be read.
+        """
+        sheets: dict[str, Sheet] = {}
+        known: list[list[Known]] = []
+        for place, own in enumerate(self._entities):
+            replies = snapshot.replies[place :: len(self._entities)]
+            # Whoever is named by several requests was asked for once.
+            distinct = {id(reply): reply for reply in replies}
+            places = {key: at for at, key in enumerate(distinct)}
+            owner = np.array([places[id(reply)] for reply in replies], np.int64)
+            found = [own.known(reply) for reply in distinct.values()]
+            sheets |= {t.key: Sheet([entity.tiles[t.key] for entity in found], owner) for t in own.tilings}
+            known.append([found[at] for at in owner])
+        values = self._columnar.values(sheets, requests, at_ms)
+        return [
+            self._vector(of_request, found, snapshot, at)
+            for of_request, found, at in zip(zip(*known, strict=True), values, at_ms, strict=True)
+        ]
+
+    def _vector(
+        self, known: Sequence[Known], values: dict[str, Value], snapshot: Snapshot, at_ms: int
+    ) -> FeatureVector:
         seen: dict[str, int] = {}
         through: dict[str, int] = {}
-        unknown = set()
-        for own, reply in zip(self._entities, snapshot.replies, strict=True):
-            if not reply.speed and not reply.batch:
-                unknown.add(own.entity.name)
-            for tiling in own.tilings:
-                tiles[tiling.key] = TilingTiles()
-                if blob := reply.batch.get(tiling.id):
-                    through[tiling.key], tiles[tiling.key].batch = decode_batch(blob)
-            if not reply.speed:
-                seen.update(own.nothing_seen)
-                continue
-            for tiling, found in own.rolled_up(reply, through):
-                tiles[tiling.key].speed = found.tiles
-                seen |= own.seen(tiling, found)
+        for entity in known:
+            seen |= entity.seen
+            through |= entity.through
         return FeatureVector(
-            values=self._evaluator.values(tiles, request, at_ms),
+            values=values,
             seen=seen,
             through=through,
-            newest_ms=_newest(tiles, at_ms),
-            unknown=frozenset(unknown),
+            newest_ms=max((s for entity in known for s in entity.newest_ms if s <= at_ms), default=None),
+            unknown=frozenset(entity.name for entity in known if entity.is_unknown),
             stale=self._staleness.of(snapshot.through_ms, at_ms),
         )
 
@@ -136,7 +190,6 @@ class Reader:
         """The features of `request`, read from `store` in one round trip."""
         return self.vector(store.read(self.keys(request)), request, at_ms)
 
-
-def _newest(tiles: Mapping[str, TilingTiles], at_ms: int) -> int | None:
-    ends = (c.starts[-1] for t in tiles.values() for c in (t.batch, t.speed) if c is not None and len(c.starts))
-    return max((s for s in ends if s <= at_ms), default=None)
+    def read_many(self, store: OnlineStore, requests: Sequence[EventRow], at_ms: Sequence[int]) -> list[FeatureVector]:
+        """The features of each of `requests` at its time, read from `store` in one round trip."""
+        return self.vectors(store.read([key for request in requests for key in self.keys(request)]), requests, at_ms)

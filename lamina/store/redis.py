@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
+import hiredis
 import redis
+from redis.connection import Connection
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from lamina.errors import StoreUnavailable, WritesLost
@@ -199,18 +201,34 @@ class RedisStore:
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """See `OnlineStore.read`."""
+        asked = [hiredis.pack_command(command) for command in commands(keys)]  # type: ignore[arg-type]
+        pool = self._redis.connection_pool
         try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands(keys):
-                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-                return snapshot(keys, pipe.execute())
+            connection = pool.get_connection()
+            try:
+                return snapshot(
+                    keys, connection.retry.call_with_retry(lambda: _answers(connection, asked), lambda _: None)
+                )
+            finally:
+                pool.release(connection)
         except RedisError as error:
             raise unavailable(error) from error
 
 
+def _answers(connection: Connection, asked: Sequence[bytes]) -> list[object]:
+    """Redis's answers to packed commands, as in a pipeline of the client but in half its time: nothing is converted."""
+    try:
+        connection.send_packed_command([b"".join(asked)])  # type: ignore[no-untyped-call]
+        return [connection.read_response(disable_decoding=True) for _ in asked]
+    except BaseException:
+        # What is still to come would be taken for the answer to somebody else.
+        connection.disconnect()  # type: ignore[no-untyped-call]
+        raise
+
+
 def commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
-    """What to ask Redis for to answer `keys`, in one pipeline."""
-    for key in keys:
+    """What to ask Redis for to answer `keys`, in one pipeline; of equal keys once."""
+    for key in dict.fromkeys(keys):
         name = speed_key(key.entity, key.id)
         if key.has_speed:
             yield ("HGETALL", name)
@@ -222,12 +240,14 @@ def commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
 def snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
     """What Redis answered to `commands(keys)`."""
     answers = iter(raw)
-    replies = []
-    for key in keys:
+    replies: dict[ReadKey, EntityReply] = {}
+    for key in dict.fromkeys(keys):
         speed = _mapping(next(answers)) if key.has_speed else {}
         blobs = cast("Sequence[bytes | None]", next(answers)) if key.tilings else []
-        replies.append(EntityReply(speed, {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None}))
-    return Snapshot(replies, {name.decode(): int(ms) for name, ms in _mapping(next(answers)).items()})
+        replies[key] = EntityReply(speed, {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None})
+    return Snapshot(
+        [replies[key] for key in keys], {name.decode(): int(ms) for name, ms in _mapping(next(answers)).items()}
+    )
 
 
 def _mapping(raw: object) -> dict[bytes, bytes]:

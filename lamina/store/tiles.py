@@ -19,7 +19,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import numpy as np
 import orjson
@@ -53,6 +53,34 @@ class TileColumns:
     numeric: Sequence[Sequence[float]]
     texts: Sequence[Sequence[str | None]] = field(default_factory=list)
     sets: Sequence[Sequence[Sequence[str]]] = field(default_factory=list)
+
+
+class Sparse(Sequence[T]):
+    """A column that holds something in few of its `rows` tiles, in ascending `places`, and `nothing` in the others."""
+
+    __slots__ = ("nothing", "places", "rows", "values")
+
+    def __init__(self, rows: int, places: Sequence[int], values: Sequence[T], nothing: T) -> None:
+        self.rows, self.places, self.values, self.nothing = rows, places, values, nothing
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[T]: ...
+    def __getitem__(self, at: int | slice) -> T | list[T]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(self.rows))]
+        if not 0 <= at < self.rows:
+            raise IndexError(at)
+        place = bisect_left(self.places, at)
+        return self.values[place] if place < len(self.places) and self.places[place] == at else self.nothing
+
+    def between(self, i: int, j: int) -> Sequence[T]:
+        """What tiles `[i, j)` hold, without those that hold nothing."""
+        return self.values[bisect_left(self.places, i) : bisect_left(self.places, j)]
 
 
 def reachable(tiling: Tiling, tiles: TileColumns, through_ms: int) -> TileColumns:
@@ -111,8 +139,8 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
         tail = orjson.loads(view[end:])
         for place in tail["same"]:
             numeric.insert(place, n)  # type: ignore[arg-type]  # in ascending order, so each lands where it was
-        texts = [_dense(column, rows, None) for column in tail["texts"]]
-        sets = [_dense(column, rows, ()) for column in tail["sets"]]
+        texts: list[Sequence[str | None]] = [Sparse(rows, places, values, None) for places, values in tail["texts"]]
+        sets: list[Sequence[Sequence[str]]] = [Sparse(rows, places, values, ()) for places, values in tail["sets"]]
         return int(through), TileColumns(starts, n, numeric, texts, sets)
     except (struct.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise CodecError(
@@ -123,13 +151,6 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
 def _sparse(column: Sequence[T]) -> tuple[list[int], list[T]]:
     places = [i for i, value in enumerate(column) if value]
     return places, [column[i] for i in places]
-
-
-def _dense(column: tuple[list[int], list[T]], rows: int, nothing: T) -> list[T]:
-    found = [nothing] * rows
-    for place, value in zip(*column, strict=True):
-        found[place] = value
-    return found
 
 
 def tile_field(tiling: Tiling, start_ms: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lamina.clock import DAY_MS
@@ -23,7 +25,7 @@ ACTIVITY = load("activity")
 @pytest.mark.parametrize(("features", "seed"), [(load("fraud"), 0), (load("fraud"), 1), (EVERYTHING, 2), (ACTIVITY, 3)])
 @pytest.mark.parametrize("through_day", [0, 9, 11])
 def test_reader_equals_reference(features: FeatureSet, seed: int, through_day: int) -> None:
-    """Requests in order of time; each sees the events before it and is itself folded in."""
+    """Requests in order of time; each sees the events before it and is itself folded in; among others as alone."""
     plan = make_plan(features)
     generated = (activity.generate if features is ACTIVITY else generate)(seed)
     own = features.request.name
@@ -43,5 +45,11 @@ def test_reader_equals_reference(features: FeatureSet, seed: int, through_day: i
         store.publish(batch_writes(plan, arrived, through if through_day else at_ms))
         store.write_tiles(speed_writes(plan.speed, arrived, 0))
         expected = evaluate_all(plan.features, {**arrived, own: [*before, request]}, request, at_ms)
-        found = reader.read(store, request, at_ms).values
-        assert not differences(expected, found), request
+        found = reader.read(store, request, at_ms)
+        assert not differences(expected, found.values), request
+        together = [request, *requests[:4], request]
+        answers = reader.read_many(store, together, [at_ms] * len(together))
+        for other, answer in zip(together, answers, strict=True):
+            alone = found if other is request else reader.read(store, other, at_ms)
+            assert not differences(alone.values, answer.values), other
+            assert replace(answer, values=alone.values) == alone

@@ -11,6 +11,7 @@ from lamina.definitions.fraud import FEATURES, USER_HISTORY, USER_VELOCITY
 from lamina.errors import CodecError
 from lamina.semantics.plan import make_plan
 from lamina.store.tiles import (
+    Sparse,
     TileColumns,
     decode_batch,
     decode_speed,
@@ -31,8 +32,21 @@ def test_batch_round_trip() -> None:
     assert through == 1_533_686_400_000
     assert list(found.starts) == [1000, 5000]
     assert [list(c) for c in found.numeric] == tiles.numeric
-    assert found.texts == tiles.texts
-    assert found.sets == tiles.sets
+    assert [list(c) for c in found.texts] == tiles.texts
+    assert [list(c) for c in found.sets] == [[["x"], ["x", "ÿ"]]]
+
+
+def test_a_sparse_column_is_a_column() -> None:
+    column = Sparse(5, [1, 3], ["b", "d"], None)
+    assert list(column) == [None, "b", None, "d", None] == column[:]
+    assert (column[2:], len(column)) == ([None, "d", None], 5)
+    assert [column.between(i, j) for i, j in ((0, 5), (1, 2), (2, 3), (3, 5), (4, 5))] == [
+        ["b", "d"],
+        ["b"],
+        [],
+        ["d"],
+        [],
+    ]
 
 
 def test_a_state_that_equals_the_event_counts_is_not_written_twice() -> None:
