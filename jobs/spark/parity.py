@@ -66,7 +66,7 @@ def compare(
 ) -> dict[str, Any]:
     """The report on the decisions that were archived for `day`, from the events that had been archived by then.
 
-    Args: since_ms: leave decisions for earlier times out, epoch ms.
+    Args: since_ms: take the days from this time on as well, and leave decisions for earlier times out, epoch ms.
     """
     decisions, apart = _decisions(spark, lake, features, day, since_ms)
     decisions = decisions.persist()
@@ -99,7 +99,8 @@ def _decisions(
     spark: SparkSession, lake: str, features: FeatureSet, day: date, since_ms: int | None
 ) -> tuple[DataFrame, dict[str, int]]:
     """Decisions whose features can be compared, and how many were left out, by cause."""
-    logged = archived(spark, lake, MODEL_PREDICTIONS, since=day, until=day).where(
+    first = day if since_ms is None else min(day, day_of(since_ms))
+    logged = archived(spark, lake, MODEL_PREDICTIONS, since=first, until=day).where(
         F.col("model_name") == features.system
     )
     if since_ms is not None:
@@ -246,7 +247,8 @@ def main(
     day: LogicalDate,
     lake_url: LakeUrl = None,
     since: Annotated[
-        datetime | None, typer.Option(help="Leave decisions for earlier times out, UTC, such as 2018-08-14T12:00:00.")
+        datetime | None,
+        typer.Option(help="All decisions for times from this on, UTC: also days before, or a part of the day."),
     ] = None,
 ) -> None:
     """Compare what was served on a logical date; the last line is the counts as JSON. Exit code 3: a mismatch."""

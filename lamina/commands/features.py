@@ -145,7 +145,9 @@ def docs(
 @app.command()
 def parity(
     system: System = "fraud",
-    since: Annotated[datetime | None, typer.Option(help="Leave decisions for earlier times out, UTC.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="All decisions from this time on, UTC, also of days before.")
+    ] = None,
     day: Annotated[
         datetime | None, typer.Option("--date", formats=DAY_FORMATS, help="Day of the log; else its newest.")
     ] = None,

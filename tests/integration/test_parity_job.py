@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,10 @@ def test_every_kind_of_difference_is_told_apart(
     assert "://" not in page
 
     since = max(d.timestamp for d in decisions)
-    assert compare(spark, lake, FEATURES, LIVE, since_ms=since + 1)["decisions"] == 0
+    later = LIVE + timedelta(days=1)
+    assert compare(spark, lake, FEATURES, later)["decisions"] == 0
+    assert compare(spark, lake, FEATURES, later, since_ms=since + 1)["decisions"] == 0
+    assert compare(spark, lake, FEATURES, later, since_ms=since)["compared"] == 1
 
 
 def test_a_page_without_decisions_says_so(spark: SparkSession, tmp_path: Path) -> None:
