@@ -79,7 +79,7 @@ class BlobWriter:
         for number, tiling in enumerate(self.tilings):
             mine = table.filter(pc.equal(table[TILING], number))
             for entity_id, columns in columns_by_entity(tiling, mine):
-                blobs[entity_id][tiling.id] = encode_batch(self.through_ms, reachable(tiling, columns, self.through_ms))
+                blobs[entity_id][tiling.id] = self._blob(tiling, columns)
         return [
             BatchWrite(
                 speed_key(self.tilings[0].entity.name, entity_id),
@@ -89,11 +89,12 @@ class BlobWriter:
             for entity_id, own in blobs.items()
         ]
 
+    def _blob(self, tiling: Tiling, columns: TileColumns) -> bytes:
+        return encode_batch(self.through_ms, reachable(tiling, columns, self.through_ms), tiling.hashed)
+
     def _nothing(self, tiling: Tiling) -> bytes:
         numeric, texts, keyed = widths(tiling)
-        return encode_batch(
-            self.through_ms, TileColumns([], [], [[] for _ in range(numeric)], [[]] * texts, [[]] * keyed)
-        )
+        return self._blob(tiling, TileColumns([], [], [[] for _ in range(numeric)], [[]] * texts, [[]] * keyed))
 
 
 def widths(tiling: Tiling) -> tuple[int, int, int]:

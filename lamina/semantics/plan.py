@@ -133,6 +133,11 @@ class Tiling:
         """Whether the speed layer writes the values of keyed states into the tile; if not, each has its own field."""
         return self.resolution.ms <= INLINE_MS and not self.entity.hot
 
+    @cached_property
+    def hashed(self) -> tuple[int, ...]:
+        """Which of `keyed` are sets of hashes."""
+        return tuple(i for i, state in enumerate(self.keyed) if state.kind == "distinct")
+
     def counts_all(self, state: State) -> bool:
         """Whether the speed layer has fields of a keyed state that count every event that took part, none left out."""
         return state.kind == "distinct" and not self.entity.hot and not self.inline

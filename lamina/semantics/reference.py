@@ -71,7 +71,7 @@ def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence
         return _of_times(aggregate, [time_of(source, e) for e in events], at_ms)
     values = [v for e in events if (v := value_of(e, aggregate.column)) is not None]
     if aggregate.kind == "distinct":
-        return different({hash_of(str(v)) for v in values}, aggregate.cap or 0)
+        return different({int(hash_of(str(v)), 16) for v in values}, aggregate.cap or 0)
     if aggregate.kind == "last_k":
         return [v if isinstance(v, str) else float(v) for v in values[::-1][: aggregate.k]]  # type: ignore
     if aggregate.kind == "total":

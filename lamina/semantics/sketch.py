@@ -31,11 +31,11 @@ def kept(cap: int) -> int:
     return cap + 1
 
 
-def different(hashes: Collection[str], cap: int) -> float:
-    """How many different values stand behind `hashes`, at least the `kept(cap)` smallest of them, each once."""
+def different(hashes: Collection[int], cap: int) -> float:
+    """How many different values stand behind `hashes`, as numbers, at least the `kept(cap)` smallest, each once."""
     if len(hashes) <= cap:
         return float(len(hashes))
-    return estimate(int(nsmallest(cap, hashes)[-1], 16), cap)
+    return estimate(nsmallest(cap, hashes)[-1], cap)
 
 
 def estimate(largest: int, cap: int) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from math import sqrt
-from typing import TypeVar
 
 from lamina.contracts.features import FeatureSet, WindowFeature
 from lamina.semantics.events import EventRow
@@ -15,9 +13,9 @@ from lamina.semantics.plan import Plan, State, Tiling, states_of
 from lamina.semantics.reference import Value, derived
 from lamina.semantics.sketch import different
 from lamina.semantics.states import PART_SEPARATOR
-from lamina.store.tiles import Sparse, TileColumns, tile_of_event
+from lamina.store.sparse import numbers_of, texts_of
+from lamina.store.tiles import TileColumns, tile_of_event
 
-T = TypeVar("T")
 Segment = tuple[TileColumns, int, int]
 """Tiles `[i, j)` of some columns."""
 
@@ -199,7 +197,7 @@ def _present(segments: Segments, at: int) -> list[float]:
 
 
 def _texts(segments: Segments, at: int) -> list[str]:
-    return [x for c, i, j in segments for x in _held(c.texts[at], i, j) if x is not None]
+    return [x for c, i, j in segments for x in texts_of(c.texts[at], i, j) if x is not None]
 
 
 def _text(chosen: str | None, is_text: bool) -> Value:
@@ -209,13 +207,11 @@ def _text(chosen: str | None, is_text: bool) -> Value:
     return value if is_text else float(value)
 
 
-def _union(segments: Segments, at: int) -> set[str]:
-    return set(chain.from_iterable(values for c, i, j in segments for values in _held(c.sets[at], i, j)))
-
-
-def _held(column: Sequence[T], i: int, j: int) -> Sequence[T]:
-    """What tiles `[i, j)` of a column hold; of a sparse one without those that hold nothing."""
-    return column.between(i, j) if type(column) is Sparse else column[i:j]
+def _union(segments: Segments, at: int) -> set[int]:
+    found: set[int] = set()
+    for c, i, j in segments:
+        found.update(numbers_of(c.sets[at], i, j))
+    return found
 
 
 def _newest(segments: Segments, at: int, k: int, is_text: bool) -> Value:

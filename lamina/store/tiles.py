@@ -6,20 +6,24 @@ text of last_k, one an event) follow, separated by `\x1d`; otherwise each value 
 `<tiling>/<start>/<index>/<value>` that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key
 `<entity>:<id>\t<field>`; the sink moves them without parsing.
 
-Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT2`, then `through` as 13 digits, then the number
-of tiles and of written numeric states (little-endian uint32, padded to 32 bytes), starts (int64), those numeric states
-(float64), event counts (uint32), then JSON: `same`, the places of numeric states that equal the event counts and are
-not written; `texts` and `sets`, by state the tiles that have any and what they have.
+Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT3`, then `through` as 13 digits, then the number
+of tiles, of written numeric states and of hashes (little-endian uint32, padded to 32 bytes), starts (int64), those
+numeric states (float64), event counts (uint32), JSON, and the hashes of all distinct states (uint64), as many as the
+header says. The JSON: `same`, the places of numeric states that equal the event counts and are not written; `texts`
+and `sets`, by state the tiles that have any and what they have; `hashed`, the places of the sets that are hashes, of
+which `sets` tells how many there are up to each tile.
 """
 
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import nan
-from typing import TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -29,12 +33,13 @@ from lamina.errors import CodecError
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import MISSING_IS_NAN, State, Tiling
 from lamina.semantics.states import StateValue, state_of_event
+from lamina.store.sparse import Hashes, Sparse
 
 T = TypeVar("T")
-MAGIC = b"LMT2"
+MAGIC = b"LMT3"
 FIELD_SEPARATOR = "\x1f"
 VALUE_SEPARATOR = "\x1d"
-_HEADER = struct.Struct("<4s13sxxxII4x")
+_HEADER = struct.Struct("<4s13sxxxIII")
 THROUGH_SLICE = slice(4, 17)
 LATEST_MS = DAY_MS
 """How long before the end of the batch layer a question may be for blobs to hold the newest values that it needs."""
@@ -53,34 +58,6 @@ class TileColumns:
     numeric: Sequence[Sequence[float]]
     texts: Sequence[Sequence[str | None]] = field(default_factory=list)
     sets: Sequence[Sequence[Sequence[str]]] = field(default_factory=list)
-
-
-class Sparse(Sequence[T]):
-    """A column that holds something in few of its `rows` tiles, in ascending `places`, and `nothing` in the others."""
-
-    __slots__ = ("nothing", "places", "rows", "values")
-
-    def __init__(self, rows: int, places: Sequence[int], values: Sequence[T], nothing: T) -> None:
-        self.rows, self.places, self.values, self.nothing = rows, places, values, nothing
-
-    def __len__(self) -> int:
-        return self.rows
-
-    @overload
-    def __getitem__(self, at: int) -> T: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[T]: ...
-    def __getitem__(self, at: int | slice) -> T | list[T]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(self.rows))]
-        if not 0 <= at < self.rows:
-            raise IndexError(at)
-        place = bisect_left(self.places, at)
-        return self.values[place] if place < len(self.places) and self.places[place] == at else self.nothing
-
-    def between(self, i: int, j: int) -> Sequence[T]:
-        """What tiles `[i, j)` hold, without those that hold nothing."""
-        return self.values[bisect_left(self.places, i) : bisect_left(self.places, j)]
 
 
 def reachable(tiling: Tiling, tiles: TileColumns, through_ms: int) -> TileColumns:
@@ -108,15 +85,27 @@ def _pruned(state: State, starts: Sequence[int], column: Sequence[T], since_ms: 
     return [*([nothing] * first), *column[first:]]
 
 
-def encode_batch(through_ms: int, tiles: TileColumns) -> bytes:
-    """The blob that holds `tiles`, complete up to `through_ms`."""
+def encode_batch(through_ms: int, tiles: TileColumns, hashed: Collection[int] = ()) -> bytes:
+    """The blob that holds `tiles`, complete up to `through_ms`.
+
+    Args: hashed: places of the sets that are hashes of distinct values, `Tiling.hashed`.
+    """
     n = np.asarray(tiles.n, "<u4")
     columns = [np.asarray(column, "<f8") for column in tiles.numeric]
     same = [i for i, column in enumerate(columns) if np.array_equal(column, n)]
     written = [column.tobytes() for i, column in enumerate(columns) if i not in same]
-    header = _HEADER.pack(MAGIC, b"%013d" % through_ms, len(n), len(written))
-    tail = {"same": same, "texts": [_sparse(c) for c in tiles.texts], "sets": [_sparse(c) for c in tiles.sets]}
-    return b"".join((header, np.asarray(tiles.starts, "<i8").tobytes(), *written, n.tobytes(), orjson.dumps(tail)))
+    sets: list[tuple[list[int], list[Any]]] = []
+    hashes = array("Q")
+    for i, (places, values) in enumerate(map(_sparse, tiles.sets)):
+        if i in hashed:
+            hashes.extend(int(value, 16) for own in values for value in own)
+            sets.append((places, list(accumulate(map(len, values)))))
+        else:
+            sets.append((places, values))
+    header = _HEADER.pack(MAGIC, b"%013d" % through_ms, len(n), len(written), len(hashes))
+    tail = {"same": same, "texts": [_sparse(c) for c in tiles.texts], "sets": sets, "hashed": sorted(hashed)}
+    starts = np.asarray(tiles.starts, "<i8").tobytes()
+    return b"".join((header, starts, *written, n.tobytes(), orjson.dumps(tail), hashes.tobytes()))
 
 
 def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
@@ -125,7 +114,7 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
     Raises: CodecError: when the bytes are not of this version.
     """
     try:
-        magic, through, rows, width = _HEADER.unpack_from(blob)
+        magic, through, rows, width, hashes = _HEADER.unpack_from(blob)
         if magic != MAGIC:
             raise CodecError(
                 f"batch tiles start with {magic!r}, not {MAGIC!r}: republish them with DAG features_daily_<system>"
@@ -136,16 +125,28 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
         numeric = [view[at + (1 + i) * size : at + (2 + i) * size].cast("d") for i in range(width)]
         end = at + (1 + width) * size + rows * 4
         n = view[end - rows * 4 : end].cast("I")
-        tail = orjson.loads(view[end:])
+        tail = orjson.loads(view[end : len(blob) - 8 * hashes])
         for place in tail["same"]:
             numeric.insert(place, n)  # type: ignore[arg-type]  # in ascending order, so each lands where it was
         texts: list[Sequence[str | None]] = [Sparse(rows, places, values, None) for places, values in tail["texts"]]
-        sets: list[Sequence[Sequence[str]]] = [Sparse(rows, places, values, ()) for places, values in tail["sets"]]
-        return int(through), TileColumns(starts, n, numeric, texts, sets)
+        return int(through), TileColumns(starts, n, numeric, texts, _sets(rows, tail, view[len(blob) - 8 * hashes :]))
     except (struct.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise CodecError(
             f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>"
         ) from error
+
+
+def _sets(rows: int, tail: Mapping[str, Any], hashes: memoryview) -> list[Sequence[Sequence[str]]]:
+    numbers = hashes.cast("Q")
+    found: list[Sequence[Sequence[str]]] = []
+    for i, (places, values) in enumerate(tail["sets"]):
+        if i not in tail["hashed"]:
+            found.append(Sparse(rows, places, values, ()))
+            continue
+        last = values[-1] if values else 0
+        found.append(Hashes(rows, places, values, numbers[:last]))
+        numbers = numbers[last:]
+    return found
 
 
 def _sparse(column: Sequence[T]) -> tuple[list[int], list[T]]:

@@ -68,7 +68,7 @@ def batch_writes(plan: Plan, arrived: Mapping[str, Sequence[EventRow]], through_
     for tiling in plan.tilings:
         for entity_id, columns in batch_columns(tiling, arrived[tiling.source.name], through_ms).items():
             kept = reachable(tiling, columns, through_ms)
-            blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, kept)
+            blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, kept, tiling.hashed)
     speed = {
         kind: tuple(t.id for t in plan.speed if t.entity.name == kind) for kind in {k.split(":")[0] for k in blobs}
     }

@@ -11,7 +11,6 @@ from lamina.definitions.fraud import FEATURES, USER_HISTORY, USER_VELOCITY
 from lamina.errors import CodecError
 from lamina.semantics.plan import make_plan
 from lamina.store.tiles import (
-    Sparse,
     TileColumns,
     decode_batch,
     decode_speed,
@@ -36,17 +35,11 @@ def test_batch_round_trip() -> None:
     assert [list(c) for c in found.sets] == [[["x"], ["x", "ÿ"]]]
 
 
-def test_a_sparse_column_is_a_column() -> None:
-    column = Sparse(5, [1, 3], ["b", "d"], None)
-    assert list(column) == [None, "b", None, "d", None] == column[:]
-    assert (column[2:], len(column)) == ([None, "d", None], 5)
-    assert [column.between(i, j) for i, j in ((0, 5), (1, 2), (2, 3), (3, 5), (4, 5))] == [
-        ["b", "d"],
-        ["b"],
-        [],
-        ["d"],
-        [],
-    ]
+def test_sets_of_hashes_round_trip() -> None:
+    sets = [[["00ff", "ffffffffffffffff"], [], ["00ff"]], [["x"], [], []], [[], [], ["1"]]]
+    tiles = TileColumns([1000, 2000, 3000], [2, 1, 1], [], [], [[[v.zfill(16) for v in s] for s in c] for c in sets])
+    found = decode_batch(encode_batch(4000, tiles, (0, 2)))[1].sets
+    assert [[list(values) for values in column] for column in found] == tiles.sets
 
 
 def test_a_state_that_equals_the_event_counts_is_not_written_twice() -> None:
