@@ -23,6 +23,7 @@ BENCHMARKS = (
     "hot_swap",
     "kill_and_recount",
     "online_read",
+    "outages",
     "store_memory",
     "stream_throughput",
 )

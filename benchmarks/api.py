@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -34,15 +35,21 @@ def await_model(stack: Stack) -> None:
         time.sleep(0.2)
 
 
-def run_k6(script: Path, stack: Stack, folder: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+def run_k6(
+    script: Path, stack: Stack, folder: Path, variables: Mapping[str, str], samples: Path | None = None
+) -> dict[str, Any]:
     """k6's metrics of `script` against the decisions of `stack`.
 
-    Args: folder: for k6's summary; variables: what the script reads, beside `URL` and `SUMMARY`.
+    Args: folder: for k6's summary; variables: what the script reads, beside `URL` and `SUMMARY`; samples: a CSV file
+    for every single sample, times in epoch milliseconds.
     """
     summary = folder / "summary.json"
     given = {"URL": f"{stack.addresses['api']}/fraud/decisions", "SUMMARY": str(summary), **variables}
     options = [part for name, value in given.items() for part in ("-e", f"{name}={value}")]
+    if samples is not None:
+        options += ["--out", f"csv={samples}"]
     k6 = Path(sys.executable).with_name("k6")
-    subprocess.run([str(k6), "run", "--quiet", "--no-usage-report", *options, str(script)], check=True)
+    env = os.environ | {"K6_CSV_TIME_FORMAT": "unix_milli"}
+    subprocess.run([str(k6), "run", "--quiet", "--no-usage-report", *options, str(script)], check=True, env=env)
     metrics: dict[str, Any] = json.loads(summary.read_text())
     return metrics

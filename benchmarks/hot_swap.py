@@ -57,7 +57,7 @@ def main(
         world = make_world(users, HISTORY_DAYS)
         preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
         registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
-        versions = _register(registry, folder)
+        versions = register_versions(registry, folder)
         stack.start("api")
         await_model(stack)
         asked = [body.decode() for body in islice(event_bytes(world.day(HISTORY_DAYS)), BODIES)]
@@ -91,7 +91,7 @@ def main(
         raise typer.Exit(1)
 
 
-def _register(registry: MlflowRegistry, folder: Path) -> list[str]:
+def register_versions(registry: MlflowRegistry, folder: Path) -> list[str]:
     """Versions that differ in their trees; the last is the champion."""
     versions = []
     for seed in range(VERSIONS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from html import escape
 from itertools import pairwise
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1d2939", "#667085", "#e4e7ec"
 ACCENT, SOFT, WARM = "#1f6feb", "#9ec5fe", "#d9730d"
 ACTION_COLOURS = {"approve": "#2f9e63", "review": "#e0a100", "reject": "#d1453b"}
+ANSWER_COLOURS = {"decided": SOFT, "refused": MUTED, "failed": "#d1453b"}
+ANSWER_ORDER = {"decided": 0, "refused": 2, "failed": 3}
 Arguments = ParamSpec("Arguments")
 
 PERCENTILES = (("p50_ms", "P50", 0.30), ("p95_ms", "P95", 0.52), ("p99_ms", "P99", 0.76), ("p999_ms", "P99.9", 1.0))
@@ -158,6 +160,43 @@ def bars(name: str, counts: Mapping[str, int], title: str, *, limit: int = 12) -
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", labelcolor=INK)
+    return _svg(figure, name, title)
+
+
+@_styled
+def over_time(
+    name: str,
+    title: str,
+    at_s: Sequence[float],
+    answers: Mapping[str, Sequence[float]],
+    waited_ms: Mapping[str, Sequence[float]],
+    disturbed_s: tuple[float, float],
+) -> str:
+    """What was answered, stacked, and below how long it took, from `at_s` on, with the disturbance shaded.
+
+    Args: answers: a second, by what they were; waited_ms: by percentile, NaN where nothing was answered.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.6, 4.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    kinds = sorted(answers, key=lambda kind: (ANSWER_ORDER.get(kind.partition("_")[0], 1), kind))
+    step = at_s[1] - at_s[0] if len(at_s) > 1 else 1.0
+    base = [0.0] * len(at_s)
+    for kind in kinds:
+        colour = ANSWER_COLOURS.get(kind.partition("_")[0], WARM)
+        above.bar(at_s, answers[kind], bottom=base, width=step, align="edge", color=colour, label=kind)
+        base = [low + more for low, more in zip(base, answers[kind], strict=True)]
+    for (label, values), colour in zip(waited_ms.items(), (ACCENT, WARM), strict=False):
+        below.plot([at + step / 2 for at in at_s], values, color=colour, linewidth=1.6, label=label)
+    above.set(ylabel="answers a second")
+    below.set(yscale="log", ylabel="milliseconds", xlabel="seconds")
+    below.yaxis.set_major_formatter(_plain)
+    below.yaxis.set_minor_formatter("")
+    for axes in (above, below):
+        axes.axvspan(*disturbed_s, color=GRID, alpha=0.6, linewidth=0, zorder=0)
+        axes.set_xlim(at_s[0], at_s[-1] + step)
+        axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, columnspacing=1.4)
     return _svg(figure, name, title)
 
 

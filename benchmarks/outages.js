@@ -1,0 +1,48 @@
+// Open loop, as in decision_latency.js: the rate, for a third of the time a multiple of it, and the rate again. Each answer
+// is one sample of `waited`, milliseconds from the moment the request was due, tagged with what the answer was.
+import http from 'k6/http';
+import { Trend } from 'k6/metrics';
+import { SharedArray } from 'k6/data';
+import exec from 'k6/execution';
+
+const bodies = new SharedArray('bodies', () => open(__ENV.BODIES).split('\n').filter((line) => line));
+const params = { headers: { 'Content-Type': 'application/json' }, timeout: '10s' };
+const waited = new Trend('waited', true);
+const rate = Number(__ENV.RATE);
+const third = Number(__ENV.SECONDS) / 3;
+
+export const options = {
+  scenarios: {
+    decisions: {
+      executor: 'ramping-arrival-rate',
+      startRate: rate,
+      timeUnit: '1s',
+      stages: [
+        { target: rate, duration: `${third}s` },
+        { target: rate * Number(__ENV.TIMES), duration: '0s' },
+        { target: rate * Number(__ENV.TIMES), duration: `${third}s` },
+        { target: rate, duration: '0s' },
+        { target: rate, duration: `${third}s` },
+      ],
+      preAllocatedVUs: 500,
+      maxVUs: 500,
+    },
+  },
+};
+
+function outcome(response) {
+  if (response.status === 200) {
+    const fallback = response.json('fallback');
+    return fallback === 'none' ? 'decided' : fallback;
+  }
+  return response.status === 503 && response.headers['Retry-After'] ? 'refused_503' : `failed_${response.status}`;
+}
+
+export default function () {
+  const response = http.post(__ENV.URL, bodies[exec.scenario.iterationInTest % bodies.length], params);
+  waited.add(response.timings.duration, { outcome: outcome(response) });
+}
+
+export function handleSummary(data) {
+  return { [__ENV.SUMMARY]: JSON.stringify(data.metrics) };
+}
