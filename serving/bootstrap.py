@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from lamina import definitions
 from lamina.clock import Clock, system_clock
+from lamina.contracts.base import json_of
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
@@ -31,14 +32,15 @@ from lamina.store.redis_reader import AsyncRedisReader
 from models.fraud import score
 from serving.middleware import errors
 from serving.middleware.admission import Admission
+from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.middleware.requests import BodyLimit, RequestContext
 from serving.routes.admin import admin_router
-from serving.routes.fraud import fraud_router
+from serving.routes.fraud import DECISIONS, fraud_router, shown
 from serving.routes.health import Dependency, Readiness, health_router
 from serving.routes.predict import predict_router
 from serving.stages.cache import PredictionCache
-from serving.stages.decide import DecisionMaker
+from serving.stages.decide import DecisionMaker, Inquiry
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog
@@ -253,6 +255,11 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     app.include_router(health_router(service.readiness))
     app.include_router(admin_router(service.rules, service.routing, service.predictions.shelf))
     errors.install(app)
+
+    async def decide(inquiry: Inquiry) -> bytes:
+        return json_of(shown(await service.decisions.decide(inquiry, explain=False)))
+
+    app.add_middleware(DirectRoute, path=DECISIONS, decide=decide)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(Admission, max_in_flight=service.settings.api_max_in_flight)
     if service.settings.api_keys_file is None:

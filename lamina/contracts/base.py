@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -44,9 +45,22 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
+    @classmethod
+    def trusted(cls, **fields: Any) -> Self:
+        """The event of these fields, all of them and in the contract's order, taken as they are: hot path.
+
+        For values that were validated where they came from: `model_construct` takes ten times as long.
+        """
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
+
     def to_json(self) -> bytes:
         """The event as UTF-8 JSON, keys in the contract's order."""
-        return orjson.dumps(self.model_dump())
+        return json_of(vars(self))
 
     @classmethod
     def from_json(cls, raw: bytes) -> Self:
@@ -58,6 +72,15 @@ class Event(BaseModel):
             return cls.model_validate_json(raw)
         except ValidationError as error:
             raise contract_error(cls.__name__, error) from None
+
+
+def json_of(fields: Mapping[str, object]) -> bytes:
+    """Fields of an event, events among their values, as UTF-8 JSON.
+
+    >>> json_of({"a": 1.5, "b": None})
+    b'{"a":1.5,"b":null}'
+    """
+    return orjson.dumps(fields, default=vars)
 
 
 def contract_error(contract: str, error: ValidationError) -> ContractError:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.masking import REQUEST_ID, TOKENS
@@ -17,6 +16,7 @@ from serving.middleware.errors import problem, unexpected
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
+CONTENT_LENGTH = b"content-length"
 # Who is refused for coming too often would be refused the more slowly for a line each.
 COUNTED_ONLY = (429, 503)
 # Shorter than an identifier may be: a batch appends the place of each transaction.
@@ -85,7 +85,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Request(scope).headers.get("content-length", "0")
+        announced = next((value for name, value in scope["headers"] if name == CONTENT_LENGTH), b"0")
         if announced.isdigit() and int(announced) > self._max:
             await problem(413, "too_large")(scope, receive, send)
             return

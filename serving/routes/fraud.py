@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.routing import APIRoute
-from pydantic import ValidationError
 
+from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import MODEL_FEEDBACK
 from lamina.contracts.transactions import FraudLabel, Transaction
@@ -19,6 +17,7 @@ from serving.stages.log import EventLog
 
 MAX_BATCH = 100
 JSON = "application/json"
+DECISIONS = "/fraud/decisions"
 # What only `explain=true` returns; the topic `model-predictions` always has it.
 EXPLAINED = {"features", "seen", "through"}
 
@@ -72,42 +71,13 @@ def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/fraud", tags=["fraud"])
 
+    @router.post("/decisions", response_model=Decision, summary="Decide on a transaction")
     async def decide(request: Request, transaction: OneTransaction, explain: Explain = False) -> Response:
         """Approve, review or reject, with the reasons. The transaction and the decision are published."""
         TOKENS.set((transaction.card_token,))
         inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)
         decision = await decisions.decide(inquiry, explain=explain)
-        return Response(orjson.dumps(_shown(decision, explain)), media_type=JSON)
-
-    class Direct(APIRoute):
-        """The hot path: a plain, valid request goes to `decide` by one parse; any other goes FastAPI's own way.
-
-        FastAPI describes the route and answers what is wrong with a request; what it does around a right one costs as
-        much as reading its features.
-        """
-
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            thorough = super().get_route_handler()
-
-            async def handle(request: Request) -> Response:
-                if request.scope["query_string"] or request.headers.get("content-type") != JSON:
-                    return await thorough(request)
-                try:
-                    transaction = Transaction.model_validate_json(await request.body())
-                except ValidationError:
-                    return await thorough(request)
-                return await decide(request, transaction)
-
-            return handle
-
-    router.add_api_route(
-        "/decisions",
-        decide,
-        methods=["POST"],
-        response_model=Decision,
-        summary="Decide on a transaction",
-        route_class_override=Direct,
-    )
+        return Response(json_of(shown(decision, explain=explain)), media_type=JSON)
 
     @router.post("/decisions/batch", response_model=list[Decision], summary="Decide on several transactions")
     async def decide_batch(request: Request, transactions: Transactions, explain: Explain = False) -> Response:
@@ -119,7 +89,8 @@ def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
         request_id, started_ns = request.state.request_id, request.state.started_ns
         inquiries = [Inquiry(t, f"{request_id}-{i}", started_ns) for i, t in enumerate(transactions)]
         made = await decisions.decide_all(inquiries, explain=explain)
-        return Response(orjson.dumps([_shown(decision, explain) for decision in made]), media_type=JSON)
+        answers = b",".join(json_of(shown(decision, explain=explain)) for decision in made)
+        return Response(b"[%s]" % answers, media_type=JSON)
 
     @router.post("/labels", status_code=202, summary="Report what was learnt about a transaction")
     async def label(label: OneLabel) -> Response:
@@ -130,5 +101,7 @@ def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
     return router
 
 
-def _shown(decision: Decision, explain: bool) -> dict[str, object]:
-    return decision.model_dump(exclude=None if explain else EXPLAINED)
+def shown(decision: Decision, *, explain: bool = False) -> dict[str, object]:
+    """The fields of a decision that its request is answered with."""
+    fields = vars(decision)
+    return fields if explain else {name: value for name, value in fields.items() if name not in EXPLAINED}

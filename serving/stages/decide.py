@@ -1,4 +1,4 @@
-"""One decision, stage by stage: features, rules, model, risk, log. Hot path.
+"""Decisions, stage by stage: features, rules, model, risk, log. Hot path: what arrives together is decided together.
 
 The features come first because some rules need the past, all in one round trip. A rule's verdict stands against the
 model's: the more severe of both is the action. The model scores what a rule rejects as well, for under a millisecond:
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
 
 from lamina.clock import Clock
-from lamina.contracts.decisions import Decision, Fallback, FeatureValue, Reason
+from lamina.contracts.decisions import Action, Decision, Fallback, FeatureValue, Reason
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.contracts.transactions import Transaction
 from lamina.errors import StoreUnavailable
@@ -25,18 +25,24 @@ from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook
 from lamina.store.protocol import Snapshot
 from lamina.store.reader import FeatureVector
+from serving.masking import REQUEST_ID, TOKENS
 from serving.stages.features import FeatureStage
-from serving.stages.log import EventLog
+from serving.stages.gather import Gatherer
+from serving.stages.log import EventLog, Outgoing
 from serving.stages.model import Model
 from serving.stages.risk import Verdict, settle
-from serving.stages.routing import Lineup, Routing
+from serving.stages.routing import Lane, Lineup, Routing
 from serving.stages.rules import RuleEngine
+from serving.stages.score import score_all
 from serving.stages.shadow import ShadowScorer
 from serving.stages.stopwatch import NS_PER_MS, Stopwatch
+from serving.stages.tally import count
 
 log = logging.getLogger(__name__)
 
 TOP_FEATURES = 3
+TOGETHER = 16
+"""Decisions made at a time: for so long other requests wait."""
 NO_COSTS = (None, None, None)
 NO_FEATURES = FeatureVector({}, {}, {}, None, frozenset(), frozenset())
 
@@ -50,15 +56,36 @@ class Inquiry:
     started_ns: int
 
 
+class _Asked(NamedTuple):
+    """An inquiry, whether it is to be explained, and until when a model may be asked."""
+
+    inquiry: Inquiry
+    explain: bool
+    until_ns: int
+
+
 class _Call(NamedTuple):
-    """What the transactions of one request share: what was read, and one version of each model and of the rules."""
+    """What the transactions of one round trip share: what was read, and one version of each model and of the rules."""
 
     snapshot: Snapshot | None
     lineup: Lineup
     book: RuleBook
-    read_ns: int
-    deadline_ns: int
-    explain: bool
+    read_ms: float
+
+
+@dataclass(slots=True)
+class _Case:
+    """One decision in the making."""
+
+    asked: _Asked
+    row: dict[str, object]
+    vector: FeatureVector
+    lane: Lane
+    action: Action
+    reasons: list[Reason]
+    fallback: Fallback
+    stage_ms: dict[str, float]
+    score: float | None = None
 
 
 class DecisionMaker:
@@ -82,76 +109,156 @@ class DecisionMaker:
         self._events = events
         self._deadline_ns = deadline_ms * NS_PER_MS
         self._clock = clock
+        self._gatherer = Gatherer(self._decide_group)
 
     async def decide(self, inquiry: Inquiry, *, explain: bool) -> Decision:
         """The decision on one transaction; `explain` names the features that weighed most for an approval too."""
-        return (await self.decide_all([inquiry], explain=explain))[0]
+        return await self._gatherer.ask(_Asked(inquiry, explain, inquiry.started_ns + self._deadline_ns))
 
     async def decide_all(self, inquiries: Sequence[Inquiry], *, explain: bool) -> list[Decision]:
         """A decision on each, in order, all from one round trip: none sees another of the same call in its features."""
+        # Whoever sends many at once waits for all of them.
+        wait_ns = self._deadline_ns * len(inquiries)
+        asked = [_Asked(inquiry, explain, inquiry.started_ns + wait_ns) for inquiry in inquiries]
+        decisions = []
+        async for found in self._decide_together(asked):
+            if isinstance(found, Exception):
+                raise found
+            decisions.append(found)
+        return decisions
+
+    async def _decide_group(self, group: Sequence[_Asked]) -> AsyncIterator[Decision | Exception]:
+        """Of several requests, whose secrets the log lines of all must not repeat."""
+        TOKENS.set(tuple(asked.inquiry.transaction.card_token for asked in group))
+        REQUEST_ID.set(group[0].inquiry.request_id if len(group) == 1 else None)
+        async for found in self._decide_together(group):
+            yield found
+
+    async def _decide_together(self, asked: Sequence[_Asked]) -> AsyncIterator[Decision | Exception]:
         began = time.perf_counter_ns()
-        rows = [inquiry.transaction.model_dump() for inquiry in inquiries]
+        rows = [_row(each.inquiry.transaction) for each in asked]
         snapshot: Snapshot | None = None
         try:
             snapshot = await self._features.read(rows)
         except StoreUnavailable as error:
             log.debug("no features: %s", error)
-        read_ns = time.perf_counter_ns() - began
-        # Whoever sends many at once waits for all of them.
-        deadline_ns = self._deadline_ns * len(inquiries)
-        call = _Call(snapshot, self._routing.lineup(), self._rules.book, read_ns, deadline_ns, explain)
-        decisions = []
-        for at, (inquiry, row) in enumerate(zip(inquiries, rows, strict=True)):
-            if at:
-                await asyncio.sleep(0)  # lets requests of a single transaction go in between
-            decision = self._decide(call, at, inquiry, row)
-            self._publish(row, decision)
-            decisions.append(decision)
-        return decisions
+        read_ms = (time.perf_counter_ns() - began) / NS_PER_MS
+        call = _Call(snapshot, self._routing.lineup(), self._rules.book, read_ms)
+        for begin in range(0, len(asked), TOGETHER):
+            if begin:
+                await asyncio.sleep(0)  # lets other requests go in between
+            few = slice(begin, begin + TOGETHER)
+            for found in self._decide_few(call, begin, asked[few], rows[few]):
+                yield found
 
-    def _decide(self, call: _Call, at: int, inquiry: Inquiry, row: dict[str, object]) -> Decision:
-        transaction, book = inquiry.transaction, call.book
-        lane = call.lineup.lane(transaction.user_id, row)
-        model = lane.model
-        watch = Stopwatch(call.read_ns)
-        vector = self._vector(call.snapshot, at, row, transaction.timestamp)
-        found = vector or NO_FEATURES
+    def _decide_few(
+        self, call: _Call, begin: int, asked: Sequence[_Asked], rows: Sequence[dict[str, object]]
+    ) -> list[Decision | Exception]:
+        """Decisions on those from number `begin` of the call on, logged."""
+        cases = self._cases(call, begin, asked, rows)
+        self._score([case for case in cases if isinstance(case, _Case) and case.fallback == "none"])
+        found = [case if isinstance(case, Exception) else self._settled(call, case) for case in cases]
+        self._log([(row, made) for row, made in zip(rows, found, strict=True) if isinstance(made, Decision)])
+        return found
+
+    def _cases(
+        self, call: _Call, begin: int, asked: Sequence[_Asked], rows: Sequence[dict[str, object]]
+    ) -> list[_Case | Exception]:
+        watch = Stopwatch()
+        vectors: Sequence[FeatureVector | None] = [None] * len(rows)
+        if call.snapshot is not None:
+            times = [each.inquiry.transaction.timestamp for each in asked]
+            vectors = self._features.vectors(call.snapshot, begin, rows, times)
         watch.lap("features")
-        action, reasons = book.judge(transaction, found.values)
+        features_ms = call.read_ms + watch.ms["features"] / len(rows)
+        return [
+            self._case(call, features_ms, each, row, vector)
+            for each, row, vector in zip(asked, rows, vectors, strict=True)
+        ]
+
+    def _case(
+        self, call: _Call, features_ms: float, asked: _Asked, row: dict[str, object], vector: FeatureVector | None
+    ) -> _Case | Exception:
+        transaction = asked.inquiry.transaction
+        watch = Stopwatch()
+        try:
+            lane = call.lineup.lane(transaction.user_id, row)
+            found = vector or NO_FEATURES
+            for view in found.stale:
+                metrics.STALE_FEATURES.labels(view).inc()
+            action, reasons = call.book.judge(transaction, found.values)
+        except Exception as error:
+            # What is wrong with one transaction is not its neighbours' business.
+            return error
         watch.lap("rules")
-        fallback = self._fallback(vector, model, inquiry.started_ns + call.deadline_ns)
-        score: float | None = None
-        verdict = Verdict(action)
-        if fallback == "none" and model is not None:
+        fallback = _fallback(vector, lane.model, asked.until_ns)
+        stage_ms = {"features": features_ms, **watch.ms}
+        return _Case(asked, row, found, lane, action, reasons, fallback, stage_ms)
+
+    def _score(self, cases: Sequence[_Case]) -> None:
+        if not cases:
+            return
+        watch = Stopwatch()
+        scored = score_all([case.lane for case in cases], [case.vector.values for case in cases])
+        watch.lap("model")
+        for case, found in zip(cases, scored, strict=True):
+            if isinstance(found, Exception):
+                _give_up(case, found)
+            else:
+                case.lane, case.score = found
+                case.stage_ms["model"] = watch.ms["model"] / len(cases)
+
+    def _settled(self, call: _Call, case: _Case) -> Decision | Exception:
+        verdict = Verdict(case.action)
+        if case.score is not None and case.lane.model is not None:
             try:
-                lane, score = lane.score(found.values)
-                model = lane.model or model
-                watch.lap("model")
-                identity, amount = transaction.transaction_id, transaction.amount
-                verdict = settle(book, action, identity, score, amount, calibrated=model.calibrated)
-                reasons += verdict.reasons
-                if call.explain or verdict.action != "approve":
-                    reasons += _weights(model, found.values)
-                    watch.lap("explain")
-            except Exception:
-                # A model that fails on a request must not fail the payment.
-                log.exception("version %s of %s failed on a request", model.version, model.name)
-                score, fallback, verdict = None, "rules_only_no_model", Verdict(action)
-                reasons = [reason for reason in reasons if reason.kind == "rule"]
+                verdict = self._verdict(call.book, case, case.lane.model, case.score)
+            except Exception as error:
+                _give_up(case, error)
+        try:
+            decision = self._decision(call.book, case, verdict)
+        except Exception as error:
+            return error
+        if case.lane.shadow is not None and case.score is not None:
+            self._shadows.offer(case.lane.shadow, decision)
+        return decision
+
+    def _verdict(self, book: RuleBook, case: _Case, model: Model, score: float) -> Verdict:
+        asked, values = case.asked, case.vector.values
+        transaction = asked.inquiry.transaction
+        verdict = settle(
+            book,
+            case.action,
+            transaction.transaction_id,
+            score,
+            transaction.amount,
+            calibrated=model.calibrated,
+        )
+        case.reasons += verdict.reasons
+        if asked.explain or verdict.action != "approve":
+            watch = Stopwatch()
+            case.reasons += _weights(model, values)
+            watch.lap("explain")
+            case.stage_ms |= watch.ms
+        return verdict
+
+    def _decision(self, book: RuleBook, case: _Case, verdict: Verdict) -> Decision:
+        inquiry, found, lane, score = case.asked.inquiry, case.vector, case.lane, case.score
+        transaction, model = inquiry.transaction, case.lane.model
         costs = verdict.costs or NO_COSTS
         # Built from validated parts: validating some sixty features again would cost as much as reading them.
-        decision = Decision.model_construct(
+        return Decision.trusted(
             request_id=inquiry.request_id,
             transaction_id=transaction.transaction_id,
             user_id=transaction.user_id,
             merchant_id=transaction.merchant_id,
             action=verdict.action,
             score=score,
-            reasons=reasons,
+            reasons=case.reasons,
             model_name=self._routing.name,
             model_version=model.version if model is not None and score is not None else None,
             rules_version=book.version,
-            fallback=fallback,
+            fallback=case.fallback,
             features=found.values,
             seen=found.seen,
             through=found.through,
@@ -162,7 +269,7 @@ class DecisionMaker:
             timestamp=transaction.timestamp,
             decided_at=self._clock(),
             latency_ms=(time.perf_counter_ns() - inquiry.started_ns) / NS_PER_MS,
-            stage_ms=watch.ms,
+            stage_ms=case.stage_ms,
             experiment=lane.trial.label if lane.trial is not None else None,
             arm=lane.arm if score is not None else None,
             bucket=lane.bucket,
@@ -173,35 +280,47 @@ class DecisionMaker:
             intended=verdict.intended,
             propensity=verdict.propensity,
         )
-        if lane.shadow is not None and score is not None:
-            self._shadows.offer(lane.shadow, decision)
-        return decision
 
-    def _vector(self, snapshot: Snapshot | None, at: int, row: dict[str, object], at_ms: int) -> FeatureVector | None:
-        if snapshot is None:
-            return None
-        try:
-            found = self._features.vector(snapshot, at, row, at_ms)
-        except StoreUnavailable as error:
-            log.error("features cannot be used: %s", error)
-            return None
-        for view in found.stale:
-            metrics.STALE_FEATURES.labels(view).inc()
-        return found
-
-    def _fallback(self, vector: FeatureVector | None, model: Model | None, until_ns: int) -> Fallback:
-        if vector is None:
-            return "rules_only_no_features"
-        if model is None:
-            return "rules_only_no_model"
-        return "rules_only_deadline" if time.perf_counter_ns() > until_ns else "none"
-
-    def _publish(self, row: dict[str, object], decision: Decision) -> None:
+    def _log(self, made: Sequence[tuple[dict[str, object], Decision]]) -> None:
+        if not made:
+            return
         began = time.perf_counter_ns()
-        # The transaction as `Transaction.to_json` writes it, from the same fields.
-        self._events.publish(TRANSACTIONS, decision.user_id, orjson.dumps(row))
-        self._events.publish(MODEL_PREDICTIONS, decision.user_id, decision.to_json())
-        _count(decision, (time.perf_counter_ns() - began) / NS_PER_MS)
+        outgoing = []
+        for row, decision in made:
+            # The transaction as `Transaction.to_json` writes it, from the same fields.
+            outgoing.append(Outgoing(TRANSACTIONS, decision.user_id, orjson.dumps(row)))
+            outgoing.append(Outgoing(MODEL_PREDICTIONS, decision.user_id, decision.to_json()))
+        self._events.publish_all(outgoing)
+        log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
+        for _, decision in made:
+            count(decision, log_ms)
+
+
+def _row(transaction: Transaction) -> dict[str, object]:
+    """As `model_dump` gives it, in a third of the time."""
+    row = dict(vars(transaction))
+    if transaction.location is not None:
+        row["location"] = dict(vars(transaction.location))
+    return row
+
+
+def _fallback(vector: FeatureVector | None, model: Model | None, until_ns: int) -> Fallback:
+    if vector is None:
+        return "rules_only_no_features"
+    if model is None:
+        return "rules_only_no_model"
+    return "rules_only_deadline" if time.perf_counter_ns() > until_ns else "none"
+
+
+def _give_up(case: _Case, error: Exception) -> None:
+    """A model that fails on a request must not fail the payment."""
+    model = case.lane.model
+    version, name = (model.version, model.name) if model is not None else (None, None)
+    before = REQUEST_ID.set(case.asked.inquiry.request_id)
+    log.error("version %s of %s failed on a request", version, name, exc_info=error)
+    REQUEST_ID.reset(before)
+    case.score, case.fallback = None, "rules_only_no_model"
+    case.reasons = [reason for reason in case.reasons if reason.kind == "rule"]
 
 
 def _weights(model: Model, values: dict[str, FeatureValue]) -> list[Reason]:
@@ -211,26 +330,3 @@ def _weights(model: Model, values: dict[str, FeatureValue]) -> list[Reason]:
         text = "unknown" if value is None else value if isinstance(value, str) else f"{value:,.6g}"
         found.append(Reason(kind="feature", code=name, detail=f"{name} = {text}", weight=weight))
     return found
-
-
-def _count(decision: Decision, log_ms: float) -> None:
-    status = "ok" if decision.fallback == "none" else decision.fallback
-    metrics.PREDICTIONS.labels(decision.model_version or "none", status).inc()
-    metrics.PREDICTION_LATENCY.observe(decision.latency_ms / 1000)
-    metrics.DECISIONS.labels(decision.action).inc()
-    for stage, ms in decision.stage_ms.items():
-        metrics.STAGE_LATENCY.labels(stage).observe(ms / 1000)
-    metrics.STAGE_LATENCY.labels("log").observe(log_ms / 1000)
-    if decision.score is not None and decision.model_version is not None:
-        metrics.SCORES.labels(decision.model_version).observe(decision.score)
-    if decision.fallback != "none":
-        metrics.FALLBACKS.labels(decision.fallback).inc()
-    if decision.intended is not None:
-        metrics.PASSED_THROUGH.labels(decision.action).inc()
-    if decision.unknown_user:
-        metrics.UNKNOWN_USERS.inc()
-    if decision.feature_age_ms is not None:
-        metrics.FEATURE_AGE.observe(decision.feature_age_ms / 1000)
-    for reason in decision.reasons:
-        if reason.kind == "rule":
-            metrics.RULES_FIRED.labels(reason.code).inc()

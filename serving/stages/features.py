@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from lamina.errors import CodecError, StoreUnavailable
 from lamina.store.protocol import ReadKey, Snapshot
 from lamina.store.reader import FeatureVector, Reader
 from serving.stages.breaker import Breaker
+
+log = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 3
 FAILING_FOR_S = 0.5
@@ -57,17 +60,23 @@ class FeatureStage:
         self.breaker.succeeded()
         return snapshot
 
-    def vector(self, snapshot: Snapshot, at: int, request: Mapping[str, object], at_ms: int) -> FeatureVector:
-        """The features of the request number `at` of those read, at `at_ms`.
+    def vectors(
+        self, snapshot: Snapshot, begin: int, requests: Sequence[Mapping[str, object]], at_ms: Sequence[int]
+    ) -> list[FeatureVector | None]:
+        """The features of the requests from number `begin` of those read on, each at its time.
 
-        Raises: StoreUnavailable: what is stored cannot be read by this version.
+        None where what is stored cannot be read by this version; that leaves its neighbours alone.
         """
         width = len(self._reader.plan.features.entities)
-        part = Snapshot(snapshot.replies[at * width : (at + 1) * width], snapshot.through_ms)
-        try:
-            return self._reader.vector(part, request, at_ms)
-        except CodecError as error:
-            raise StoreUnavailable(str(error)) from error
+        found: list[FeatureVector | None] = []
+        for place, (request, at) in enumerate(zip(requests, at_ms, strict=True), begin):
+            part = Snapshot(snapshot.replies[place * width : (place + 1) * width], snapshot.through_ms)
+            try:
+                found.append(self._reader.vector(part, request, at))
+            except CodecError as error:
+                log.error("features cannot be used: %s", error)
+                found.append(None)
+        return found
 
     async def check(self) -> str | None:
         """What is wrong with the store, or None."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,16 +74,27 @@ class Journal:
         self.acknowledged = max(Place(int(found[0]), int(found[1])), first) if len(found) == 2 else first
         self._begin(max([*numbers, self.acknowledged.segment, 0]) + 1)
 
-    def append(self, event: JournaledEvent) -> Place:
-        """Write `event` down; it has reached the operating system when this returns. Hot path."""
-        line = b"%s\t%s\t%s\n" % (event.topic.encode(), event.key, event.value)
-        os.write(self._file, line)
-        self.end = Place(self.end.segment, self.end.offset + len(line))
-        place = self.end
-        if place.offset >= self._segment_bytes:
+    def append(self, events: Sequence[JournaledEvent]) -> list[Place]:
+        """Write `events` down at once; they have reached the operating system when this returns. Hot path."""
+        lines = [b"%s\t%s\t%s\n" % (event.topic.encode(), event.key, event.value) for event in events]
+        self._write(b"".join(lines))
+        segment, offset = self.end
+        places = [Place(segment, offset := offset + len(line)) for line in lines]
+        self.end = Place(segment, offset)
+        if offset >= self._segment_bytes:
             os.close(self._file)
-            self._begin(place.segment + 1)
-        return place
+            self._begin(segment + 1)
+        return places
+
+    def _write(self, data: bytes) -> None:
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError:
+            # A full disk took a part: without it the file ends with an event, as everything here expects.
+            os.ftruncate(self._file, self.end.offset)
+            raise
 
     def read(self, after: Place) -> Iterator[tuple[JournaledEvent, Place]]:
         """What was written behind `after`, oldest first, up to the end as it is when the reading comes there.

@@ -11,8 +11,10 @@ import logging
 import threading
 import time
 from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client import Counter
 
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
@@ -31,13 +33,25 @@ CHECK_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 
 
+class Outgoing(NamedTuple):
+    """An event to publish: its topic, without the prefix, its key and its JSON."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
 class _Sent:
     """An event that librdkafka has: where it ends in the journal, and whether Kafka has it too."""
 
-    __slots__ = ("done", "place")
+    __slots__ = ("done", "log", "place")
 
-    def __init__(self, place: Place) -> None:
-        self.place, self.done = place, False
+    def __init__(self, log: EventLog, place: Place) -> None:
+        self.log, self.place, self.done = log, place, False
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Take what became of it."""
+        self.log._delivered(self, error, message)
 
 
 class EventLog:
@@ -60,6 +74,7 @@ class EventLog:
         self._stopping = threading.Event()
         self._has_topics = False
         self._checked_at = 0.0
+        self._counters: dict[str, Counter] = {}
         self.problem: str | None = "not started"
 
     def start(self) -> None:
@@ -76,11 +91,17 @@ class EventLog:
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
         """Send `value` to `topic`; it is delivered in the end, whatever dies after this returns."""
-        event = JournaledEvent(self._prefix + topic, key.encode(), value)
+        self.publish_all([Outgoing(topic, key, value)])
+
+    def publish_all(self, outgoing: Sequence[Outgoing]) -> None:
+        """Send all of these, in their order, for the price of one write to the journal."""
+        prefix = self._prefix
+        events = [JournaledEvent(prefix + topic, key.encode(), value) for topic, key, value in outgoing]
         with self._turn:
-            place = self._journal.append(event)
-            if self._direct:
-                self._direct = self._hand_over(event, place)
+            places = self._journal.append(events)
+            for event, place in zip(events, places, strict=True):
+                if self._direct:
+                    self._direct = self._hand_over(event, place)
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Deliver what is queued; what Kafka has not taken after `timeout_s` waits for the next start."""
@@ -124,10 +145,10 @@ class EventLog:
         """Whether librdkafka took the event."""
         from confluent_kafka import KafkaException
 
-        sent = _Sent(place)
+        sent = _Sent(self, place)
         try:
             self._producer.produce(  # type: ignore[union-attr]
-                event.topic, event.value, event.key, on_delivery=partial(self._on_delivery, sent)
+                event.topic, event.value, event.key, on_delivery=sent.delivered
             )
         except (BufferError, KafkaException):
             return False
@@ -135,10 +156,15 @@ class EventLog:
         self._handed_over = place
         return True
 
-    def _on_delivery(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
         if error is None:
             sent.done = True
-            metrics.EVENTS_DELIVERED.labels((message.topic() or "").removeprefix(self._prefix)).inc()
+            topic = message.topic() or ""
+            counter = self._counters.get(topic)
+            if counter is None:
+                counter = metrics.EVENTS_DELIVERED.labels(topic.removeprefix(self._prefix))
+                self._counters[topic] = counter
+            counter.inc()
         else:
             self._failed = True
             self._trouble(error.str())

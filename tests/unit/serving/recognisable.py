@@ -23,7 +23,7 @@ from lamina.store.reader import Reader
 from serving.stages.decide import DecisionMaker, Inquiry
 from serving.stages.features import FeatureStage
 from serving.stages.journal import Journal
-from serving.stages.log import EventLog
+from serving.stages.log import EventLog, Outgoing
 from serving.stages.model import ServedModel
 from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
@@ -99,8 +99,8 @@ class KeptEvents(EventLog):
         super().__init__("nowhere", "", Journal(folder / "journal"))
         self.kept: list[tuple[str, bytes]] = []
 
-    def publish(self, topic: str, key: str, value: bytes) -> None:
-        self.kept.append((topic, value))
+    def publish_all(self, outgoing: Sequence[Outgoing]) -> None:
+        self.kept += [(topic, value) for topic, _, value in outgoing]
 
     @property
     def decisions(self) -> list[Decision]:

@@ -1,0 +1,55 @@
+"""Scores of several decisions at once: a model costs about as much for ten rows as for two. Hot path."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from lamina.contracts.decisions import FeatureValue
+from serving.stages.routing import Lane
+from serving.stages.stopwatch import NS_PER_MS
+
+log = logging.getLogger(__name__)
+
+Scored = tuple[Lane, float]
+"""The lane whose model gave the score, and the score."""
+
+
+def score_all(lanes: Sequence[Lane], rows: Sequence[Mapping[str, FeatureValue]]) -> list[Scored | Exception]:
+    """The score of each row by its lane, or what kept every model of the lane from giving one.
+
+    Rows of one model go to it together. Where that fails each goes alone, so that none costs another its score.
+    """
+    found: dict[int, Scored | Exception] = {}
+    of_model: dict[int, list[int]] = {}
+    for place, lane in enumerate(lanes):
+        of_model.setdefault(id(lane.model), []).append(place)
+    for places in of_model.values():
+        found |= _together(places, lanes, rows)
+    return [found[place] for place in range(len(lanes))]
+
+
+def _together(
+    places: Sequence[int], lanes: Sequence[Lane], rows: Sequence[Mapping[str, FeatureValue]]
+) -> dict[int, Scored | Exception]:
+    model = lanes[places[0]].model
+    if model is not None and len(places) > 1:
+        began = time.perf_counter_ns()
+        try:
+            scores = model.scorer.predict_batch([rows[place] for place in places])
+        except Exception as error:
+            log.debug("version %s failed on %d rows, each goes alone: %s", model.version, len(places), error)
+        else:
+            each_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(places)
+            for place, score in zip(places, scores, strict=True):
+                lanes[place].count(each_ms, score)
+            return {place: (lanes[place], score) for place, score in zip(places, scores, strict=True)}
+    return {place: _alone(lanes[place], rows[place]) for place in places}
+
+
+def _alone(lane: Lane, row: Mapping[str, FeatureValue]) -> Scored | Exception:
+    try:
+        return lane.score(row)
+    except Exception as error:
+        return error
