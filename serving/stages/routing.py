@@ -93,10 +93,10 @@ class Lane(NamedTuple):
             log.debug("version %s failed, the control scores: %s", self.model.version, error)
             other = self._replace(model=self.control, arm=trial.experiment.control, control=None)
             return other.score(values)
-        self.count((time.perf_counter_ns() - began) / NS_PER_MS, score)
+        self.note((time.perf_counter_ns() - began) / NS_PER_MS, score)
         return self, score
 
-    def count(self, model_ms: float, score: float) -> None:
+    def note(self, model_ms: float, score: float) -> None:
         """Count a score of this lane's model, which took so long."""
         if self.trial is not None and self.arm is not None:
             self.trial.observe(self.arm, model_ms, score)

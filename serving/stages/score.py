@@ -43,7 +43,7 @@ def _together(
         else:
             each_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(places)
             for place, score in zip(places, scores, strict=True):
-                lanes[place].count(each_ms, score)
+                lanes[place].note(each_ms, score)
             return {place: (lanes[place], score) for place, score in zip(places, scores, strict=True)}
     return {place: _alone(lanes[place], rows[place]) for place in places}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from lamina.contracts.decisions import Decision, ShadowScore
@@ -47,3 +48,10 @@ def test_shadow_scores(score: float | None) -> None:
         scored_at=1735689649090,
     )
     assert ShadowScore.from_json(found.to_json()) == found
+
+
+def test_a_decision_taken_as_it_is_writes_what_a_validated_one_does() -> None:
+    validated = Decision.from_json(BEFORE_EXPERIMENTS)
+    trusted = Decision.trusted(**{name: getattr(validated, name) for name in Decision.model_fields})
+    assert trusted == validated and trusted.model_dump() == validated.model_dump()
+    assert trusted.to_json() == orjson.dumps(validated.model_dump())
