@@ -18,8 +18,8 @@ the last ones whose labels are complete (`delay_days` before D) and the training
 With the defaults, D = 2018-08-21 trains on 2018-07-25..31 and tests on 2018-08-08..14.
 
 The first task waits for `features_daily_<system>` of the same day. The new model is deployed only when it is better
-than the champion on the same rows and the latest parity report is clean; otherwise `keep_champion` says why. Serving
-picks a new champion up by itself.
+than the champion on the same rows and the latest parity report is clean; otherwise `keep_champion` says why, and
+makes it the challenger when it is not surely worse. Serving picks a new champion up by itself.
 """
 
 DAY = {"type": ["null", "string"], "format": "date"}
@@ -36,6 +36,14 @@ PARAMS = {
         enum=["point", "interval"],
         description="Beat the champion by the measured difference, or only when chance cannot explain it.",
     ),
+    "search_trials": Param(
+        0, type="integer", minimum=0, description="Trials to search parameters with; 0: those of the last search."
+    ),
+    "parameters": Param(
+        "last-search",
+        enum=["last-search", "defaults"],
+        description="Without a search: parameters that the last one chose, or the recorded defaults.",
+    ),
     "first_day": Param(None, **DAY, description="First day of the rows to extract; empty: computed from the above."),
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
     "wait_for_features": Param(True, type="boolean", description="Wait until the features of the day are published."),
@@ -47,6 +55,7 @@ ROWS = {
 
 WINDOW = {f"{name}-days": f"{{{{ params.{name}_days }}}}" for name in ("train", "delay", "test")}
 MINIMUM = {"min-auc": "{{ params.min_auc }}"}
+SEARCH = {"search": "{{ params.search_trials }}", "parameters": "{{ params.parameters }}"}
 
 for system in filter(has_model, system_names()):
     of = {"system": system}
@@ -61,8 +70,9 @@ for system in filter(has_model, system_names()):
         train = module_task(
             "train_model",
             f"models.{system}.train",
-            {**WINDOW, **MINIMUM, "split": "{{ params.split }}"},
-            doc_md="Trains on the window's rows, logs parameters, metrics and curves to MLflow.",
+            {**WINDOW, **MINIMUM, **SEARCH, "split": "{{ params.split }}"},
+            doc_md="Searches parameters when asked to, trains on the window's rows, logs parameters, metrics and "
+            "curves to MLflow.",
         )
         evaluate = module_task(
             "evaluate_model",
@@ -85,5 +95,9 @@ for system in filter(has_model, system_names()):
             outlets=[model_asset(system)],
             doc_md="Moves the registry's alias `champion` to the new version; serving reloads by itself.",
         )
-        keep = KeepChampion(task_id="keep_champion", system=system, doc_md="Says why the champion stays.")
+        keep = KeepChampion(
+            task_id="keep_champion",
+            system=system,
+            doc_md="Says why the champion stays; makes a version that is good enough the challenger.",
+        )
         chain(wait, extract, engineer, train, evaluate, choose, [deploy, keep])

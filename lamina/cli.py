@@ -15,7 +15,6 @@ ingest.register(app)
 models.register(app)
 features.register(app)
 dead_letters.register(app)
-features.register(app)
 
 
 def main() -> None:

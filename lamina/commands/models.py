@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lamina.errors import UnknownModel
 from lamina.settings import load_settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def list_versions(
     table = Table(box=None, header_style="bold")
     for heading in ("model", "version", "trained for", "aliases", "registered", "note"):
         table.add_column(heading)
+    if name:
+        _known(registry, name)
     for model in [name] if name else registry.names():
         for found in registry.versions(model):
             superseded = "superseded by a later run of that day" if "superseded_by" in found.tags else ""
@@ -59,11 +62,32 @@ def _at(created_ms: int) -> str:
     return datetime.fromtimestamp(created_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _found(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
-    """The version under an alias or of a number."""
-    from lamina.registry.protocol import find
+def _known(registry: ModelRegistry, name: str) -> None:
+    """Nothing where the model is registered.
 
-    return registry.alias(name, version) or find(registry, name, version)
+    Raises: UnknownModel: names those that are.
+    """
+    if name not in (names := registry.names()):
+        raise UnknownModel(f"there is no model {name!r}; there are {', '.join(names) or 'none'}")
+
+
+def _found(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
+    """The version under an alias or of a number.
+
+    Raises: UnknownModel: when there is no such model; RegistryError: when it has no such version or alias.
+    """
+    from lamina.registry.protocol import RegistryError, find
+
+    if not version.isdecimal() and (found := registry.alias(name, version)) is not None:
+        return found
+    _known(registry, name)
+    if version.isdecimal():
+        return find(registry, name, version)
+    held = sorted(alias for each in registry.versions(name) for alias in each.aliases)
+    raise RegistryError(
+        f"no version of {name!r} has the alias {version!r}; the aliases are {', '.join(held) or 'none'}. "
+        f"`lamina models list {name}` shows the versions, `lamina models promote {name} VERSION` makes one the champion"
+    )
 
 
 def _named(version: ModelVersion) -> str:
@@ -149,12 +173,47 @@ def add(
 
 
 @app.command()
-def promote(name: Name, version: Annotated[str, typer.Argument(help="The version to serve.")]) -> None:
+def promote(
+    name: Name, version: Annotated[str, typer.Argument(help="The version to serve, or an alias such as challenger.")]
+) -> None:
     """Make a version the champion; serving takes it up within seconds."""
     from lamina.registry import deploy
+    from lamina.registry.protocol import CHAMPION
 
-    deploy.promote(_registry(), name, version)
-    Console().print(f"champion of {name} is version {version}; `lamina models rollback {name}` undoes it")
+    registry = _registry()
+    wanted = _found(registry, name, version)
+    if CHAMPION in wanted.aliases:
+        Console().print(f"version {wanted.version} is the champion of {name} already")
+        return
+    first = registry.alias(name, CHAMPION) is None
+    deploy.promote(registry, name, wanted.version)
+    undo = "" if first else f"; `lamina models rollback {name}` undoes it"
+    Console().print(f"champion of {name} is version {wanted.version}{undo}")
+
+
+@app.command()
+def challenge(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="The version to try; with --drop none.")] = "",
+    drop: Annotated[bool, typer.Option("--drop", help="Have no challenger any more.")] = False,
+) -> None:
+    """Make a version the challenger, which an experiment can try beside the champion; it serves nobody by itself."""
+    from lamina.registry import deploy
+    from lamina.registry.protocol import CHALLENGER
+
+    if drop == bool(version):
+        raise typer.BadParameter("give either a version or --drop")
+    registry = _registry()
+    if drop:
+        registry.drop_alias(name, CHALLENGER)
+        Console().print(f"{name} has no challenger")
+        return
+    wanted = _found(registry, name, version)
+    deploy.challenge(registry, name, wanted.version)
+    Console().print(
+        f"challenger of {name} is version {wanted.version}; an arm with `model: challenger` in the experiment file "
+        "tries it (docs/concepts/experiments.md)"
+    )
 
 
 @app.command()
@@ -162,4 +221,6 @@ def rollback(name: Name) -> None:
     """Make the champion before the present one serve again; a second rollback undoes the first."""
     from lamina.registry import deploy
 
-    Console().print(f"champion of {name} is version {deploy.rollback(_registry(), name)} again")
+    registry = _registry()
+    _known(registry, name)
+    Console().print(f"champion of {name} is version {deploy.rollback(registry, name)} again")

@@ -33,7 +33,7 @@ class ChooseChampion(BaseBranchOperator):  # type: ignore[misc]
 
 
 class KeepChampion(BaseOperator):  # type: ignore[misc]
-    """Changes nothing; its log and its returned value say why the champion stays."""
+    """Leaves the champion, and makes a version that is good enough the challenger; says why, in log and value."""
 
     def __init__(self, *, system: str, **kwargs: Any) -> None:
         self.system = system
@@ -41,6 +41,9 @@ class KeepChampion(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> str:
         """The reasons."""
-        _, reasons = _decision(self.system, context)
+        from lamina.orchestration.promotion import keep
+
+        settings = load_settings()
+        reasons = keep(settings.lake_url, settings.mlflow_uri, self.system, logical_day(context["dag_run"]))
         self.log.info("the champion of %s stays: %s", self.system, reasons)
         return reasons

@@ -15,19 +15,23 @@ import typer
 
 from lamina.errors import LaminaError
 from lamina.registry.evaluation import Evaluation, read_evaluation
-from lamina.registry.gate import Parity, decide, latest_parity
-from lamina.registry.protocol import CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
+from lamina.registry.gate import Parity, decide, latest_parity, may_challenge
+from lamina.registry.protocol import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
 from lamina.settings import load_settings
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What was decided. `champion` is the version that serves afterwards, `previous` the one `rollback` returns to."""
+    """What was decided. `champion` is the version that serves afterwards, `previous` the one `rollback` returns to.
+
+    `challenger` is the version that an experiment may try beside it.
+    """
 
     system: str
     decision: str
     champion: str | None
     previous: str | None
+    challenger: str | None
     reasons: tuple[str, ...]
 
 
@@ -43,6 +47,20 @@ def promote(registry: ModelRegistry, name: str, version: str) -> None:
     if champion is not None:
         registry.set_alias(name, PREVIOUS, champion.version)
     registry.set_alias(name, CHAMPION, wanted.version)
+    challenger = registry.alias(name, CHALLENGER)
+    if challenger is not None and challenger.version == wanted.version:
+        registry.drop_alias(name, CHALLENGER)
+
+
+def challenge(registry: ModelRegistry, name: str, version: str) -> None:
+    """Make `version` the challenger: an experiment file can name it by that alias. Nothing serves it by itself.
+
+    Raises: RegistryError: when there is no such version, or it is the champion.
+    """
+    wanted, champion = find(registry, name, version), registry.alias(name, CHAMPION)
+    if champion is not None and champion.version == wanted.version:
+        raise RegistryError(f"version {version} of {name!r} is the champion: it cannot challenge itself")
+    registry.set_alias(name, CHALLENGER, wanted.version)
 
 
 def rollback(registry: ModelRegistry, name: str) -> str:
@@ -61,17 +79,23 @@ def rollback(registry: ModelRegistry, name: str) -> str:
 
 
 def deploy(registry: ModelRegistry, evaluation: Evaluation, parity: Parity | None) -> Deployment:
-    """Promote the evaluated version when the gate lets it pass (`lamina.registry.gate.decide`)."""
+    """Promote the evaluated version when the gate lets it pass (`lamina.registry.gate.decide`).
+
+    One that stays behind becomes the challenger when it may (`lamina.registry.gate.may_challenge`).
+    """
     name = evaluation.system
     promoted, reasons = decide(evaluation, parity)
     if promoted and evaluation.candidate is not None:
         promote(registry, name, evaluation.candidate.version)
-    champion, previous = registry.alias(name, CHAMPION), registry.alias(name, PREVIOUS)
+    elif evaluation.candidate is not None and may_challenge(evaluation, parity):
+        challenge(registry, name, evaluation.candidate.version)
+    champion, previous, challenger = (registry.alias(name, alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER))
     return Deployment(
         system=name,
         decision="promoted" if promoted else "kept",
         champion=champion.version if champion else None,
         previous=previous.version if previous else None,
+        challenger=challenger.version if challenger else None,
         reasons=reasons,
     )
 

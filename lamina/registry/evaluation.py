@@ -58,6 +58,7 @@ class Evaluation(BaseModel):
     """Whether the version trained for a day should become the champion, and why.
 
     `candidate` is absent when no version was registered for the day, `champion` when there was none that could be used.
+    `challenge` says of one that should not that it may be tried beside the champion: it is not surely worse.
     `differences` holds, by figure, how sure it is that the candidate is better.
     """
 
@@ -72,12 +73,15 @@ class Evaluation(BaseModel):
     differences: dict[str, Interval] = {}
     slices: tuple[Slice, ...] = ()
     promote: bool
+    challenge: bool = False
     reasons: tuple[str, ...]
 
     @model_validator(mode="after")
     def _promotes_something(self) -> Self:
         if self.promote and self.candidate is None:
             raise ValueError("promotes a version that does not exist: candidate is missing")
+        if self.challenge and (self.promote or self.candidate is None or self.champion is None):
+            raise ValueError("challenges nobody: a challenger is not promoted, and there is a champion beside it")
         return self
 
 

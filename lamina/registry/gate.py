@@ -49,6 +49,16 @@ def latest_parity(lake: str, system: str) -> Parity | None:
         ) from None
 
 
+def may_challenge(evaluation: Evaluation, parity: Parity | None) -> bool:
+    """Whether the evaluated version, which is not promoted, may be tried on live traffic beside the champion.
+
+    It was found better or not surely worse, and no parity report says that features are served otherwise than computed.
+    """
+    if evaluation.champion is None or decide(evaluation, parity)[0]:
+        return False
+    return (evaluation.promote or evaluation.challenge) and (parity is None or not parity.mismatches)
+
+
 def decide(evaluation: Evaluation, parity: Parity | None) -> tuple[bool, tuple[str, ...]]:
     """Whether the evaluated version goes live, and every reason for or against it.
 

@@ -1,6 +1,6 @@
 """What a model registry is. `mlflow` talks to a server, `memory` is for tests; both pass one contract suite.
 
-Names of aliases: `CHAMPION` serves, `PREVIOUS` served before it.
+Names of aliases: `CHAMPION` serves, `PREVIOUS` served before it, `CHALLENGER` may be tried beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lamina.errors import LaminaError
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
+CHALLENGER = "challenger"
 
 MODEL_FOLDER = "model"
 """Folder of a run's artefacts that holds what serving downloads."""

@@ -22,6 +22,11 @@ MINUTE_MS = 60_000
 Features = Mapping[str, FeatureValue]
 """Features by name; empty when the store did not answer, and rules about the past then stay silent."""
 
+LAST_PLACE = ("last_lat", "last_lon", "last_located_ms")
+USUAL_AMOUNT = ("lifetime_txn_count", "avg_txn_amount", "std_txn_amount", "max_txn_amount")
+FEATURES_READ = (*LAST_PLACE, *USUAL_AMOUNT)
+"""Every feature that a rule looks at; all are numbers."""
+
 
 def distance_km(a: Location, b: Location) -> float:
     """Great-circle distance in kilometres, by the haversine formula.
@@ -69,7 +74,7 @@ class ImpossibleVelocity(Rule):
     def fires(self, transaction: Transaction, features: Features) -> str | None:
         """See `Rule.fires`."""
         here = transaction.location
-        lat, lon, at_ms = (features.get(name) for name in ("last_lat", "last_lon", "last_located_ms"))
+        lat, lon, at_ms = (features.get(name) for name in LAST_PLACE)
         if here is None or not isinstance(lat, float) or not isinstance(lon, float) or not isinstance(at_ms, float):
             return None
         minutes = (transaction.timestamp - at_ms) / MINUTE_MS
@@ -168,8 +173,7 @@ class UnusualAmount(Rule):
 
     def fires(self, transaction: Transaction, features: Features) -> str | None:
         """See `Rule.fires`."""
-        names = ("lifetime_txn_count", "avg_txn_amount", "std_txn_amount", "max_txn_amount")
-        count, mean, std, largest = (features.get(name) for name in names)
+        count, mean, std, largest = (features.get(name) for name in USUAL_AMOUNT)
         if not isinstance(count, float) or count < self.min_transactions:
             return None
         if not isinstance(mean, float) or not isinstance(std, float) or not isinstance(largest, float):

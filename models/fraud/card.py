@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from lamina.registry.evaluation import Evaluation, Slice
 from models.fraud.metrics import FALSE_POSITIVE_LIMIT
@@ -11,6 +12,9 @@ from models.fraud.spec import ModelSpec
 CARD_FILE = "model_card.md"
 FEW_FRAUDS = 30
 """Figures of a slice with fewer frauds say little."""
+
+MANY_LATE = 0.05
+"""Share of late labels from which on the test's figures suffer."""
 
 SLICE_FIGURES = ("average_precision", "auc", "recall_at_fpr_001")
 
@@ -26,6 +30,8 @@ def model_card(spec: ModelSpec, slices: Sequence[Slice], evaluation: Evaluation 
         "## Figures on the test days",
         _table(("figure", "value"), ((name, f"{value:.4f}") for name, value in spec.metrics.items())),
     ]
+    if spec.money:
+        parts += ["## Money", _money(spec)]
     if evaluation is not None:
         parts += ["## Against the champion", _comparison(evaluation)]
     parts += ["## Slices", _slices(slices), "## Limits", _limits(spec), "## Inputs", _inputs(spec)]
@@ -45,13 +51,36 @@ def _data(spec: ModelSpec) -> str:
         "legitimate rows kept": f"{spec.negatives_kept:.4g}",
         "test days": f"{split.test_first} to {split.test_last} ({split.kind} split)",
         "test rows": f"{rows.test:,} with {rows.test_frauds:,} frauds",
-        "labels": f"known by the end of {spec.logical_date}; complete {split.delay_days} days after a transaction",
+        "labels": f"known by the end of {spec.logical_date}; complete {split.delay_days} days after a transaction"
+        + ("" if rows.labels_late is None else f", {rows.labels_late:.1%} of the training days' took longer"),
+        "days whose labels still arrive": _open_days(spec),
         "features": f"{len(spec.inputs)} inputs, fingerprint {spec.fingerprint}",
         "code": spec.git_commit,
         "libraries": ", ".join(f"{name} {version}" for name, version in spec.libraries.items()),
         "seed": str(spec.seed),
+        "parameters": spec.parameters_from,
     }
     return _table(("what", "which"), facts.items())
+
+
+def _open_days(spec: ModelSpec) -> str:
+    first = spec.split.test_last + timedelta(days=1)
+    return f"{first} to {spec.logical_date}, not used" if first <= spec.logical_date else "none"
+
+
+def _money(spec: ModelSpec) -> str:
+    """What each policy of the rules file would have cost on the test days."""
+    heading = ("policy", "cost", "saved", "declined", "reviewed")
+    rows = [
+        (name.replace("_", " "), *(f"{found[key]:,.0f}" for key in ("cost", "saved", "declined", "reviewed")))
+        for name, found in spec.money.items()
+    ]
+    text = (
+        "What fraud let through, honest customers declined and reviews would have cost on the test days, by the costs "
+        "of the rules file; saved against approving everything. The policies include the rules.\n\n"
+    )
+    without = "" if "expected_cost" in spec.money else "\n\nexpected cost: not measured, as scores are not calibrated."
+    return text + _table(heading, rows) + without
 
 
 def _comparison(found: Evaluation) -> str:
@@ -92,8 +121,25 @@ def _limits(spec: ModelSpec) -> str:
             "legitimate rows of this test; another week moves it.",
             f"- Slices with fewer than {FEW_FRAUDS} frauds are marked; their figures may be chance.",
             "- Users whose fraud was known are left out of a test by time: their cards are blocked by then.",
+            *_about_decisions(spec),
         )
     )
+
+
+def _about_decisions(spec: ModelSpec) -> Iterable[str]:
+    """What own decisions and late labels keep it from knowing."""
+    rows = spec.rows
+    if rows.unknown:
+        standing = f"{rows.let_through} let through by chance stand for them" if rows.let_through else "nothing does"
+        yield (
+            f"- {rows.unknown:,} declined transactions of the training days were left out, as nobody knows what they "
+            f"were; {standing}."
+        )
+    if rows.labels_late is not None and rows.labels_late > MANY_LATE:
+        yield (
+            f"- {rows.labels_late:.1%} of the fraud labels took longer than {spec.split.delay_days} days, so the test "
+            "days still hold frauds that count as legitimate: raise `--delay-days`."
+        )
 
 
 def _inputs(spec: ModelSpec) -> str:

@@ -106,6 +106,7 @@ def _compared(rows: Table, candidate: Loaded, champion: Loaded | None, min_auc: 
     against = champion.figures(rows, beside) if champion and beside is not None else None
     found = differences(rows.outcomes(scores), beside, seed=candidate.scorer.spec.seed) if beside is not None else {}
     promote, reasons = verdict(measured, against, min_auc, found.get(DECIDING), rule)
+    trial = None if promote else challenges(measured, against, min_auc, found.get(DECIDING))
     return Evaluation(
         system=SYSTEM,
         logical_date=candidate.scorer.spec.logical_date,
@@ -116,7 +117,8 @@ def _compared(rows: Table, candidate: Loaded, champion: Loaded | None, min_auc: 
         differences=dict(found),
         slices=measure_slices(rows, scores, beside),
         promote=promote,
-        reasons=reasons,
+        challenge=trial is not None,
+        reasons=reasons if trial is None else (*reasons, trial),
     )
 
 
@@ -178,6 +180,22 @@ def verdict(
     if lost > AUC_TOLERANCE:
         return False, (f"{comparison}, but auc {auc:.4f} is {lost:.4f} below the champion's",)
     return True, (f"better: {comparison}",)
+
+
+def challenges(
+    candidate: Contender, champion: Contender | None, min_auc: float, difference: Interval | None
+) -> str | None:
+    """Why a version that is not promoted may still be tried beside the champion, or None where it may not.
+
+    It may as long as it is not surely worse: the interval of the deciding figure reaches above zero.
+    """
+    if champion is None or difference is None or champion.version == candidate.version:
+        return None
+    if champion.logical_date > candidate.logical_date or candidate.metrics["auc"] < min_auc:
+        return None
+    if champion.metrics["auc"] - candidate.metrics["auc"] > AUC_TOLERANCE or difference.high <= 0:
+        return None
+    return f"not surely worse either, so it may be tried: the difference may be as large as {difference.high:+.4f}"
 
 
 def main(

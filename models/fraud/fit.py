@@ -5,10 +5,11 @@ The parameters were chosen on test weeks before 2018-08-08 of the fraud handbook
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -16,7 +17,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from models.fraud.compiled import compile_lightgbm, compile_xgboost
-from models.fraud.metrics import Flags, Ints
+from models.fraud.metrics import Flags, Floats, Ints
 from models.fraud.spec import COMPILED_LIGHTGBM_FILE, COMPILED_XGBOOST_FILE, LIGHTGBM_FILE, XGBOOST_FILE
 
 BASE_SCORE = 0.5
@@ -87,19 +88,91 @@ def under_sample(fraud: Flags, negatives_per_positive: int, seed: int) -> Sample
     return Sample(np.sort(np.concatenate([frauds, drawn])), wanted / len(others))
 
 
-def fit(matrix: NDArray[np.float32], fraud: Flags, names: tuple[str, ...], *, seed: int, threads: int) -> Members:
-    """Both members, trained on float32[n, inputs] and bool[n]; the same rows and seed give the same weights."""
-    trees, rounds = _parameters(XGBOOST)
-    leaves, steps = _parameters(LIGHTGBM)
-    # Feature names are for whoever opens the files; scoring goes by place.
-    booster = xgboost.train(
-        {**trees, "seed": seed, "nthread": threads},
-        xgboost.DMatrix(matrix, fraud, feature_names=list(names), nthread=threads),
-        num_boost_round=rounds,
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows to learn from or to watch: float32[n, inputs], bool[n], and for how many each counts, float64[n]."""
+
+    matrix: NDArray[np.float32]
+    fraud: Flags
+    weight: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Rows that are never learnt from: boosting ends once `patience` rounds brought no better average precision there.
+
+    `callbacks` are those of XGBoost, told of each round.
+    """
+
+    rows: Rows
+    patience: int
+    callbacks: Sequence[Any] = ()
+
+
+def fit(
+    matrix: NDArray[np.float32],
+    fraud: Flags,
+    names: tuple[str, ...],
+    *,
+    seed: int,
+    threads: int,
+    weight: Floats | None = None,
+    parameters: Mapping[str, Parameters] | None = None,
+) -> Members:
+    """Both members, trained on float32[n, inputs] and bool[n]; the same rows and seed give the same weights.
+
+    Args: weight: float64[n], for how many each row counts; parameters: of `xgboost` and `lightgbm`, the defaults above.
+    """
+    rows, given = Rows(matrix, fraud, weight), {"xgboost": XGBOOST, "lightgbm": LIGHTGBM} | dict(parameters or {})
+    return Members(
+        fit_trees(rows, names, given["xgboost"], seed=seed, threads=threads),
+        fit_leaves(rows, names, given["lightgbm"], seed=seed, threads=threads),
     )
-    data = lightgbm.Dataset(matrix, fraud, feature_name=list(names), params={"verbosity": -1})
-    fixed = {"seed": seed, "num_threads": threads, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-    return Members(booster, lightgbm.train({**leaves, **fixed}, data, num_boost_round=steps))
+
+
+def fit_trees(
+    rows: Rows, names: tuple[str, ...], parameters: Parameters, *, seed: int, threads: int, watch: Watch | None = None
+) -> xgboost.Booster:
+    """The member of XGBoost; with a `watch`, its `best_iteration` says which round to end with."""
+    given, rounds = _parameters(parameters)
+    given |= {"seed": seed, "nthread": threads}
+
+    def data(of: Rows) -> xgboost.DMatrix:
+        # Feature names are for whoever opens the files; scoring goes by place.
+        return xgboost.DMatrix(of.matrix, of.fraud, weight=of.weight, feature_names=list(names), nthread=threads)
+
+    if watch is None:
+        return xgboost.train(given, data(rows), num_boost_round=rounds)
+    return xgboost.train(
+        given | {"eval_metric": "aucpr"},
+        data(rows),
+        num_boost_round=rounds,
+        evals=[(data(watch.rows), "watched")],
+        early_stopping_rounds=watch.patience,
+        callbacks=list(watch.callbacks),
+        verbose_eval=False,
+    )
+
+
+def fit_leaves(
+    rows: Rows, names: tuple[str, ...], parameters: Parameters, *, seed: int, threads: int, watch: Watch | None = None
+) -> lightgbm.Booster:
+    """The member of LightGBM; with a `watch`, its `best_iteration` says how many rounds to keep."""
+    given, rounds = _parameters(parameters)
+    given |= {"seed": seed, "num_threads": threads, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    data = lightgbm.Dataset(
+        rows.matrix, rows.fraud, weight=rows.weight, feature_name=list(names), params={"verbosity": -1}
+    )
+    if watch is None:
+        return lightgbm.train(given, data, num_boost_round=rounds)
+    watched = data.create_valid(watch.rows.matrix, watch.rows.fraud, weight=watch.rows.weight)
+    return lightgbm.train(
+        given | {"metric": "average_precision"},
+        data,
+        num_boost_round=rounds,
+        valid_sets=[watched],
+        callbacks=[lightgbm.early_stopping(watch.patience, verbose=False)],
+    )
 
 
 def _parameters(given: Mapping[str, float | int | str]) -> tuple[Parameters, int]:

@@ -20,6 +20,9 @@ COMPILED_XGBOOST_FILE = "xgboost.onnx"
 COMPILED_LIGHTGBM_FILE = "lightgbm.onnx"
 LIGHTGBM_FILE = "lightgbm.txt"
 
+DEFAULTS = "the recorded defaults"
+"""Where parameters come from that no search chose."""
+
 SMALLEST = 1e-30
 """Stands for a probability of 0 where one divides by it."""
 
@@ -77,13 +80,20 @@ class Split(_Part):
 
 
 class Rows(_Part):
-    """How many rows there were: for training, of them used after under-sampling, and in the test."""
+    """How many rows there were: for training, of them used after under-sampling, and in the test.
+
+    unknown: rows of the training days that were left out, as their truth cannot be known. let_through: rows that count
+    for declined ones. labels_late: share of the training days' fraud labels that took longer than `delay_days`.
+    """
 
     train: int
     train_frauds: int
     used: int
     test: int
     test_frauds: int
+    unknown: int = 0
+    let_through: int = 0
+    labels_late: float | None = None
 
 
 class ModelSpec(Spec):
@@ -91,6 +101,7 @@ class ModelSpec(Spec):
 
     `negatives_kept` is the share of legitimate training rows that was used; probabilities are corrected for it,
     then pass `calibration`.
+    `parameters_from` says who chose `parameters`; `money` what each policy would have cost in the test.
     `base_score` is what XGBoost starts from: it is fixed, because one fitted to rare labels costs average precision.
     """
 
@@ -108,6 +119,8 @@ class ModelSpec(Spec):
     rows: Rows
     seed: int
     parameters: dict[str, dict[str, float | int | str]]
+    parameters_from: str = DEFAULTS
+    money: dict[str, dict[str, float]] = Field(default_factory=dict)
     metrics: dict[str, float]
     git_commit: str
     libraries: dict[str, str]

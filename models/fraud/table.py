@@ -15,6 +15,7 @@ from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake
 from lamina.scoring.encode import as_input
+from models.fraud.decided import weights
 from models.fraud.metrics import Flags, Floats, Ints, Outcomes, Texts, without_known_frauds
 from models.fraud.spec import Split
 
@@ -30,9 +31,12 @@ class TrainingSetError(LaminaError):
 class Table:
     """Labelled rows in order of time, one array each: `inputs` by feature name, `day` in days since the epoch.
 
-    `country` is where the transaction was made, None where that is not known.
+    `country` is where the transaction was made, None where that is not known. `weight` says for how many rows each
+    counts (`models.fraud.decided`), 0 where its truth cannot be known. `waited` is how many days its label took, NaN
+    where none had arrived by the logical date.
     """
 
+    id: Texts
     inputs: Mapping[str, NDArray[Any]]
     fraud: Flags
     user: Texts
@@ -40,6 +44,8 @@ class Table:
     amount: Floats
     scenario: Texts
     country: Texts
+    weight: Floats
+    waited: Floats
 
     def __len__(self) -> int:
         return len(self.fraud)
@@ -49,12 +55,15 @@ class Table:
         return replace(
             self,
             inputs={name: values[rows] for name, values in self.inputs.items()},
+            id=self.id[rows],
             fraud=self.fraud[rows],
             user=self.user[rows],
             day=self.day[rows],
             amount=self.amount[rows],
             scenario=self.scenario[rows],
             country=self.country[rows],
+            weight=self.weight[rows],
+            waited=self.waited[rows],
         )
 
     def outcomes(self, score: Floats) -> Outcomes:
@@ -113,14 +122,18 @@ def read_table(lake: str, system: str, day: date, features: Sequence[str]) -> Ta
     table = table.sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
     columns = {name: as_input(table.column(name)) for name in wanted}
     known_by = columns["label_timestamp"] < midnight_ms(next_day(day))  # a missing time is NaN, and not before anything
+    timestamp = columns["timestamp"].astype(np.int64)
     return Table(
+        id=columns["transaction_id"],
         inputs={name: columns[name] for name in features},
         fraud=columns["is_fraud"].astype(bool) & known_by,
         user=columns["user_id"],
-        day=columns["timestamp"].astype(np.int64) // DAY_MS,
+        day=timestamp // DAY_MS,
         amount=columns["amount"].astype(np.float64),
         scenario=columns["scenario"],
         country=_countries(f"{layout.training(lake, system, day)}/rows", columns["transaction_id"]),
+        weight=weights(lake, columns["transaction_id"], timestamp, known_by),
+        waited=np.where(known_by, (columns["label_timestamp"] - timestamp) / DAY_MS, np.nan),
     )
 
 
@@ -139,14 +152,13 @@ def _countries(url: str, ids: Texts) -> Texts:
 
 
 def rows_to_learn(table: Table, split: Split, seed: int) -> Flags:
-    """Mask of the rows to train on."""
-    if split.kind == "random":
-        return ~_drawn(table, split, seed) & _between(table, split.train_first, split.train_last)
-    return _between(table, split.train_first, split.train_last)
+    """Mask of the rows to train on: those of the training days whose truth is known."""
+    inside = _between(table, split.train_first, split.train_last)
+    return ~_drawn(table, split, seed) & inside if split.kind == "random" else inside
 
 
 def rows_to_test(table: Table, split: Split, seed: int) -> Flags:
-    """Mask of the rows to test on.
+    """Mask of the rows to test on, of those whose truth is known.
 
     Split by time, users whose fraud was known by the day of the row are left out: their cards are blocked by then, and
     scoring them well would be no merit.
@@ -174,7 +186,7 @@ def _drawn(table: Table, split: Split, seed: int) -> Flags:
 
 
 def _between(table: Table, first: date, last: date) -> Flags:
-    rows: Flags = (table.day >= _number(first)) & (table.day <= _number(last))
+    rows: Flags = (table.day >= _number(first)) & (table.day <= _number(last)) & (table.weight > 0)
     return rows
 
 

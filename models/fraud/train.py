@@ -16,22 +16,25 @@ from typing import Annotated
 
 import typer
 
+from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.encode import Encoder, categories_of
-from lamina.scoring.inputs import inputs_of
-from lamina.settings import ROOT, load_settings
+from lamina.scoring.inputs import Input, inputs_of
+from lamina.settings import ROOT, Settings, load_settings
 from models.fraud.calibrate import fit_calibration, held_out_scores
 from models.fraud.card import CARD_FILE, model_card
+from models.fraud.chosen import Chosen, last_chosen, write_chosen
 from models.fraud.compiled import CompiledTrees
 from models.fraud.fit import BASE_SCORE, LIGHTGBM, XGBOOST, Members, Sample, fit, under_sample
-from models.fraud.metrics import measure
+from models.fraud.metrics import Floats, measure
 from models.fraud.plots import write_curves
+from models.fraud.savings import Policies, as_metrics
 from models.fraud.score import Scorer
 from models.fraud.slices import measure_slices
-from models.fraud.spec import Ensemble, ModelSpec, Rows
+from models.fraud.spec import DEFAULTS, Ensemble, ModelSpec, Rows, Split
 from models.fraud.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
 
 SYSTEM = "fraud"
@@ -43,6 +46,13 @@ class SplitKind(StrEnum):
 
     TIME = "time"
     RANDOM = "random"
+
+
+class ParametersFrom(StrEnum):
+    """Who chose the parameters of a training that does not search."""
+
+    LAST_SEARCH = "last-search"
+    DEFAULTS = "defaults"
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,17 @@ class Plan:
     seed: int = 0
     threads: int = 1
     calibrate: bool = True
+
+    @property
+    def days(self) -> Split:
+        """The days to train and to test on."""
+        return split_days(
+            self.day,
+            train_days=self.train_days,
+            delay_days=self.delay_days,
+            test_days=self.test_days,
+            kind=self.split.value,
+        )
 
 
 @dataclass(frozen=True)
@@ -75,32 +96,51 @@ class Trained:
         self.spec.write(folder)
 
 
-def train(table: Table, plan: Plan, curves: Path | None = None) -> Trained:
+def train(
+    table: Table,
+    plan: Plan,
+    curves: Path | None = None,
+    *,
+    chosen: Chosen | None = None,
+    policies: Policies | None = None,
+) -> Trained:
     """The model that `plan` describes, from the rows of `table`; writes the test's curves into the folder `curves`.
 
+    Args: chosen: parameters of a search, else the recorded defaults; policies: to measure in money on the test days.
     Raises: TrainingSetError: when the training or the test days have no frauds, or nothing but frauds.
     """
-    split = split_days(
-        plan.day,
-        train_days=plan.train_days,
-        delay_days=plan.delay_days,
-        test_days=plan.test_days,
-        kind=plan.split.value,
-    )
+    split = plan.days
     learn, test = (table.take(choose(table, split, plan.seed)) for choose in (rows_to_learn, rows_to_test))
     _refuse_one_sided(learn, f"training days {split.train_first} to {split.train_last}", plan)
     _refuse_one_sided(test, f"test days {split.test_first} to {split.test_last}", plan)
     sample = under_sample(learn.fraud, plan.negatives_per_positive, plan.seed)
     used = learn.take(sample.rows)
-    inputs = inputs_of(FEATURES, {name: categories_of(learn.inputs[name]) for name in _texts()})
+    inputs = learnt_inputs(learn)
     encoder = Encoder(inputs)
     names = tuple(i.name for i in inputs)
-    members = fit(encoder.matrix(used.inputs, len(used)), used.fraud, names, seed=plan.seed, threads=plan.threads)
+    parameters = {"xgboost": XGBOOST, "lightgbm": LIGHTGBM} if chosen is None else dict(chosen.by_member)
+    own = {"seed": plan.seed, "threads": plan.threads}
+    members = fit(
+        encoder.matrix(used.inputs, len(used)),
+        used.fraud,
+        names,
+        **own,
+        weight=_unequal(used.weight),
+        parameters=parameters,
+    )
     calibration = None
     if plan.calibrate:
-        matrix = encoder.matrix(learn.inputs, len(learn))
-        settings = {"negatives_per_positive": plan.negatives_per_positive, "seed": plan.seed, "threads": plan.threads}
-        calibration = fit_calibration(learn.fraud, held_out_scores(matrix, learn.fraud, learn.user, **settings))
+        weight = _unequal(learn.weight)
+        apart = held_out_scores(
+            encoder.matrix(learn.inputs, len(learn)),
+            learn.fraud,
+            learn.user,
+            negatives_per_positive=plan.negatives_per_positive,
+            **own,
+            weight=weight,
+            parameters=parameters,
+        )
+        calibration = fit_calibration(learn.fraud, apart, weight)
     spec = ModelSpec(
         system=SYSTEM,
         logical_date=plan.day,
@@ -110,9 +150,10 @@ def train(table: Table, plan: Plan, curves: Path | None = None) -> Trained:
         calibration=calibration,
         base_score=BASE_SCORE,
         split=split,
-        rows=_counts(learn, test, sample),
+        rows=_counts(table, split, learn, test, sample),
         seed=plan.seed,
-        parameters={"xgboost": XGBOOST, "lightgbm": LIGHTGBM},
+        parameters=parameters,
+        parameters_from=DEFAULTS if chosen is None else chosen.source,
         metrics={},
         git_commit=_commit(),
         libraries={name: version(name) for name in LIBRARIES},
@@ -121,12 +162,20 @@ def train(table: Table, plan: Plan, curves: Path | None = None) -> Trained:
     scores = Scorer(spec, members.trees, members.leaves, compiled).score(encoder.matrix(test.inputs, len(test)))
     if curves is not None:
         write_curves(curves, test.fraud, scores)
-    spec = spec.model_copy(update={"metrics": measure(test.outcomes(scores))})
+    money = {} if policies is None else policies.measure(test, scores, calibrated=calibration is not None)
+    spec = spec.model_copy(update={"metrics": measure(test.outcomes(scores)), "money": money})
     return Trained(members, spec, measure_slices(test, scores))
 
 
-def _texts() -> tuple[str, ...]:
-    return tuple(name for name in FEATURES.model_features if name in FEATURES.categorical)
+def learnt_inputs(rows: Table) -> tuple[Input, ...]:
+    """The model's inputs, with the categories that `rows` hold."""
+    texts = (name for name in FEATURES.model_features if name in FEATURES.categorical)
+    return inputs_of(FEATURES, {name: categories_of(rows.inputs[name]) for name in texts})
+
+
+def _unequal(weight: Floats) -> Floats | None:
+    """None where every row counts once, as it does where nothing was let through."""
+    return None if (weight == 1.0).all() else weight
 
 
 def _refuse_one_sided(table: Table, what: str, plan: Plan) -> None:
@@ -137,8 +186,13 @@ def _refuse_one_sided(table: Table, what: str, plan: Plan) -> None:
         )
 
 
-def _counts(learn: Table, test: Table, sample: Sample) -> Rows:
+def _counts(table: Table, split: Split, learn: Table, test: Table, sample: Sample) -> Rows:
+    first, last = (midnight_ms(day) // DAY_MS for day in (split.train_first, split.train_last))
+    waited = learn.waited[learn.fraud]
     return Rows(
+        unknown=int(((table.day >= first) & (table.day <= last) & (table.weight == 0)).sum()),
+        let_through=int((learn.weight > 1).sum()),
+        labels_late=float((waited > split.delay_days).mean()),
         train=len(learn),
         train_frauds=int(learn.fraud.sum()),
         used=len(sample.rows),
@@ -156,20 +210,31 @@ def _commit() -> str:
         return "unknown"
 
 
-def publish(registry: ModelRegistry, table: Table, plan: Plan, min_auc: float) -> dict[str, object]:
+def publish(
+    registry: ModelRegistry,
+    table: Table,
+    plan: Plan,
+    min_auc: float,
+    *,
+    chosen: Chosen | None = None,
+    policies: Policies | None = None,
+) -> dict[str, object]:
     """Train, record the run, register a version when its AUC is at least `min_auc`, withdraw earlier ones of the day.
 
     Returns: run_id, version (None when it was not good enough), metrics and what the model was made from.
     """
     with tempfile.TemporaryDirectory(prefix="lamina-train-") as name:
         folder = Path(name)
-        trained = train(table, plan, folder / "curves")
+        trained = train(table, plan, folder / "curves", chosen=chosen, policies=policies)
         trained.save(folder / MODEL_FOLDER)
         spec = trained.spec
         (folder / CARD_FILE).write_text(model_card(spec, trained.slices), encoding="utf-8")
         tags = {"features": spec.fingerprint, "git_commit": spec.git_commit}
+        if chosen is not None:
+            tags |= {"search": chosen.study, "search_run": chosen.run_id}
+        figures = spec.metrics | as_metrics(spec.money)
         run_id = registry.record(
-            TrainingRun(SYSTEM, plan.day, folder, parameters=_logged(plan, spec), metrics=spec.metrics, tags=tags)
+            TrainingRun(SYSTEM, plan.day, folder, parameters=_logged(plan, spec), metrics=figures, tags=tags)
         )
     registered = None
     if spec.metrics["auc"] >= min_auc:
@@ -181,6 +246,8 @@ def publish(registry: ModelRegistry, table: Table, plan: Plan, min_auc: float) -
         "version": registered,
         "superseded": superseded,
         "metrics": spec.metrics,
+        "money": spec.money,
+        "parameters_from": spec.parameters_from,
         "min_auc": min_auc,
         "rows": spec.rows.model_dump(),
         "split": spec.split.model_dump(mode="json"),
@@ -196,6 +263,7 @@ def _logged(plan: Plan, spec: ModelSpec) -> dict[str, str | int | float]:
     flat |= {"ensemble.xgboost": spec.ensemble.xgboost, "ensemble.lightgbm": spec.ensemble.lightgbm}
     if spec.calibration is not None:
         flat |= {f"calibration.{k}": v for k, v in spec.calibration.model_dump().items()}
+    flat["parameters_from"] = spec.parameters_from
     return flat | {"negatives_kept": spec.negatives_kept, "features": " ".join(spec.names)}
 
 
@@ -219,14 +287,56 @@ def main(
     calibrate: Annotated[
         bool, typer.Option(help="Fit, on users held out, the line that makes scores mean what they say.")
     ] = True,
+    search: Annotated[
+        int, typer.Option(min=0, help="Trials to search parameters with, those of an interrupted search counted.")
+    ] = 0,
+    valid_days: Annotated[int, typer.Option(min=1, help="Last training days, which the search chooses on.")] = 3,
+    parameters: Annotated[
+        ParametersFrom, typer.Option(help="Without a search: those that the last one chose, or the recorded defaults.")
+    ] = ParametersFrom.LAST_SEARCH,
 ) -> None:
     """Train the fraud model of a day; prints one JSON line with run, version and metrics."""
     from lamina.registry.mlflow import MlflowRegistry
 
     settings = load_settings()
+    lake = lake_url or settings.lake_url
     plan = Plan(date.date(), train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate)
-    table = read_table(lake_url or settings.lake_url, SYSTEM, plan.day, FEATURES.model_features)
-    sys.stdout.write(json.dumps(publish(MlflowRegistry(settings.mlflow_uri), table, plan, min_auc)) + "\n")
+    table = read_table(lake, SYSTEM, plan.day, FEATURES.names)
+    chosen = None
+    if search:
+        chosen = _search(settings, table, plan, search, valid_days)
+        write_chosen(lake, chosen)
+    elif parameters is ParametersFrom.LAST_SEARCH:
+        chosen = last_chosen(lake, SYSTEM, plan.day)
+    policies = Policies.of(settings.rules_file, lake, SYSTEM, plan.day) if settings.rules_file.exists() else None
+    registry = MlflowRegistry(settings.mlflow_uri)
+    said = publish(registry, table, plan, min_auc, chosen=chosen, policies=policies)
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def _search(settings: Settings, table: Table, plan: Plan, trials: int, valid_days: int) -> Chosen:
+    """Search, with a bar where somebody looks on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from lamina.registry.searches import MlflowSearchLog
+    from models.fraud.search import SearchPlan, parts, search
+
+    wanted = SearchPlan(trials, valid_days, plan.negatives_per_positive, plan.seed, plan.threads)
+    split = plan.days
+    found = parts(table, split, learnt_inputs(table.take(rows_to_learn(table, split, plan.seed))), wanted)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("searching", total=trials)
+
+        def told(done: int, of: int, best: float) -> None:
+            bar.update(task, completed=done, total=of, description=f"best average precision {best:.4f}")
+
+        log = MlflowSearchLog(settings.mlflow_uri)
+        chosen = search(found, wanted, log, settings.stack_dir / "searches", SYSTEM, plan.day, told)
+    console.print(f"parameters by {chosen.source}", soft_wrap=True)
+    return chosen
 
 
 if __name__ == "__main__":

@@ -95,11 +95,13 @@ def test_a_better_model_comes_to_serve_and_a_rollback_returns(environment: Mlflo
     assert evaluated["promote"]
     assert (deployed["decision"], deployed["champion"]) == ("kept", poor["version"])
     assert "there is no parity report" in deployed["reasons"][-1]
+    assert deployed["challenger"] == good["version"]
     write_clean_parity(tmp_path / "lake")
     deployed = run(deploy, "--system", "fraud", "--date", LATER.isoformat())
     assert evaluated["candidate"]["metrics"] == good["metrics"]
     assert deployed["decision"] == "promoted"
     assert (deployed["champion"], deployed["previous"]) == (good["version"], poor["version"])
+    assert deployed["challenger"] is None
 
     card = environment.read("fraud", good["version"], CARD_FILE)
     assert f"champion {poor['version']}" in card

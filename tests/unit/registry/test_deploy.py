@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lamina.registry.deploy import Deployment, deploy, rollback
+from lamina.registry.deploy import Deployment, challenge, deploy, promote, rollback
 from lamina.registry.evaluation import Contender, Evaluation
 from lamina.registry.gate import Parity
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
+from lamina.registry.protocol import CHALLENGER, CHAMPION, MODEL_FOLDER, RegistryError, TrainingRun
 
 DAY = date(2018, 8, 21)
 CLEAN = Parity(date(2018, 8, 20), compared=100, mismatches=0)
@@ -45,6 +45,7 @@ def test_a_better_model_is_promoted(registry: MemoryRegistry) -> None:
         decision="promoted",
         champion="2",
         previous="1",
+        challenger=None,
         reasons=("measured", "the parity report of 2018-08-20 is clean over 100 decisions"),
     )
 
@@ -72,3 +73,42 @@ def test_a_deployment_can_be_rolled_back(registry: MemoryRegistry) -> None:
     champion = registry.alias("fraud", CHAMPION)
     assert champion is not None
     assert champion.version == "1"
+
+
+def not_worse(*, promote: bool = False) -> Evaluation:
+    serving = Contender(version="1", logical_date=DAY, metrics={})
+    return evaluation(promote=promote).model_copy(update={"challenge": not promote, "champion": serving})
+
+
+@pytest.mark.parametrize(
+    ("better", "parity", "challenger"),
+    [
+        (False, CLEAN, "2"),
+        (False, None, "2"),
+        (True, None, "2"),  # better, but nobody compared what is served: it may be tried
+        (False, Parity(DAY, compared=100, mismatches=3), None),
+        (True, Parity(DAY, compared=100, mismatches=3), None),
+        (True, CLEAN, None),
+    ],
+)
+def test_who_stays_behind_may_be_tried(
+    registry: MemoryRegistry, better: bool, parity: Parity | None, challenger: str | None
+) -> None:
+    decided = deploy(registry, not_worse(promote=better), parity)
+    assert decided.challenger == challenger
+    assert decided.champion == ("2" if better and parity == CLEAN else "1")
+
+
+def test_one_that_is_surely_worse_is_not_tried(registry: MemoryRegistry) -> None:
+    worse = not_worse().model_copy(update={"challenge": False})
+    assert deploy(registry, worse, CLEAN).challenger is None
+
+
+def test_a_challenger_that_wins_is_one_no_more(registry: MemoryRegistry) -> None:
+    challenge(registry, "fraud", "2")
+    found = registry.alias("fraud", CHALLENGER)
+    assert found is not None and found.version == "2"
+    promote(registry, "fraud", "2")
+    assert registry.alias("fraud", CHALLENGER) is None
+    with pytest.raises(RegistryError, match="cannot challenge itself"):
+        challenge(registry, "fraud", "2")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def test_rows_are_scored_by_models_that_did_not_see_their_user() -> None:
     user = np.repeat(np.arange(120), 10)
     fraud = (rng.random(120) < 0.3)[user]
     matrix = user.astype(np.float32)[:, None]
-    settings = {"negatives_per_positive": 0, "seed": 0, "threads": 1}
+    settings: dict[str, Any] = {"negatives_per_positive": 0, "seed": 0, "threads": 1}
     owners = user.astype(str).astype(object)
     apart = held_out_scores(matrix, fraud, owners, **settings)
     alike = held_out_scores(matrix, fraud, np.arange(1200).astype(str).astype(object), **settings)

@@ -13,7 +13,7 @@ from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
 from models.fraud.card import CARD_FILE
-from models.fraud.evaluate import Rule, evaluate, verdict
+from models.fraud.evaluate import Rule, challenges, evaluate, verdict
 from models.fraud.table import Table, read_table
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
@@ -85,6 +85,7 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     worse = evaluate(registry, table, later, min_auc=0.0)
     assert not worse.promote
     assert worse.reasons[0].startswith("not better")
+    assert not worse.challenge  # noise is surely worse
 
 
 def test_no_version_for_the_day(registry: MemoryRegistry, table: Table) -> None:
@@ -165,3 +166,21 @@ def test_a_gain_that_chance_could_explain_is_none_by_the_rule_of_the_interval(
     found, reasons = verdict(contender("2", 0.9, 0.71), contender("1", 0.9, 0.7, BEFORE), 0.8, gained, rule)
     assert found is promoted
     assert f"90% interval {low:+.4f} to +0.0300" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "high", "tried"),
+    [
+        (contender("2", 0.9, 0.69), 0.01, True),
+        (contender("2", 0.9, 0.69), 0.0, False),  # surely worse
+        (contender("2", 0.88, 0.69), 0.01, False),  # too much AUC lost
+        (contender("2", 0.79, 0.69), 0.01, False),
+        (contender("1", 0.9, 0.7), 0.01, False),
+        (contender("2", 0.9, 0.69, BEFORE - timedelta(days=1)), 0.01, False),
+    ],
+)
+def test_what_may_be_tried_beside_the_champion(candidate: Contender, high: float, tried: bool) -> None:
+    gained = Interval(difference=-0.01, low=-0.03, high=high, confidence=0.9)
+    found = challenges(candidate, contender("1", 0.9, 0.7, BEFORE), 0.8, gained)
+    assert (found is not None) is tried
+    assert challenges(candidate, None, 0.8, None) is None

@@ -10,6 +10,9 @@ from models.fraud.table import Table
 def table() -> Table:
     rows = 8
     return Table(
+        id=np.array([f"t{i}" for i in range(rows)], dtype=object),
+        weight=np.ones(rows),
+        waited=np.full(rows, np.nan),
         inputs={
             "lifetime_txn_count": np.array([0, 0, 3, 3, 3, 3, 3, 3.0]),
             "is_international": np.zeros(rows),

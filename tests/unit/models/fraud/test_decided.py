@@ -1,0 +1,141 @@
+"""What own decisions do to training: nobody knows what a declined payment was, and those let through stand for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lamina.definitions.fraud import FEATURES
+from lamina.lake import layout
+from lamina.lake.schemas import DECISIONS_SCHEMA
+from lamina.scoring.encode import Encoder
+from models.fraud.decided import MOST, weights
+from models.fraud.score import Scorer
+from models.fraud.table import Table, read_table, rows_to_learn, rows_to_test
+from models.fraud.train import Plan, Trained, train
+from tests.training_sets import DAY, training_columns, write_training_set
+
+AT_MS = 1_741_000_000_000
+LARGE, SHARE = 100.0, 0.25
+
+
+def decide(lake: str, *decisions: dict[str, Any], without: tuple[str, ...] = ()) -> None:
+    """Archive decisions, as columns of the contract; `without` these, as partitions from before they existed."""
+    usual = {"action": "approve", "timestamp": AT_MS, "decided_at": AT_MS}
+    rows = [usual | decision for decision in decisions]
+    schema = pa.schema([field for field in DECISIONS_SCHEMA if field.name not in without])
+    columns = {
+        field.name: pa.array(
+            [row.get(field.name, "" if field.type == pa.string() and not field.nullable else None) for row in rows]
+        ).cast(field.type)
+        for field in schema
+    }
+    folder = Path(layout.events(lake, "model-predictions", DAY))
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), folder / f"part-{len(list(folder.iterdir()))}.parquet")
+
+
+def counted(lake: str, *ids: str, labelled: tuple[str, ...] = ()) -> list[float]:
+    at = np.full(len(ids), AT_MS, np.int64)
+    found = weights(lake, np.array(ids, dtype=object), at, np.array([i in labelled for i in ids]))
+    return [round(float(weight), 6) for weight in found]
+
+
+def test_each_kind_of_decision(tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    decide(
+        lake,
+        {"transaction_id": "approved"},
+        {"transaction_id": "reviewed", "action": "review"},
+        {"transaction_id": "by-rule", "action": "reject"},
+        {"transaction_id": "by-rule-and-reported", "action": "reject"},
+        {"transaction_id": "let-through", "action": "approve", "intended": "reject", "propensity": 0.02},
+        {"transaction_id": "not-let-through", "action": "reject", "propensity": 0.98},
+        {"transaction_id": "very-rare", "action": "review", "intended": "reject", "propensity": 0.0001},
+    )
+    reported = ("by-rule-and-reported", "not-let-through")
+    asked = ("unseen", "approved", "reviewed", "by-rule", *reported, "let-through", "very-rare")
+    assert counted(lake, *asked, labelled=reported) == [1, 1, 1, 0, 1, 0, 50, MOST]
+
+
+def test_the_last_decision_on_a_payment_stands(tmp_path: Path) -> None:
+    decide(
+        str(tmp_path),
+        {"transaction_id": "t", "action": "approve", "decided_at": AT_MS + 2},
+        {"transaction_id": "t", "action": "reject", "decided_at": AT_MS + 1},
+    )
+    assert counted(str(tmp_path), "t") == [1]
+
+
+def test_decisions_from_before_there_were_propensities(tmp_path: Path) -> None:
+    decide(str(tmp_path), {"transaction_id": "old", "action": "reject"}, without=("intended", "propensity", "policy"))
+    decide(str(tmp_path), {"transaction_id": "new", "action": "reject", "propensity": 0.9})
+    assert counted(str(tmp_path), "old", "new", labelled=("old", "new")) == [1, 0]
+
+
+def test_without_an_archive_every_row_counts(tmp_path: Path) -> None:
+    assert counted(str(tmp_path), "a", "b") == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def informed(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """The same weeks with nothing declined, and every label known."""
+    columns = training_columns(per_day=2000)
+    lake = write_training_set(str(tmp_path_factory.mktemp("informed")), columns=columns)
+    return read_table(lake, "fraud", DAY, FEATURES.names)
+
+
+@pytest.fixture(scope="module")
+def declining(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Weeks in which larger amounts were declined but for a quarter, and nobody heard of the declined again."""
+    lake = str(tmp_path_factory.mktemp("lake"))
+    columns = training_columns(per_day=2000)
+    rng = np.random.default_rng(0)
+    declined = columns["amount"] > LARGE
+    passed = declined & (rng.random(len(declined)) < SHARE)
+    silent = declined & ~passed
+    columns["is_fraud"] = columns["is_fraud"] & ~silent
+    columns["label_timestamp"] = pa.array(
+        [None if quiet else at for quiet, at in zip(silent, columns["label_timestamp"].to_pylist(), strict=True)],
+        pa.int64(),
+    )
+    decide(
+        lake,
+        *(
+            {"transaction_id": i, "timestamp": int(at), "decided_at": int(at)}
+            | ({"intended": "reject", "propensity": SHARE} if let else {"action": "reject", "propensity": 1 - SHARE})
+            for i, at, no, let in zip(columns["transaction_id"], columns["timestamp"], declined, passed, strict=True)
+            if no
+        ),
+    )
+    return read_table(write_training_set(lake, columns=columns), "fraud", DAY, FEATURES.names)
+
+
+def mean_score(trained: Trained, rows: Table) -> float:
+    scorer = Scorer(trained.spec, trained.members.trees, trained.members.leaves)
+    return float(scorer.score(Encoder(trained.spec.inputs).matrix(rows.inputs, len(rows))).mean())
+
+
+def test_what_was_declined_is_not_learnt_as_honest(declining: Table, informed: Table) -> None:
+    """Larger amounts are often fraud. Learnt from all rows, the silent ones among them, they look honest."""
+    plan = Plan(DAY, calibrate=False)
+    aware, knowing = train(declining, plan), train(informed, plan)
+    naive = train(dataclasses.replace(declining, weight=np.ones(len(declining))), plan)
+    large = declining.take(declining.amount > LARGE)
+    best, found, unaware = (mean_score(trained, large) for trained in (knowing, aware, naive))
+    assert abs(found - best) < 0.5 * (best - unaware)
+    assert aware.spec.rows.unknown > 0 and aware.spec.rows.let_through > 0
+    assert (naive.spec.rows.unknown, naive.spec.rows.let_through) == (0, 0)
+
+
+def test_rows_that_say_nothing_are_neither_learnt_nor_tested(declining: Table) -> None:
+    split = Plan(DAY).days
+    for choose in (rows_to_learn, rows_to_test):
+        assert (declining.weight[choose(declining, split, 0)] > 0).all()
+    assert declining.take(rows_to_learn(declining, split, 0)).weight.max() == pytest.approx(1 / SHARE)
