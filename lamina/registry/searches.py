@@ -32,7 +32,7 @@ class SearchLog(Protocol):
         """The id of the study's run: the one it has, with what it was made from, or a new one."""
 
     def logged(self, run_id: str) -> set[int]:
-        """Numbers of the trials that were written down already."""
+        """Numbers of the trials that were written down; what a killed process left half written is withdrawn."""
 
     def add(self, run_id: str, trial: TrialRun) -> None:
         """Write down one trial."""
@@ -67,7 +67,9 @@ class MlflowSearchLog(MlflowConnection):
             experiment = self.client.get_run(run_id).info.experiment_id
             search = self.client.search_runs
             where = f"tags.`{PARENT}` = '{run_id}'"
-            runs = pages(lambda token: search([experiment], where, page_token=token))
+            runs = list(pages(lambda token: search([experiment], where, page_token=token)))
+            for half in (run for run in runs if run.info.status != "FINISHED"):
+                self.client.delete_run(half.info.run_id)
             return {int(run.data.tags[TRIAL]) for run in runs if run.info.status == "FINISHED"}
 
     def add(self, run_id: str, trial: TrialRun) -> None:

@@ -149,6 +149,8 @@ def test_every_trial_is_a_run_below_the_search(found: Parts, tmp_path: Path) -> 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     plan = dataclasses.replace(SEARCH, trials=2)
     done = run(found, tmp_path, MlflowSearchLog(uri), plan)
+    tags = {"mlflow.parentRunId": done.run_id, "trial": "1"}  # as left by a process killed while it wrote
+    MlflowClient(uri).create_run(MlflowClient(uri).get_run(done.run_id).info.experiment_id, tags=tags)
     more = run(found, tmp_path, MlflowSearchLog(uri), dataclasses.replace(plan, trials=3))
     client = MlflowClient(uri)
     parent = client.get_run(done.run_id)
