@@ -16,6 +16,7 @@ from rich.console import Console
 
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
+    "answered_not_lost",
     "batch_features",
     "decision_latency",
     "fraud_handbook",

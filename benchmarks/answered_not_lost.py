@@ -1,0 +1,130 @@
+"""Decisions that clients received, looked for on Kafka after the API and the broker were killed under load.
+
+`answered` counts answers of 200; `missing` those of them whose decision or transaction never came to its topic.
+`kills` are `kill -9` of the API and of the broker in turn, `outages` times for which the broker stood still. `refused`
+counts requests that got no decision, most of them while the API was coming back; `repeated` events that are on a topic
+more than once, which readers drop by their id.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import pandas as pd
+import typer
+
+from benchmarks.api import await_model, run_k6
+from benchmarks.decision_latency import HISTORY_DAYS, SERVICES
+from benchmarks.hot_swap import register_versions
+from benchmarks.online import make_world, online_stack, preload
+from benchmarks.report import Figure, emit
+from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.local.stack import Stack
+from lamina.registry.mlflow import MlflowRegistry
+from lamina.settings import Settings
+from lamina.worlds.wire import event_bytes
+from tests.integration.serving import consume
+
+RATE = 100
+LONGEST_PAUSE_S = 4.0
+ARRIVES_WITHIN_S = 60.0
+BARS = {"missing": "== 0", "answered": ">= 500", "kills": ">= 1", "outages": ">= 1"}
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="A short run on fewer users.")] = False,
+    rate: Annotated[int, typer.Option(help="Transactions a second.")] = RATE,
+    seed: Annotated[int, typer.Option(help="Of the schedule.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure, print, and end with 1 when a bar is missed."""
+    users, seconds, outage_s = (20, 24, 3.0) if quick else (200, 180, 10.0)
+    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as name, online_stack(Path(name), SERVICES) as stack:
+        folder = Path(name)
+        world = make_world(users, HISTORY_DAYS)
+        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
+        (folder / "bodies.jsonl").write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
+        register_versions(MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"]), folder)
+        stack.start("api")
+        await_model(stack)
+        done: Counter[str] = Counter()
+        over = threading.Event()
+        shooter = threading.Thread(target=_shoot, args=(stack, random.Random(seed), outage_s, done, over))
+        shooter.start()
+        try:
+            requests, answered = _load(stack, folder, rate, seconds)
+        finally:
+            over.set()
+            shooter.join()
+        found = _arrived(stack, answered)
+    figures: dict[str, Figure] = {
+        "requests": requests,
+        "answered": len(answered),
+        "missing": sum(len(answered - set(ids)) for ids in found.values()),
+        "repeated": sum(ids.total() - len(ids) for ids in found.values()),
+        "refused": requests - len(answered),
+        "kills": done["api"] + done["kafka"],
+        "kills of the API": done["api"],
+        "kills of Kafka": done["kafka"],
+        "outages": done["outage"],
+        "rate": rate,
+        "seed": seed,
+    }
+    if not emit("answered_not_lost", figures, BARS, json_file):
+        raise typer.Exit(1)
+
+
+def _shoot(stack: Stack, rng: random.Random, outage_s: float, done: Counter[str], over: threading.Event) -> None:
+    """An outage of the broker, then the API and the broker killed, over and over, with pauses of random length."""
+    while True:
+        for victim in ("outage", "api", "kafka"):
+            if over.wait(rng.uniform(1, LONGEST_PAUSE_S)):
+                return
+            if victim == "outage":
+                stack.stop_service("kafka")
+                over.wait(outage_s)
+                stack.start("kafka")
+            else:
+                killed = stack.pids()[victim]
+                os.kill(killed, signal.SIGKILL)
+                while stack.pids().get(victim, killed) == killed:  # the supervisor starts it again
+                    time.sleep(0.1)
+                stack.start(victim)  # waits until it is ready
+            done[victim] += 1
+
+
+def _load(stack: Stack, folder: Path, rate: int, seconds: int) -> tuple[int, set[str]]:
+    """How many requests were sent, and the ids of those that were answered."""
+    samples = folder / "samples.csv"
+    variables = {"BODIES": str(folder / "bodies.jsonl"), "RATE": str(rate), "SECONDS": str(seconds)}
+    metrics = run_k6(Path(__file__).with_suffix(".js"), stack, folder, variables, samples=samples)
+    found = pd.read_csv(samples, usecols=["metric_name", "extra_tags"], dtype=str)
+    ids = found.loc[found["metric_name"] == "answered", "extra_tags"].str.extract(r"id=([^&]+)")[0]
+    return int(metrics["http_reqs"]["values"]["count"]), set(ids)
+
+
+def _arrived(stack: Stack, answered: set[str]) -> dict[str, Counter[str]]:
+    """How often each transaction is on each topic, once all that were answered are, or they have had their time."""
+    settings = Settings(kafka_bootstrap=stack.env["LAMINA_KAFKA_BOOTSTRAP"])
+    deadline = time.monotonic() + ARRIVES_WITHIN_S
+    while True:
+        found = {
+            topic: Counter(str(orjson.loads(value)["transaction_id"]) for _, value in consume(settings, topic))
+            for topic in (TRANSACTIONS, MODEL_PREDICTIONS)
+        }
+        if all(answered <= set(ids) for ids in found.values()) or time.monotonic() > deadline:
+            return found
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
