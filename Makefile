@@ -15,14 +15,14 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 PY := .venv/bin/python
 FLINK_PY := .venv-flink/bin/python
-MAIN_GROUPS := serving spark training networks airflow local build dev
+MAIN_GROUPS := serving spark training airflow local build dev
 CODE := $(shell find lamina jobs models -name '*.py' -not -path '*/__pycache__/*' 2>/dev/null)
 SOURCES := lamina jobs models serving dags benchmarks tests
 
 # A copy of some other environment's variables would send tools to the wrong interpreter.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME SPARK_HOME FLINK_HOME AIRFLOW_HOME
 
-.PHONY: help env jars up down status doctor check format test test-unit demo bench bench-quick lock clean
+.PHONY: help env networks jars up down status doctor check format test test-unit demo bench bench-quick lock clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_\/.-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ endef
 
 .venv-flink/.stamp: requirements/flink.txt pyproject.toml | $(UV)
 	$(call environment,.venv-flink,requirements/flink.txt)
+
+networks: .venv-networks/.stamp ## Make the environment with torch, to train and export networks
+
+.venv-networks/.stamp: requirements/networks.txt pyproject.toml | $(UV)
+	$(call environment,.venv-networks,requirements/networks.txt)
 
 # Made by the benchmark that asks for it.
 .venv-peers/.stamp: requirements/peers.txt | $(UV)
@@ -112,8 +117,11 @@ lock: $(UV) ## Resolve the lock files again from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  --group flink --group build --output-file requirements/flink.txt pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	  --constraint requirements/main.txt --group networks --group build \
+	  --output-file requirements/networks.txt pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  --group peers --output-file requirements/peers.txt
 	@! grep -nE '^(-i|--(extra-)?index-url|--find-links)|://' requirements/*.txt
 
 clean: ## Remove the environments, tools and archives; the stack's data stays
-	rm -rf .venv .venv-flink .venv-peers .tools dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-flink .venv-networks .venv-peers .tools dist .mypy_cache .ruff_cache .pytest_cache

@@ -30,6 +30,10 @@ class Verdict(NamedTuple):
     propensity: float | None = None
 
 
+APPROVED = Verdict("approve", (), FIXED_TABLE)
+"""What nearly all payments get."""
+
+
 def settle(
     book: RuleBook, ruled: Action, transaction_id: str, score: float, amount: float, *, calibrated: bool
 ) -> Verdict:
@@ -47,7 +51,7 @@ def settle(
         asked, reason = assess(book.risk, score, amount)
     action = most_severe(ruled, asked)
     if reason is None:
-        return Verdict(action, (), policy, costs)
+        return APPROVED if action == "approve" and costs is None else Verdict(action, (), policy, costs)
     passing = book.pass_through
     if asked != "reject" or ruled == "reject" or not passing.eligible(amount):
         return Verdict(action, (reason,), policy, costs)

@@ -1,4 +1,4 @@
-"""`/predict` on a real Redis and a real MLflow: a network made with torch, and trees; caches and a new version."""
+"""`/predict` on a real Redis and a real MLflow: a network, and trees; caches and a new version."""
 
 from __future__ import annotations
 
@@ -21,20 +21,37 @@ from lamina.store.redis import RedisStore
 from models.fraud import score
 from serving.routes.predict import FRAUD_QUESTION
 from tests.integration.serving import free_port, running, until
-from tests.networks import Networks
 from tests.small_model import train_small_model
+from tests.small_network import expected, write_small_network
 from tests.unit.serving.recognisable import AT_MS
 from tests.unit.serving.shop import add_model, tiles, views
 
 pytestmark = pytest.mark.services
 
 
+BIASES = (-1.0, -2.0)
+"""Of a network and of its next version."""
+
+
+def scored(version: int, features: dict[str, float]) -> float:
+    """What the network says of `features`."""
+    return expected(features["session_page_views"], features["item_events_1h"], bias=BIASES[version - 1])
+
+
 @pytest.fixture
-def names(mlflow_uri: str, networks: Networks, tmp_path: Path) -> Iterator[dict[str, str]]:
+def networks(tmp_path: Path) -> Path:
+    """A network, and its next version, each in a folder of its number."""
+    for number, bias in enumerate(BIASES, 1):
+        write_small_network(tmp_path / "networks" / str(number) / MODEL_FOLDER, bias=bias)
+    return tmp_path / "networks"
+
+
+@pytest.fixture
+def names(mlflow_uri: str, networks: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Registered models of one's own: a network and trees, each with a champion."""
     registry, unique = MlflowRegistry(mlflow_uri), uuid.uuid4().hex[:8]
     found = {"network": f"purchase-{unique}", "trees": f"trees-{unique}"}
-    add_model(registry, found["network"], networks.folder / "1")
+    add_model(registry, found["network"], networks / "1")
     train_small_model(tmp_path / "trees" / MODEL_FOLDER, trees=5)
     add_model(registry, found["trees"], tmp_path / "trees")
     yield found
@@ -44,7 +61,7 @@ def test_any_model_by_name(
     clean_redis: str,
     mlflow_uri: str,
     names: dict[str, str],
-    networks: Networks,
+    networks: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,7 +97,7 @@ def test_any_model_by_name(
         found = ask(first)
         assert found["features"]["session_page_views"] == 4.0
         assert (found["version"], found["answered_by"]) == ("1", "model")
-        assert found["score"] == pytest.approx(networks.score(1, found["features"]), abs=1e-6)
+        assert found["score"] == pytest.approx(scored(1, found["features"]), abs=1e-6)
         assert ask(first)["answered_by"] == "local"
         until(lambda: redis.keys("prediction:*"))
         [key] = redis.keys("prediction:*")
@@ -91,7 +108,7 @@ def test_any_model_by_name(
         store.write_tiles(tiles(views("u1", "i1", 6)))
         fresh = ask(first)
         assert (fresh["features"]["session_page_views"], fresh["answered_by"]) == (6.0, "model")
-        assert fresh["score"] == pytest.approx(networks.score(1, fresh["features"]), abs=1e-6)
+        assert fresh["score"] == pytest.approx(scored(1, fresh["features"]), abs=1e-6)
 
         rows = [{"user_id": user, "item_id": "i1", "timestamp": AT_MS} for user in ("nobody", "u1", "u1")]
         batch = first.post("/predict/batch", json={"rows": rows}).json()
@@ -105,14 +122,14 @@ def test_any_model_by_name(
 
         monkeypatch.setenv("LAMINA_MLFLOW_URI", mlflow_uri)
         for command in (
-            ["add", names["network"], str(networks.folder / "2" / MODEL_FOLDER)],
+            ["add", names["network"], str(networks / "2" / MODEL_FOLDER)],
             ["promote", names["network"], "2"],
         ):
             done = CliRunner().invoke(app, ["models", *command], catch_exceptions=False)
             assert done.exit_code == 0, done.output
         until(lambda: ask(first)["version"] == "2")
         newer = ask(first)
-        assert newer["score"] == pytest.approx(networks.score(2, newer["features"]), abs=1e-6)
+        assert newer["score"] == pytest.approx(scored(2, newer["features"]), abs=1e-6)
         assert newer["score"] != fresh["score"]
 
         unknown = first.post("/predict", json=question | {"model": "weather"})
