@@ -5,19 +5,21 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
-from models.fraud.card import CARD_FILE
+from models.fraud.card import CARD_FILE, model_card
 from models.fraud.fit import under_sample
 from models.fraud.plots import CURVES_FILE, RELIABILITY_FILE
 from models.fraud.score import Scorer, load
 from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE
 from models.fraud.table import Table, TrainingSetError, read_table, rows_to_test
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
-from tests.training_sets import DAY, write_training_set
+from tests.training_sets import DAY, training_columns, write_training_set
 
 PLAN = Plan(DAY, calibrate=False)
 """Without calibration, which costs more fits than the model."""
@@ -137,3 +139,21 @@ def test_calibration_moves_no_order(table: Table, trained: Trained) -> None:
     for name in ("auc", "average_precision", "recall_at_fpr_001"):
         assert found.metrics[name] == pytest.approx(trained.spec.metrics[name], abs=1e-9)
     assert found.metrics["brier"] != trained.spec.metrics["brier"]
+
+
+def test_labels_that_take_longer_than_assumed_are_told(tmp_path: Path) -> None:
+    """Two days more than the delay: the last test days still hold frauds that nobody knows of."""
+    columns = training_columns()
+    fraud = columns["is_fraud"]
+    late = pa.array(columns["timestamp"] + 9 * DAY_MS, mask=~fraud)
+    lake = write_training_set(str(tmp_path), columns=columns | {"label_timestamp": late})
+    trained = train(read_table(lake, "fraud", DAY, FEATURES.model_features), PLAN)
+    assert trained.spec.rows.labels_late == 1.0
+    card = model_card(trained.spec, trained.slices)
+    assert "100.0% of the fraud labels took longer than 7 days" in card and "raise `--delay-days`" in card
+    assert "| days whose labels still arrive | 2025-03-22 to 2025-03-28, not used |" in card
+
+
+def test_labels_in_time_are_told_too(trained: Trained) -> None:
+    assert trained.spec.rows.labels_late == 0.0
+    assert "0.0% of the training days' took longer" in model_card(trained.spec, trained.slices)
