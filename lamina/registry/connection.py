@@ -23,11 +23,16 @@ class MlflowConnection:
     def client(self) -> Any:
         """MLflow's own client."""
         from mlflow import MlflowClient
-        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
+        from mlflow.environment_variables import (
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+            MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+            MLFLOW_HTTP_REQUEST_TIMEOUT,
+        )
 
         # By default a lost server is asked for minutes before anyone hears of it.
         MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)
         MLFLOW_HTTP_REQUEST_TIMEOUT.set(REQUEST_TIMEOUT_S)
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # half a dozen small files
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @contextmanager
