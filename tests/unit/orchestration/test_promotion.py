@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lamina.orchestration.promotion import decision
+from lamina.orchestration.promotion import decision, keep
 from lamina.registry.evaluation import Contender, Evaluation, NoEvaluation, write_evaluation
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
 
 DAY = date(2018, 8, 21)
 
@@ -55,3 +57,36 @@ def test_only_a_better_model_with_clean_features_goes_live(
 def test_nothing_goes_live_without_an_evaluation(tmp_path: Path) -> None:
     with pytest.raises(NoEvaluation, match=r"python -m models\.fraud\.evaluate --date 2018-08-21"):
         decision(str(tmp_path), "fraud", DAY)
+
+
+@pytest.mark.parametrize(("challenge", "mismatches"), [(True, 0), (True, 3), (False, 0)])
+def test_who_is_kept_out_but_not_surely_worse_becomes_the_challenger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, challenge: bool, mismatches: int
+) -> None:
+    (tmp_path / "run" / MODEL_FOLDER).mkdir(parents=True)
+    registry = MemoryRegistry(tmp_path / "registry")
+    for _ in range(2):
+        registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+    registry.set_alias("fraud", "champion", "1")
+    monkeypatch.setattr("lamina.registry.mlflow.MlflowRegistry", lambda uri: registry)
+    serving = Contender(version="1", logical_date=DAY, metrics={})
+    tried = Evaluation(
+        system="fraud",
+        logical_date=DAY,
+        rows=100,
+        frauds=3,
+        candidate=serving.model_copy(update={"version": "2"}),
+        champion=serving,
+        promote=False,
+        challenge=challenge,
+        reasons=("0.64 against 0.65",),
+    )
+    write_evaluation(str(tmp_path), tried)
+    parity(tmp_path, mismatches)
+    reasons = keep(str(tmp_path), "nowhere", "fraud", DAY)
+    found = registry.alias("fraud", "challenger")
+    expected = challenge and not mismatches
+    assert (found.version if found else None) == ("2" if expected else None)
+    assert ("version 2 is the challenger now" in reasons) is expected
+    champion = registry.alias("fraud", "champion")
+    assert champion is not None and champion.version == "1"

@@ -24,6 +24,7 @@ from serving.stages.risk import Verdict, loading_for, misfit, settle
 from serving.stages.rules import RuleEngine
 from tests.small_model import train_small_model
 from tests.unit.serving.recognisable import Bench, add_version
+from tests.unit.serving.shop import Shop
 
 BANDS = (Band(reject=0.8, review=0.6),)
 COSTS = Costs(friction=10, review=4, review_finds=0.9)
@@ -127,3 +128,30 @@ def test_costs_and_contributions_are_those_of_the_answered_score(tmp_path: Path)
     reasons = [reason for reason in found.reasons if reason.kind == "feature"]
     assert reasons and all(reason.weight == weights[reason.code] for reason in reasons)
     assert bench.events.decisions == [found] == [Decision.from_json(found.to_json())]
+
+
+def test_a_refused_model_is_tried_again_once_the_policy_allows_it(tmp_path: Path) -> None:
+    """The whole service: a policy that the only model cannot follow, then one that it can, by a change of the file."""
+    shop = Shop(tmp_path)
+    shop.add_trees()
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        "{version: '1', policy: expected_cost, rules: [], risk: [{reject: 0.8, review: 0.6}], "
+        "costs: {friction: 10, review: 4}}"
+    )
+    service = shop.service(rules_file=file)
+
+    async def look() -> str | None:
+        await service.champion.refresh()
+        return (await service.readiness()).dependencies["model"].problem
+
+    problem = asyncio.run(look())
+    assert service.champion.current is None
+    assert problem is not None and "version 1 cannot be used" in problem and "carries no calibration" in problem
+    file.write_text(file.read_text().replace("'1', policy: expected_cost", "'2', policy: fixed_table"))
+    assert service.rules.reload()
+    assert asyncio.run(look()) is None
+    assert service.champion.current is not None and service.champion.current.version == "1"
+    file.write_text(file.read_text().replace("'2', policy: fixed_table", "'3', policy: expected_cost"))
+    assert not service.rules.reload()
+    assert service.rules.book.version == "2" and "carries no calibration" in (service.rules.problem or "")
