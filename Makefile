@@ -93,7 +93,7 @@ format: .venv/.stamp ## Rewrite the sources in the project's format
 	@.venv/bin/ruff format $(SOURCES)
 	@.venv/bin/ruff check --fix $(SOURCES)
 
-test: env ## Run the whole suite on real services
+test: env networks ## Run the whole suite on real services
 	@$(PY) -m pytest $(ARGS)
 
 test-unit: .venv/.stamp ## Run the tests that need no service
