@@ -25,6 +25,7 @@ BENCHMARKS = (
     "kill_and_recount",
     "online_read",
     "outages",
+    "serving_throughput",
     "store_memory",
     "stream_throughput",
 )

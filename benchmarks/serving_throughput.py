@@ -1,0 +1,218 @@
+"""How many requests a second the API answers when it is asked without a pause, on real Kafka, Redis and MLflow.
+
+`decisions_per_s`: the full route of a decision: rules, features, both models, reasons, the log of transaction and
+decision. `empty_per_s`: `GET /health/live` of the same server, the framework's own way of answering a constant. Both
+take turns in one run beside the load generator, and `full_over_empty` divides them; `*_cpu_us` is the API's processor
+time a request. `predictions_per_s` asks `/predict` of the same model; `local_hits` and `redis_hits` are the shares that
+a tier of its cache answered of what it was asked. `errors` counts answers other than 200, `fallbacks` decisions and
+predictions that were not made by the model.
+
+`mlflow_*` and `bentoml_*`, in the long form: the same trees behind MLflow's scoring server and BentoML, one process
+each as ours. They are sent the features, finished, where ours is sent a transaction; they decide and log nothing.
+`*_different` counts scores other than ours.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from benchmarks.api import await_model, run_k6
+from benchmarks.decision_latency import HISTORY_DAYS, SERVICES, TREES, register
+from benchmarks.online import make_world, online_stack, preload
+from benchmarks.peers.scoring import Server, bentoml_server, mlflow_server
+from benchmarks.progress import process_cpu_s
+from benchmarks.report import Figure, emit
+from lamina.local.stack import Stack
+from lamina.registry.protocol import MODEL_FOLDER
+from lamina.scoring.inputs import Input
+from lamina.worlds.wire import event_bytes
+from tests.small_model import train_small_model
+
+USERS = 32
+WARM_UP_S = 3
+ASKED_OF_PEERS = 500
+TOLERANCE = 1e-6
+CONTEXT = ("amount", "merchant_category", "country", "user_country", "transaction_type", "device_type", "location")
+BARS = {"full_over_empty": ">= 0.5"}
+COUNTS = {"errors": "== 0"}
+PEER_BARS = {"mlflow_different": "== 0", "bentoml_different": "== 0"}
+PEERS: tuple[Callable[[Path, Path], AbstractContextManager[Server]], ...] = (mlflow_server, bentoml_server)
+
+
+class Load:
+    """Loads of one run, and what came of them. folder: for k6's files."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self._stack, self._folder = stack, folder
+        self.requests: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self.cpu_s: dict[str, float] = {}
+        self.errors = self.fallbacks = 0
+
+    def run(
+        self,
+        name: str,
+        url: str,
+        pid: int,
+        bodies: Sequence[bytes],
+        seconds: int,
+        *,
+        expected: str,
+        method: str = "POST",
+    ) -> None:
+        """Ask `url`, served by process `pid`, for so long; each answer holds `expected`. Runs of one name add up."""
+        file = self._folder / f"{name}.jsonl"
+        file.write_bytes(b"\n".join(bodies))
+        variables = {
+            "URL": url,
+            "BODIES": str(file),
+            "USERS": str(USERS),
+            "SECONDS": str(seconds),
+            "METHOD": method,
+            "EXPECTED": expected,
+        }
+        before_s = process_cpu_s([pid])
+        found = run_k6(Path(__file__).with_suffix(".js"), self._stack, self._folder, variables)
+        requests = found["http_reqs"]["values"]
+        failed = found["http_req_failed"]["values"]["passes"]
+        self.errors += failed
+        self.fallbacks += found["checks"]["values"]["fails"] - failed
+        self.requests[name] = self.requests.get(name, 0) + requests["count"]
+        self.seconds[name] = self.seconds.get(name, 0.0) + requests["count"] / requests["rate"]
+        self.cpu_s[name] = self.cpu_s.get(name, 0.0) + process_cpu_s([pid]) - before_s
+
+    def figures(self, name: str) -> dict[str, Figure]:
+        """Requests a second, and processor time of one."""
+        rate, cpu_us = self.requests[name] / self.seconds[name], self.cpu_s[name] * 1e6 / self.requests[name]
+        return {f"{name}_per_s": round(rate, 1), f"{name}_cpu_us": round(cpu_us)}
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="A short run on fewer users, without bars on rates.")] = False,
+    peers: Annotated[bool | None, typer.Option(help="MLflow and BentoML beside; in the long form only.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Measure, print, and end with 1 when a bar is missed."""
+    users, seconds, turns = (40, 3, 1) if quick else (400, 10, 3)
+    beside = not quick if peers is None else peers
+    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as name, online_stack(Path(name), SERVICES) as stack:
+        folder = Path(name)
+        world = make_world(users, HISTORY_DAYS)
+        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
+        model = train_small_model(folder / "run" / MODEL_FOLDER, trees=TREES)
+        register(stack, folder / "run")
+        stack.start("api")
+        await_model(stack)
+        bodies = list(event_bytes(world.day(HISTORY_DAYS)))
+        load = Load(stack, folder)
+        api = stack.addresses["api"]
+        pid = next(state.pids[0] for state in stack.status() if state.name == "api")
+        decided = '"fallback":"none"'
+        load.run("warm_up", f"{api}/fraud/decisions", pid, bodies, WARM_UP_S, expected=decided)
+        for _ in range(turns):
+            load.run("empty", f"{api}/health/live", pid, (), seconds, expected="alive", method="GET")
+            load.run("decisions", f"{api}/fraud/decisions", pid, bodies, seconds, expected=decided)
+        load.run("predictions", f"{api}/predict", pid, _questions(bodies), seconds, expected='"error":null')
+        figures: dict[str, Figure] = load.figures("decisions") | load.figures("empty")
+        figures["full_over_empty"] = round(float(figures["decisions_per_s"]) / float(figures["empty_per_s"]), 3)
+        figures |= load.figures("predictions") | _hits(api)
+        bars = COUNTS if quick else COUNTS | BARS
+        if beside:
+            vectors = _vectors(api, bodies)
+            for serve in PEERS:
+                figures |= _beside(serve, load, model, folder, vectors, seconds)
+            bars = bars | PEER_BARS
+        figures |= {"errors": load.errors, "fallbacks": load.fallbacks}
+    if not emit("serving_throughput", figures, bars, json_file):
+        raise typer.Exit(1)
+
+
+def _questions(bodies: Sequence[bytes]) -> list[bytes]:
+    """The same transactions as questions to `/predict`."""
+    found = []
+    for body in bodies:
+        row = orjson.loads(body)
+        context = {name: row[name] for name in CONTEXT if row[name] is not None}
+        names = {"user_id": row["user_id"], "item_id": row["merchant_id"], "timestamp": row["timestamp"]}
+        found.append(orjson.dumps({"model": "fraud", **names, "context": context}))
+    return found
+
+
+def _hits(api: str) -> dict[str, Figure]:
+    """The share of what each tier of the prediction cache was asked that it answered."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with urllib.request.urlopen(f"{api}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    counted = {
+        (sample.labels["tier"], sample.labels["outcome"]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "prediction_cache_total"
+    }
+    found: dict[str, Figure] = {}
+    for tier in ("local", "redis"):
+        hits, misses = counted.get((tier, "hit"), 0.0), counted.get((tier, "miss"), 0.0)
+        found[f"{tier}_hits"] = round(hits / max(1.0, hits + misses), 3)
+    return found
+
+
+def _vectors(api: str, bodies: Sequence[bytes]) -> list[tuple[dict[str, Any], float]]:
+    """Features and score of some of the transactions, as a decision explains them."""
+    found = []
+    for body in islice(bodies, ASKED_OF_PEERS):
+        url = f"{api}/fraud/decisions?explain=true"
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            decision = json.load(answer)
+        if decision["score"] is not None:
+            found.append((decision["features"], float(decision["score"])))
+    return found
+
+
+def _beside(
+    serve: Callable[[Path, Path], AbstractContextManager[Server]],
+    load: Load,
+    model: Path,
+    folder: Path,
+    vectors: Sequence[tuple[dict[str, Any], float]],
+    seconds: int,
+) -> dict[str, Figure]:
+    inputs = [Input.model_validate(part) for part in orjson.loads((model / "spec.json").read_bytes())["inputs"]]
+    names = [part.name for part in inputs]
+    with serve(model, folder) as server:
+        bodies = [server.body(names, encoded(inputs, features)) for features, _ in vectors]
+        different = sum(
+            abs(server.score(body) - score) > TOLERANCE for body, (_, score) in zip(bodies, vectors, strict=True)
+        )
+        load.run(server.name, server.url, server.pid, bodies, seconds, expected="[")
+    return load.figures(server.name) | {f"{server.name}_different": different}
+
+
+def encoded(inputs: Sequence[Input], features: dict[str, Any]) -> list[float | None]:
+    """One row of a model's inputs, None where a value is missing.
+
+    >>> encoded((Input(name="n", meaning="", default=1.0), Input(name="m", meaning="")), {"n": None})
+    [1.0, None]
+    """
+    import numpy as np
+
+    from lamina.scoring.encode import Encoder
+
+    row = np.empty(len(inputs), np.float32)
+    Encoder(inputs).fill(row, features)
+    return [None if value != value else value for value in row.tolist()]
+
+
+if __name__ == "__main__":
+    typer.run(main)
