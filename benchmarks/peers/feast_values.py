@@ -18,7 +18,10 @@ Request = Mapping[str, Any]
 
 
 def views_of(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Key column and names of features by view; a ratio stands in the view of what it divides."""
+    """Key column and names of features by view; a ratio stands in the view of what it divides.
+
+    What a request has part in, its amount or its time, is left out: it cannot be stored.
+    """
     views: dict[str, dict[str, Any]] = {}
     homes = {}
     for feature in plan.features.window_features:
@@ -26,7 +29,8 @@ def views_of(plan: Plan) -> dict[str, dict[str, Any]]:
         view["features"].append(feature.name)
         homes[feature.name] = view
     for ratio in plan.features.ratios:
-        homes[ratio.numerator]["features"].append(ratio.name)
+        if ratio.numerator in homes and ratio.denominator in homes:
+            homes[ratio.numerator]["features"].append(ratio.name)
     return views
 
 

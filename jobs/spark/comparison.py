@@ -87,8 +87,8 @@ class Comparison:
     def explainable(self, entity: Entity) -> list[str]:
         """Features that come from the events of `entity`: of its windows, and quotients of those."""
         windows = [f.name for f in self.features.window_features if f.view.entity == entity]
-        ratios = (r.name for r in self.features.ratios if r.numerator in windows)
-        return [*windows, *ratios, *(e.name for e in self.features.elapsed if e.since in windows)]
+        ratios = (r.name for r in self.features.ratios if {r.numerator, r.denominator} & {*windows})
+        return [*windows, *ratios, *(e.name for e in self.features.elapsed if {*e.times} & {*windows})]
 
     def explain(
         self,
@@ -115,10 +115,14 @@ class Comparison:
                     early = any(p in found and found[p].cause == "early" for p in parts)
                     found[r.name] = Explanation("early" if early else "stale", quotient)
         for e in self.features.elapsed:
-            if e.name in differing and e.since in found:
-                since = elapsed(e, {e.since: values.get(e.since)}, served.at_ms)
+            times_explained = any(t in found for t in e.times) and all(
+                t in found or t not in differing for t in e.times
+            )
+            if e.name in differing and times_explained:
+                since = elapsed(e, {t: values.get(t) for t in e.times}, served.at_ms)
                 if self.same(e.name, values.get(e.name), since):
-                    found[e.name] = Explanation(found[e.since].cause, since)
+                    early = any(t in found and found[t].cause == "early" for t in e.times)
+                    found[e.name] = Explanation("early" if early else "stale", since)
         result = []
         for name in self.explainable(entity):
             if name not in differing:

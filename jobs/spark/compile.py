@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -118,15 +120,19 @@ def _dated(of: State, source: EventSource) -> Column:
     return F.concat(ts, separator, F.col(source.id).cast("string"), separator, text(source, of.column or ""))
 
 
-def ratio(definition: Ratio) -> Column:
-    """The quotient of two features; the definition's default where the denominator is 0 or either part is missing."""
-    top, bottom = F.col(definition.numerator), F.col(definition.denominator)
-    return F.coalesce(F.when(bottom != 0, top / bottom), F.lit(definition.default)).alias(definition.name)
+def ratio(definition: Ratio, own: Mapping[str, Column]) -> Column:
+    """The quotient of two features; the definition's default where the denominator is 0 or either part is missing.
+
+    Args: own: the request's features by name; others are columns.
+    """
+    top, bottom = (own.get(part, F.col(part)) for part in (definition.numerator, definition.denominator))
+    default = F.lit(definition.default).cast("double")
+    return F.coalesce(F.when(bottom != 0, top / bottom), default).alias(definition.name)
 
 
 def elapsed(definition: Elapsed, at: str) -> Column:
-    """Seconds from the time that a feature holds to column `at`; null where there is none."""
-    return ((F.col(at) - F.col(definition.since)) / 1000).alias(definition.name)
+    """Seconds from the time that a feature holds to that of another, or to column `at`; null where one is missing."""
+    return ((F.col(definition.until or at) - F.col(definition.since)) / 1000).alias(definition.name)
 
 
 def request_feature(feature: RequestFeature, source: EventSource) -> Column:
@@ -158,8 +164,9 @@ def _request_feature(feature: RequestFeature, source: EventSource) -> Column:
 
 def derived(features: FeatureSet) -> list[Column]:
     """Ratios, elapsed times, then the features of the request, in the order of `features.names`."""
+    own = {f.name: _request_feature(f, features.request) for f in features.request_features}
     return [
-        *(ratio(r) for r in features.ratios),
+        *(ratio(r, own) for r in features.ratios),
         *(elapsed(e, features.request.timestamp) for e in features.elapsed),
         *(request_feature(f, features.request) for f in features.request_features),
     ]

@@ -18,6 +18,7 @@ AggregateKind = Literal[
     "first",
     "last",
     "last_k",
+    "first_time",
     "last_time",
     "distinct",
     "session_count",
@@ -81,8 +82,8 @@ class Aggregate:
 
     count: events. total, mean, minimum, maximum: as named; total of nothing is 0, the others are missing. std:
     population standard deviation. first, last: the value at the smallest or largest (time, id). last_k: the values at
-    the `k` largest (time, id), newest first; a list, empty where there is none. last_time: time of the newest event,
-    epoch ms. distinct: number of different values, exact up to `cap`, estimated above it (see
+    the `k` largest (time, id), newest first; a list, empty where there is none. first_time, last_time: time of the
+    oldest or newest event, epoch ms. distinct: number of different values, exact up to `cap`, estimated above it (see
     `lamina.semantics.sketch`). session_count: events of the session that goes on at the time asked for: the newest and
     those before it as long as neighbours are at most `gap` apart; 0 when the newest is longer ago than `gap`.
     decayed_count: each event counts 2^(-age / `half_life`).
@@ -179,6 +180,11 @@ def first(column: str, name: str, *, where: Predicate | None = None) -> Aggregat
 def last(column: str, name: str, *, where: Predicate | None = None) -> Aggregate:
     """`column` of the newest event."""
     return Aggregate("last", name, column, where)
+
+
+def first_time(name: str, *, where: Predicate | None = None) -> Aggregate:
+    """Time of the oldest event, epoch milliseconds."""
+    return Aggregate("first_time", name, where=where)
 
 
 def last_time(name: str, *, where: Predicate | None = None) -> Aggregate:

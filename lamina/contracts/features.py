@@ -202,20 +202,32 @@ class WindowFeature:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Quotient of two features of one entity; `default` where the denominator is 0 or missing."""
+    """Quotient of two features; `default`, None being missing, where the denominator is 0 or either is missing.
+
+    Each is a window's, both then of one entity, or the request's own and a number: `amount` against the mean of those
+    before it.
+    """
 
     name: str
     numerator: str
     denominator: str
-    default: float = 0.0
+    default: float | None = 0.0
 
 
 @dataclass(frozen=True)
 class Elapsed:
-    """Seconds from the time that feature `since`, a last_time, holds to the time asked for; missing where it is."""
+    """Seconds from the time that feature `since`, a first_time or last_time, holds to the one that `until` holds, or to
+    the time asked for; missing where a time is.
+    """
 
     name: str
     since: str
+    until: str | None = None
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The features that hold its times."""
+        return (self.since,) if self.until is None else (self.since, self.until)
 
 
 Transform = Literal["field", "hour_of_day", "day_of_week", "weekend", "night", "differs", "equals"]
@@ -265,14 +277,15 @@ class FeatureSet:
         if doubled := sorted({n for n in names if names.count(n) > 1}):
             found.append(f"names used twice: {doubled}; rename one of each")
         wanted = {*self.model_features, *(r.numerator for r in self.ratios), *(r.denominator for r in self.ratios)}
-        if unknown := sorted((wanted | {e.since for e in self.elapsed}) - set(names)):
+        if unknown := sorted((wanted | {t for e in self.elapsed for t in e.times}) - set(names)):
             found.append(f"unknown features {unknown}; define or correct them")
         numbers = {*self.model_features, *(p for r in self.ratios for p in (r.numerator, r.denominator))}
         if lists := sorted(numbers & {f.name for f in self.window_features if f.aggregate.is_list}):
             found.append(f"{lists} are lists, which neither a model nor a quotient takes: leave them out")
-        times = {f.name for f in self.window_features if f.aggregate.kind == "last_time"}
-        if wrong := sorted({e.since for e in self.elapsed} - times - set(unknown)):
-            found.append(f"{wrong} hold no time to measure from: name a last_time feature")
+        times = {f.name for f in self.window_features if f.aggregate.kind in ("first_time", "last_time")}
+        if wrong := sorted({t for e in self.elapsed for t in e.times} - times - set(unknown)):
+            found.append(f"{wrong} hold no time to measure from: name a first_time or last_time feature")
+        found += self._complaints_of_derived()
         if keyless := sorted({v.entity.key for v in self.views} - set(self.request.columns)):
             found.append(
                 f"the request's source {self.request.name!r} has no columns {keyless}: add the keys of its entities"
@@ -280,6 +293,34 @@ class FeatureSet:
         if self.model_features and not self.labels:
             found.append("model_features need labels to learn from: give labels, or leave model_features out")
         return found
+
+    def _complaints_of_derived(self) -> list[str]:
+        homes = {f.name: f.view.entity.name for f in self.window_features}
+        found = []
+        for name, parts in (
+            *((r.name, (r.numerator, r.denominator)) for r in self.ratios),
+            *((e.name, e.times) for e in self.elapsed),
+        ):
+            entities = dict.fromkeys(homes[p] for p in parts if p in homes)
+            if len(entities) > 1:
+                found.append(
+                    f"{name!r} is made from features of {' and '.join(entities)}, and each is looked at alone: "
+                    "make it from features of one"
+                )
+        texts = {f.name for f in self.request_features if f.categorical or self._is_text(f)}
+        derived = {*(r.name for r in self.ratios), *(e.name for e in self.elapsed)}
+        for ratio in self.ratios:
+            parts = (ratio.numerator, ratio.denominator)
+            if words := sorted(texts & set(parts)):
+                found.append(f"ratio {ratio.name!r}: {words} are texts: divide numbers")
+            if made := sorted(derived & set(parts)):
+                found.append(f"ratio {ratio.name!r}: {made} are themselves derived: name what they are made from")
+            if not {*homes} & {*parts} and not {*parts} - {f.name for f in self.request_features}:
+                found.append(f"ratio {ratio.name!r}: neither part is a window's: send the quotient with the request")
+        return found
+
+    def _is_text(self, feature: RequestFeature) -> bool:
+        return feature.transform == "field" and self.request.columns.get(feature.column) == "string"
 
     @cached_property
     def window_features(self) -> tuple[WindowFeature, ...]:

@@ -2,12 +2,28 @@
 
 The 1, 7 and 30 day windows are those of Le Borgne et al. 2022 (Reproducible Machine Learning for Credit Card Fraud
 Detection, 3.3): the current transaction included, and a merchant's labels known after seven days.
+
+What tells a stolen card is an amount far above its user's own: so are the largest amounts of the last days, and the one
+at hand, divided by the mean of 90 days. What tells a compromised merchant is when its known frauds began and how many
+of its transactions since then were fraud.
 """
 
 from __future__ import annotations
 
-from lamina.contracts.aggregates import Predicate, count, distinct, last, last_time, maximum, mean, std, total
+from lamina.contracts.aggregates import (
+    Predicate,
+    count,
+    distinct,
+    first_time,
+    last,
+    last_time,
+    maximum,
+    mean,
+    std,
+    total,
+)
 from lamina.contracts.features import (
+    Elapsed,
     Entity,
     EventSource,
     FeatureSet,
@@ -63,6 +79,10 @@ FRAUD_LABELS = EventSource(
 
 LABEL_DELAY = days(7)
 HANDBOOK_WINDOWS = (days(1), days(7), days(30))
+RECENT_WINDOWS = (days(3), days(7), days(14), days(28))
+MERCHANT_WINDOWS = (days(1), days(3), days(7), days(14), days(21), days(30))
+PEAK_WINDOWS = (days(7), days(30))
+IS_FRAUD = Predicate("is_fraud", "=", True)
 LOCATED = Predicate("location.lat", "is not null")
 
 USER_VELOCITY = FeatureView(
@@ -126,16 +146,51 @@ USER_HISTORY = FeatureView(
     suffix=False,
 )
 
+USER_PEAKS = FeatureView(
+    name="user_peaks",
+    entity=USER,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(maximum("amount", "user_max_amount"),),
+    windows=RECENT_WINDOWS,
+    resolution=days(1),
+)
+
 MERCHANT_TRAFFIC = FeatureView(
     name="merchant_traffic",
     entity=MERCHANT,
     source=TRANSACTIONS,
     owner="fraud",
     aggregates=(count("merchant_txn_count"),),
-    windows=HANDBOOK_WINDOWS,
+    windows=MERCHANT_WINDOWS,
     resolution=seconds(1),
     delay=LABEL_DELAY,
     layers=Layers.BATCH,
+)
+
+MERCHANT_PEAKS = FeatureView(
+    name="merchant_peaks",
+    entity=MERCHANT,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(maximum("amount", "merchant_max_amount"),),
+    windows=PEAK_WINDOWS,
+    resolution=seconds(1),
+    delay=LABEL_DELAY,
+    layers=Layers.BATCH,
+)
+
+MERCHANT_LAST_KNOWN = FeatureView(
+    name="merchant_last_known",
+    entity=MERCHANT,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(last_time("merchant_last_txn_ms"),),
+    windows=(days(30),),
+    resolution=seconds(1),
+    delay=LABEL_DELAY,
+    layers=Layers.BATCH,
+    suffix=False,
 )
 
 MERCHANT_FRAUD = FeatureView(
@@ -143,21 +198,72 @@ MERCHANT_FRAUD = FeatureView(
     entity=MERCHANT,
     source=FRAUD_LABELS,
     owner="fraud",
-    aggregates=(count("merchant_fraud_count", where=Predicate("is_fraud", "=", True)),),
-    windows=HANDBOOK_WINDOWS,
+    aggregates=(count("merchant_fraud_count", where=IS_FRAUD),),
+    windows=MERCHANT_WINDOWS,
     resolution=seconds(1),
     delay=LABEL_DELAY,
     layers=Layers.BATCH,
+)
+
+MERCHANT_FRAUD_SPAN = FeatureView(
+    name="merchant_fraud_span",
+    entity=MERCHANT,
+    source=FRAUD_LABELS,
+    owner="fraud",
+    aggregates=(
+        first_time("merchant_first_fraud_ms", where=IS_FRAUD),
+        last_time("merchant_last_fraud_ms", where=IS_FRAUD),
+    ),
+    windows=(days(30),),
+    resolution=seconds(1),
+    delay=LABEL_DELAY,
+    layers=Layers.BATCH,
+    suffix=False,
 )
 
 FEATURES = FeatureSet(
     system="fraud",
     request=TRANSACTIONS,
     labels=FRAUD_LABELS,
-    views=(USER_VELOCITY, USER_LAST_SEEN, USER_SPEND, USER_HISTORY, MERCHANT_TRAFFIC, MERCHANT_FRAUD),
-    ratios=tuple(
-        Ratio(f"merchant_fraud_risk_{w.label}", f"merchant_fraud_count_{w.label}", f"merchant_txn_count_{w.label}")
-        for w in HANDBOOK_WINDOWS
+    views=(
+        USER_VELOCITY,
+        USER_LAST_SEEN,
+        USER_SPEND,
+        USER_HISTORY,
+        USER_PEAKS,
+        MERCHANT_TRAFFIC,
+        MERCHANT_PEAKS,
+        MERCHANT_LAST_KNOWN,
+        MERCHANT_FRAUD,
+        MERCHANT_FRAUD_SPAN,
+    ),
+    ratios=(
+        *(
+            Ratio(f"merchant_fraud_risk_{w.label}", f"merchant_fraud_count_{w.label}", f"merchant_txn_count_{w.label}")
+            for w in MERCHANT_WINDOWS
+        ),
+        # One fraud of a large amount may be a stolen card's; several, or one of a small amount, speak of the merchant.
+        *(
+            Ratio(
+                f"merchant_max_amount_by_frauds_{w.label}",
+                f"merchant_max_amount_{w.label}",
+                f"merchant_fraud_count_{w.label}",
+                default=None,
+            )
+            for w in PEAK_WINDOWS
+        ),
+        Ratio("amount_to_mean", "amount", "avg_txn_amount", default=None),
+        *(
+            Ratio(f"max_amount_to_mean_{w.label}", f"user_max_amount_{w.label}", "avg_txn_amount", default=None)
+            for w in RECENT_WINDOWS
+        ),
+    ),
+    elapsed=(
+        Elapsed("since_last_txn", "last_txn_ms"),
+        Elapsed("since_merchant_last_known_txn", "merchant_last_txn_ms"),
+        Elapsed("since_merchant_first_fraud", "merchant_first_fraud_ms"),
+        Elapsed("since_merchant_last_fraud", "merchant_last_fraud_ms"),
+        Elapsed("merchant_honest_since_fraud", "merchant_last_fraud_ms", until="merchant_last_txn_ms"),
     ),
     request_features=(
         RequestFeature("amount", "field", "amount"),
@@ -175,7 +281,16 @@ FEATURES = FeatureSet(
         "weekend",
         "night",
         *(f"{name}_{w.label}" for name in ("user_txn_count", "user_avg_amount") for w in HANDBOOK_WINDOWS),
-        *(f"{name}_{w.label}" for name in ("merchant_txn_count", "merchant_fraud_risk") for w in HANDBOOK_WINDOWS),
+        *(f"merchant_txn_count_{w.label}" for w in HANDBOOK_WINDOWS),
+        *(f"{name}_{w.label}" for name in ("merchant_fraud_count", "merchant_fraud_risk") for w in MERCHANT_WINDOWS),
+        *(f"merchant_max_amount_by_frauds_{w.label}" for w in PEAK_WINDOWS),
+        "since_merchant_last_known_txn",
+        "since_merchant_first_fraud",
+        "since_merchant_last_fraud",
+        "merchant_honest_since_fraud",
+        "amount_to_mean",
+        *(f"max_amount_to_mean_{w.label}" for w in RECENT_WINDOWS),
+        "since_last_txn",
         "txn_count_1h",
         "total_amount_1h",
         "avg_amount_1h",

@@ -56,7 +56,7 @@ def features_of(features: FeatureSet, entity: str) -> FeatureSet:
         raise DefinitionError(f"system {features.system!r} has no entity {entity!r}; it has {names}")
     own = {f.name for v in views for f in v.features}
     ratios = tuple(r for r in features.ratios if {r.numerator, r.denominator} <= own)
-    elapsed = tuple(e for e in features.elapsed if e.since in own)
+    elapsed = tuple(e for e in features.elapsed if {*e.times} <= own)
     return replace(
         features, views=views, ratios=ratios, elapsed=elapsed, request_features=(), labels=None, model_features=()
     )

@@ -170,8 +170,9 @@ class SourceEvents:
         n = spans.n
         if aggregate.kind == "count":
             return pa.array(n.astype(np.float64))
-        if aggregate.kind == "last_time":
-            return _picked(self.timeline.ts[present].astype(np.float64), spans.last())
+        if aggregate.kind in ("first_time", "last_time"):
+            place = spans.first() if aggregate.kind == "first_time" else spans.last()
+            return _picked(self.timeline.ts[present].astype(np.float64), place)
         if aggregate.gap:
             going_on = w.session(spans, self.timeline.among(present), probes, aggregate.gap.ms)
             return pa.array(going_on.astype(np.float64))

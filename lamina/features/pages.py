@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from lamina.contracts.aggregates import Aggregate, AggregateKind
-from lamina.contracts.features import FeatureSet, FeatureView, Layers, WindowFeature
+from lamina.contracts.features import FeatureSet, FeatureView, Layers, Ratio, WindowFeature
 from lamina.definitions import load, system_names
 from lamina.semantics.plan import make_plan
 from lamina.settings import ROOT
@@ -25,6 +25,7 @@ MEANING: dict[str, str] = {
     "first": "`{column}` of the oldest event",
     "last": "`{column}` of the newest event",
     "last_k": "`{column}` of the newest {k} events, newest first",
+    "first_time": "time of the oldest event, epoch milliseconds",
     "last_time": "time of the newest event, epoch milliseconds",
     "distinct": "number of different values of `{column}`, exact up to {cap}, then within {error} (standard error)",
     "session_count": "number of events in the session that goes on, at most {gap} apart",
@@ -87,7 +88,7 @@ def page(features: FeatureSet, view: FeatureView) -> str:
     ratios = [
         (
             f"`{r.name}`",
-            f"`{r.numerator}` / `{r.denominator}`, {r.default:g} of nothing",
+            f"`{r.numerator}` / `{r.denominator}`, {_default(r)} of nothing",
             "",
             "yes" if r.name in inputs else "",
         )
@@ -96,7 +97,12 @@ def page(features: FeatureSet, view: FeatureView) -> str:
     ]
     own = {f.name for f in view.features}
     ratios += [
-        (f"`{e.name}`", f"seconds since `{e.since}`", "", "yes" if e.name in inputs else "")
+        (
+            f"`{e.name}`",
+            f"seconds since `{e.since}`" + (f" until `{e.until}`" if e.until else ""),
+            "",
+            "yes" if e.name in inputs else "",
+        )
         for e in features.elapsed
         if e.since in own
     ]
@@ -119,6 +125,10 @@ def page(features: FeatureSet, view: FeatureView) -> str:
             "",
         )
     )
+
+
+def _default(ratio: Ratio) -> str:
+    return "missing" if ratio.default is None else f"{ratio.default:g}"
 
 
 def _window(feature: WindowFeature) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lamina.clock import DAY_MS
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, RequestFeature
@@ -42,16 +44,20 @@ def text(source: EventSource, column: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def ratio(definition: Ratio) -> str:
-    """The quotient of two features; the definition's default where the denominator is 0 or either part is missing."""
-    top, bottom = quoted(definition.numerator), quoted(definition.denominator)
-    default = f"CAST({definition.default!r} AS DOUBLE)"
-    return f"coalesce(CASE WHEN {bottom} <> 0 THEN {top} / {bottom} END, {default}) AS {quoted(definition.name)}"
+def ratio(definition: Ratio, own: Mapping[str, str]) -> str:
+    """The quotient of two features; the definition's default where the denominator is 0 or either part is missing.
+
+    Args: own: expressions of the request's features by name; others are columns.
+    """
+    top, bottom = (own.get(part, quoted(part)) for part in (definition.numerator, definition.denominator))
+    default = "NULL" if definition.default is None else repr(definition.default)
+    quotient = f"coalesce(CASE WHEN {bottom} <> 0 THEN {top} / {bottom} END, CAST({default} AS DOUBLE))"
+    return f"{quotient} AS {quoted(definition.name)}"
 
 
 def elapsed(definition: Elapsed, at: str) -> str:
-    """Seconds from the time that a feature holds to column `at`; null where there is none."""
-    return f"({quoted(at)} - {quoted(definition.since)}) / 1000 AS {quoted(definition.name)}"
+    """Seconds from the time that a feature holds to that of another, or to column `at`; null where one is missing."""
+    return f"({quoted(definition.until or at)} - {quoted(definition.since)}) / 1000 AS {quoted(definition.name)}"
 
 
 def request_feature(feature: RequestFeature, source: EventSource) -> str:
@@ -87,8 +93,9 @@ def _literal(value: str) -> str:
 
 def derived(features: FeatureSet) -> list[str]:
     """Ratios, elapsed times, then the features of the request, in the order of `features.names`."""
+    own = {f.name: _request_feature(f, features.request) for f in features.request_features}
     return [
-        *(ratio(r) for r in features.ratios),
+        *(ratio(r, own) for r in features.ratios),
         *(elapsed(e, features.request.timestamp) for e in features.elapsed),
         *(request_feature(f, features.request) for f in features.request_features),
     ]

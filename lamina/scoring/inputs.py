@@ -36,7 +36,7 @@ def inputs_of(
     Args: names: of the features, in order; those of the system's model by default.
     """
     empty_is_missing = {f.name for f in features.window_features if f.aggregate.kind not in ZERO_WHEN_EMPTY}
-    empty_is_missing |= {e.name for e in features.elapsed}
+    empty_is_missing |= {e.name for e in features.elapsed} | {r.name for r in features.ratios if r.default is None}
     return tuple(
         Input(name=name, meaning=meaning_of(features, name), categories=categories[name])
         if name in features.categorical
@@ -77,10 +77,11 @@ def meaning_of(features: FeatureSet, name: str) -> str:
     for ratio in features.ratios:
         if ratio.name == name:
             top, bottom = meaning_of(features, ratio.numerator), meaning_of(features, ratio.denominator)
-            return f"({top}) / ({bottom}) else {ratio.default:g}"
+            return f"({top}) / ({bottom}) else {'missing' if ratio.default is None else f'{ratio.default:g}'}"
     for elapsed in features.elapsed:
         if elapsed.name == name:
-            return f"seconds since ({meaning_of(features, elapsed.since)})"
+            until = f" until ({meaning_of(features, elapsed.until)})" if elapsed.until else ""
+            return f"seconds since ({meaning_of(features, elapsed.since)}){until}"
     return _request_meaning({f.name: f for f in features.request_features}[name])
 
 

@@ -93,7 +93,7 @@ def _fits(kind: ColumnType, value: object) -> bool:
 def _columns(features: FeatureSet, names: frozenset[str]) -> set[str]:
     """Columns of the request that the features `names` are made from."""
     parts = {p for r in features.ratios if r.name in names for p in (r.numerator, r.denominator)}
-    wanted = names | parts | {e.since for e in features.elapsed if e.name in names}
+    wanted = names | parts | {t for e in features.elapsed if e.name in names for t in e.times}
     found: set[str | None] = set()
     for window in features.window_features:
         if window.name in wanted and window.view.include_request:

@@ -34,6 +34,7 @@ STATES_OF: dict[str, tuple[StateKind, ...]] = {
     "std": ("count", "sum", "m2"),
     "first": ("first",),
     "last": ("last",),
+    "first_time": ("first_time",),
     "last_time": ("last_time",),
     "distinct": ("distinct",),
     "last_k": ("last_k",),

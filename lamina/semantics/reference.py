@@ -87,8 +87,8 @@ def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence
 
 def _of_times(aggregate: Aggregate, times: Sequence[int], at_ms: int) -> Value:
     """An aggregate that needs only the times of its events, oldest first."""
-    if aggregate.kind == "last_time":
-        return float(times[-1]) if times else None
+    if aggregate.kind in ("first_time", "last_time"):
+        return float(times[0 if aggregate.kind == "first_time" else -1]) if times else None
     if aggregate.gap:
         n, begin = 0, at_ms
         for ts in reversed(times):
@@ -117,13 +117,15 @@ def evaluate_all(
 
 def derived(features: FeatureSet, values: Mapping[str, Value], request: EventRow, at_ms: int) -> dict[str, Value]:
     """The features that follow from those of windows, in `values`, and from the request."""
-    found: dict[str, Value] = {r.name: ratio(r, values) for r in features.ratios}
+    own: dict[str, Value] = {f.name: request_value(f, request, at_ms) for f in features.request_features}
+    known = {**values, **own}
+    found: dict[str, Value] = {r.name: ratio(r, known) for r in features.ratios}
     found.update((e.name, elapsed(e, values, at_ms)) for e in features.elapsed)
-    found.update((f.name, request_value(f, request, at_ms)) for f in features.request_features)
+    found.update(own)
     return found
 
 
-def ratio(definition: Ratio, values: Mapping[str, Value]) -> float:
+def ratio(definition: Ratio, values: Mapping[str, Value]) -> float | None:
     """The quotient, or the definition's default where the denominator is 0 or either part is missing."""
     top, bottom = values[definition.numerator], values[definition.denominator]
     if not bottom or top is None:
@@ -132,9 +134,9 @@ def ratio(definition: Ratio, values: Mapping[str, Value]) -> float:
 
 
 def elapsed(definition: Elapsed, values: Mapping[str, Value], at_ms: int) -> float | None:
-    """Seconds from the time that a feature holds to `at_ms`; None where there is none."""
-    since = values[definition.since]
-    return None if since is None else (at_ms - float(since)) / 1000  # type: ignore[arg-type]
+    """Seconds from the time that a feature holds to that of another, or to `at_ms`; None where one is missing."""
+    since, until = values[definition.since], values[definition.until] if definition.until else at_ms
+    return None if since is None or until is None else (float(until) - float(since)) / 1000  # type: ignore[arg-type]
 
 
 def equal_numbers(a: float, b: float, *, relative: float = 1e-9, absolute: float = 1e-9) -> bool:

@@ -150,6 +150,7 @@ _COLUMNS: dict[str, Callable[..., Floats]] = {
     "std": Window.std,
     "minimum": lambda window, place: window.extreme(np.fmin, place),
     "maximum": lambda window, place: window.extreme(np.fmax, place),
+    "first_time": lambda window, place: window.extreme(np.fmin, place),
     "last_time": lambda window, place: window.extreme(np.fmax, place),
 }
 """The aggregates that are answered for all requests in one go, by the places of their states."""

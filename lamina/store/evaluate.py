@@ -138,7 +138,7 @@ def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Fini
             return lambda segments, _: _mean(segments, at[0], at[1])
         case "std":
             return lambda segments, _: _std(segments, *at)
-        case "minimum":
+        case "minimum" | "first_time":
             return lambda segments, _: min(_present(segments, at[0]), default=None)
         case "maximum" | "last_time":
             return lambda segments, _: max(_present(segments, at[0]), default=None)

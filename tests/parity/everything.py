@@ -10,6 +10,7 @@ from lamina.contracts.aggregates import (
     decayed_count,
     distinct,
     first,
+    first_time,
     last,
     last_k,
     last_time,
@@ -58,6 +59,7 @@ def _aggregates(where: Predicate | None, prefix: str, resolution: Duration) -> t
         first("merchant_id", f"{prefix}first", where=where),
         last("location.lon", f"{prefix}last", where=where),
         last("timestamp", f"{prefix}last_long", where=where),
+        first_time(f"{prefix}first_time", where=where),
         last_time(f"{prefix}last_time", where=where),
         session_count(f"{prefix}session", gap=max(resolution, hours(7)), where=where),
         decayed_count(f"{prefix}decayed", half_life=hours(8), where=where),
@@ -118,6 +120,7 @@ VIEWS = (
         owner="test",
         aggregates=(
             count("frauds", where=FRAUD),
+            first_time("first_fraud", where=FRAUD),
             last_time("last_fraud", where=FRAUD),
             last("user_id", "last_victim", where=FRAUD),
             distinct("is_fraud", "kinds", cap=5),
@@ -133,8 +136,15 @@ EVERYTHING = FeatureSet(
     request=TRANSACTIONS,
     labels=FRAUD_LABELS,
     views=VIEWS,
-    ratios=(Ratio("large_share", "large_count_30d", "plain_count_9d"),),
-    elapsed=(Elapsed("since_last", "plain_last_time_6h"), Elapsed("since_fraud", "last_fraud_5d")),
+    ratios=(
+        Ratio("large_share", "large_count_30d", "plain_count_9d"),
+        Ratio("against_own", "amount", "french_mean_2d", default=None),
+        Ratio("own_share", "plain_total_6h", "amount", default=-1.0),
+    ),
+    elapsed=(
+        Elapsed("since_last", "plain_last_time_6h"),
+        Elapsed("fraud_lasted", "first_fraud_5d", until="last_fraud_5d"),
+    ),
     request_features=(RequestFeature("amount", "field", "amount"),),
     model_features=("amount",),
 )

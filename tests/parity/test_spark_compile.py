@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, LongType, StringType, StructField, StructType
 
 from jobs.spark.compile import condition, ratio, request_feature
@@ -68,12 +69,12 @@ def test_request_features_mean_the_same(spark: SparkSession) -> None:
             assert values[feature.name] == request_value(feature, row, int(str(row["timestamp"]))), (feature, row)
 
 
-@pytest.mark.parametrize("default", [0.0, -1.0])
-def test_ratios_mean_the_same(spark: SparkSession, default: float) -> None:
+@pytest.mark.parametrize("default", [0.0, -1.0, None])
+def test_ratios_mean_the_same(spark: SparkSession, default: float | None) -> None:
     definition = replace(Ratio("r", "a", "b"), default=default)
     pairs = [(a, b) for a in (None, 0.0, 3.0) for b in (None, 0.0, 2.0)]
     frame = spark.createDataFrame(pairs, StructType([StructField("a", DoubleType()), StructField("b", DoubleType())]))
-    found = [r["r"] for r in frame.select(ratio(definition)).collect()]
+    found = [r["r"] for r in frame.select(ratio(definition, {"a": F.col("a")})).collect()]
     assert found == [reference.ratio(definition, {"a": a, "b": b}) for a, b in pairs]
 
 

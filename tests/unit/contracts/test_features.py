@@ -24,13 +24,14 @@ from lamina.contracts.features import (
     FeatureView,
     Layers,
     Ratio,
+    RequestFeature,
     Window,
     days,
     hours,
     minutes,
     seconds,
 )
-from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS, USER
+from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
 from lamina.errors import DefinitionError
 
 
@@ -109,6 +110,16 @@ def test_time_since_is_a_feature_of_the_set() -> None:
     assert found.names[-2:] == ("r", "since")
 
 
+COUNTRY = RequestFeature("country", "field", "country", categorical=True)
+AMOUNT = RequestFeature("amount", "field", "amount")
+SEEN_OF_MERCHANT = view(name="w", entity=MERCHANT, aggregates=(count("seen"),))
+
+
+def test_a_ratio_may_divide_what_the_request_says() -> None:
+    found = feature_set(ratios=(Ratio("r", "amount", "m_1d", default=None),), request_features=(AMOUNT,))
+    assert found.names[-2:] == ("r", "amount")
+
+
 def feature_set(**changes: Any) -> FeatureSet:
     """A feature set that is right, but for `changes`."""
     right: dict[str, Any] = {
@@ -133,7 +144,21 @@ def test_a_feature_set_names_its_features_in_order() -> None:
         ({"views": (view(), view(name="w"))}, "names used twice"),
         ({"ratios": (Ratio("r", "n_1h", "gone"),)}, "unknown features .*gone"),
         ({"model_features": ("r", "gone")}, "unknown features .*gone"),
+        (
+            {"ratios": (Ratio("r", "country", "n_1h"),), "request_features": (COUNTRY,)},
+            "'r': .*'country'.* texts: divide numbers",
+        ),
+        (
+            {"ratios": (Ratio("r", "amount", "amount"),), "request_features": (AMOUNT,)},
+            "'r': neither part is a window's",
+        ),
+        ({"ratios": (Ratio("r", "n_1h", "q"), Ratio("q", "n_1h", "n_1d"))}, "'r': .*'q'.* themselves derived"),
+        (
+            {"ratios": (Ratio("r", "n_1h", "seen_1h"),), "views": (view(), SEEN_OF_MERCHANT)},
+            "'r' is made from features of user and merchant",
+        ),
         ({"elapsed": (Elapsed("e", "gone"),)}, "unknown features .*gone"),
+        ({"elapsed": (Elapsed("e", "n_1h", until="gone"),)}, "unknown features .*gone"),
         ({"elapsed": (Elapsed("e", "n_1h"),)}, "no time to measure from"),
         ({"labels": None}, "need labels to learn from"),
         (

@@ -74,16 +74,16 @@ def test_tiles_with_values_in_them_have_a_name_of_their_own() -> None:
 
 def test_a_changed_meaning_changes_the_id() -> None:
     changed = replace(USER_HISTORY, aggregates=(*USER_HISTORY.aggregates, maximum("amount", "more")))
-    same = make_plan(replace(FEATURES, views=(changed,), ratios=(), model_features=()))
-    before = make_plan(replace(FEATURES, views=(USER_HISTORY,), ratios=(), model_features=()))
+    same = make_plan(replace(FEATURES, views=(changed,), ratios=(), elapsed=(), model_features=()))
+    before = make_plan(replace(FEATURES, views=(USER_HISTORY,), ratios=(), elapsed=(), model_features=()))
     assert same.tilings[0].id == before.tilings[0].id, "maximum of the same column is already kept"
     changed = replace(changed, aggregates=(*changed.aggregates, maximum("timestamp", "other")))
-    other = make_plan(replace(FEATURES, views=(changed,), ratios=(), model_features=()))
+    other = make_plan(replace(FEATURES, views=(changed,), ratios=(), elapsed=(), model_features=()))
     assert other.tilings[0].id != before.tilings[0].id
 
 
 def _alone(**changes: object) -> FeatureSet:
-    return replace(FEATURES, views=(replace(USER_HISTORY, **changes),), ratios=(), model_features=())  # type: ignore[arg-type]
+    return replace(FEATURES, views=(replace(USER_HISTORY, **changes),), ratios=(), elapsed=(), model_features=())  # type: ignore[arg-type]
 
 
 def test_another_version_has_tiles_of_its_own() -> None:

@@ -11,6 +11,7 @@ from lamina.contracts.aggregates import (
     decayed_count,
     distinct,
     first,
+    first_time,
     last,
     last_k,
     last_time,
@@ -63,6 +64,8 @@ EVENTS = [
         (first("country", "x"), "FR"),
         (last("amount", "x"), 8.0),
         (last("country", "x"), "FR"),
+        (first_time("x"), 10.0),
+        (first_time("x", where=Predicate("amount", "is null")), 20.0),
         (last_time("x"), 30.0),
         (last_time("x", where=Predicate("amount", "is null")), 20.0),
         (distinct("country", "x", cap=9), 2.0),
@@ -85,6 +88,7 @@ def test_aggregates(aggregate: Aggregate, value: object) -> None:
         (count("x"), 0.0),
         (total("amount", "x"), 0.0),
         (mean("amount", "x"), None),
+        (first_time("x"), None),
         (last_time("x"), None),
         (last_k("amount", "x", k=3), []),
         (session_count("x", gap=seconds(1)), 0.0),
@@ -124,6 +128,7 @@ def test_a_duplicate_counts_once_as_it_first_arrived() -> None:
 )
 def test_ratio(top: float | None, bottom: float | None, value: float) -> None:
     assert ratio(Ratio("r", "a", "b"), {"a": top, "b": bottom}) == value
+    assert ratio(Ratio("r", "a", "b", default=None), {"a": top, "b": bottom}) == (value or None)
 
 
 def test_a_session_ends_at_the_first_gap_and_is_over_when_the_newest_event_is_too_old() -> None:
@@ -135,3 +140,8 @@ def test_a_session_ends_at_the_first_gap_and_is_over_when_the_newest_event_is_to
 @pytest.mark.parametrize(("since", "value"), [(None, None), (1_000.0, 2.5)])
 def test_elapsed(since: float | None, value: float | None) -> None:
     assert elapsed(Elapsed("e", "a"), {"a": since}, 3_500) == value
+    assert elapsed(Elapsed("e", "a", until="b"), {"a": since, "b": 3_500.0}, 9_999) == value
+
+
+def test_no_time_has_elapsed_until_one_that_is_missing() -> None:
+    assert elapsed(Elapsed("e", "a", until="b"), {"a": 1_000.0, "b": None}, 3_500) is None

@@ -10,7 +10,7 @@ from lamina.clock import DAY_MS
 from lamina.contracts.features import days, hours, minutes
 from lamina.definitions.activity import FEATURES as ACTIVITY
 from lamina.definitions.activity import USER_PURCHASES
-from lamina.definitions.fraud import FEATURES, USER_VELOCITY
+from lamina.definitions.fraud import FEATURES, USER, USER_VELOCITY
 from lamina.semantics.plan import make_plan
 from lamina.store.staleness import Staleness, stream_mark
 
@@ -27,9 +27,9 @@ STREAM = stream_mark("transactions")
         ({"user": NOON - 3 * DAY_MS + 1, "merchant": NOON - 6 * DAY_MS}, set()),
         (
             {"user": NOON - 3 * DAY_MS, "merchant": MIDNIGHT},
-            {"user_velocity", "user_last_seen", "user_spend", "user_history"},
+            {v.name for v in FEATURES.views if v.entity == USER},
         ),
-        ({"user": MIDNIGHT, "merchant": NOON - 7 * DAY_MS}, {"merchant_traffic", "merchant_fraud"}),
+        ({"user": MIDNIGHT, "merchant": NOON - 7 * DAY_MS}, {v.name for v in FEATURES.views if v.entity != USER}),
         ({}, {v.name for v in FEATURES.views}),
     ],
 )
@@ -49,11 +49,15 @@ def test_a_batch_view_is_complete_when_its_last_day_is() -> None:
 
 @pytest.mark.parametrize(("age", "stale"), [(minutes(5), False), (hours(1), True)])
 def test_a_stream_that_stands_is_told_where_a_view_asks(age: object, stale: bool) -> None:
-    limited = replace(FEATURES, views=(replace(USER_VELOCITY, stale_after=minutes(10)),), ratios=(), model_features=())
+    limited = replace(
+        FEATURES, views=(replace(USER_VELOCITY, stale_after=minutes(10)),), ratios=(), elapsed=(), model_features=()
+    )
     complete = {"user": MIDNIGHT, STREAM: NOON - age.ms}  # type: ignore[attr-defined]
     assert Staleness(make_plan(limited)).of(complete, NOON) == ({"user_velocity"} if stale else set())
 
 
 def test_the_batch_layer_is_as_new_as_the_stream_when_it_ends_later() -> None:
-    limited = replace(FEATURES, views=(replace(USER_VELOCITY, stale_after=hours(13)),), ratios=(), model_features=())
+    limited = replace(
+        FEATURES, views=(replace(USER_VELOCITY, stale_after=hours(13)),), ratios=(), elapsed=(), model_features=()
+    )
     assert not Staleness(make_plan(limited)).of({"user": MIDNIGHT}, NOON)

@@ -62,6 +62,7 @@ def plan_of(*views: FeatureView) -> Plan:
             labels=FRAUD_LABELS,
             views=views,
             ratios=(),
+            elapsed=(),
             request_features=(RequestFeature("amount", "field", "amount"),),
             model_features=("amount",),
         )

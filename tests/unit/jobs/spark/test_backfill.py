@@ -46,7 +46,7 @@ def test_done_days_are_remembered_until_cleared_or_the_tilings_change(tmp_path: 
     record.add(RANGE[1])
     assert Record(str(tmp_path), PLAN, FIRST, LAST).done() == RANGE[:2]
     assert Record(str(tmp_path), PLAN, FIRST, FIRST).done() == []
-    changed = make_plan(replace(PLAN.features, views=PLAN.features.views[:2], ratios=(), model_features=()))
+    changed = make_plan(replace(PLAN.features, views=PLAN.features.views[:2], ratios=(), elapsed=(), model_features=()))
     assert Record(str(tmp_path), changed, FIRST, LAST).done() == []
     record.clear()
     assert record.done() == []
