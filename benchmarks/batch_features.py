@@ -50,7 +50,13 @@ BESIDE = ("duckdb", "handwritten", "polars")
 GROWTH_M = (1, 5, 20)
 HANDBOOK = dataclasses.replace(
     FEATURES,
-    views=(USER_SPEND, MERCHANT_TRAFFIC, MERCHANT_FRAUD),
+    views=tuple(
+        dataclasses.replace(v, windows=HANDBOOK_WINDOWS) for v in (USER_SPEND, MERCHANT_TRAFFIC, MERCHANT_FRAUD)
+    ),
+    ratios=tuple(
+        r for r in FEATURES.ratios if r.name in {f"merchant_fraud_risk_{window.label}" for window in HANDBOOK_WINDOWS}
+    ),
+    elapsed=(),
     request_features=tuple(f for f in FEATURES.request_features if f.name in ("amount", "weekend", "night")),
     model_features=(),
 )

@@ -90,7 +90,7 @@ def main(
     _compare(
         "the handbook's test week",
         PUBLISHED,
-        {"ours, 10 negatives a fraud": weeks[:1], "ours, all negatives": [everything]},
+        {f"ours, {Plan(DAY).negatives_per_positive} negatives a fraud": weeks[:1], "ours, all negatives": [everything]},
     )
     figures: dict[str, float | int | str] = {
         **{name: round(weeks[0].spec.metrics[key], 4) for name, key in KEYS.items()},

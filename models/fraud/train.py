@@ -64,7 +64,7 @@ class Plan:
     delay_days: int = 7
     test_days: int = 7
     split: SplitKind = SplitKind.TIME
-    negatives_per_positive: int = 10
+    negatives_per_positive: int = 50
     seed: int = 0
     threads: int = 1
     calibrate: bool = True
@@ -281,7 +281,7 @@ def main(
     min_auc: Annotated[float, typer.Option(help="Register the model when its AUC is at least this.")] = 0.8,
     negatives_per_positive: Annotated[
         int, typer.Option(min=0, help="Legitimate rows to keep for each fraud in training; 0 keeps all.")
-    ] = 10,
+    ] = 50,
     seed: Annotated[int, typer.Option(help="Seed of the sampling and of both learners.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads; one is enough for an under-sampled week.")] = 1,
     calibrate: Annotated[
