@@ -1,10 +1,16 @@
 """Fraud found in the weeks of the Fraud Detection Handbook, by its protocol, with features that our Spark job computed.
 
-Train 2018-07-25..31, labels known after seven days, test 2018-08-08..14 without customers whose fraud is known by then:
-`auc`, `ap` and `cp100` of chapter 3. The long form goes on with the three weeks after it, each with a training week of
-its own: `*_mean` over the four weeks of chapters 5 to 7, `*_std` beside. `recall_scenario_*` are shares of one kind of
-fraud found at 0.1 % false positives. `--quick` imports only the events that the 30-day windows of the first week reach,
-so the 90-day features see less history.
+Train to 2018-07-31, labels known after seven days, test 2018-08-08..14 without customers whose fraud is known by then:
+`auc`, `ap` and `cp100` of chapter 3. Ours trains on two weeks and is tested on the rows of the publication, which
+trains on one: `*_one_week` are ours of one. The long form goes on with the three weeks after it, each with training
+days of its own: `*_mean` over the four weeks of chapters 5 to 7, `*_std` beside. `recall_scenario_*` are shares of one
+kind of fraud found at 0.1 % false positives. `--quick` imports only the events that the 30-day windows of the first
+week reach, so the 90-day features see less history.
+
+95 % of the frauds at 0.1 % false positives cannot be had on this data by anyone: some 20 % of them carry no evidence
+when they happen, most on merchants in their first week of fraud, whose labels nobody has. `world_*` are the same model
+and protocol on our own world (5,000 users, 70 days), where most fraud can be seen: the listed cards among it are left
+to a rule.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.fraud_world import measure_world
 from benchmarks.report import emit
 from jobs.spark.extract_data import extract
 from jobs.spark.session import make_session
@@ -29,11 +36,14 @@ from lamina.definitions.fraud import FEATURES
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
 from lamina.settings import Settings, load_settings
-from models.fraud.table import read_table, split_days
+from models.fraud.table import read_table
 from models.fraud.train import Plan, Trained, train
 
 DAY = date(2018, 8, 21)
 WEEKS = 4
+TRAIN_DAYS = 14
+BLOCKED_DAYS = 7
+"""Days that the publication trains on; frauds of these are the ones that take customers out of its test."""
 BARS = {"auc": ">= 0.862", "ap": ">= 0.639"}
 WEEKS_BARS = {
     "auc_mean": ">= 0.885",
@@ -84,29 +94,35 @@ def main(
         features_s = time.monotonic() - began
         table = read_table(f"{folder}/lake", FEATURES.system, days[-1], FEATURES.model_features)
     began = time.monotonic()
-    weeks = [train(table, Plan(day)) for day in days]
+    weeks = [train(table, plan_of(day)) for day in days]
     train_s = (time.monotonic() - began) / len(weeks)
-    everything = train(table, Plan(DAY, negatives_per_positive=0))
+    short = [train(table, plan_of(day, BLOCKED_DAYS)) for day in days]
     _compare(
         "the handbook's test week",
         PUBLISHED,
-        {f"ours, {Plan(DAY).negatives_per_positive} negatives a fraud": weeks[:1], "ours, all negatives": [everything]},
+        {"ours": weeks[:1], "ours, one week of training": short[:1]},
     )
     figures: dict[str, float | int | str] = {
         **{name: round(weeks[0].spec.metrics[key], 4) for name, key in KEYS.items()},
-        "auc_all_negatives": round(everything.spec.metrics["auc"], 4),
-        "ap_all_negatives": round(everything.spec.metrics["average_precision"], 4),
         "rows": rows,
         "features_s": round(features_s, 1),
         "train_s": round(train_s, 1),
     }
     bars = BARS
     if not quick:
-        _compare(f"mean of the handbook's {WEEKS} test weeks", PUBLISHED_WEEKS, {"ours": weeks})
+        ours = {"ours": weeks, "ours, one week of training": short}
+        _compare(f"mean of the handbook's {WEEKS} test weeks", PUBLISHED_WEEKS, ours)
         figures |= _over_weeks(weeks)
+        figures |= {f"{name}_one_week": value for name, value in _over_weeks(short).items() if name.endswith("_mean")}
+        figures |= measure_world()
         bars = BARS | WEEKS_BARS
     if not emit("fraud_handbook", figures, bars, json_file):
         raise typer.Exit(1)
+
+
+def plan_of(day: date, train_days: int = TRAIN_DAYS) -> Plan:
+    """What to train for `day`, tested on the rows of the publication; not calibrated, which changes no order."""
+    return Plan(day, train_days=train_days, blocked_days=BLOCKED_DAYS, calibrate=False)
 
 
 def _over_weeks(weeks: Sequence[Trained]) -> dict[str, float]:
@@ -125,7 +141,7 @@ def make_training_set(settings: Settings, lake: str, days: Sequence[date], *, qu
     """Import the handbook's transactions into `lake` and compute the features of all that the models of `days` train
     and test on by Spark; returns the rows.
     """
-    splits = [split_days(day, train_days=7, delay_days=7, test_days=7) for day in days]
+    splits = [plan_of(day).days for day in days]
     first, last, until = splits[0].train_first, splits[-1].test_last, days[-1]
     import_transactions(
         settings.data / "fraud_handbook" / "transactions.parquet",

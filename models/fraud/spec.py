@@ -68,7 +68,8 @@ class Split(_Part):
     """Which days the model was trained and tested on, both ends included, and how the rows were told apart.
 
     time: the test days follow the training days after `delay_days`, the time in which labels arrive. random: both are
-    drawn, with equal shares of fraud, from all the days.
+    drawn, with equal shares of fraud, from all the days. blocked_from: frauds from this day on, once known, take their
+    users out of the test; None: those from the first training day on.
     """
 
     kind: Literal["time", "random"]
@@ -77,6 +78,7 @@ class Split(_Part):
     delay_days: int = Field(ge=0)
     test_first: date
     test_last: date
+    blocked_from: date | None = None
 
 
 class Rows(_Part):

@@ -72,12 +72,19 @@ class Table:
 
 
 def split_days(
-    day: date, *, train_days: int, delay_days: int, test_days: int, kind: Literal["time", "random"] = "time"
+    day: date,
+    *,
+    train_days: int,
+    delay_days: int,
+    test_days: int,
+    kind: Literal["time", "random"] = "time",
+    blocked_days: int = 0,
 ) -> Split:
     """The days that a model of the logical date `day` trains and tests on.
 
     Labels are complete `delay_days` after a transaction: the test days are the last complete ones, and the training
-    days end `delay_days` before them, as if the model had been in use in the test.
+    days end `delay_days` before them, as if the model had been in use in the test. `blocked_days`: frauds of so many
+    last training days, and later ones, take users out of the test; 0: of all of them.
 
     >>> split = split_days(date(2018, 8, 21), train_days=7, delay_days=7, test_days=7)
     >>> [str(d) for d in (split.train_first, split.train_last, split.test_first, split.test_last)]
@@ -96,6 +103,7 @@ def split_days(
         delay_days=delay_days,
         test_first=test_first,
         test_last=test_last,
+        blocked_from=train_last - timedelta(days=blocked_days - 1) if blocked_days else None,
     )
 
 
@@ -169,7 +177,7 @@ def rows_to_test(table: Table, split: Split, seed: int) -> Flags:
         table.user,
         table.day,
         table.fraud,
-        train_first=_number(split.train_first),
+        train_first=_number(split.blocked_from or split.train_first),
         delay_days=split.delay_days,
         rows=_between(table, split.test_first, split.test_last),
     )

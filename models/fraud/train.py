@@ -57,7 +57,9 @@ class ParametersFrom(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train. `negatives_per_positive` 0 uses every row; `calibrate` costs two thirds of three more fits."""
+    """What to train. `negatives_per_positive` 0 uses every row; `calibrate` costs two thirds of three more fits;
+    `blocked_days` as in `split_days`.
+    """
 
     day: Day
     train_days: int = 7
@@ -68,6 +70,7 @@ class Plan:
     seed: int = 0
     threads: int = 1
     calibrate: bool = True
+    blocked_days: int = 0
 
     @property
     def days(self) -> Split:
@@ -78,6 +81,7 @@ class Plan:
             delay_days=self.delay_days,
             test_days=self.test_days,
             kind=self.split.value,
+            blocked_days=self.blocked_days,
         )
 
 
