@@ -60,7 +60,7 @@ def test_the_score_is_the_weighted_corrected_probability(folder: Path, scorer: S
     leaves = lightgbm.Booster(model_file=str(folder / LIGHTGBM_FILE)).predict(matrix)
     blended = 0.6 * trees.astype(np.float64) + 0.4 * leaves
     odds = 0.25 * blended / (1 - blended)
-    np.testing.assert_allclose([scorer.predict(r) for r in rows], odds / (1 + odds), rtol=1e-4)
+    np.testing.assert_allclose([scorer.predict(r) for r in rows], odds / (1 + odds), rtol=1e-4, atol=1e-7)
 
 
 def test_a_batch_scores_as_its_rows_do(scorer: Scorer) -> None:
