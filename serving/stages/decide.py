@@ -64,13 +64,20 @@ class _Asked(NamedTuple):
     until_ns: int
 
 
-class _Call(NamedTuple):
-    """What the transactions of one round trip share: what was read, and one version of each model and of the rules."""
+class _Read(NamedTuple):
+    """An inquiry with what the store holds of it, or None where the store did not answer; and how long that took."""
 
+    asked: _Asked
+    row: dict[str, object]
     snapshot: Snapshot | None
+    read_ms: float
+
+
+class _Call(NamedTuple):
+    """What those that are decided together share: one version of each model and of the rules."""
+
     lineup: Lineup
     book: RuleBook
-    read_ms: float
 
 
 @dataclass(slots=True)
@@ -109,91 +116,85 @@ class DecisionMaker:
         self._events = events
         self._deadline_ns = deadline_ms * NS_PER_MS
         self._clock = clock
-        self._gatherer = Gatherer(self._decide_group)
+        self._reading = Gatherer(self._read_group)
+        self._making = Gatherer(self._make_group)
 
     async def decide(self, inquiry: Inquiry, *, explain: bool) -> Decision:
         """The decision on one transaction; `explain` names the features that weighed most for an approval too."""
-        return await self._gatherer.ask(_Asked(inquiry, explain, inquiry.started_ns + self._deadline_ns))
+        asked = _Asked(inquiry, explain, inquiry.started_ns + self._deadline_ns)
+        # Twice: one round trip may answer several groups, which then go on as one.
+        return await self._making.ask(await self._reading.ask(asked))
 
     async def decide_all(self, inquiries: Sequence[Inquiry], *, explain: bool) -> list[Decision]:
         """A decision on each, in order, all from one round trip: none sees another of the same call in its features."""
         # Whoever sends many at once waits for all of them.
         wait_ns = self._deadline_ns * len(inquiries)
-        asked = [_Asked(inquiry, explain, inquiry.started_ns + wait_ns) for inquiry in inquiries]
+        reads = await self._read([_Asked(inquiry, explain, inquiry.started_ns + wait_ns) for inquiry in inquiries])
         decisions = []
-        async for found in self._decide_together(asked):
+        async for found in self._make(reads):
             if isinstance(found, Exception):
                 raise found
             decisions.append(found)
         return decisions
 
-    async def _decide_group(self, group: Sequence[_Asked]) -> AsyncIterator[Decision | Exception]:
+    async def _read_group(self, group: Sequence[_Asked]) -> AsyncIterator[_Read | Exception]:
+        for read in await self._read(group):
+            yield read
+
+    async def _make_group(self, group: Sequence[_Read]) -> AsyncIterator[Decision | Exception]:
         """Of several requests, whose secrets the log lines of all must not repeat."""
-        TOKENS.set(tuple(asked.inquiry.transaction.card_token for asked in group))
-        REQUEST_ID.set(group[0].inquiry.request_id if len(group) == 1 else None)
-        async for found in self._decide_together(group):
+        TOKENS.set(tuple(read.asked.inquiry.transaction.card_token for read in group))
+        REQUEST_ID.set(group[0].asked.inquiry.request_id if len(group) == 1 else None)
+        async for found in self._make(group):
             yield found
 
-    async def _decide_together(self, asked: Sequence[_Asked]) -> AsyncIterator[Decision | Exception]:
+    async def _read(self, asked: Sequence[_Asked]) -> list[_Read]:
         began = time.perf_counter_ns()
         rows = [_row(each.inquiry.transaction) for each in asked]
-        snapshot: Snapshot | None = None
+        parts: Sequence[Snapshot | None] = [None] * len(rows)
         try:
-            snapshot = await self._features.read(rows)
+            parts = await self._features.read_each(rows)
         except StoreUnavailable as error:
             log.debug("no features: %s", error)
         read_ms = (time.perf_counter_ns() - began) / NS_PER_MS
-        call = _Call(snapshot, self._routing.lineup(), self._rules.book, read_ms)
-        for begin in range(0, len(asked), TOGETHER):
+        return [_Read(each, row, part, read_ms) for each, row, part in zip(asked, rows, parts, strict=True)]
+
+    async def _make(self, reads: Sequence[_Read]) -> AsyncIterator[Decision | Exception]:
+        call = _Call(self._routing.lineup(), self._rules.book)
+        for begin in range(0, len(reads), TOGETHER):
             if begin:
                 await asyncio.sleep(0)  # lets other requests go in between
-            few = slice(begin, begin + TOGETHER)
-            for found in self._decide_few(call, begin, asked[few], rows[few]):
+            for found in self._make_few(call, reads[begin : begin + TOGETHER]):
                 yield found
 
-    def _decide_few(
-        self, call: _Call, begin: int, asked: Sequence[_Asked], rows: Sequence[dict[str, object]]
-    ) -> list[Decision | Exception]:
-        """Decisions on those from number `begin` of the call on, logged."""
-        cases = self._cases(call, begin, asked, rows)
+    def _make_few(self, call: _Call, reads: Sequence[_Read]) -> list[Decision | Exception]:
+        """Decisions on some of those that are decided together, logged."""
+        cases = [self._case(call, read) for read in reads]
         self._score([case for case in cases if isinstance(case, _Case) and case.fallback == "none"])
         found = [case if isinstance(case, Exception) else self._settled(call, case) for case in cases]
-        self._log([(row, made) for row, made in zip(rows, found, strict=True) if isinstance(made, Decision)])
+        self._log([(read.row, made) for read, made in zip(reads, found, strict=True) if isinstance(made, Decision)])
         return found
 
-    def _cases(
-        self, call: _Call, begin: int, asked: Sequence[_Asked], rows: Sequence[dict[str, object]]
-    ) -> list[_Case | Exception]:
-        watch = Stopwatch()
-        vectors: Sequence[FeatureVector | None] = [None] * len(rows)
-        if call.snapshot is not None:
-            times = [each.inquiry.transaction.timestamp for each in asked]
-            vectors = self._features.vectors(call.snapshot, begin, rows, times)
-        watch.lap("features")
-        features_ms = call.read_ms + watch.ms["features"] / len(rows)
-        return [
-            self._case(call, features_ms, each, row, vector)
-            for each, row, vector in zip(asked, rows, vectors, strict=True)
-        ]
-
-    def _case(
-        self, call: _Call, features_ms: float, asked: _Asked, row: dict[str, object], vector: FeatureVector | None
-    ) -> _Case | Exception:
+    def _case(self, call: _Call, read: _Read) -> _Case | Exception:
+        asked, row = read.asked, read.row
         transaction = asked.inquiry.transaction
-        watch = Stopwatch()
+        watch = Stopwatch(round(read.read_ms * NS_PER_MS))
         try:
+            vector = None
+            if read.snapshot is not None:
+                vector = self._features.vector(read.snapshot, row, transaction.timestamp)
+            watch.lap("features")
             lane = call.lineup.lane(transaction.user_id, row)
             found = vector or NO_FEATURES
             for view in found.stale:
                 metrics.STALE_FEATURES.labels(view).inc()
             action, reasons = call.book.judge(transaction, found.values)
+            watch.lap("rules")
         except Exception as error:
             # What is wrong with one transaction is not its neighbours' business.
             return error
-        watch.lap("rules")
         fallback = _fallback(vector, lane.model, asked.until_ns)
-        stage_ms = {"features": features_ms, **watch.ms}
-        return _Case(asked, row, found, lane, action, reasons, fallback, stage_ms)
+        return _Case(asked, row, found, lane, action, reasons, fallback, watch.ms)
 
     def _score(self, cases: Sequence[_Case]) -> None:
         if not cases:

@@ -40,8 +40,8 @@ class FeatureStage:
         self._timeout_s = timeout_ms / 1000
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
-    async def read(self, requests: Sequence[Mapping[str, object]]) -> Snapshot:
-        """What the store holds of every entity that `requests` name.
+    async def read_each(self, requests: Sequence[Mapping[str, object]]) -> list[Snapshot]:
+        """What the store holds of the entities that each of `requests` names, all from one round trip.
 
         Raises: StoreUnavailable: the store did not answer in time, or has not for a while.
         """
@@ -58,25 +58,20 @@ class FeatureStage:
             self.breaker.failed()
             raise
         self.breaker.succeeded()
-        return snapshot
-
-    def vectors(
-        self, snapshot: Snapshot, begin: int, requests: Sequence[Mapping[str, object]], at_ms: Sequence[int]
-    ) -> list[FeatureVector | None]:
-        """The features of the requests from number `begin` of those read on, each at its time.
-
-        None where what is stored cannot be read by this version; that leaves its neighbours alone.
-        """
         width = len(self._reader.plan.features.entities)
-        found: list[FeatureVector | None] = []
-        for place, (request, at) in enumerate(zip(requests, at_ms, strict=True), begin):
-            part = Snapshot(snapshot.replies[place * width : (place + 1) * width], snapshot.through_ms)
-            try:
-                found.append(self._reader.vector(part, request, at))
-            except CodecError as error:
-                log.error("features cannot be used: %s", error)
-                found.append(None)
-        return found
+        parts = (snapshot.replies[i * width : (i + 1) * width] for i in range(len(requests)))
+        return [Snapshot(part, snapshot.through_ms) for part in parts]
+
+    def vector(self, snapshot: Snapshot, request: Mapping[str, object], at_ms: int) -> FeatureVector | None:
+        """The features of `request` at `at_ms`, from what was read of it.
+
+        None where what is stored cannot be read by this version.
+        """
+        try:
+            return self._reader.vector(snapshot, request, at_ms)
+        except CodecError as error:
+            log.error("features cannot be used: %s", error)
+            return None
 
     async def check(self) -> str | None:
         """What is wrong with the store, or None."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUEUE_EVENTS = 20_000
-LINGER_MS = 5
+LINGER_MS = 25
+"""Nobody waits for it, and a request to the broker costs as much as many events in it."""
 POLL_S = 0.1
 CHECK_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0

@@ -26,8 +26,7 @@ from serving.stages.stopwatch import NS_PER_MS, Stopwatch
 log = logging.getLogger(__name__)
 
 READ_ROWS = 50
-TOGETHER = 10
-"""Rows whose features are read in one round trip, and those made at a time: other requests go in between."""
+"""Rows whose features are read in one round trip; other requests go in between."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +130,10 @@ class Predictor:
         found: list[FeatureVector | None] = []
         for begin in range(0, len(rows), READ_ROWS):
             part = rows[begin : begin + READ_ROWS]
-            snapshot = await stage.read(part)
-            for at in range(0, len(part), TOGETHER):
+            for at, read in enumerate(await stage.read_each(part)):
                 if at:
                     await asyncio.sleep(0)  # lets other requests go in between
-                few = slice(begin + at, begin + min(at + TOGETHER, len(part)))
-                found += stage.vectors(snapshot, at, rows[few], times[few])
+                found.append(stage.vector(read, part[at], times[begin + at]))
         return found
 
     async def _scores(self, model: Model, vectors: Sequence[FeatureVector | None]) -> list[Answer | None]:
