@@ -4,8 +4,8 @@
 decision. `empty_per_s`: `GET /health/live` of the same server, the framework's own way of answering a constant. Both
 take turns in one run beside the load generator, and `full_over_empty` divides them; `*_cpu_us` is the API's processor
 time a request. `predictions_per_s` asks `/predict` of the same model; `local_hits` and `redis_hits` are the shares that
-a tier of its cache answered of what it was asked. `errors` counts answers other than 200, `fallbacks` decisions and
-predictions that were not made by the model. The short form has no bars: beside other work it saturates soon.
+a tier of its cache answered of what it was asked. `errors` counts our answers other than 200, `fallbacks` answers of
+all servers that were not made by the model. The short form has no bars: beside other work it saturates soon.
 
 `mlflow_*` and `bentoml_*`, in the long form: the same trees behind MLflow's scoring server and BentoML, one process
 each as ours. They are sent the features, finished, where ours is sent a transaction; they decide and log nothing.
@@ -57,7 +57,8 @@ class Load:
         self.requests: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         self.cpu_s: dict[str, float] = {}
-        self.errors = self.fallbacks = 0
+        self.errors: dict[str, int] = {}
+        self.fallbacks = 0
 
     def run(
         self,
@@ -85,7 +86,7 @@ class Load:
         found = run_k6(Path(__file__).with_suffix(".js"), self._stack, self._folder, variables)
         requests = found["http_reqs"]["values"]
         failed = found["http_req_failed"]["values"]["passes"]
-        self.errors += failed
+        self.errors[name] = self.errors.get(name, 0) + failed
         self.fallbacks += found["checks"]["values"]["fails"] - failed
         self.requests[name] = self.requests.get(name, 0) + requests["count"]
         self.seconds[name] = self.seconds.get(name, 0.0) + requests["count"] / requests["rate"]
@@ -132,7 +133,8 @@ def main(
             for serve in PEERS:
                 figures |= _beside(serve, load, model, folder, vectors, seconds)
             bars = bars | PEER_BARS
-        figures |= {"errors": load.errors, "fallbacks": load.fallbacks}
+        ours = sum(load.errors[part] for part in ("warm_up", "empty", "decisions", "predictions"))
+        figures |= {"errors": ours, "fallbacks": load.fallbacks}
     if not emit("serving_throughput", figures, bars, json_file):
         raise typer.Exit(1)
 
@@ -196,7 +198,8 @@ def _beside(
             abs(server.score(body) - score) > TOLERANCE for body, (_, score) in zip(bodies, vectors, strict=True)
         )
         load.run(server.name, server.url, server.pid, bodies, seconds, expected="[")
-    return load.figures(server.name) | {f"{server.name}_different": different}
+    counts: dict[str, Figure] = {"different": different, "errors": load.errors[server.name]}
+    return load.figures(server.name) | {f"{server.name}_{key}": n for key, n in counts.items()}
 
 
 def encoded(inputs: Sequence[Input], features: dict[str, Any]) -> list[float | None]:

@@ -12,6 +12,10 @@ from serving.bootstrap import make_app, make_service
 from serving.masking import log_json
 
 GRACE_S = 10
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than clients keep theirs, or it would be closed now and then in the
+moment in which a client sends its next request.
+"""
 
 
 def main() -> None:
@@ -28,6 +32,7 @@ def main() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         **tls_options(settings),
     )
