@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from jobs.spark.visible import EntityHistory, Explanation, Served, Tiles
@@ -107,22 +108,12 @@ class Comparison:
             return self.same(feature.name, a, b)
 
         found = history.explain(served, same)
-        for r in self.features.ratios:
-            parts = (r.numerator, r.denominator)
-            if r.name in differing and all(p in found or p not in differing for p in parts):
-                quotient = ratio(r, {p: values.get(p) for p in parts})
-                if self.same(r.name, values.get(r.name), quotient):
+        for name, parts, again in self._derived(served.at_ms):
+            if name in differing and all(p in found or p not in differing for p in parts):
+                value = again({p: values.get(p) for p in parts})
+                if self.same(name, values.get(name), value):
                     early = any(p in found and found[p].cause == "early" for p in parts)
-                    found[r.name] = Explanation("early" if early else "stale", quotient)
-        for e in self.features.elapsed:
-            times_explained = any(t in found for t in e.times) and all(
-                t in found or t not in differing for t in e.times
-            )
-            if e.name in differing and times_explained:
-                since = elapsed(e, {t: values.get(t) for t in e.times}, served.at_ms)
-                if self.same(e.name, values.get(e.name), since):
-                    early = any(t in found and found[t].cause == "early" for t in e.times)
-                    found[e.name] = Explanation("early" if early else "stale", since)
+                    found[name] = Explanation("early" if early else "stale", value)
         result = []
         for name in self.explainable(entity):
             if name not in differing:
@@ -135,6 +126,13 @@ class Comparison:
             tiles = history.tiles(self._windows[name], served) if name in self._windows else None
             result.append(replace(one, tiles=tiles))
         return result
+
+    def _derived(self, at_ms: int) -> Iterator[tuple[str, tuple[str, ...], Callable[[Mapping[str, Value]], Value]]]:
+        """Quotients and elapsed times: name, the features it is made from, and how it is made from their values."""
+        for r in self.features.ratios:
+            yield r.name, (r.numerator, r.denominator), partial(ratio, r)
+        for e in self.features.elapsed:
+            yield e.name, e.times, partial(elapsed, e, at_ms=at_ms)
 
 
 def matches_of(names: Sequence[Sequence[str]]) -> Counter[str]:

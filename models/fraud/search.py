@@ -29,7 +29,7 @@ from models.fraud.chosen import Chosen, Values
 from models.fraud.fit import LIGHTGBM, XGBOOST, Rows, Watch, fit_leaves, fit_trees, under_sample
 from models.fraud.metrics import Floats
 from models.fraud.spec import Ensemble, Split
-from models.fraud.table import Table, TrainingSetError
+from models.fraud.table import Table, TrainingSetError, refuse_one_sided
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -120,11 +120,7 @@ def parts(table: Table, split: Split, inputs: tuple[Input, ...], plan: SearchPla
         table.take(known & (table.day >= first) & (table.day <= last)) for first, last in (numbers[:2], numbers[2:])
     )
     for rows, what in ((learn, f"{days[0]} to {days[1]} to fit"), (valid, f"{days[2]} to {days[3]} to choose on")):
-        if rows.fraud.all() or not rows.fraud.any():
-            raise TrainingSetError(
-                f"the search's days {what} hold {len(rows)} rows with {rows.fraud.sum()} known frauds: both kinds are "
-                "needed. Raise --train-days, or change --valid-days"
-            )
+        refuse_one_sided(rows, f"search's days {what}", "Raise --train-days, or change --valid-days")
     learn = learn.take(under_sample(learn.fraud, plan.negatives_per_positive, plan.seed).rows)
     encoder = Encoder(inputs)
     encoded = (Rows(encoder.matrix(rows.inputs, len(rows)), rows.fraud, rows.weight) for rows in (learn, valid))

@@ -71,6 +71,18 @@ class Table:
         return Outcomes(self.fraud, score, self.user, self.day, self.amount, self.scenario)
 
 
+def refuse_one_sided(rows: Table, what: str, remedy: str) -> None:
+    """Nothing, when `rows` hold both kinds.
+
+    Raises: TrainingSetError: names the rows, `what`, and how to get others, `remedy`.
+    """
+    if rows.fraud.all() or not rows.fraud.any():
+        raise TrainingSetError(
+            f"the {what} hold {len(rows)} usable rows with {rows.fraud.sum()} known frauds: both kinds are needed. "
+            f"{remedy}"
+        )
+
+
 def split_days(
     day: date,
     *,

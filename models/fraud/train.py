@@ -35,7 +35,7 @@ from models.fraud.savings import Policies, as_metrics
 from models.fraud.score import Scorer
 from models.fraud.slices import measure_slices
 from models.fraud.spec import DEFAULTS, Ensemble, ModelSpec, Rows, Split
-from models.fraud.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
+from models.fraud.table import Table, read_table, refuse_one_sided, rows_to_learn, rows_to_test, split_days
 
 SYSTEM = "fraud"
 LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "xgboost")
@@ -115,8 +115,9 @@ def train(
     """
     split = plan.days
     learn, test = (table.take(choose(table, split, plan.seed)) for choose in (rows_to_learn, rows_to_test))
-    _refuse_one_sided(learn, f"training days {split.train_first} to {split.train_last}", plan)
-    _refuse_one_sided(test, f"test days {split.test_first} to {split.test_last}", plan)
+    remedy = f"Extract these days for {plan.day}, or change --train-days, --delay-days and --test-days"
+    refuse_one_sided(learn, f"training days {split.train_first} to {split.train_last}", remedy)
+    refuse_one_sided(test, f"test days {split.test_first} to {split.test_last}", remedy)
     sample = under_sample(learn.fraud, plan.negatives_per_positive, plan.seed)
     used = learn.take(sample.rows)
     inputs = learnt_inputs(learn)
@@ -180,14 +181,6 @@ def learnt_inputs(rows: Table) -> tuple[Input, ...]:
 def _unequal(weight: Floats) -> Floats | None:
     """None where every row counts once, as it does where nothing was let through."""
     return None if (weight == 1.0).all() else weight
-
-
-def _refuse_one_sided(table: Table, what: str, plan: Plan) -> None:
-    if table.fraud.all() or not table.fraud.any():
-        raise TrainingSetError(
-            f"the {what} hold {len(table)} usable rows with {table.fraud.sum()} known frauds: both kinds are "
-            f"needed. Extract these days for {plan.day}, or change --train-days, --delay-days and --test-days"
-        )
 
 
 def _counts(table: Table, split: Split, learn: Table, test: Table, sample: Sample) -> Rows:
