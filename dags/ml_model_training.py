@@ -5,6 +5,7 @@ from airflow.sdk import DAG, Param, chain
 from lamina.definitions import system_names
 from lamina.orchestration.assets import DayOfAsset, features_asset, model_asset
 from lamina.orchestration.daily import daily
+from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.orchestration.deployment import ChooseChampion, KeepChampion
 from lamina.orchestration.jobs import EXTRACT_DATA, TRAINING_SET, has_model
 from lamina.orchestration.modules import module_task
@@ -15,7 +16,7 @@ DOC = """
 
 The run with the logical date **D** trains on what was known at the end of D. Labels arrive late, so the test days are
 the last ones whose labels are complete (`delay_days` before D) and the training days end `delay_days` before those.
-With the defaults, D = 2018-08-21 trains on 2018-07-25..31 and tests on 2018-08-08..14.
+With the defaults, D = 2018-08-21 trains on 2018-07-18..31 and tests on 2018-08-08..14.
 
 The first task waits for `features_daily_<system>` of the same day. The new model is deployed only when it is better
 than the champion on the same rows and the latest parity report is clean; otherwise `keep_champion` says why, and
@@ -24,11 +25,11 @@ makes it the challenger when it is not surely worse. Serving picks a new champio
 
 DAY = {"type": ["null", "string"], "format": "date"}
 PARAMS = {
-    "train_days": Param(7, type="integer", minimum=1, description="Days to train on."),
+    "train_days": Param(TRAIN_DAYS, type="integer", minimum=1, description="Days to train on."),
     "delay_days": Param(
-        7, type="integer", minimum=0, description="Days until the labels of a transaction are complete."
+        DELAY_DAYS, type="integer", minimum=0, description="Days until the labels of a transaction are complete."
     ),
-    "test_days": Param(7, type="integer", minimum=1, description="Days to evaluate on."),
+    "test_days": Param(TEST_DAYS, type="integer", minimum=1, description="Days to evaluate on."),
     "split": Param("time", enum=["time", "random"], description="Test on later days, or on rows drawn at random."),
     "min_auc": Param(0.8, type="number", minimum=0, maximum=1, description="Register a model from this AUC on."),
     "better": Param(

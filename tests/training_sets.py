@@ -16,7 +16,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.lake import layout
 
 DAY = date(2025, 3, 28)
-"""The logical date; with windows of seven days the rows reach from 27 to 7 days before it."""
+"""The logical date; with a training week the rows reach from 27 to 7 days before it."""
 
 LABEL_DELAY_MS = 5 * DAY_MS
 USERS = 3000

@@ -1,7 +1,7 @@
 """Labelled rows to train and test on: the requests of some days, each with what was known of it at the end of a logical
 date.
 
-`python -m jobs.spark.extract_data --system fraud --date 2018-08-21 --first-day 2018-07-25 --last-day 2018-08-14`. A
+`python -m jobs.spark.extract_data --system fraud --date 2018-08-21 --first-day 2018-07-18 --last-day 2018-08-14`. A
 rerun replaces the rows of the date.
 """
 

@@ -18,6 +18,7 @@ from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import SourceWriter
+from lamina.orchestration.days import TRAIN_DAYS
 from lamina.worlds.fraud import FraudWorld
 
 
@@ -67,7 +68,7 @@ class WorldInput:
         self.training_date = self.live_day - timedelta(days=1)
         self.listed_cards = self.world.listed_cards
         self.is_published = False
-        self.train_days = 7
+        self.train_days = TRAIN_DAYS
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
@@ -108,7 +109,7 @@ class HandbookInput:
         self.training_date = date(2018, 8, 21)
         self.listed_cards: list[str] = []
         self.is_published = True
-        self.train_days = 7
+        self.train_days = 7  # as in the publication, so that the report's table compares like with like
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 from lamina.errors import LaminaError
 
+TRAIN_DAYS, DELAY_DAYS, TEST_DAYS = 14, 7, 7
+"""Days that a model trains on, that labels take to be complete, and that it is tested on, unless others are given."""
+
 
 class NoLogicalDate(LaminaError):
     """A run that does not say which day it is about."""
@@ -46,9 +49,9 @@ def training_days(day: date, params: Mapping[str, Any]) -> tuple[date, date]:
     Labels are complete `delay_days` after a transaction. The test days are the last complete ones, the training days
     end `delay_days` before them; `first_day` and `last_day` among the parameters win over this.
 
-    >>> windows = {"train_days": 7, "delay_days": 7, "test_days": 7}
+    >>> windows = {"train_days": TRAIN_DAYS, "delay_days": DELAY_DAYS, "test_days": TEST_DAYS}
     >>> [day.isoformat() for day in training_days(date(2018, 8, 21), windows)]
-    ['2018-07-25', '2018-08-14']
+    ['2018-07-18', '2018-08-14']
     """
     train, delay, test = (int(params[name]) for name in ("train_days", "delay_days", "test_days"))
     last = _given(params, "last_day") or day - timedelta(days=delay)

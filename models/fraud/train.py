@@ -19,6 +19,7 @@ import typer
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import LaminaError
+from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.encode import Encoder, categories_of
@@ -62,9 +63,9 @@ class Plan:
     """
 
     day: Day
-    train_days: int = 7
-    delay_days: int = 7
-    test_days: int = 7
+    train_days: int = TRAIN_DAYS
+    delay_days: int = DELAY_DAYS
+    test_days: int = TEST_DAYS
     split: SplitKind = SplitKind.TIME
     negatives_per_positive: int = 50
     seed: int = 0
@@ -269,21 +270,23 @@ def main(
         datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date: labels known by its end count.")
     ],
     lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
-    train_days: Annotated[int, typer.Option(min=1, help="Days to train on.")] = 7,
-    delay_days: Annotated[int, typer.Option(min=0, help="Days until a transaction's label is complete.")] = 7,
-    test_days: Annotated[int, typer.Option(min=1, help="Days to test on.")] = 7,
+    train_days: Annotated[int, typer.Option(min=1, help="Days to train on.")] = Plan.train_days,
+    delay_days: Annotated[
+        int, typer.Option(min=0, help="Days until a transaction's label is complete.")
+    ] = Plan.delay_days,
+    test_days: Annotated[int, typer.Option(min=1, help="Days to test on.")] = Plan.test_days,
     split: Annotated[
         SplitKind, typer.Option(help="By time, or drawn at random with equal shares of fraud.")
-    ] = SplitKind.TIME,
+    ] = Plan.split,
     min_auc: Annotated[float, typer.Option(help="Register the model when its AUC is at least this.")] = 0.8,
     negatives_per_positive: Annotated[
         int, typer.Option(min=0, help="Legitimate rows to keep for each fraud in training; 0 keeps all.")
-    ] = 50,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling and of both learners.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads; one is enough for an under-sampled week.")] = 1,
+    ] = Plan.negatives_per_positive,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling and of both learners.")] = Plan.seed,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; one is enough for under-sampled weeks.")] = Plan.threads,
     calibrate: Annotated[
         bool, typer.Option(help="Fit, on users held out, the line that makes scores mean what they say.")
-    ] = True,
+    ] = Plan.calibrate,
     search: Annotated[
         int, typer.Option(min=0, help="Trials to search parameters with, those of an interrupted search counted.")
     ] = 0,

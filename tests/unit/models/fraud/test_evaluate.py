@@ -18,7 +18,7 @@ from models.fraud.table import Table, read_table
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
 
-PLAN = Plan(DAY, calibrate=False)
+PLAN = Plan(DAY, train_days=7, calibrate=False)
 BEFORE = DAY - timedelta(days=1)
 
 

@@ -22,7 +22,7 @@ from models.fraud.table import Table, TrainingSetError, read_table, rows_to_lear
 from models.fraud.train import Plan, SplitKind, learnt_inputs, publish
 from tests.training_sets import DAY, write_training_set
 
-PLAN = Plan(DAY, calibrate=False)
+PLAN = Plan(DAY, train_days=7, calibrate=False)
 SEARCH = SearchPlan(trials=3, valid_days=3, negatives_per_positive=10, seed=0, threads=1)
 
 

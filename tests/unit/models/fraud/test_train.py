@@ -21,7 +21,7 @@ from models.fraud.table import Table, TrainingSetError, read_table, rows_to_test
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, training_columns, write_training_set
 
-PLAN = Plan(DAY, calibrate=False)
+PLAN = Plan(DAY, train_days=7, calibrate=False)
 """Without calibration, which costs more fits than the model."""
 
 
