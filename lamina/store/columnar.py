@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lamina.semantics.events import EventRow
 from lamina.semantics.reference import Value, derived
-from lamina.store.evaluate import Evaluator, Question, TilingTiles, segments_of
+from lamina.store.evaluate import Evaluator, Span, TilingTiles, segments_of
 from lamina.store.tiles import TileColumns
 
 Floats = NDArray[np.float64]
@@ -73,16 +73,16 @@ class Window:
     Results are float64[requests].
     """
 
-    def __init__(self, q: Question, sheet: Sheet, own: Sequence[Mapping[str, TileColumns]], at_ms: Ints) -> None:
-        end = at_ms - at_ms % q.resolution_ms - q.delay_ms
+    def __init__(self, span: Span, sheet: Sheet, own: Sequence[Mapping[str, TileColumns]], at_ms: Ints) -> None:
+        end = at_ms - at_ms % span.resolution_ms - span.delay_ms
         base = sheet.owner * ENTITY_MS
         self._sheet = sheet
-        self._first = np.searchsorted(sheet.keys, base + end - q.window_ms, side="right")
+        self._first = np.searchsorted(sheet.keys, base + end - span.window_ms, side="right")
         self._last = np.searchsorted(sheet.keys, base + end, side="right")
         self._empty = self._first >= self._last
         # Reduced from each index to the next: of the results every other is a window.
         self._bounds = np.stack((self._first, self._last), axis=1).ravel()
-        self._own = [tiles[q.tiling] for tiles in own] if q.include_request else None
+        self._own = [tiles[span.tiling] for tiles in own] if span.include_request else None
         self._sums: dict[int, Floats] = {}
 
     def _reduced(self, ufunc: np.ufunc, place: int, nothing: float) -> Floats:
@@ -104,8 +104,15 @@ class Window:
             self._sums[place] = found
         return found
 
-    def extreme(self, ufunc: np.ufunc, place: int) -> Floats:
-        """The smallest (`np.fmin`) or largest (`np.fmax`) of a state; NaN without any."""
+    def least(self, place: int) -> Floats:
+        """The smallest of a state; NaN without any."""
+        return self._extreme(np.fmin, place)
+
+    def most(self, place: int) -> Floats:
+        """The largest of a state; NaN without any."""
+        return self._extreme(np.fmax, place)
+
+    def _extreme(self, ufunc: np.ufunc, place: int) -> Floats:
         found = self._reduced(ufunc, place, np.nan)
         return found if self._own is None else np.asarray(ufunc(found, self._of_requests(place)), np.float64)
 
@@ -148,10 +155,10 @@ _COLUMNS: dict[str, Callable[..., Floats]] = {
     "total": Window.sum,
     "mean": Window.mean,
     "std": Window.std,
-    "minimum": lambda window, place: window.extreme(np.fmin, place),
-    "maximum": lambda window, place: window.extreme(np.fmax, place),
-    "first_time": lambda window, place: window.extreme(np.fmin, place),
-    "last_time": lambda window, place: window.extreme(np.fmax, place),
+    "minimum": Window.least,
+    "maximum": Window.most,
+    "first_time": Window.least,
+    "last_time": Window.most,
 }
 """The aggregates that are answered for all requests in one go, by the places of their states."""
 
@@ -171,22 +178,22 @@ class ColumnarEvaluator:
         """
         own = [self._evaluator.own_tiles(request, at) for request, at in zip(requests, at_ms, strict=True)]
         times = np.array(at_ms, np.int64)
-        windows: dict[object, Window] = {}
+        windows: dict[Span, Window] = {}
         columns: list[list[Any]] = []
         for q in self._evaluator.questions:
-            sheet, finish = sheets[q.tiling], _COLUMNS.get(q.kind)
+            sheet, finish = sheets[q.span.tiling], _COLUMNS.get(q.kind)
             if finish is None:
                 tiles = (sheet.tiles[u] for u in sheet.owner)
                 columns.append(
                     [
-                        q.finish(segments_of(q, of_entity, of_request, at), at)
+                        q.finish(segments_of(q.span, of_entity, of_request, at), at)
                         for of_entity, of_request, at in zip(tiles, own, at_ms, strict=True)
                     ]
                 )
                 continue
             window = windows.get(q.span)
             if window is None:
-                window = windows[q.span] = Window(q, sheet, own, times)
+                window = windows[q.span] = Window(q.span, sheet, own, times)
             columns.append(_present(finish(window, *q.places)))
         features, names = self._evaluator.features, [q.name for q in self._evaluator.questions]
         found: list[dict[str, Value]] = []

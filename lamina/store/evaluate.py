@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
 
 from lamina.contracts.features import FeatureSet, WindowFeature
 from lamina.semantics.events import EventRow
@@ -43,23 +44,28 @@ class TilingTiles:
     request: TileColumns | None = None
 
 
-@dataclass
-class Question:
-    """A feature of a window, resolved: which tiles answer it, where in them its states are, how they are finished."""
+class Span(NamedTuple):
+    """A window of a tiling, which several features may ask about."""
 
-    name: str
     tiling: str
     window_ms: int
     delay_ms: int
     resolution_ms: int
     include_request: bool
+
+
+class Question(NamedTuple):
+    """A feature of a window, resolved: which tiles answer it, where in them its states are, how they are finished.
+
+    span_at: place of the span in `Evaluator.spans`.
+    """
+
+    name: str
+    span: Span
+    span_at: int
     kind: str
     places: tuple[int, ...]
     finish: Finish
-    span: tuple[str, int, int, bool] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.span = (self.tiling, self.window_ms, self.delay_ms, self.include_request)
 
 
 class Evaluator:
@@ -68,7 +74,9 @@ class Evaluator:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.features: FeatureSet = plan.features
-        self.questions = [_question(plan, f) for f in plan.features.window_features]
+        spans: dict[Span, int] = {}
+        self.questions = [_question(plan, f, spans) for f in plan.features.window_features]
+        self.spans = tuple(spans)
         wanted: dict[Tiling, set[State]] = {}
         for f in (f for f in plan.features.window_features if f.view.include_request):
             wanted.setdefault(plan.tiling_of(f), set()).update(states_of(f.aggregate))
@@ -82,50 +90,39 @@ class Evaluator:
         """Every feature at `at_ms`.
 
         Args: tiles: by `Tiling.key`, for the entities that `request` names; absent ones have no events. request: the
-        event being
-            scored, folded into the views that include it.
+        event being scored, folded into the views that include it.
         """
         own = self.own_tiles(request, at_ms)
-        spans: dict[object, Segments] = {}
-        found: dict[str, Value] = {}
-        for q in self.questions:
-            segments = spans.get(q.span)
-            if segments is None:
-                segments = spans[q.span] = segments_of(q, tiles.get(q.tiling), own, at_ms)
-            found[q.name] = q.finish(segments, at_ms)
-        return found | derived(self.features, found, request, at_ms)
+        windows = [segments_of(span, tiles.get(span.tiling), own, at_ms) for span in self.spans]
+        found: dict[str, Value] = {name: finish(windows[at], at_ms) for name, _, at, _, _, finish in self.questions}
+        found.update(derived(self.features, found, request, at_ms))
+        return found
 
 
-def segments_of(q: Question, tiles: TilingTiles | None, own: Mapping[str, TileColumns], at_ms: int) -> Segments:
-    """The tiles of the window of `q` at `at_ms`, if it asks for it that of the request itself, in `own`, among them."""
+def segments_of(span: Span, tiles: TilingTiles | None, own: Mapping[str, TileColumns], at_ms: int) -> Segments:
+    """The tiles of `span` at `at_ms`, if it asks for it that of the request itself, in `own`, among them."""
     found = Segments()
     if tiles is not None:
-        end = at_ms - at_ms % q.resolution_ms - q.delay_ms
-        begin = end - q.window_ms
+        end = at_ms - at_ms % span.resolution_ms - span.delay_ms
+        begin = end - span.window_ms
         for columns in (tiles.batch, tiles.speed):
-            if columns is not None:
-                i, j = bisect_right(columns.starts, begin), bisect_right(columns.starts, end)
+            if columns is not None and (starts := columns.starts):
+                # Most windows end behind the newest tile.
+                j = len(starts) if starts[-1] <= end else bisect_right(starts, end)
+                i = bisect_right(starts, begin, 0, j)
                 if i < j:
                     found.append((columns, i, j))
-    if q.include_request:
-        found.append((own[q.tiling], 0, 1))
+    if span.include_request:
+        found.append((own[span.tiling], 0, 1))
     return found
 
 
-def _question(plan: Plan, feature: WindowFeature) -> Question:
+def _question(plan: Plan, feature: WindowFeature, spans: dict[Span, int]) -> Question:
     view, tiling = feature.view, plan.tiling_of(feature)
     places = tuple(_place(tiling, s) for s in states_of(feature.aggregate))
-    return Question(
-        feature.name,
-        tiling.key,
-        feature.window.ms,
-        view.delay.ms,
-        feature.resolution.ms,
-        view.include_request,
-        feature.aggregate.kind,
-        places,
-        _finisher(tiling, feature, places),
-    )
+    span = Span(tiling.key, feature.window.ms, view.delay.ms, feature.resolution.ms, view.include_request)
+    span_at = spans.setdefault(span, len(spans))
+    return Question(feature.name, span, span_at, feature.aggregate.kind, places, _finisher(tiling, feature, places))
 
 
 def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Finish:
@@ -138,10 +135,14 @@ def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Fini
             return lambda segments, _: _mean(segments, at[0], at[1])
         case "std":
             return lambda segments, _: _std(segments, *at)
-        case "minimum" | "first_time":
-            return lambda segments, _: min(_present(segments, at[0]), default=None)
-        case "maximum" | "last_time":
-            return lambda segments, _: max(_present(segments, at[0]), default=None)
+        case "minimum":
+            return lambda segments, _: _extreme(segments, at[0], min)
+        case "maximum":
+            return lambda segments, _: _extreme(segments, at[0], max)
+        case "first_time":
+            return lambda segments, _: min(_outer(segments, at[0], newest=False), default=None)
+        case "last_time":
+            return lambda segments, _: max(_outer(segments, at[0], newest=True), default=None)
         case "first" | "last":
             choose = min if aggregate.kind == "first" else max
             return lambda segments, _: _text(choose(_texts(segments, at[0]), default=None), is_text)
@@ -192,8 +193,28 @@ def _std(segments: Segments, count_at: int, sum_at: int, m2_at: int) -> float | 
     return sqrt(m2 / n)
 
 
-def _present(segments: Segments, at: int) -> list[float]:
-    return [x for c, i, j in segments for x in c.numeric[at][i:j] if x == x]
+def _extreme(segments: Segments, at: int, choose: Callable[[Iterable[float]], float]) -> float | None:
+    found = []
+    for c, i, j in segments:
+        chosen = choose(c.numeric[at][i:j])
+        if chosen != chosen:
+            # Where the first is missing no other is chosen.
+            present = [x for x in c.numeric[at][i:j] if x == x]
+            if not present:
+                continue
+            chosen = choose(present)
+        found.append(chosen)
+    return choose(found) if found else None
+
+
+def _outer(segments: Segments, at: int, *, newest: bool) -> Iterator[float]:
+    """The newest or the oldest time in each segment: times ascend from tile to tile."""
+    for c, i, j in segments:
+        column = c.numeric[at]
+        for tile in range(j - 1, i - 1, -1) if newest else range(i, j):
+            if (time := column[tile]) == time:
+                yield time
+                break
 
 
 def _texts(segments: Segments, at: int) -> list[str]:
