@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -19,19 +18,13 @@ from pathlib import Path
 from typing import Annotated
 
 import orjson
-import pandas as pd
 import typer
 
-from benchmarks.api import await_model, run_k6
-from benchmarks.decision_latency import HISTORY_DAYS, SERVICES
-from benchmarks.hot_swap import register_versions
-from benchmarks.online import make_world, online_stack, preload
+from benchmarks.api import THREE_VERSIONS, serving_api
 from benchmarks.report import Figure, emit
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.local.stack import Stack
-from lamina.registry.mlflow import MlflowRegistry
 from lamina.settings import Settings
-from lamina.worlds.wire import event_bytes
 from tests.integration.serving import consume
 
 RATE = 100
@@ -48,24 +41,18 @@ def main(
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds, outage_s = (20, 24, 3.0) if quick else (200, 180, 10.0)
-    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as name, online_stack(Path(name), SERVICES) as stack:
-        folder = Path(name)
-        world = make_world(users, HISTORY_DAYS)
-        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
-        (folder / "bodies.jsonl").write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
-        register_versions(MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"]), folder)
-        stack.start("api")
-        await_model(stack)
+    with serving_api(users, THREE_VERSIONS) as api:
         done: Counter[str] = Counter()
         over = threading.Event()
-        shooter = threading.Thread(target=_shoot, args=(stack, random.Random(seed), outage_s, done, over))
+        shooter = threading.Thread(target=_shoot, args=(api.stack, random.Random(seed), outage_s, done, over))
         shooter.start()
         try:
-            requests, answered = _load(stack, folder, rate, seconds)
+            loaded = api.k6_samples(__file__, {"RATE": rate, "SECONDS": seconds}, "answered", tag="id")
         finally:
             over.set()
             shooter.join()
-        found = _arrived(stack, answered)
+        requests, answered = loaded.metrics.count("http_reqs"), set(loaded.rows["id"])
+        found = _arrived(api.stack, answered)
     figures: dict[str, Figure] = {
         "requests": requests,
         "answered": len(answered),
@@ -100,16 +87,6 @@ def _shoot(stack: Stack, rng: random.Random, outage_s: float, done: Counter[str]
                     time.sleep(0.1)
                 stack.start(victim)  # waits until it is ready
             done[victim] += 1
-
-
-def _load(stack: Stack, folder: Path, rate: int, seconds: int) -> tuple[int, set[str]]:
-    """How many requests were sent, and the ids of those that were answered."""
-    samples = folder / "samples.csv"
-    variables = {"BODIES": str(folder / "bodies.jsonl"), "RATE": str(rate), "SECONDS": str(seconds)}
-    metrics = run_k6(Path(__file__).with_suffix(".js"), stack, folder, variables, samples=samples)
-    found = pd.read_csv(samples, usecols=["metric_name", "extra_tags"], dtype=str)
-    ids = found.loc[found["metric_name"] == "answered", "extra_tags"].str.extract(r"id=([^&]+)")[0]
-    return int(metrics["http_reqs"]["values"]["count"]), set(ids)
 
 
 def _arrived(stack: Stack, answered: set[str]) -> dict[str, Counter[str]]:

@@ -15,6 +15,7 @@ events from 1 M to 20 M, as copies of the handbook's with users and merchants of
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -24,9 +25,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import pandas as pd
-import psutil
 import typer
 
+from benchmarks.progress import process_cpu_s
 from benchmarks.report import emit
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
@@ -113,11 +114,11 @@ def measure(
     from jobs.spark import batch_features
 
     figures: dict[str, float | int | str] = {"cores": CORES}
-    began, cpu = time.monotonic(), cpu_s()
+    began, cpu = time.monotonic(), process_cpu_s([os.getpid()])
     target = f"{folder}/handbook"
     figures["rows"] = compute(spark, lake, HANDBOOK, target)
     figures["spark_s"] = round(time.monotonic() - began, 1)
-    figures["cpu_s"] = round(cpu_s() - cpu, 1)
+    figures["cpu_s"] = round(process_cpu_s([os.getpid()]) - cpu, 1)
     figures["features"] = len(HANDBOOK.names)
     agreement = compare(pd.read_parquet(target), data)
     figures.update(dataclasses.asdict(agreement))
@@ -208,13 +209,6 @@ def compare(found: pd.DataFrame, data: Path) -> Agreement:
         ties += int((differs & excused).sum())
         mismatches += int((differs & ~excused).sum())
     return Agreement(len(both) * len(AUTHORS), ties, mismatches)
-
-
-def cpu_s() -> float:
-    """Processor time of this process and everything it has started, seconds."""
-    here = psutil.Process()
-    times = (p.cpu_times() for p in (here, *here.children(recursive=True)))
-    return float(sum(t.user + t.system for t in times))
 
 
 if __name__ == "__main__":

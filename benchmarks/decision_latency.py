@@ -11,32 +11,19 @@ request: beside other work on the machine it still tells what a decision costs.
 
 from __future__ import annotations
 
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import psutil
 import typer
 
-from benchmarks.api import await_model, run_k6
-from benchmarks.online import make_world, online_stack, preload
+from benchmarks.api import Api, Metrics, serving_api
+from benchmarks.progress import process_cpu_s
 from benchmarks.report import Figure, emit
-from lamina.definitions.fraud import FEATURES
-from lamina.local.stack import Stack
-from lamina.registry.mlflow import MlflowRegistry
-from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, TrainingRun
-from lamina.worlds.wire import event_bytes
-from tests.small_model import train_small_model
 
 RATE = 200
-SERVICES = ("kafka", "redis", "mlflow")
 WARM_UP_S = 5
-HISTORY_DAYS = 45  # 30 days of windows, and as many for a merchant's, seven days back
-TREES = 200
 BARS = {
     "p50_ms": "<= 25",
     "p95_ms": "<= 45",
@@ -58,6 +45,53 @@ BARS_OF_RATES = {
 REST_S = 2.0  # between two rates: what one left in queues is no business of the next
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a load saw, and the processor time that it cost the API, seconds."""
+
+    metrics: Metrics
+    cpu_s: float
+
+    @property
+    def requests(self) -> int:
+        """Requests that were sent."""
+        return self.metrics.count("http_reqs")
+
+    @property
+    def not_200(self) -> int:
+        """Answers other than 200."""
+        return self.metrics.count("http_req_failed", "passes")
+
+    @property
+    def errors(self) -> int:
+        """Those, and decisions that were not made by the model."""
+        return self.metrics.count("checks", "fails")
+
+    def times(self) -> dict[str, Figure]:
+        """Milliseconds by percentile."""
+        statistics = {"p50": "p(50)", "p95": "p(95)", "p99": "p(99)", "p999": "p(99.9)", "max": "max"}
+        return {f"{name}_ms": self.metrics.ms("iteration_duration", found) for name, found in statistics.items()}
+
+    def counts(self) -> dict[str, Figure]:
+        """What was sent, what could not be, and the API's milliseconds for each."""
+        return {
+            "dropped": self.metrics.count("dropped_iterations"),
+            "requests": self.requests,
+            "cpu_ms": round(self.cpu_s * 1000 / self.requests, 2),
+        }
+
+    def figures(self) -> dict[str, Figure]:
+        """The figures without a rate in their names."""
+        rate = round(self.metrics.value("http_reqs", "rate"), 1)
+        return {**self.times(), "errors": self.errors, **self.counts(), "rate": rate}
+
+    def figures_at(self, rate: int) -> dict[str, Figure]:
+        """The figures that name the rate."""
+        fallback_share = round((self.errors - self.not_200) / self.requests, 4)
+        found = {**self.times(), "errors": self.not_200, "fallback_share": fallback_share, **self.counts()}
+        return {f"{name}_at_{rate}": value for name, value in found.items()}
+
+
 def main(
     quick: Annotated[bool, typer.Option(help="A short run on fewer users.")] = False,
     rate: Annotated[int | None, typer.Option(help="Transactions a second, instead of those of the form.")] = None,
@@ -66,90 +100,33 @@ def main(
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds, rates = (40, 12, (RATE,)) if quick else (400, 40, RATES)
     rates = rates if rate is None else (rate,)
-    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, online_stack(Path(folder), SERVICES) as stack:
-        world = make_world(users, HISTORY_DAYS)
-        bodies = Path(folder) / "bodies.jsonl"
-        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
-        bodies.write_bytes(b"\n".join(event_bytes(world.day(HISTORY_DAYS))))
-        train_small_model(Path(folder) / "run" / MODEL_FOLDER, trees=TREES)
-        register(stack, Path(folder) / "run")
-        stack.start("api")
-        await_model(stack)
-        found: dict[int, dict[str, Figure]] = {}
+    found: dict[int, Measured] = {}
+    with serving_api(users) as api:
         first = 0
         for each in rates:
-            _load(stack, bodies, each, WARM_UP_S, first=first)
+            _load(api, each, WARM_UP_S, first=first)
             time.sleep(REST_S)
             first += each * WARM_UP_S
-            found[each] = _measured(stack, bodies, each, seconds, first=first)
+            found[each] = _load(api, each, seconds, first=first)
             first += each * seconds
             time.sleep(REST_S)
-        fallbacks = _fallbacks(stack)
-    figures = dict(found[rates[0]])
-    del figures["fallback_share"]
-    figures["fallbacks"] = fallbacks
+        fell_back = api.metric("fallbacks_total")
+    figures = found[rates[0]].figures()
+    figures["fallbacks"] = ", ".join(f"{s.labels['reason']} {s.value:.0f}" for s in fell_back) or "none"
     bars = BARS if rates[0] == RATE else {}
     if len(rates) > 1:
-        for each, of_rate in found.items():
-            figures |= {f"{name}_at_{each}": value for name, value in of_rate.items() if name != "errors"}
-            figures[f"errors_at_{each}"] = of_rate["not_200"]
+        for each, measured in found.items():
+            figures |= measured.figures_at(each)
         bars = bars | BARS_OF_RATES
-    figures = {name: value for name, value in figures.items() if not name.startswith(("not_200", "rate_at"))}
     if not emit("decision_latency", figures, bars, json_file):
         raise typer.Exit(1)
 
 
-def _measured(stack: Stack, bodies: Path, rate: int, seconds: int, *, first: int) -> dict[str, Figure]:
-    """What a load of `rate` a second saw, and what it cost the API."""
-    before_s = _cpu_s(stack)
-    found = _load(stack, bodies, rate, seconds, first=first)
-    cpu_s = _cpu_s(stack) - before_s
-    trend = found["iteration_duration"]["values"]
-    requests, wrong = found["http_reqs"]["values"], found["checks"]["values"]["fails"]
-    not_200 = found["http_req_failed"]["values"]["passes"]
-    return {
-        "p50_ms": round(trend["p(50)"], 2),
-        "p95_ms": round(trend["p(95)"], 2),
-        "p99_ms": round(trend["p(99)"], 2),
-        "p999_ms": round(trend["p(99.9)"], 2),
-        "max_ms": round(trend["max"], 2),
-        "errors": wrong,
-        "not_200": not_200,
-        "fallback_share": round((wrong - not_200) / requests["count"], 4),
-        "dropped": found.get("dropped_iterations", {"values": {"count": 0}})["values"]["count"],
-        "rate": round(requests["rate"], 1),
-        "requests": requests["count"],
-        "cpu_ms": round(cpu_s * 1000 / requests["count"], 2),
-    }
-
-
-def register(stack: Stack, run: Path) -> None:
-    """Register the model in the folder `run`, and make it the champion."""
-    registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
-    recorded = registry.record(TrainingRun(FEATURES.system, date(2025, 1, 1), run))
-    version = registry.register(FEATURES.system, recorded, {}).version
-    registry.set_alias(FEATURES.system, CHAMPION, version)
-
-
-def _cpu_s(stack: Stack) -> float:
-    """Processor time that the API has used so far, in seconds."""
-    pid = next(state.pids[0] for state in stack.status() if state.name == "api")
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
-def _fallbacks(stack: Stack) -> str:
-    """How many decisions, warm-up included, fell back for which reason."""
-    with urllib.request.urlopen(f"{stack.addresses['api']}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    found = [line.removeprefix("fallbacks_total") for line in lines if line.startswith("fallbacks_total{")]
-    return ", ".join(found) or "none"
-
-
-def _load(stack: Stack, bodies: Path, rate: int, seconds: int, *, first: int) -> dict[str, Any]:
-    """k6's metrics of `seconds` at `rate` a second, the bodies from number `first` on."""
-    variables = {"BODIES": str(bodies), "RATE": str(rate), "SECONDS": str(seconds), "FIRST": str(first)}
-    return run_k6(Path(__file__).with_suffix(".js"), stack, bodies.parent, variables)
+def _load(api: Api, rate: int, seconds: int, *, first: int) -> Measured:
+    """`seconds` at `rate` a second, the bodies from number `first` on."""
+    before_s = process_cpu_s([api.pid])
+    metrics = api.k6(__file__, {"RATE": rate, "SECONDS": seconds, "FIRST": first})
+    return Measured(metrics, process_cpu_s([api.pid]) - before_s)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-// Open loop, as in decision_latency.js: the rate, for a third of the time a multiple of it, and the rate again. Each answer
-// is one sample of `waited`, milliseconds from the moment the request was due, tagged with what the answer was.
+// Open loop: the rate, for a third of the time a multiple of it, and the rate again. Each answer is one sample of `waited`,
+// milliseconds from the moment the request was due, tagged with what the answer was.
 import http from 'k6/http';
 import { Trend } from 'k6/metrics';
-import { SharedArray } from 'k6/data';
 import exec from 'k6/execution';
+import { bodies, handleSummary, params } from './load.js';
 
-const bodies = new SharedArray('bodies', () => open(__ENV.BODIES).split('\n').filter((line) => line));
-const params = { headers: { 'Content-Type': 'application/json' }, timeout: '10s' };
+export { handleSummary };
+
 const waited = new Trend('waited', true);
 const rate = Number(__ENV.RATE);
 const third = Number(__ENV.SECONDS) / 3;
@@ -41,8 +41,4 @@ function outcome(response) {
 export default function () {
   const response = http.post(__ENV.URL, bodies[exec.scenario.iterationInTest % bodies.length], params);
   waited.add(response.timings.duration, { outcome: outcome(response) });
-}
-
-export function handleSummary(data) {
-  return { [__ENV.SUMMARY]: JSON.stringify(data.metrics) };
 }

@@ -9,12 +9,10 @@ came that was no full decision (0: none did). `--page` writes a page with every 
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -22,26 +20,22 @@ import numpy as np
 import pandas as pd
 import typer
 
-from benchmarks.api import await_model, run_k6
-from benchmarks.decision_latency import HISTORY_DAYS, SERVICES
-from benchmarks.hot_swap import register_versions
-from benchmarks.online import make_world, online_stack, preload
+from benchmarks.api import POLL_OFTEN, THREE_VERSIONS, Api, serving_api
 from benchmarks.outages_page import write_page
 from benchmarks.report import Figure, emit
 from lamina.definitions.fraud import FEATURES
-from lamina.local.stack import Stack
 from lamina.registry.deploy import promote, rollback
-from lamina.registry.mlflow import MlflowRegistry
-from lamina.worlds.wire import event_bytes
+from lamina.settings import Settings
 
 RATE = 100
 BURST = 5
-BODIES = 2_000
-POLL_S = 0.5
 QUICK = ("swap", "redis", "burst")
 DECIDED, REFUSED, FAILED = "decided", "refused_503", "failed"
-DEADLINE_MS = 100
-NOTHING: Callable[[], object] = lambda: None  # noqa: E731
+DEADLINE_MS: int = Settings.model_fields["decision_deadline_ms"].default
+
+
+def nothing() -> None:
+    """What begins or ends a scene that is its load alone."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +44,8 @@ class Scene:
 
     name: str
     title: str
-    begin: Callable[[], object] = NOTHING
-    end: Callable[[], object] = NOTHING
+    begin: Callable[[], object] = nothing
+    end: Callable[[], object] = nothing
     times: int = 1
 
 
@@ -92,22 +86,10 @@ def main(
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds = (20, 6) if quick else (200, 30)
-    polls = {"LAMINA_CHAMPION_POLL_S": str(POLL_S)}
-    with (
-        tempfile.TemporaryDirectory(prefix="lamina-bench-") as name,
-        online_stack(Path(name), SERVICES, polls) as stack,
-    ):
-        folder = Path(name)
-        world = make_world(users, HISTORY_DAYS)
-        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
-        (folder / "bodies.jsonl").write_bytes(b"\n".join(islice(event_bytes(world.day(HISTORY_DAYS)), BODIES)))
-        registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
-        versions = register_versions(registry, folder)
-        stack.start("api")
-        await_model(stack)
-        scenes = [scene for scene in _scenes(stack, registry, versions[0]) if not quick or scene.name in QUICK]
-        _load(stack, folder, rate, 6, 1)  # warms what is compiled and connected on first use
-        seen = [_play(scene, stack, folder, rate, seconds) for scene in scenes]
+    with serving_api(users, THREE_VERSIONS, POLL_OFTEN) as api:
+        scenes = [scene for scene in _scenes(api) if not quick or scene.name in QUICK]
+        _load(api, rate, 6, 1)  # warms what is compiled and connected on first use
+        seen = [_play(scene, api, rate, seconds) for scene in scenes]
     figures: dict[str, Figure] = {"rate": rate, "seconds": seconds}
     bars: dict[str, str] = {}
     for found in seen:
@@ -122,13 +104,17 @@ def main(
         raise typer.Exit(1)
 
 
-def _scenes(stack: Stack, registry: MlflowRegistry, other: str) -> list[Scene]:
+def _scenes(api: Api) -> list[Scene]:
     def gone(name: str, title: str) -> Scene:
-        return Scene(name, title, lambda: stack.stop_service(name), lambda: stack.start(name))
+        return Scene(name, title, lambda: api.stack.stop_service(name), lambda: api.stack.start(name))
 
     return [
-        Scene("swap", "Another version becomes the champion", lambda: promote(registry, FEATURES.system, other)),
-        Scene("rollback", "The version before comes back", lambda: rollback(registry, FEATURES.system)),
+        Scene(
+            "swap",
+            "Another version becomes the champion",
+            lambda: promote(api.registry, FEATURES.system, api.versions[0]),
+        ),
+        Scene("rollback", "The version before comes back", lambda: rollback(api.registry, FEATURES.system)),
         gone("redis", "Redis is gone"),
         gone("kafka", "Kafka is gone"),
         gone("mlflow", "MLflow is gone"),
@@ -136,9 +122,9 @@ def _scenes(stack: Stack, registry: MlflowRegistry, other: str) -> list[Scene]:
     ]
 
 
-def _play(scene: Scene, stack: Stack, folder: Path, rate: int, seconds: int) -> Seen:
+def _play(scene: Scene, api: Api, rate: int, seconds: int) -> Seen:
     loaded: list[pd.DataFrame] = []
-    load = threading.Thread(target=lambda: loaded.append(_load(stack, folder, rate, seconds, scene.times)))
+    load = threading.Thread(target=lambda: loaded.append(_load(api, rate, seconds, scene.times)))
     load.start()
     time.sleep(seconds / 3)
     began = time.time()
@@ -155,24 +141,10 @@ def _play(scene: Scene, stack: Stack, folder: Path, rate: int, seconds: int) -> 
     return Seen(scene, answers, began - first, ended - first)
 
 
-def _load(stack: Stack, folder: Path, rate: int, seconds: int, times: int) -> pd.DataFrame:
+def _load(api: Api, rate: int, seconds: int, times: int) -> pd.DataFrame:
     """Every answer: `at_s`, when it came, epoch seconds, `waited_ms` and `outcome`."""
-    samples = folder / "samples.csv"
-    variables = {"BODIES": folder / "bodies.jsonl", "RATE": rate, "SECONDS": seconds, "TIMES": times}
-    run_k6(Path(__file__).with_suffix(".js"), stack, folder, _texts(variables), samples=samples)
-    found = pd.read_csv(samples, usecols=["metric_name", "timestamp", "metric_value", "extra_tags"], dtype=str)
-    found = found[found["metric_name"] == "waited"]
-    return pd.DataFrame(
-        {
-            "at_s": found["timestamp"].astype(float) / 1000,
-            "waited_ms": found["metric_value"].astype(float),
-            "outcome": found["extra_tags"].str.extract(r"outcome=([^&]+)")[0],
-        }
-    )
-
-
-def _texts(variables: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value) for name, value in variables.items()}
+    loaded = api.k6_samples(__file__, {"RATE": rate, "SECONDS": seconds, "TIMES": times}, "waited", tag="outcome")
+    return loaded.rows.rename(columns={"value": "waited_ms"})
 
 
 if __name__ == "__main__":

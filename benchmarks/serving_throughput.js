@@ -2,11 +2,10 @@
 // what a client waits is measured by decision_latency.js.
 import http from 'k6/http';
 import { check } from 'k6';
-import { SharedArray } from 'k6/data';
 import exec from 'k6/execution';
+import { bodies, handleSummary, params } from './load.js';
 
-const bodies = new SharedArray('bodies', () => open(__ENV.BODIES).split('\n').filter((line) => line));
-const params = { headers: { 'Content-Type': 'application/json' }, timeout: '10s' };
+export { handleSummary };
 
 export const options = {
   scenarios: { calls: { executor: 'constant-vus', vus: Number(__ENV.USERS), duration: `${__ENV.SECONDS}s` } },
@@ -17,8 +16,4 @@ export default function () {
   const body = bodies[exec.scenario.iterationInTest % bodies.length];
   const response = __ENV.METHOD === 'GET' ? http.get(__ENV.URL) : http.post(__ENV.URL, body, params);
   check(response, { answered: (r) => r.status === 200 && r.body.includes(__ENV.EXPECTED) });
-}
-
-export function handleSummary(data) {
-  return { [__ENV.SUMMARY]: JSON.stringify(data.metrics) };
 }

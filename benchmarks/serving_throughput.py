@@ -14,29 +14,19 @@ each as ours. They are sent the features, finished, where ours is sent a transac
 
 from __future__ import annotations
 
-import json
-import tempfile
-import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from benchmarks.api import await_model, run_k6
-from benchmarks.decision_latency import HISTORY_DAYS, SERVICES, TREES, register
-from benchmarks.online import make_world, online_stack, preload
+from benchmarks.api import Api, serving_api
 from benchmarks.peers.scoring import Server, bentoml_server, mlflow_server
 from benchmarks.progress import process_cpu_s
 from benchmarks.report import Figure, emit
-from lamina.local.stack import Stack
-from lamina.registry.protocol import MODEL_FOLDER
 from lamina.scoring.inputs import Input
-from lamina.worlds.wire import event_bytes
-from tests.small_model import train_small_model
 
 USERS = 32
 WARM_UP_S = 3
@@ -50,10 +40,10 @@ PEERS: tuple[Callable[[Path, Path], AbstractContextManager[Server]], ...] = (mlf
 
 
 class Load:
-    """Loads of one run, and what came of them. folder: for k6's files."""
+    """Loads of one run, and what came of them."""
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self._stack, self._folder = stack, folder
+    def __init__(self, api: Api) -> None:
+        self._api = api
         self.requests: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         self.cpu_s: dict[str, float] = {}
@@ -72,24 +62,23 @@ class Load:
         method: str = "POST",
     ) -> None:
         """Ask `url`, served by process `pid`, for so long; each answer holds `expected`. Runs of one name add up."""
-        file = self._folder / f"{name}.jsonl"
+        file = self._api.folder / f"{name}.jsonl"
         file.write_bytes(b"\n".join(bodies))
         variables = {
             "URL": url,
-            "BODIES": str(file),
-            "USERS": str(USERS),
-            "SECONDS": str(seconds),
+            "BODIES": file,
+            "USERS": USERS,
+            "SECONDS": seconds,
             "METHOD": method,
             "EXPECTED": expected,
         }
         before_s = process_cpu_s([pid])
-        found = run_k6(Path(__file__).with_suffix(".js"), self._stack, self._folder, variables)
-        requests = found["http_reqs"]["values"]
-        failed = found["http_req_failed"]["values"]["passes"]
+        found = self._api.k6(__file__, variables)
+        requests, failed = found.count("http_reqs"), found.count("http_req_failed", "passes")
         self.errors[name] = self.errors.get(name, 0) + failed
-        self.fallbacks += found["checks"]["values"]["fails"] - failed
-        self.requests[name] = self.requests.get(name, 0) + requests["count"]
-        self.seconds[name] = self.seconds.get(name, 0.0) + requests["count"] / requests["rate"]
+        self.fallbacks += found.count("checks", "fails") - failed
+        self.requests[name] = self.requests.get(name, 0) + requests
+        self.seconds[name] = self.seconds.get(name, 0.0) + requests / found.value("http_reqs", "rate")
         self.cpu_s[name] = self.cpu_s.get(name, 0.0) + process_cpu_s([pid]) - before_s
 
     def figures(self, name: str) -> dict[str, Figure]:
@@ -106,32 +95,23 @@ def main(
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds, turns = (40, 3, 1) if quick else (400, 10, 3)
     beside = not quick if peers is None else peers
-    with tempfile.TemporaryDirectory(prefix="lamina-bench-") as name, online_stack(Path(name), SERVICES) as stack:
-        folder = Path(name)
-        world = make_world(users, HISTORY_DAYS)
-        preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
-        model = train_small_model(folder / "run" / MODEL_FOLDER, trees=TREES)
-        register(stack, folder / "run")
-        stack.start("api")
-        await_model(stack)
-        bodies = list(event_bytes(world.day(HISTORY_DAYS)))
-        load = Load(stack, folder)
-        api = stack.addresses["api"]
-        pid = next(state.pids[0] for state in stack.status() if state.name == "api")
+    with serving_api(users) as api:
+        load = Load(api)
         decided = '"fallback":"none"'
-        load.run("warm_up", f"{api}/fraud/decisions", pid, bodies, WARM_UP_S, expected=decided)
+        load.run("warm_up", api.decisions, api.pid, api.bodies, WARM_UP_S, expected=decided)
         for _ in range(turns):
-            load.run("empty", f"{api}/health/live", pid, (), seconds, expected="alive", method="GET")
-            load.run("decisions", f"{api}/fraud/decisions", pid, bodies, seconds, expected=decided)
-        load.run("predictions", f"{api}/predict", pid, _questions(bodies), seconds, expected='"error":null')
+            load.run("empty", f"{api.url}/health/live", api.pid, (), seconds, expected="alive", method="GET")
+            load.run("decisions", api.decisions, api.pid, api.bodies, seconds, expected=decided)
+        questions = _questions(api.bodies)
+        load.run("predictions", f"{api.url}/predict", api.pid, questions, seconds, expected='"error":null')
         figures: dict[str, Figure] = load.figures("decisions") | load.figures("empty")
         figures["full_over_empty"] = round(float(figures["decisions_per_s"]) / float(figures["empty_per_s"]), 3)
         figures |= load.figures("predictions") | _hits(api)
         bars = {} if quick else COUNTS | BARS
         if beside:
-            vectors = _vectors(api, bodies)
+            vectors = _vectors(api)
             for serve in PEERS:
-                figures |= _beside(serve, load, model, folder, vectors, seconds)
+                figures |= _beside(serve, load, api, vectors, seconds)
             bars = bars | PEER_BARS
         ours = sum(load.errors[part] for part in ("warm_up", "empty", "decisions", "predictions"))
         figures |= {"errors": ours, "fallbacks": load.fallbacks}
@@ -150,18 +130,9 @@ def _questions(bodies: Sequence[bytes]) -> list[bytes]:
     return found
 
 
-def _hits(api: str) -> dict[str, Figure]:
+def _hits(api: Api) -> dict[str, Figure]:
     """The share of what each tier of the prediction cache was asked that it answered."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    with urllib.request.urlopen(f"{api}/metrics", timeout=10) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-    counted = {
-        (sample.labels["tier"], sample.labels["outcome"]): sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == "prediction_cache_total"
-    }
+    counted = {(s.labels["tier"], s.labels["outcome"]): s.value for s in api.metric("prediction_cache_total")}
     found: dict[str, Figure] = {}
     for tier in ("local", "redis"):
         hits, misses = counted.get((tier, "hit"), 0.0), counted.get((tier, "miss"), 0.0)
@@ -169,30 +140,23 @@ def _hits(api: str) -> dict[str, Figure]:
     return found
 
 
-def _vectors(api: str, bodies: Sequence[bytes]) -> list[tuple[dict[str, Any], float]]:
+def _vectors(api: Api) -> list[tuple[dict[str, Any], float]]:
     """Features and score of some of the transactions, as a decision explains them."""
-    found = []
-    for body in islice(bodies, ASKED_OF_PEERS):
-        url = f"{api}/fraud/decisions?explain=true"
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            decision = json.load(answer)
-        if decision["score"] is not None:
-            found.append((decision["features"], float(decision["score"])))
-    return found
+    decisions = (api.ask("/fraud/decisions?explain=true", body) for body in api.bodies[:ASKED_OF_PEERS])
+    return [(made["features"], float(made["score"])) for made in decisions if made["score"] is not None]
 
 
 def _beside(
     serve: Callable[[Path, Path], AbstractContextManager[Server]],
     load: Load,
-    model: Path,
-    folder: Path,
+    api: Api,
     vectors: Sequence[tuple[dict[str, Any], float]],
     seconds: int,
 ) -> dict[str, Figure]:
+    (model,) = api.models
     inputs = [Input.model_validate(part) for part in orjson.loads((model / "spec.json").read_bytes())["inputs"]]
     names = [part.name for part in inputs]
-    with serve(model, folder) as server:
+    with serve(model, api.folder) as server:
         bodies = [server.body(names, encoded(inputs, features)) for features, _ in vectors]
         different = sum(
             abs(server.score(body) - score) > TOLERANCE for body, (_, score) in zip(bodies, vectors, strict=True)

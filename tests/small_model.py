@@ -10,6 +10,7 @@ import numpy as np
 import xgboost
 
 from lamina.definitions.fraud import FEATURES
+from lamina.registry.protocol import CHAMPION, ModelRegistry, TrainingRun
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import inputs_of
 from models.fraud.fit import Members
@@ -20,6 +21,7 @@ CATEGORIES = {
     "device_type": ("terminal", "mobile", "desktop"),
 }
 ROWS = 4000
+DAY = date(2025, 1, 1)
 
 
 def train_small_model(folder: Path, *, trees: int = 40, seed: int = 7) -> Path:
@@ -40,14 +42,13 @@ def train_small_model(folder: Path, *, trees: int = 40, seed: int = 7) -> Path:
         lightgbm.Dataset(matrix, frauds),
         num_boost_round=trees,
     )
-    day = date(2025, 1, 1)
     spec = ModelSpec(
         system="fraud",
-        logical_date=day,
+        logical_date=DAY,
         inputs=inputs,
         ensemble=Ensemble(),
         negatives_kept=1.0,
-        split=Split(kind="time", train_first=day, train_last=day, delay_days=7, test_first=day, test_last=day),
+        split=Split(kind="time", train_first=DAY, train_last=DAY, delay_days=7, test_first=DAY, test_last=DAY),
         rows=Rows(train=ROWS, train_frauds=int(frauds.sum()), used=ROWS, test=0, test_frauds=0),
         seed=seed,
         parameters={"xgboost": {k: v for k, v in parameters.items() if isinstance(v, int | float | str)}},
@@ -59,3 +60,11 @@ def train_small_model(folder: Path, *, trees: int = 40, seed: int = 7) -> Path:
     Members(booster, leaves).save(folder)
     spec.write(folder)
     return folder
+
+
+def promote(registry: ModelRegistry, folder: Path) -> str:
+    """Register the files under `folder`/model and make them the champion; returns the version."""
+    run = registry.record(TrainingRun(FEATURES.system, DAY, folder))
+    version = registry.register(FEATURES.system, run, {}).version
+    registry.set_alias(FEATURES.system, CHAMPION, version)
+    return version

@@ -7,15 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
 
 import httpx
 import orjson
 import uvicorn
 
 from lamina.definitions.fraud import FEATURES
-from lamina.registry.protocol import CHAMPION, ModelRegistry, TrainingRun
+from lamina.registry.protocol import ModelRegistry
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
@@ -27,14 +25,6 @@ from tests.parity.tiles import batch_writes, speed_writes
 AT_MS = int(str(TRANSACTION["timestamp"]))
 HOUR_MS = 3_600_000
 PLAN = make_plan(FEATURES)
-
-
-def promote(registry: ModelRegistry, folder: Path) -> str:
-    """Register the files under `folder`/model and make them the champion; returns the version."""
-    run = registry.record(TrainingRun(FEATURES.system, date(2025, 1, 1), folder))
-    version = registry.register(FEATURES.system, run, {}).version
-    registry.set_alias(FEATURES.system, CHAMPION, version)
-    return version
 
 
 def free_port() -> int:

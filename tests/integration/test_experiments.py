@@ -13,8 +13,8 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER
 from lamina.settings import Settings
 from serving.stages.journal import Journal, Place
-from tests.integration.serving import decide, free_port, promote, running, until
-from tests.small_model import train_small_model
+from tests.integration.serving import decide, free_port, running, until
+from tests.small_model import promote, train_small_model
 
 pytestmark = pytest.mark.services
 FILE = """

@@ -35,12 +35,11 @@ from tests.integration.serving import (
     ids,
     metric,
     past,
-    promote,
     remember,
     running,
     until,
 )
-from tests.small_model import train_small_model
+from tests.small_model import promote, train_small_model
 
 pytestmark = pytest.mark.services
 NOWHERE = "127.0.0.1:1"

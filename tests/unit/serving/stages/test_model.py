@@ -12,8 +12,7 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
 from models.fraud import score
 from serving.stages.model import ServedModel
-from tests.integration.serving import promote
-from tests.small_model import train_small_model
+from tests.small_model import promote, train_small_model
 from tests.unit.serving.recognisable import Constant, add_version, load
 
 
