@@ -9,6 +9,7 @@ export { handleSummary };
 
 const waited = new Trend('waited', true);
 const rate = Number(__ENV.RATE);
+const users = 500 * Math.max(1, Number(__ENV.TIMES) / 10);
 const third = Number(__ENV.SECONDS) / 3;
 
 export const options = {
@@ -24,8 +25,8 @@ export const options = {
         { target: rate, duration: '0s' },
         { target: rate, duration: `${third}s` },
       ],
-      preAllocatedVUs: 500,
-      maxVUs: 500,
+      preAllocatedVUs: users,
+      maxVUs: users,
     },
   },
 };

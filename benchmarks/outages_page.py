@@ -49,8 +49,8 @@ def _text(seen: Seen) -> str:
     prefix = f"{seen.scene.name}_"
     found = {name.removeprefix(prefix): value for name, value in seen.figures().items()}
     return (
-        f"{found['requests']:,} requests: {found['failed']} failed, {found['degraded']} degraded, "
-        f"{found['refused']} refused early; P99 meanwhile {found['p99_ms']} ms; "
+        f"{found['requests']:,} requests: {found['failed']} failed, {found['degraded']:,} degraded, "
+        f"{found['refused']:,} refused early, {found['dropped']:,} never sent; P99 meanwhile {found['p99_ms']} ms; "
         f"all as before {found['recovered_s']} s after its end."
     )
 

@@ -21,6 +21,7 @@ SEEN = Seen(
     ),
     began_s=1.0,
     ended_s=5.0,
+    dropped=3,
 )
 
 
@@ -30,6 +31,7 @@ def test_figures() -> None:
         "redis_failed": 1,
         "redis_degraded": 2,
         "redis_refused": 1,
+        "redis_dropped": 3,
         "redis_p99_ms": 89.2,
         "redis_recovered_s": 1.5,
     }
