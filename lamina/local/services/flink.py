@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import yaml
 
 from lamina.errors import StackError
+from lamina.local.jvm import FRUGAL, SERIAL_GC
 from lamina.local.layout import Layout, flink_env, flink_home
 from lamina.local.ports import HOST
 from lamina.local.service import NotReady, Plan, Program, Service, get_json, write
@@ -66,8 +67,10 @@ def configuration(plan: Plan) -> dict[str, object]:
         "io.tmp.dirs": str(folder / "tmp"),
         "python.executable": python,
         "python.client.executable": python,
-        # A client compiles one job and ends: the second compiler would not earn what it costs.
-        "env.java.opts.client": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # A client compiles one job and ends, and the job manager has little to do.
+        "env.java.opts.client": " ".join(FRUGAL),
+        "env.java.opts.jobmanager": " ".join(FRUGAL),
+        "env.java.opts.taskmanager": SERIAL_GC,
         # A session cluster runs the jobs of many tests; each loads the connector anew.
         "classloader.check-leaked-classloader": False,
     }

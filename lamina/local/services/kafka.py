@@ -8,6 +8,7 @@ import uuid
 
 from lamina.errors import StackError
 from lamina.local import jars
+from lamina.local.jvm import FRUGAL
 from lamina.local.layout import java
 from lamina.local.ports import HOST
 from lamina.local.service import NotReady, Plan, Program, Service, write
@@ -55,7 +56,7 @@ def kafka(plan: Plan) -> Service:
     folder = plan.layout.data / "kafka"
     properties = plan.layout.run / "kafka.properties"
     logging = plan.layout.run / "kafka-log4j2.properties"
-    base = (java(), *HEAP, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars.folder('kafka')}/*")
+    base = (java(), *HEAP, *FRUGAL, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars.folder('kafka')}/*")
 
     def prepare() -> None:
         jars.require("kafka")
