@@ -1,22 +1,28 @@
 """Features of rows at the time of each row, by DuckDB and the arithmetic of `lamina.features.windows`.
 
 DuckDB reads, takes each event once, evaluates conditions, and adds what needs no window; every entity is one pass.
+
+Hot path: entities are dealt into parts small enough for a processor's cache, and cores work on one each; Numpy lets go
+of the interpreter in what takes long. Besides, memory is that of the columns alone.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lamina.contracts.features import Entity, EventSource, FeatureSet
 from lamina.errors import FrameError
 from lamina.features import frames, sql
-from lamina.features.entity_pass import ID, EntityPass, Slot, SourceEvents
+from lamina.features.entity_pass import ID, EntityPass, Slot
 from lamina.features.frames import Frame
 from lamina.features.windows import Ints, Probes, order_of
 
@@ -24,7 +30,10 @@ if TYPE_CHECKING:
     import duckdb
 
 AT_MS = "at_ms"
-PART = 2_000_000  # rows or events that are worked on at once: about half a gigabyte
+PART = 50_000  # rows or events that are worked on at once
+MOST_PARTS = 65_535
+BATCH = 122_880  # as many rows as DuckDB puts into a row group
+Codes = NDArray[np.int32]
 
 
 def features_at(
@@ -44,15 +53,18 @@ def features_at(
         for source in dict.fromkeys(s for p in passes for s in p.sources)
     }
     carried = [name for name in asked.column_names if name not in features.names]
-    # Numpy lets go of the interpreter in what takes long: sorting, searching, adding.
-    with ThreadPoolExecutor(max(len(passes), 1)) as pool:
-        answers = pool.map(lambda p: _answers(p, asked[p.entity.key].cast(pa.string()), at, tables), passes)
-        columns = {name: column for found in answers for name, column in found.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        questions = list(pool.map(lambda p: _questions(p, asked[p.entity.key].cast(pa.string()), at, tables), passes))
+        tables.clear()  # keys are numbers from here on
+        columns: dict[str, pa.ChunkedArray] = {}
+        while questions:
+            columns |= questions.pop().answers(pool)
     windowed = [f.name for f in features.window_features]
     asked = asked.drop_columns([name for name in windowed if name in asked.column_names])
     for name in windowed:
         asked = asked.append_column(name, columns[name])
-    con.register("answered", asked)
+    # DuckDB gives every thread batches of its own.
+    con.register("answered", pa.Table.from_batches(asked.to_batches(max_chunksize=BATCH), asked.schema))
     kept = [sql.quoted(name) for name in (*carried, *windowed)]
     return con.sql(f"SELECT {', '.join((*kept, *sql.derived(features)))} FROM answered")
 
@@ -60,8 +72,8 @@ def features_at(
 def _rows(con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: Frame) -> pa.Table:
     """The rows as they came, checked."""
     request = features.request
-    frames.frame_view(con, "requested", rows, request.timestamp)
-    found = con.table("requested").to_arrow_table()
+    given = frames.frame_view(con, "requested", rows, request.timestamp)
+    found = con.table("requested").to_arrow_table() if given is None else given
     own = [c for f in features.request_features for c in (f.column, f.other) if c]
     keys = [e.key for e in features.entities]
     needed = (*keys, request.timestamp)
@@ -117,13 +129,71 @@ def _expression(slot: Slot, source: EventSource) -> str:
     return sql.number(slot.what) if slot.kind == "double" else sql.text(source, slot.what)
 
 
-def _answers(
-    entity: EntityPass, keys: pa.ChunkedArray, at: Ints, tables: Mapping[str, pa.Table]
-) -> dict[str, pa.Array]:
-    """The windowed features of one entity for every row, in the order of the rows.
+@dataclass(frozen=True)
+class Dealt:
+    """Rows or events by part; all of an entity are in one.
 
-    Entities are dealt into parts that are worked on one after the other: memory is that of a part, not of the whole.
+    Args: codes: int32[n], their entities; at: int64[n], epoch ms; rows: int64[n], part after part, those of a part as
+    they came; ends: where each part begins among `rows`, and the last ends.
     """
+
+    codes: Codes
+    at: Ints
+    rows: Ints
+    ends: Ints
+
+    @property
+    def parts(self) -> int:
+        """How many there are."""
+        return len(self.ends) - 1
+
+    def part(self, number: int) -> tuple[Ints, Ints, Ints]:
+        """The rows of a part, their entities' numbers within it, their times."""
+        rows = self.rows[self.ends[number] : self.ends[number + 1]]
+        return rows, self.codes[rows].astype(np.int64) // self.parts, self.at[rows]
+
+
+def _dealt(codes: Codes, at: Ints, parts: int) -> Dealt:
+    part = (codes % parts).astype(np.uint16)
+    ends = np.concatenate(([0], np.cumsum(np.bincount(part, minlength=parts))))
+    return Dealt(codes, at, np.argsort(part, kind="stable"), ends)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Rows that ask for the features of their entity, and the events of each source that answer."""
+
+    entity: EntityPass
+    asked: Dealt
+    events: Sequence[Dealt]
+    tables: Sequence[pa.Table]
+
+    def answers(self, pool: ThreadPoolExecutor) -> dict[str, pa.ChunkedArray]:
+        """Every windowed feature of the entity for every row, in the order of the rows."""
+        orders, found = zip(*pool.map(self._part, range(self.asked.parts)), strict=True)
+        back = np.empty(len(self.asked.at), np.int64)
+        back[np.concatenate(orders)] = np.arange(len(back))
+        places = pa.array(back)
+
+        def in_order(name: str) -> pa.ChunkedArray:
+            return pa.chunked_array([part.pop(name) for part in found]).take(places)
+
+        names = [f.name for f in self.entity.window_features]
+        return dict(zip(names, pool.map(in_order, names), strict=True))
+
+    def _part(self, number: int) -> tuple[Ints, dict[str, pa.Array]]:
+        """Rows of a part and their features."""
+        rows, codes, at = self.asked.part(number)
+        order = order_of(codes, at)
+        events = []
+        for source, (dealt, table) in enumerate(zip(self.events, self.tables, strict=True)):
+            mine, of, times = dealt.part(number)
+            events.append(self.entity.sorted_events(source, of, times, table, mine))
+        return rows[order], self.entity.answers(events, Probes(codes[order], at[order]))
+
+
+def _questions(entity: EntityPass, keys: pa.ChunkedArray, at: Ints, tables: Mapping[str, pa.Table]) -> Questions:
+    """The questions of one entity. Args: keys: of each row; at: int64[n], its time; tables: events by source."""
     own = [tables[source.name] for source in entity.sources]
     columns = {number: table[_key(entity.entity)] for number, table in enumerate(own)}
     # Rows are often the events themselves: then nothing is looked up twice.
@@ -131,35 +201,24 @@ def _answers(
     asked, *rest = _codes([keys, *(column for number, column in columns.items() if number not in same)])
     others = iter(rest)
     codes = [asked if number in same else next(others) for number in columns]
-    parts = max(1, *(-(-len(c) // PART) for c in (asked, *codes)))
-    orders: list[Ints] = []
-    found: list[pa.RecordBatch] = []
-    for part in range(parts):
-        rows = np.flatnonzero(asked % parts == part)
-        order = rows[order_of(asked[rows], at[rows])]
-        events = [_part(entity, n, codes[n], table, parts, part) for n, table in enumerate(own)]
-        orders.append(order)
-        found.append(pa.RecordBatch.from_pydict(entity.answers(events, Probes(asked[order], at[order]))))
-    whole = pa.Table.from_batches(found)
-    back = np.empty(len(asked), np.int64)
-    back[np.concatenate(orders)] = np.arange(len(asked))
-    return {name: whole[name].take(pa.array(back)) for name in whole.column_names}
+    parts = min(MOST_PARTS, max(1, *(-(-len(c) // PART) for c in (asked, *codes))))
+    events = [_dealt(c, table[AT_MS].to_numpy(), parts) for c, table in zip(codes, own, strict=True)]
+    slots = [_slots(entity, number, table) for number, table in enumerate(own)]
+    return Questions(entity, _dealt(asked, at, parts), events, slots)
 
 
-def _part(entity: EntityPass, number: int, codes: Ints, table: pa.Table, parts: int, part: int) -> SourceEvents:
-    """The events of one source of the entities of a part."""
-    mine = np.flatnonzero(codes % parts == part)
+def _slots(entity: EntityPass, number: int, table: pa.Table) -> pa.Table:
+    """What an entity needs of the events of a source, as its pass names it."""
     columns = {s.name: table[_column(s)] for s in entity.slots if s.source == number}
     if entity.needs_id(entity.sources[number]):
         columns[ID] = table[ID]
-    at = table[AT_MS].to_numpy()
-    return entity.sorted_events(number, codes[mine], at[mine], pa.table(columns), mine)
+    return pa.table(columns).combine_chunks()
 
 
-def _codes(columns: Sequence[pa.ChunkedArray]) -> list[Ints]:
+def _codes(columns: Sequence[pa.ChunkedArray]) -> list[Codes]:
     """Numbers from 0, equal where the texts are, for several columns at once."""
     together = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
     encoded = together.dictionary_encode().unify_dictionaries()
-    numbers = [np.zeros(0, np.int64), *(chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks)]
+    numbers = [np.zeros(0, np.int32), *(chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks)]
     ends = np.cumsum([len(column) for column in columns])[:-1]
-    return [part.astype(np.int64) for part in np.split(np.concatenate(numbers), ends)]
+    return np.split(np.concatenate(numbers), ends)

@@ -17,7 +17,8 @@ from lamina.clock import day_of
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
 from lamina.errors import DefinitionError, FrameError
-from lamina.features import training_set, write_training_set
+from lamina.features import point_in_time, training_set, write_training_set
+from lamina.features.point_in_time import PART
 from lamina.lake.schemas import SCHEMAS
 from lamina.semantics.reference import evaluate_all, without_duplicates
 from tests.parity import activity
@@ -42,8 +43,12 @@ def plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
-@pytest.mark.parametrize(("features", "seed"), [(FEATURES, 0), (EVERYTHING, 2), (EVERYTHING, 3), (ACTIVITY, 4)])
-def test_frames_equal_reference(features: FeatureSet, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("features", "seed", "part"),
+    [(FEATURES, 0, PART), (EVERYTHING, 2, PART), (EVERYTHING, 3, 20), (ACTIVITY, 4, 20)],
+)
+def test_frames_equal_reference(features: FeatureSet, seed: int, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(point_in_time, "PART", part)
     generated = (activity.generate if features is ACTIVITY else generate)(seed, n=250)
     requests = without_duplicates(features.request, generated.arrived[features.request.name])
     rows = [dict(r) for r in requests][::3]
