@@ -98,18 +98,19 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    users, seconds, rates = (40, 12, (RATE,)) if quick else (400, 40, RATES)
+    users, seconds, rates = (40, 10, (RATE,)) if quick else (400, 40, RATES)
     rates = rates if rate is None else (rate,)
     found: dict[int, Measured] = {}
     with serving_api(users) as api:
         first = 0
         for each in rates:
+            if first:
+                time.sleep(REST_S)
             _load(api, each, WARM_UP_S, first=first)
             time.sleep(REST_S)
             first += each * WARM_UP_S
             found[each] = _load(api, each, seconds, first=first)
             first += each * seconds
-            time.sleep(REST_S)
         fell_back = api.metric("fallbacks_total")
     figures = found[rates[0]].figures()
     figures["fallbacks"] = ", ".join(f"{s.labels['reason']} {s.value:.0f}" for s in fell_back) or "none"
