@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lamina.contracts.decisions import Action
+from lamina.contracts.decisions import Action, Reason
 from lamina.contracts.transactions import Location, Transaction
 from lamina.lake import layout
 from lamina.lake.write import open_lake
@@ -90,16 +90,17 @@ class Policies:
             for payment in batch.to_pylist():
                 at = wanted.get(payment["transaction_id"])
                 if at is not None:
-                    found[at] = SEVERITY[self._judged(payment, rows, at)]
+                    found[at] = SEVERITY[judged(self.book, payment, rows, at)[0]]
         return found
 
-    def _judged(self, payment: Mapping[str, object], rows: Table, at: int) -> Action:
-        place = payment.get("location")
-        location = Location.model_construct(**place) if isinstance(place, dict) else None
-        transaction = Transaction.model_construct(**{**payment, "location": location})  # type: ignore[arg-type]
-        values = {name: float(rows.inputs[name][at]) for name in FEATURES_READ}
-        action, _ = self.book.judge(transaction, {name: None if v != v else v for name, v in values.items()})
-        return action
+
+def judged(book: RuleBook, payment: Mapping[str, object], rows: Table, at: int) -> tuple[Action, list[Reason]]:
+    """What the rules ask of `payment`, a transaction as a mapping, whose features are those of row `at`, and why."""
+    place = payment.get("location")
+    location = Location.model_construct(**place) if isinstance(place, dict) else None
+    transaction = Transaction.model_construct(**{**payment, "location": location})  # type: ignore[arg-type]
+    values = {name: float(rows.inputs[name][at]) for name in FEATURES_READ}
+    return book.judge(transaction, {name: None if v != v else v for name, v in values.items()})
 
 
 def _outcomes(costs: Costs, rows: Table, actions: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
