@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 QUEUE_EVENTS = 20_000
 LINGER_MS = 25
 """Nobody waits for it, and a request to the broker costs as much as many events in it."""
-POLL_S = 0.1
+POLL_S = 0.05
 CHECK_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 
@@ -193,7 +193,9 @@ class EventLog:
 
     def _step(self) -> None:
         assert self._producer is not None, "started"
-        self._producer.poll(POLL_S)
+        # Acknowledgements are taken many at once: each turn that this thread has, requests wait for theirs.
+        self._stopping.wait(POLL_S)
+        self._producer.poll(0)
         self._settle()
         if self._failed:
             self._begin_again()
