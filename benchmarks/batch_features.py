@@ -9,8 +9,8 @@ system, `tiles_s` the batch tiles.
 `duckdb_s` are the same features by `lamina.features`, `handwritten_s` by a query written by hand in DuckDB, `polars_s`
 in Polars: parquet to parquet, a process each, the better of two runs that take turns. The long form also grows the
 events from 1 M to 20 M, as copies of the handbook's with users and merchants of their own: `duckdb_20m_s`,
-`duckdb_growth` (20 M by 1 M) and so on for the others. Polars is the fastest: it looks for no event that came twice, and
-takes a delayed window as the difference of two, which rounds; ours does neither.
+`duckdb_growth` (20 M by 1 M) and so on for the others. Polars is the fastest: it looks for no event that came twice,
+and takes a delayed window as the difference of two, which rounds; ours does neither.
 """
 
 from __future__ import annotations
