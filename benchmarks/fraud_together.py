@@ -21,12 +21,10 @@ from lamina.clock import DAY_MS, midnight_ms
 from lamina.demo.collect import write_rules
 from lamina.rules.book import RuleBook, load_rules
 from lamina.scoring.encode import Encoder
-from models.fraud.compiled import CompiledTrees
 from models.fraud.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats
 from models.fraud.savings import judged
-from models.fraud.score import Scorer
 from models.fraud.table import Table
-from models.fraud.train import Plan, train
+from models.fraud.train import Plan, scorer_of, train
 
 SHIPPED_RULES = ROOT / "serving" / "rules" / "fraud.yaml"
 
@@ -83,10 +81,7 @@ def measure_together(
     Args: payments: transactions by id, as mappings.
     """
     trained = train(table, in_service)
-    spec, members = trained.spec, trained.members
-    scorer = Scorer(
-        spec, members.trees, members.leaves, (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
-    )
+    spec, scorer = trained.spec, scorer_of(trained.spec, trained.members)
 
     def week(plan: Plan) -> Week:
         first, last = (midnight_ms(day) // DAY_MS for day in (plan.days.test_first, plan.days.test_last))

@@ -164,8 +164,7 @@ def train(
         git_commit=_commit(),
         libraries={name: version(name) for name in LIBRARIES},
     )
-    compiled = (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
-    scores = Scorer(spec, members.trees, members.leaves, compiled).score(encoder.matrix(test.inputs, len(test)))
+    scores = scorer_of(spec, members).score(encoder.matrix(test.inputs, len(test)))
     if curves is not None:
         write_curves(curves, test.fraud, scores)
     money = {} if policies is None else policies.measure(test, scores, calibrated=calibration is not None)
@@ -177,6 +176,13 @@ def learnt_inputs(rows: Table) -> tuple[Input, ...]:
     """The model's inputs, with the categories that `rows` hold."""
     texts = (name for name in FEATURES.model_features if name in FEATURES.categorical)
     return inputs_of(FEATURES, {name: categories_of(rows.inputs[name]) for name in texts})
+
+
+def scorer_of(spec: ModelSpec, members: Members) -> Scorer:
+    """What scores as the model that these members make, once it is loaded, does."""
+    return Scorer(
+        spec, members.trees, members.leaves, (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
+    )
 
 
 def _unequal(weight: Floats) -> Floats | None:

@@ -183,7 +183,8 @@ class EventLog:
         self.problem = reason
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        # Acknowledgements are taken many at once: each turn that this thread has, requests wait for theirs.
+        while not self._stopping.wait(POLL_S):
             try:
                 self._step()
             except Exception:
@@ -193,8 +194,6 @@ class EventLog:
 
     def _step(self) -> None:
         assert self._producer is not None, "started"
-        # Acknowledgements are taken many at once: each turn that this thread has, requests wait for theirs.
-        self._stopping.wait(POLL_S)
         self._producer.poll(0)
         self._settle()
         if self._failed:
