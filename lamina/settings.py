@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     decision_deadline_ms: int = Field(
         100, gt=0, description="After this long a decision is answered from the rules alone, in milliseconds."
     )
+    predict_timeout_ms: int = Field(
+        500,
+        gt=0,
+        description="Longest wait of a prediction for its features, in milliseconds; it has nothing to fall back to.",
+    )
     predict_model: str = Field("fraud", description="Registered model that /predict asks where a call names none.")
     predict_batch_rows: int = Field(128, gt=0, description="Rows that a model scores in one call at most.")
     predict_batch_wait_ms: float = Field(

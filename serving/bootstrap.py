@@ -68,11 +68,13 @@ class Predictions:
     shelf: ModelShelf
     predictor: Predictor
     batcher: MicroBatcher
+    store: AsyncStore
     shared: RedisScores | None
 
     async def close(self) -> None:
         """Let what was begun end."""
         self.batcher.close()
+        await self.store.close()
         if self.shared is not None:
             await self.shared.close()
 
@@ -173,8 +175,12 @@ def make_service(
     """
     system = FEATURES.system
     rules = RuleEngine(settings.rules_file)
-    store = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.redis_timeout_ms)
-    features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=settings.redis_timeout_ms)
+    redis_url = settings.redis_url.get_secret_value()
+    features = FeatureStage(
+        store or AsyncRedisReader(redis_url, timeout_ms=settings.redis_timeout_ms),
+        Reader(make_plan(FEATURES)),
+        timeout_ms=settings.redis_timeout_ms,
+    )
     source = registry or MlflowRegistry(settings.mlflow_uri)
     models = settings.stack_dir / "models"
     usable = loading_for(lambda: rules.book, score.load)
@@ -190,7 +196,9 @@ def make_service(
     shadows = ShadowScorer(events, clock=clock)
     deadline_ms = settings.decision_deadline_ms
     decisions = DecisionMaker(rules, features, routing, shadows, events, deadline_ms=deadline_ms, clock=clock)
-    predictions = _predictions(settings, source, champion, store, clock)
+    # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
+    patient = store or AsyncRedisReader(redis_url, timeout_ms=settings.predict_timeout_ms)
+    predictions = _predictions(settings, source, champion, patient, clock)
     return Service(settings, rules, features, champion, routing, shadows, events, decisions, predictions)
 
 
@@ -225,12 +233,11 @@ def _predictions(
     )
 
     def stage(system: str) -> FeatureStage:
-        # Of its own for fraud too: large reads that come too late must not keep decisions from reading.
-        return FeatureStage(store, Reader(make_plan(definitions.load(system))), timeout_ms=settings.redis_timeout_ms)
+        return FeatureStage(store, Reader(make_plan(definitions.load(system))), timeout_ms=settings.predict_timeout_ms)
 
     cache = PredictionCache(shared, entries=settings.predict_cache_entries)
     predictor = Predictor(shelf, stage, cache, batcher, default_model=settings.predict_model, clock=clock)
-    return Predictions(shelf, predictor, batcher, shared)
+    return Predictions(shelf, predictor, batcher, store, shared)
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -23,6 +24,7 @@ from lamina.settings import Settings
 from lamina.store.redis import RedisStore
 from lamina.streams.topics import create_topics
 from serving.routes.fraud import LABEL, MAX_BATCH, TRANSACTION
+from serving.routes.predict import FRAUD_QUESTION
 from serving.stages.model import ServedModel
 from tests.integration.serving import (
     AT_MS,
@@ -207,11 +209,12 @@ def test_redis_gone(
 ) -> None:
     """Killed, connections are refused; stopped, nothing answers and only the time limit helps."""
     process, url = own_redis
-    update = {"redis_url": Settings(redis_url=url).redis_url, "redis_timeout_ms": 200}
-    with running(settings.model_copy(update=update), registry) as (client, service):
+    update = {"redis_url": Settings(redis_url=url).redis_url, "redis_timeout_ms": 200, "predict_timeout_ms": 60_000}
+    with ThreadPoolExecutor(1) as others, running(settings.model_copy(update=update), registry) as (client, service):
         assert decide(client)["fallback"] == "none"
         before = metric(client, "fallbacks_total", reason="rules_only_no_features")
         getattr(process, ending)()
+        patient = others.submit(client.post, "/predict", json=FRAUD_QUESTION, timeout=60)
         decisions = []
 
         def turned_away() -> bool:
@@ -228,6 +231,8 @@ def test_redis_gone(
         if ending == "suspend":
             process.resume()
             until(lambda: decide(client)["fallback"] == "none")
+        # A prediction has nothing to fall back to: it waits longer than decisions did, and is refused without a server.
+        assert patient.result().status_code == (200 if ending == "suspend" else 503), patient.result().text
 
 
 def test_no_model_then_one_then_a_better_one(whole: Settings, tmp_path: Path, run_folder: Path) -> None:
