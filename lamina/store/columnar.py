@@ -7,64 +7,17 @@ sets are looked at request by request, by the code that answers a single one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from math import nan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lamina.semantics.events import EventRow
-from lamina.semantics.reference import Value, derived
-from lamina.store.evaluate import Evaluator, Span, TilingTiles, segments_of
+from lamina.contracts.features import Elapsed, Ratio
+from lamina.semantics.events import EventRow, request_value
+from lamina.semantics.reference import Value
+from lamina.store.evaluate import Evaluator, Segments, Span, segments_of
+from lamina.store.sheet import Floats, Ints, Sheet
 from lamina.store.tiles import TileColumns
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-ENTITY_MS = 2**43
-"""More than any time in epoch milliseconds: the place of an entity times this, and a start, make one sorted number."""
-
-
-@dataclass
-class Sheet:
-    """Tiles of one tiling of some entities, and for each request the place of its entity among them."""
-
-    tiles: Sequence[TilingTiles]
-    owner: Ints
-
-    @cached_property
-    def _parts(self) -> list[tuple[int, TileColumns]]:
-        layers = ((u, c) for u, tiles in enumerate(self.tiles) for c in (tiles.batch, tiles.speed))
-        return [(u, c) for u, c in layers if c is not None and len(c.starts)]
-
-    @cached_property
-    def keys(self) -> Ints:
-        """int64[tiles], ascending: those of each entity follow those of the one before, its speed layer its batch
-        layer.
-        """
-        if not self._parts:
-            return np.empty(0, np.int64)
-        starts = np.concatenate([_array(c.starts) for _, c in self._parts])
-        owners = np.repeat([u for u, _ in self._parts], [len(c.starts) for _, c in self._parts])
-        keys: Ints = np.add(starts, owners * ENTITY_MS, dtype=np.int64)
-        return keys
-
-    @cached_property
-    def _numeric(self) -> dict[int, Floats]:
-        return {}
-
-    def numeric(self, place: int) -> Floats:
-        """float64[tiles + 1], one numeric state of all tiles, and a 0 that none of them is."""
-        found = self._numeric.get(place)
-        if found is None:
-            columns = [_array(c.numeric[place]) for _, c in self._parts]
-            found = self._numeric[place] = np.concatenate([*columns, np.zeros(1)], dtype=np.float64)
-        return found
-
-
-def _array(column: Sequence[float]) -> NDArray[Any]:
-    # NumPy would find the type of a view out anew each time, which takes longer than all else.
-    return np.frombuffer(column, column.format) if type(column) is memoryview else np.asarray(column)
 
 
 class Window:
@@ -74,11 +27,9 @@ class Window:
     """
 
     def __init__(self, span: Span, sheet: Sheet, own: Sequence[Mapping[str, TileColumns]], at_ms: Ints) -> None:
-        end = at_ms - at_ms % span.resolution_ms - span.delay_ms
-        base = sheet.owner * ENTITY_MS
         self._sheet = sheet
-        self._first = np.searchsorted(sheet.keys, base + end - span.window_ms, side="right")
-        self._last = np.searchsorted(sheet.keys, base + end, side="right")
+        ends, self._last = sheet.end(span.resolution_ms, span.delay_ms, at_ms)
+        self._first = np.searchsorted(sheet.keys, ends - span.window_ms, side="right")
         self._empty = self._first >= self._last
         # Reduced from each index to the next: of the results every other is a window.
         self._bounds = np.stack((self._first, self._last), axis=1).ravel()
@@ -176,36 +127,73 @@ class ColumnarEvaluator:
 
         Args: sheets: by `Tiling.key`, of all tilings. requests: the events being scored. at_ms: when, one each.
         """
+        features, times = self._evaluator.features, np.array(at_ms, np.int64)
+        found = self._of_windows(sheets, requests, at_ms, times)
+        for own in features.request_features:
+            found.add(own.name, [request_value(own, request, at) for request, at in zip(requests, at_ms, strict=True)])
+        for ratio in features.ratios:
+            found.add_numbers(ratio.name, _ratio(ratio, found))
+        for elapsed in features.elapsed:
+            found.add_numbers(elapsed.name, _elapsed(elapsed, found, times))
+        names = features.names
+        columns = [found.lists[name] for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _of_windows(
+        self, sheets: Mapping[str, Sheet], requests: Sequence[EventRow], at_ms: Sequence[int], times: Ints
+    ) -> _Columns:
         own = [self._evaluator.own_tiles(request, at) for request, at in zip(requests, at_ms, strict=True)]
-        times = np.array(at_ms, np.int64)
-        windows: dict[Span, Window] = {}
-        columns: list[list[Any]] = []
+        found, windows, segments = _Columns(), dict[Span, Window](), dict[Span, list[Segments]]()
         for q in self._evaluator.questions:
-            sheet, finish = sheets[q.span.tiling], _COLUMNS.get(q.kind)
-            if finish is None:
-                tiles = (sheet.tiles[u] for u in sheet.owner)
-                columns.append(
-                    [
-                        q.finish(segments_of(q.span, of_entity, of_request, at), at)
-                        for of_entity, of_request, at in zip(tiles, own, at_ms, strict=True)
-                    ]
-                )
+            sheet = sheets[q.span.tiling]
+            if finish := _COLUMNS.get(q.kind):
+                window = windows.get(q.span)
+                if window is None:
+                    window = windows[q.span] = Window(q.span, sheet, own, times)
+                found.add_numbers(q.name, finish(window, *q.places))
                 continue
-            window = windows.get(q.span)
-            if window is None:
-                window = windows[q.span] = Window(q.span, sheet, own, times)
-            columns.append(_present(finish(window, *q.places)))
-        features, names = self._evaluator.features, [q.name for q in self._evaluator.questions]
-        found: list[dict[str, Value]] = []
-        for request, at, values in zip(requests, at_ms, zip(*columns, strict=True), strict=True):
-            row: dict[str, Value] = dict(zip(names, values, strict=True))
-            found.append(row | derived(features, row, request, at))
+            each = segments.get(q.span)
+            if each is None:
+                tiles = (sheet.tiles[u] for u in sheet.owner)
+                each = segments[q.span] = [segments_of(q.span, *one) for one in zip(tiles, own, at_ms, strict=True)]
+            found.add(q.name, [q.finish(one, at) for one, at in zip(each, at_ms, strict=True)])
         return found
 
 
-def _present(column: Floats) -> list[float | None]:
-    """Numbers, None in place of NaN."""
-    found: list[float | None] = column.tolist()
-    for place in np.flatnonzero(np.isnan(column)):
-        found[place] = None
-    return found
+class _Columns:
+    """Features of all requests by name, each as values and, once asked for, as numbers, NaN where one is missing."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, list[Any]] = {}
+        self._numbers: dict[str, Floats] = {}
+
+    def add(self, name: str, values: list[Any]) -> None:
+        self.lists[name] = values
+
+    def add_numbers(self, name: str, column: Floats) -> None:
+        self._numbers[name] = column
+        self.lists[name] = values = column.tolist()
+        for place in np.flatnonzero(np.isnan(column)):
+            values[place] = None
+
+    def numbers(self, name: str) -> Floats:
+        found = self._numbers.get(name)
+        if found is None:
+            values = (nan if value is None else value for value in self.lists[name])
+            found = self._numbers[name] = np.array(list(values), np.float64)
+        return found
+
+
+def _ratio(definition: Ratio, found: _Columns) -> Floats:
+    """As `reference.ratio`."""
+    top, bottom = found.numbers(definition.numerator), found.numbers(definition.denominator)
+    column = np.full(len(top), nan if definition.default is None else definition.default)
+    np.divide(top, bottom, out=column, where=(bottom != 0) & ~np.isnan(bottom) & ~np.isnan(top))
+    return column
+
+
+def _elapsed(definition: Elapsed, found: _Columns, times: Ints) -> Floats:
+    """As `reference.elapsed`."""
+    until = times if definition.until is None else found.numbers(definition.until)
+    seconds: Floats = (until - found.numbers(definition.since)) / 1000
+    return seconds

@@ -13,12 +13,13 @@ from lamina.contracts.features import Entity
 from lamina.semantics.events import EventRow, value_of
 from lamina.semantics.plan import Plan, Tiling
 from lamina.semantics.reference import Value
-from lamina.store.columnar import ColumnarEvaluator, Sheet
+from lamina.store.columnar import ColumnarEvaluator
 from lamina.store.evaluate import Evaluator, TilingTiles
 from lamina.store.protocol import EntityReply, OnlineStore, ReadKey, Snapshot
 from lamina.store.rollup import RolledUp, Rollup
-from lamina.store.staleness import Staleness
-from lamina.store.tiles import decode_batch, decode_speed
+from lamina.store.sheet import Sheet
+from lamina.store.staleness import Begins, Staleness, stale
+from lamina.store.tiles import Packed, TileColumns, decode_speed, open_batch
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,27 @@ class FeatureVector:
 
 @dataclass
 class Known:
-    """What the store holds of one entity, by `Tiling.key`, and the starts of the newest tile of each layer."""
+    """What the store holds of one entity, by `Tiling.key`, the ends of its batch tiles, epoch ms, and the starts of the
+    newest tile of each tiling and layer.
+    """
 
     name: str
     is_unknown: bool
-    tiles: dict[str, TilingTiles]
+    batch: Mapping[str, Packed]
+    speed: Mapping[str, TileColumns]
     seen: Mapping[str, int]
-    through: dict[str, int]
+    through: Mapping[str, int]
+    newest_ms: Sequence[int]
 
-    @cached_property
-    def newest_ms(self) -> tuple[int, ...]:
-        """Starts of the newest tile of each tiling and layer, epoch ms."""
-        layers = (c for t in self.tiles.values() for c in (t.batch, t.speed))
-        return tuple(c.starts[-1] for c in layers if c is not None and len(c.starts))
+    def tiles(self) -> dict[str, TilingTiles]:
+        """Both layers, unpacked.
+
+        Raises: CodecError: when a blob cannot be read.
+        """
+        found = {key: TilingTiles(packed.tiles()) for key, packed in self.batch.items()}
+        for key, columns in self.speed.items():
+            found.setdefault(key, TilingTiles()).speed = columns
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,20 +98,18 @@ class _Own:
 
         Raises: CodecError: when its bytes cannot be read.
         """
-        tiles: dict[str, TilingTiles] = {}
-        through: dict[str, int] = {}
-        for tiling in self.tilings:
-            tiles[tiling.key] = own = TilingTiles()
-            if blob := reply.batch.get(tiling.id):
-                through[tiling.key], own.batch = decode_batch(blob)
-        seen = self.nothing_seen
-        if reply.speed:
-            seen = {}
-            for tiling, found in self._rolled_up(reply, through):
-                tiles[tiling.key].speed = found.tiles
-                labels = self.labels[tiling.key]
-                seen.update(zip(labels, (found.seen, *found.keyed_seen), strict=True))
-        return Known(self.entity.name, not reply.speed and not reply.batch, tiles, seen, through)
+        batch = {t.key: open_batch(blob) for t in self.tilings if (blob := reply.batch.get(t.id))}
+        through = {key: packed.through_ms for key, packed in batch.items()}
+        newest = [packed.newest_ms for packed in batch.values() if packed.rows]
+        if not reply.speed:
+            return Known(self.entity.name, not reply.batch, batch, {}, self.nothing_seen, through, newest)
+        speed: dict[str, TileColumns] = {}
+        seen: dict[str, int] = {}
+        for tiling, found in self._rolled_up(reply, through):
+            speed[tiling.key] = found.tiles
+            seen.update(zip(self.labels[tiling.key], (found.seen, *found.keyed_seen), strict=True))
+            newest += found.tiles.starts[-1:]
+        return Known(self.entity.name, False, batch, speed, seen, through, newest)
 
     def _rolled_up(self, reply: EntityReply, through: Mapping[str, int]) -> Iterator[tuple[Tiling, RolledUp]]:
         """The speed tiles of each tiling from where its batch tiles end."""
@@ -144,8 +151,9 @@ class Reader:
         Raises: CodecError: when stored bytes cannot be read.
         """
         known = [own.known(reply) for own, reply in zip(self._entities, snapshot.replies, strict=True)]
-        tiles = {key: tiling for entity in known for key, tiling in entity.tiles.items()}
-        return self._vector(known, self._evaluator.values(tiles, request, at_ms), snapshot, at_ms)
+        tiles = {key: tiling for entity in known for key, tiling in entity.tiles().items()}
+        begins = self._staleness.begins(snapshot.through_ms)
+        return _vector(known, self._evaluator.values(tiles, request, at_ms), begins, at_ms)
 
     def vectors(self, snapshot: Snapshot, requests: Sequence[EventRow], at_ms: Sequence[int]) -> list[FeatureVector]:
         """The features of each of `requests` at its time, from the answer to the keys of all, one after the other.
@@ -161,30 +169,16 @@ class Reader:
             places = {key: at for at, key in enumerate(distinct)}
             owner = np.array([places[id(reply)] for reply in replies], np.int64)
             found = [own.known(reply) for reply in distinct.values()]
-            sheets |= {t.key: Sheet([entity.tiles[t.key] for entity in found], owner) for t in own.tilings}
+            for t in own.tilings:
+                layers = [entity.batch.get(t.key) for entity in found], [entity.speed.get(t.key) for entity in found]
+                sheets[t.key] = Sheet(t, *layers, owner)
             known.append([found[at] for at in owner])
         values = self._columnar.values(sheets, requests, at_ms)
+        begins = self._staleness.begins(snapshot.through_ms)
         return [
-            self._vector(of_request, found, snapshot, at)
+            _vector(of_request, found, begins, at)
             for of_request, found, at in zip(zip(*known, strict=True), values, at_ms, strict=True)
         ]
-
-    def _vector(
-        self, known: Sequence[Known], values: dict[str, Value], snapshot: Snapshot, at_ms: int
-    ) -> FeatureVector:
-        seen: dict[str, int] = {}
-        through: dict[str, int] = {}
-        for entity in known:
-            seen |= entity.seen
-            through |= entity.through
-        return FeatureVector(
-            values=values,
-            seen=seen,
-            through=through,
-            newest_ms=max((s for entity in known for s in entity.newest_ms if s <= at_ms), default=None),
-            unknown=frozenset(entity.name for entity in known if entity.is_unknown),
-            stale=self._staleness.of(snapshot.through_ms, at_ms),
-        )
 
     def read(self, store: OnlineStore, request: EventRow, at_ms: int) -> FeatureVector:
         """The features of `request`, read from `store` in one round trip."""
@@ -193,3 +187,23 @@ class Reader:
     def read_many(self, store: OnlineStore, requests: Sequence[EventRow], at_ms: Sequence[int]) -> list[FeatureVector]:
         """The features of each of `requests` at its time, read from `store` in one round trip."""
         return self.vectors(store.read([key for request in requests for key in self.keys(request)]), requests, at_ms)
+
+
+def _vector(known: Sequence[Known], values: dict[str, Value], begins: Begins, at_ms: int) -> FeatureVector:
+    seen: dict[str, int] = {}
+    through: dict[str, int] = {}
+    newest_ms: int | None = None
+    for entity in known:
+        seen |= entity.seen
+        through |= entity.through
+        for start_ms in entity.newest_ms:
+            if start_ms <= at_ms and (newest_ms is None or start_ms > newest_ms):
+                newest_ms = start_ms
+    return FeatureVector(
+        values=values,
+        seen=seen,
+        through=through,
+        newest_ms=newest_ms,
+        unknown=frozenset([entity.name for entity in known if entity.is_unknown]),
+        stale=stale(begins, at_ms),
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lamina.contracts.features import FeatureView, Layers
 from lamina.semantics.plan import Plan
 from lamina.store.protocol import SPEED_TTL_S
+
+Begins = Sequence[tuple[int, str]]
+"""Times, ascending, epoch ms, and the view that becomes stale at each."""
+_NONE: frozenset[str] = frozenset()
 
 
 def stream_mark(source: str) -> str:
@@ -34,12 +38,14 @@ class _Limits:
     batch_ms: int
     stream_ms: int
 
-    def are_passed(self, complete_ms: Mapping[str, int], at_ms: int) -> bool:
+    def passed_ms(self, complete_ms: Mapping[str, int]) -> int:
+        """The first moment at which they are passed."""
         batch = complete_ms.get(self.entity, 0)
-        needed = at_ms - at_ms % self.resolution_ms + self.resolution_ms - self.delay_ms
-        if needed - batch > self.batch_ms:
-            return True
-        return self.stream is not None and at_ms - max(complete_ms.get(self.stream, 0), batch) > self.stream_ms
+        # From here on the tile at hand ends later than it may.
+        passed = (batch + self.batch_ms + self.delay_ms) // self.resolution_ms * self.resolution_ms
+        if self.stream is None:
+            return passed
+        return min(passed, max(complete_ms.get(self.stream, 0), batch) + self.stream_ms + 1)
 
 
 class Staleness:
@@ -54,13 +60,20 @@ class Staleness:
     def __init__(self, plan: Plan) -> None:
         self._limits = [_limits(view) for view in plan.features.views]
 
-    def of(self, complete_ms: Mapping[str, int], at_ms: int) -> frozenset[str]:
-        """Names of the views that are stale at `at_ms`.
+    def begins(self, complete_ms: Mapping[str, int]) -> Begins:
+        """When each view becomes stale, unless more comes to the store until then; the earliest first.
 
         Args: complete_ms: as `Snapshot.through_ms`: by entity the end of its batch tiles, by `stream_mark` the newest
             event.
         """
-        return frozenset(limits.view for limits in self._limits if limits.are_passed(complete_ms, at_ms))
+        return sorted((limits.passed_ms(complete_ms), limits.view) for limits in self._limits)
+
+
+def stale(begins: Begins, at_ms: int) -> frozenset[str]:
+    """Names of the views that are stale at `at_ms`."""
+    if not begins or at_ms < begins[0][0]:
+        return _NONE
+    return frozenset(view for begin, view in begins if begin <= at_ms)
 
 
 def _limits(view: FeatureView) -> _Limits:

@@ -23,10 +23,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import nan
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from lamina.clock import DAY_MS
 from lamina.errors import CodecError
@@ -40,6 +41,7 @@ MAGIC = b"LMT3"
 FIELD_SEPARATOR = "\x1f"
 VALUE_SEPARATOR = "\x1d"
 _HEADER = struct.Struct("<4s13sxxxIII")
+_START = struct.Struct("<q")
 THROUGH_SLICE = slice(4, 17)
 LATEST_MS = DAY_MS
 """How long before the end of the batch layer a question may be for blobs to hold the newest values that it needs."""
@@ -108,32 +110,87 @@ def encode_batch(through_ms: int, tiles: TileColumns, hashed: Collection[int] = 
     return b"".join((header, starts, *written, n.tobytes(), orjson.dumps(tail), hashes.tobytes()))
 
 
+class Packed(NamedTuple):
+    """A blob of the batch layer, opened: its columns are where they were.
+
+    through_ms: end of the batch layer, epoch ms. rows: tiles. written: numeric states that are in the blob. same:
+    places, ascending, of those that are not, since they equal the event counts. hashes: of all distinct states. tail:
+    the JSON.
+    """
+
+    blob: bytes
+    through_ms: int
+    rows: int
+    written: int
+    same: Sequence[int]
+    hashes: int
+    tail: Mapping[str, Any]
+
+    @property
+    def newest_ms(self) -> int:
+        """Start of the newest of its tiles, of which there has to be one."""
+        return int(_START.unpack_from(self.blob, _HEADER.size + 8 * (self.rows - 1))[0])
+
+    def numbers(self) -> NDArray[np.int64]:
+        """int64[1 + written, rows]: starts, and the bits of each written numeric state."""
+        shape = 1 + self.written, self.rows
+        return np.frombuffer(self.blob, "<i8", shape[0] * shape[1], _HEADER.size).reshape(shape)
+
+    def counts(self) -> NDArray[np.uint32]:
+        """uint32[rows]: the event counts."""
+        return np.frombuffer(self.blob, "<u4", self.rows, _HEADER.size + 8 * (1 + self.written) * self.rows)
+
+    def tiles(self) -> TileColumns:
+        """Its columns.
+
+        Raises: CodecError: when they are not as the header says.
+        """
+        try:
+            view, at, size = memoryview(self.blob), _HEADER.size, 8 * self.rows
+            starts = view[at : at + size].cast("q")
+            numeric = [view[at + (1 + i) * size : at + (2 + i) * size].cast("d") for i in range(self.written)]
+            at += (1 + self.written) * size
+            n = view[at : at + 4 * self.rows].cast("I")
+            for place in self.same:
+                numeric.insert(place, n)  # type: ignore[arg-type]  # in ascending order: each lands where it was
+            texts: list[Sequence[str | None]] = [
+                Sparse(self.rows, places, values, None) for places, values in self.tail["texts"]
+            ]
+            sets = _sets(self.rows, self.tail, view[len(self.blob) - 8 * self.hashes :])
+            return TileColumns(starts, n, numeric, texts, sets)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise _unreadable(error) from error
+
+
+def open_batch(blob: bytes) -> Packed:
+    """What a blob says of itself.
+
+    Raises: CodecError: when the bytes are not of this version.
+    """
+    try:
+        magic, through, rows, written, hashes = _HEADER.unpack_from(blob)
+        if magic != MAGIC:
+            raise CodecError(
+                f"batch tiles start with {magic!r}, not {MAGIC!r}: republish them with DAG features_daily_<system>"
+            )
+        begin, end = _HEADER.size + 8 * (1 + written) * rows + 4 * rows, len(blob) - 8 * hashes
+        tail = orjson.loads(memoryview(blob)[begin:end])
+        return Packed(blob, int(through), rows, written, tail["same"], hashes, tail)
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(error) from error
+
+
 def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
     """`through` in epoch milliseconds and the tiles of a blob.
 
     Raises: CodecError: when the bytes are not of this version.
     """
-    try:
-        magic, through, rows, width, hashes = _HEADER.unpack_from(blob)
-        if magic != MAGIC:
-            raise CodecError(
-                f"batch tiles start with {magic!r}, not {MAGIC!r}: republish them with DAG features_daily_<system>"
-            )
-        view = memoryview(blob)
-        at, size = _HEADER.size, rows * 8
-        starts = view[at : at + size].cast("q")
-        numeric = [view[at + (1 + i) * size : at + (2 + i) * size].cast("d") for i in range(width)]
-        end = at + (1 + width) * size + rows * 4
-        n = view[end - rows * 4 : end].cast("I")
-        tail = orjson.loads(view[end : len(blob) - 8 * hashes])
-        for place in tail["same"]:
-            numeric.insert(place, n)  # type: ignore[arg-type]  # in ascending order, so each lands where it was
-        texts: list[Sequence[str | None]] = [Sparse(rows, places, values, None) for places, values in tail["texts"]]
-        return int(through), TileColumns(starts, n, numeric, texts, _sets(rows, tail, view[len(blob) - 8 * hashes :]))
-    except (struct.error, ValueError, KeyError, TypeError, IndexError) as error:
-        raise CodecError(
-            f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>"
-        ) from error
+    packed = open_batch(blob)
+    return packed.through_ms, packed.tiles()
+
+
+def _unreadable(error: Exception) -> CodecError:
+    return CodecError(f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>")
 
 
 def _sets(rows: int, tail: Mapping[str, Any], hashes: memoryview) -> list[Sequence[Sequence[str]]]:

@@ -7,16 +7,20 @@ from dataclasses import replace
 import pytest
 
 from lamina.clock import DAY_MS
-from lamina.contracts.features import days, hours, minutes
+from lamina.contracts.features import FeatureSet, days, hours, minutes
 from lamina.definitions.activity import FEATURES as ACTIVITY
 from lamina.definitions.activity import USER_PURCHASES
 from lamina.definitions.fraud import FEATURES, USER, USER_VELOCITY
 from lamina.semantics.plan import make_plan
-from lamina.store.staleness import Staleness, stream_mark
+from lamina.store.staleness import Staleness, stale, stream_mark
 
 NOON = 1_533_729_600_000
 MIDNIGHT = NOON - DAY_MS // 2
 STREAM = stream_mark("transactions")
+
+
+def stale_views(features: FeatureSet, complete: dict[str, int], at_ms: int = NOON) -> frozenset[str]:
+    return stale(Staleness(make_plan(features)).begins(complete), at_ms)
 
 
 @pytest.mark.parametrize(
@@ -34,17 +38,17 @@ STREAM = stream_mark("transactions")
     ],
 )
 def test_what_the_layers_cannot_hold_is_stale(complete: dict[str, int], stale: set[str]) -> None:
-    assert Staleness(make_plan(FEATURES)).of(complete, NOON) == stale
+    assert stale_views(FEATURES, complete) == stale
 
 
 def test_a_batch_view_is_complete_when_its_last_day_is() -> None:
     """Its window ends with the day before: at noon it needs what midnight's run had, after midnight the next one's."""
-    own = Staleness(make_plan(replace(ACTIVITY, views=(USER_PURCHASES,), elapsed=())))
+    own = replace(ACTIVITY, views=(USER_PURCHASES,), elapsed=())
     complete = {"shopper": MIDNIGHT}
-    assert not own.of(complete, NOON)
-    assert own.of(complete, MIDNIGHT + DAY_MS) == {"user_purchases"}
+    assert not stale_views(own, complete, MIDNIGHT + DAY_MS - 1)
+    assert stale_views(own, complete, MIDNIGHT + DAY_MS) == {"user_purchases"}
     patient = replace(ACTIVITY, views=(replace(USER_PURCHASES, stale_after=days(1)),), elapsed=())
-    assert not Staleness(make_plan(patient)).of(complete, MIDNIGHT + DAY_MS)
+    assert not stale_views(patient, complete, MIDNIGHT + DAY_MS)
 
 
 @pytest.mark.parametrize(("age", "stale"), [(minutes(5), False), (hours(1), True)])
@@ -53,11 +57,11 @@ def test_a_stream_that_stands_is_told_where_a_view_asks(age: object, stale: bool
         FEATURES, views=(replace(USER_VELOCITY, stale_after=minutes(10)),), ratios=(), elapsed=(), model_features=()
     )
     complete = {"user": MIDNIGHT, STREAM: NOON - age.ms}  # type: ignore[attr-defined]
-    assert Staleness(make_plan(limited)).of(complete, NOON) == ({"user_velocity"} if stale else set())
+    assert stale_views(limited, complete) == ({"user_velocity"} if stale else set())
 
 
 def test_the_batch_layer_is_as_new_as_the_stream_when_it_ends_later() -> None:
     limited = replace(
         FEATURES, views=(replace(USER_VELOCITY, stale_after=hours(13)),), ratios=(), elapsed=(), model_features=()
     )
-    assert not Staleness(make_plan(limited)).of({"user": MIDNIGHT}, NOON)
+    assert not stale_views(limited, {"user": MIDNIGHT})

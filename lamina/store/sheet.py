@@ -1,0 +1,117 @@
+"""Tiles of one tiling of many entities in one column a state, as `columnar` adds them up. Hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lamina.errors import CodecError
+from lamina.semantics.plan import Tiling
+from lamina.store.evaluate import TilingTiles
+from lamina.store.tiles import Packed, TileColumns
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+ENTITY_MS = 2**43
+"""More than any time in epoch milliseconds: the place of an entity times this, and a start, make one sorted number."""
+_NONE = np.zeros(1)
+
+
+class _Run(NamedTuple):
+    """Some tiles. keys: int64[tiles]. columns: float64[tiles + 1] a numeric state, at the end a 0 that is of none."""
+
+    keys: Ints
+    columns: Sequence[Floats]
+
+
+class Sheet:
+    """Tiles of one tiling of some entities, and for each request the place of its entity among them.
+
+    Args: batch, speed: what each layer has of each entity.
+    """
+
+    def __init__(
+        self, tiling: Tiling, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None], owner: Ints
+    ) -> None:
+        self._batch, self._speed, self.owner = batch, speed, owner
+        self._of_requests = owner * ENTITY_MS
+        self._run = _whole(tiling, batch, speed)
+        self._ends: dict[tuple[int, int], tuple[Ints, Ints]] = {}
+
+    @property
+    def keys(self) -> Ints:
+        """int64[tiles], ascending: those of each entity follow those of the one before, its speed layer its batch
+        layer.
+        """
+        return self._run.keys
+
+    def numeric(self, place: int) -> Floats:
+        """float64[tiles + 1], one numeric state of all tiles, and a 0 that none of them is."""
+        return self._run.columns[place]
+
+    def end(self, resolution_ms: int, delay_ms: int, at_ms: Ints) -> tuple[Ints, Ints]:
+        """Of windows that end so long before `at_ms`, always the same, the key of each end and its place in `keys`."""
+        found = self._ends.get((resolution_ms, delay_ms))
+        if found is None:
+            ends = self._of_requests + (at_ms - at_ms % resolution_ms - delay_ms)
+            found = self._ends[resolution_ms, delay_ms] = ends, np.searchsorted(self.keys, ends, side="right")
+        return found
+
+    @cached_property
+    def tiles(self) -> list[TilingTiles]:
+        """The tiles of each entity, as one request is answered from them."""
+        layers = zip(self._batch, self._speed, strict=True)
+        return [TilingTiles(None if packed is None else packed.tiles(), speed) for packed, speed in layers]
+
+
+def _whole(tiling: Tiling, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None]) -> _Run:
+    written_alike: dict[tuple[int, ...], list[tuple[int, Packed]]] = {}
+    for at, packed in enumerate(batch):
+        if packed is not None:
+            written_alike.setdefault(tuple(packed.same), []).append((at, packed))
+    width = sum(state.numeric for state in tiling.states)
+    try:
+        runs = [_of_batch(places, parts) for places, parts in written_alike.items()]
+    except (ValueError, IndexError) as error:
+        raise CodecError(
+            f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>"
+        ) from error
+    young = [(at, columns) for at, columns in enumerate(speed) if columns is not None and len(columns.starts)]
+    if young or not runs:
+        runs.append(_of_speed(width, young))
+    return runs[0] if len(runs) == 1 else _merged(width, runs)
+
+
+def _of_batch(same: Sequence[int], parts: Sequence[tuple[int, Packed]]) -> _Run:
+    """The tiles of blobs that leave the same states out."""
+    nothing = np.zeros((1 + parts[0][1].written, 1), np.int64)
+    numbers = np.concatenate([*(packed.numbers() for _, packed in parts), nothing], axis=1)
+    columns = list(numbers[1:].view(np.float64))
+    if same:
+        counts = np.concatenate([*(packed.counts() for _, packed in parts), _NONE], dtype=np.float64)
+        for place in same:
+            columns.insert(place, counts)
+    return _Run(numbers[0, :-1] + _offsets([(at, packed.rows) for at, packed in parts]), columns)
+
+
+def _of_speed(width: int, parts: Sequence[tuple[int, TileColumns]]) -> _Run:
+    starts = np.array([start for _, tiles in parts for start in tiles.starts], np.int64)
+    columns = [np.array([x for _, tiles in parts for x in tiles.numeric[k]] + [0.0], np.float64) for k in range(width)]
+    return _Run(starts + _offsets([(at, len(tiles.starts)) for at, tiles in parts]), columns)
+
+
+def _offsets(rows: Sequence[tuple[int, int]]) -> Ints:
+    """What makes starts into keys, from the place of each entity and the number of its tiles."""
+    places, lengths = np.array(rows, np.int64).reshape(-1, 2).T
+    return np.repeat(places * ENTITY_MS, lengths)
+
+
+def _merged(width: int, runs: Sequence[_Run]) -> _Run:
+    keys = np.concatenate([run.keys for run in runs])
+    order = np.argsort(keys, kind="stable")
+    columns = [np.concatenate([run.columns[k][:-1] for run in runs])[order] for k in range(width)]
+    return _Run(keys[order], [np.append(column, 0.0) for column in columns])
