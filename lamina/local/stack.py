@@ -9,9 +9,10 @@ import random
 import secrets as random_secrets
 import threading
 import time
+import xmlrpc.client
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -97,7 +98,7 @@ class Stack:
     def stop_service(self, name: str) -> None:
         """Stop one service; the others stay."""
         self._attach()
-        self._stop({name: self._services()[name]})
+        self._stop([name])
 
     def restart_service(self, name: str) -> None:
         """Stop one service, start it again on the same port, and wait until it is ready."""
@@ -267,13 +268,28 @@ class Stack:
         text = "\n".join(f"  | {line}" for line in lines)
         return StackError(f"{service.name} {what}: {reason}\nthe end of {log}:\n{text}\n{service.advice}")
 
-    def _stop(self, services: Mapping[str, Service] | Collection[str]) -> None:
-        known = self._services()
-        for name in reversed([name for name in SERVICES if name in services]):
-            for program in reversed(known[name].programs):
-                self._supervisor.stop(program.name)
+    def _stop(self, names: Collection[str]) -> None:
+        """Stop independent services at the same time; one waits only for those that need it."""
+        known = {name: service for name, service in self._services().items() if name in names}
+        done = {name: threading.Event() for name in known}
+
+        def run(service: Service) -> None:
+            try:
+                for other in known.values():
+                    if service.name in other.needs:
+                        done[other.name].wait()
+                for program in reversed(service.programs):
+                    self._supervisor.stop(program.name)
+            finally:
+                done[service.name].set()
+
+        with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
+            list(pool.map(run, known.values()))
 
     def _stop_all(self) -> list[int]:
+        if self._supervisor.running():
+            with suppress(OSError, xmlrpc.client.Error):  # supervisord stops what is left, one program after the other
+                self._stop(SERVICES)
         self._supervisor.shutdown(STOP_DEADLINE_S)
         self.layout.env_file.unlink(missing_ok=True)
         return orphans.sweep(self.layout.stack_dir)

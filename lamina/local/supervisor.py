@@ -160,9 +160,16 @@ class Supervisor:
 
     def stop(self, program: str) -> None:
         """Stop one program and wait for its end; a stopped one stays so."""
+        from supervisor.xmlrpc import Faults
+
         with self._server() as server:
-            if server.getProcessInfo(program)["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
+            if server.getProcessInfo(program)["statename"] not in ("RUNNING", "STARTING", "BACKOFF"):
+                return
+            try:
                 server.stopProcess(program, True)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode != Faults.NOT_RUNNING:  # it has ended by itself just now
+                    raise
 
     def info(self) -> dict[str, dict[str, Any]]:
         """What supervisord knows of every program, by name."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from types import MappingProxyType
 
-from lamina.local.layout import main_bin
-from lamina.local.ports import HOST
 from lamina.local.service import Plan, Program, Service, answers
 
 # For servers and clients alike: nothing is reported to anyone, no job workers that nothing uses.
@@ -15,17 +14,9 @@ MLFLOW_ENV = MappingProxyType(
 
 
 def mlflow(plan: Plan) -> Service:
-    """The server with one worker."""
+    """The server, in one process."""
     folder = plan.layout.data / "mlflow"
-    command = (
-        str(main_bin("mlflow")),
-        "server",
-        *("--host", HOST),
-        *("--port", str(plan.ports["mlflow"])),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
-        *("--artifacts-destination", str(folder / "artifacts")),
-        *("--workers", "1"),
-    )
+    command = (sys.executable, "-m", "lamina.local.mlflow_server", str(plan.ports["mlflow"]), str(folder))
     return Service(
         name="mlflow",
         address=plan.url("mlflow"),
