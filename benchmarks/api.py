@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ from lamina.local.stack import Stack
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import MODEL_FOLDER
 from lamina.worlds.wire import event_bytes
-from tests.small_model import promote, train_small_model
 
 if TYPE_CHECKING:
     from prometheus_client.samples import Sample
@@ -155,29 +155,46 @@ def serving_api(users: int, trees: Sequence[int] = TREES, settings: Mapping[str,
     """
     with (
         tempfile.TemporaryDirectory(prefix="lamina-bench-") as name,
-        online_stack(Path(name), SERVICES, settings) as stack,
+        online_stack(Path(name), {"redis"}, settings) as stack,
+        ThreadPoolExecutor(1) as beside,
     ):
+        started = beside.submit(stack.start, *SERVICES, "api")
         folder, world = Path(name), make_world(users, HISTORY_DAYS)
         preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
         bodies = list(event_bytes(world.day(HISTORY_DAYS)))
         (folder / "bodies.jsonl").write_bytes(b"\n".join(bodies))
         registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
         runs = [folder / f"run-{number}" for number in range(len(trees))]
-        models = [
-            train_small_model(run / MODEL_FOLDER, trees=n, seed=i)
-            for i, (run, n) in enumerate(zip(runs, trees, strict=True))
-        ]
-        versions = [promote(registry, run) for run in runs]
-        stack.start("api")
+        models, versions = _models(registry, runs, trees, started)
         api = Api(stack, folder, registry, versions, models, bodies)
         _await_ready(api)
         yield api
 
 
+def _models(
+    registry: MlflowRegistry, runs: Sequence[Path], trees: Sequence[int], started: Future[Any]
+) -> tuple[list[Path], list[str]]:
+    """A model a run, trained while the services start, and their versions, the last of which is to serve."""
+    # What trains is imported for longer than it trains.
+    from tests.small_model import promote, train_small_model
+
+    models = [
+        train_small_model(run / MODEL_FOLDER, trees=n, seed=i)
+        for i, (run, n) in enumerate(zip(runs, trees, strict=True))
+    ]
+    assert registry.client  # imported as well
+    started.result()
+    return models, [promote(registry, run) for run in runs]
+
+
 def _await_ready(api: Api) -> None:
-    """Return once every dependency of the API does well, a champion among them; else end the benchmark."""
+    """Return once every dependency of the API does well, the newest champion among them; else end the benchmark."""
     deadline = time.monotonic() + READY_S
-    while (ready := api.ask("/health/ready"))["status"] != "ready":
+    while (ready := api.ask("/health/ready"))["status"] != "ready" or not _serves(ready, api.versions[-1]):
         if time.monotonic() > deadline:
             sys.exit(f"the API was not ready after {READY_S:.0f} s: {ready}")
         time.sleep(0.2)
+
+
+def _serves(ready: Mapping[str, Any], version: str) -> bool:
+    return bool(ready["dependencies"]["model"]["version"] == version)
