@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from lamina.commands.output import make_console, make_table
 from lamina.settings import load_settings
 
 letters = typer.Typer(name="dead-letters", no_args_is_help=True, help="Messages that broke their contract.")
@@ -41,15 +40,13 @@ def show(
 
     settings = load_settings()
     found = list(read(settings.kafka_bootstrap, settings.topic_prefix, topic, _ms(since)))
-    table = Table(box=None, header_style="bold")
-    for heading in ("found at (UTC)", "topic", "partition", "offset", "reason", *(("message",) if raw else ())):
-        table.add_column(heading)
+    rows = make_table("found at (UTC)", "topic", "partition", "offset", "reason", *(("message",) if raw else ()))
     for letter in found[-limit:]:
         at = datetime.fromtimestamp(letter.timestamp / 1000, tz=UTC).isoformat(sep=" ", timespec="seconds")[:19]
         message = (base64.b64decode(letter.raw).decode(errors="replace"),) if raw else ()
-        table.add_row(at, letter.topic, str(letter.partition), str(letter.offset), letter.reason, *message)
-    console = Console()
-    console.print(table)
+        rows.add_row(at, letter.topic, str(letter.partition), str(letter.offset), letter.reason, *message)
+    console = make_console()
+    console.print(rows)
     for reason, n in Counter(letter.reason for letter in found).most_common():
         console.print(f"{n:>8}  {reason}", markup=False, soft_wrap=True)
     console.print(f"{len(found):>8}  in all", markup=False, soft_wrap=True)
@@ -66,7 +63,7 @@ def replay(
 
     settings = load_settings()
     report = send_again(settings.kafka_bootstrap, settings.topic_prefix, topic, _ms(since), dry_run=dry_run)
-    console = Console()
+    console = make_console()
     for reason, n in report.reasons.most_common():
         console.print(f"{n:>8}  {reason}", markup=False, soft_wrap=True)
     console.print(

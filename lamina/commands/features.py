@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from lamina.clock import system_clock
+from lamina.commands.output import make_console, make_table
 from lamina.contracts.features import FeatureSet, FeatureView
 from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError, LaminaError
@@ -34,18 +34,17 @@ def register(parent: typer.Typer) -> None:
 @app.command("list")
 def list_views(system: Annotated[str, typer.Option(help="One system; all when left out.")] = "") -> None:
     """List feature views: entity, source, windows, resolution, layers and how many features each makes."""
-    table = Table(box=None, header_style="bold")
-    for heading in ("system", "view", "entity", "source", "windows", "resolution", "delay", "layers", "features"):
-        table.add_column(heading)
+    headings = "system", "view", "entity", "source", "windows", "tiles", "delay", "layers", "features"
+    found = make_table(*headings, whole={"view", "source"})
     for name in [system] if system else system_names():
         for v in load(name).views:
             windows = ", ".join(w.length.label for w in v.spans)
             delay, number = v.delay.label if v.delay.s else "-", str(len(v.features))
             resolution = ", ".join(dict.fromkeys(w.resolution.label for w in v.spans))
-            table.add_row(
+            found.add_row(
                 name, v.name, v.entity.name, v.source.name, windows, resolution, delay, v.layers.value, number
             )
-    Console().print(table)
+    make_console().print(found)
 
 
 @app.command()
@@ -56,7 +55,8 @@ def show(name: Annotated[str, typer.Argument(help="A view or a feature.")]) -> N
     from lamina.features.pages import NOTE, page
 
     features, view = find_view(name)
-    Console().print(Markdown(page(features, view).removeprefix(NOTE)))
+    console, text = make_console(), page(features, view).removeprefix(NOTE)
+    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, highlight=False)
 
 
 def find_view(name: str) -> tuple[FeatureSet, FeatureView]:
@@ -94,15 +94,13 @@ def get(
     at_ms = system_clock() if at is None else round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
     store = RedisStore(load_settings().redis_url.get_secret_value())
     found = read_entity(store, load(system), entity, entity_id, at_ms, explain=explain)
-    console = Console()
+    console = make_console()
     stale = ", ".join(sorted(found.vector.stale))
     state = "nothing is stored of it" if found.vector.unknown else f"stale in {stale}" if stale else "fresh"
     console.print(f"{entity} {entity_id} at {utc(at_ms)} UTC: {state}")
     for tiling, through in found.vector.through.items():
         console.print(f"  batch tiles of {tiling} through {utc(through)}", highlight=False)
-    table = Table(box=None, header_style="bold")
-    for heading in ("feature", "value", "tiles") if explain else ("feature", "value"):
-        table.add_column(heading, justify="right" if heading == "value" else "left")
+    values = make_table("feature", "value", *(["tiles"] if explain else []), whole={"feature"}, right={"value"})
     for name in found.features.names:
         value = found.value(name)
         row = [name, "-" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)]
@@ -115,8 +113,8 @@ def get(
             ]
             older = len(used) - TILES_SHOWN
             row.append(escape("\n".join(([f"... {older} older"] if older > 0 else []) + lines) or "-"))
-        table.add_row(*row)
-    console.print(table)
+        values.add_row(*row)
+    console.print(values)
 
 
 @app.command()
@@ -126,8 +124,8 @@ def freeze() -> None:
     from lamina.definitions import freeze as record_meanings
 
     for system, names in record_meanings().items():
-        Console().print(f"{system}: {len(names)} new or changed{': ' + ', '.join(names) if names else ''}")
-    Console().print(f"recorded in {RECORD.name}: commit it")
+        make_console().print(f"{system}: {len(names)} new or changed{': ' + ', '.join(names) if names else ''}")
+    make_console().print(f"recorded in {RECORD.name}: commit it")
 
 
 @app.command()
@@ -138,7 +136,7 @@ def docs(
     from lamina.features import pages
 
     changed = pages.outdated() if check else pages.write()
-    Console().print("\n".join(changed) if changed else "every page is current")
+    make_console().print("\n".join(changed) if changed else "every page is current")
     if check and changed:
         raise typer.Exit(1)
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from lamina.commands.output import make_console, make_table
 from lamina.errors import UnknownModel
 from lamina.settings import load_settings
 
@@ -42,20 +41,20 @@ def list_versions(
 ) -> None:
     """List versions, newest first, with the day each was trained for and its aliases."""
     registry = _registry()
-    table = Table(box=None, header_style="bold")
-    for heading in ("model", "version", "trained for", "aliases", "registered", "note"):
-        table.add_column(heading)
+    rows = make_table("model", "version", "trained for", "aliases", "registered", "note")
     if name:
         _known(registry, name)
     for model in [name] if name else registry.names():
         for found in registry.versions(model):
             superseded = "superseded by a later run of that day" if "superseded_by" in found.tags else ""
             day, aliases = found.tags.get("logical_date", "-"), ", ".join(found.aliases) or "-"
-            table.add_row(model, found.version, day, aliases, _at(found.created_ms), superseded)
-    if not table.row_count:
-        Console().print("no versions are registered: train one, such as python -m models.fraud.train --date 2018-08-21")
+            rows.add_row(model, found.version, day, aliases, _at(found.created_ms), superseded)
+    if not rows.row_count:
+        make_console().print(
+            "no versions are registered: train one, such as python -m models.fraud.train --date 2018-08-21"
+        )
         return
-    Console().print(table)
+    make_console().print(rows)
 
 
 def _at(created_ms: int) -> str:
@@ -108,7 +107,7 @@ def show(name: Name, version: Version = "champion") -> None:
     """Show the spec of a version: inputs, split, parameters, metrics."""
     registry = _registry()
     found = _found(registry, name, version)
-    console = Console()
+    console = make_console()
     console.print(f"[bold]{name}[/] version {found.version}, run {found.run_id}{_named(found) or ', no alias'}")
     console.print_json(_spec(registry, found))
 
@@ -119,9 +118,9 @@ def card(name: Name, version: Version = "champion") -> None:
     from rich.markdown import Markdown
 
     registry = _registry()
-    console = Console()
+    console = make_console()
     text = registry.read(name, _found(registry, name, version).version, MODEL_CARD)
-    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, soft_wrap=True)
+    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, highlight=False)
 
 
 @app.command()
@@ -136,13 +135,11 @@ def compare(
     registry = _registry()
     left, right = (_found(registry, name, version) for version in (first, second))
     found = compare_specs(_spec(registry, left), _spec(registry, right))
-    table = Table(box=None, header_style="bold")
-    for heading in (name, *(f"version {v.version}{_named(v)}" for v in (left, right))):
-        table.add_column(heading, overflow="fold")
+    rows = make_table(name, *(f"version {v.version}{_named(v)}" for v in (left, right)))
     for row in found.rows:
-        table.add_row(*row)
-    console = Console()
-    console.print(table)
+        rows.add_row(*row)
+    console = make_console()
+    console.print(rows)
     for remark in found.remarks:
         console.print(remark, markup=False)
 
@@ -167,7 +164,7 @@ def add(
         # Under the model's own name: a retraining of its system must not withdraw it.
         run = TrainingRun(name, datetime.now(UTC).date(), Path(artefacts), metrics=spec.get("metrics", {}))
         version = registry.register(name, registry.record(run), {"system": scorer.system}).version
-    Console().print(
+    make_console().print(
         f"version {version} of {name} is registered; `lamina models promote {name} {version}` makes it serve"
     )
 
@@ -183,12 +180,12 @@ def promote(
     registry = _registry()
     wanted = _found(registry, name, version)
     if CHAMPION in wanted.aliases:
-        Console().print(f"version {wanted.version} is the champion of {name} already")
+        make_console().print(f"version {wanted.version} is the champion of {name} already")
         return
     first = registry.alias(name, CHAMPION) is None
     deploy.promote(registry, name, wanted.version)
     undo = "" if first else f"; `lamina models rollback {name}` undoes it"
-    Console().print(f"champion of {name} is version {wanted.version}{undo}")
+    make_console().print(f"champion of {name} is version {wanted.version}{undo}")
 
 
 @app.command()
@@ -206,11 +203,11 @@ def challenge(
     registry = _registry()
     if drop:
         registry.drop_alias(name, CHALLENGER)
-        Console().print(f"{name} has no challenger")
+        make_console().print(f"{name} has no challenger")
         return
     wanted = _found(registry, name, version)
     deploy.challenge(registry, name, wanted.version)
-    Console().print(
+    make_console().print(
         f"challenger of {name} is version {wanted.version}; an arm with `model: challenger` in the experiment file "
         "tries it (docs/concepts/experiments.md)"
     )
@@ -223,4 +220,4 @@ def rollback(name: Name) -> None:
 
     registry = _registry()
     _known(registry, name)
-    Console().print(f"champion of {name} is version {deploy.rollback(registry, name)} again")
+    make_console().print(f"champion of {name} is version {deploy.rollback(registry, name)} again")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from lamina.commands.output import make_console, make_table
 from lamina.settings import load_settings
 
 COLOURS = {"running": "green", "starting": "yellow", "failed": "red", "stopped": "dim"}
@@ -24,14 +24,10 @@ def register(app: typer.Typer) -> None:
 def _table() -> Table:
     from lamina.local.stack import Stack
 
-    table = Table(box=None, header_style="bold")
-    for heading, side in (("service", "left"), ("state", "left"), ("pid", "left"), ("address", "left")):
-        table.add_column(heading, justify=side)  # type: ignore[arg-type]
-    table.add_column("up", justify="right")
-    table.add_column("memory", justify="right")
+    rows = make_table("service", "state", "pid", "address", "up", "memory", right={"up", "memory"})
     for state in Stack(load_settings().stack_dir).status():
         minutes, seconds = divmod(state.uptime_s, 60)
-        table.add_row(
+        rows.add_row(
             state.name,
             f"[{COLOURS[state.state]}]{state.state}[/]",
             " ".join(map(str, state.pids)) or "-",
@@ -39,7 +35,7 @@ def _table() -> Table:
             f"{minutes}:{seconds:02d}" if state.pids else "-",
             f"{state.memory_mb} MB" if state.pids else "-",
         )
-    return table
+    return rows
 
 
 def up(
@@ -51,7 +47,7 @@ def up(
     from lamina.local.streams import start_streams
 
     names = [name.strip() for name in only.split(",") if name.strip()]
-    console = Console()
+    console = make_console()
     stack = Stack(load_settings().stack_dir, services=names or None)
     with console.status(f"starting {', '.join(names) or 'the stack'} ..."):
         stack.start(keep=keep)
@@ -64,7 +60,7 @@ def down() -> None:
     """Stop the stack and anything it left behind."""
     from lamina.local.stack import Stack
 
-    console = Console()
+    console = make_console()
     with console.status("stopping ..."):
         strays = Stack(load_settings().stack_dir).stop()
     console.print(f"stopped{f'; ended {len(strays)} stray processes' if strays else ''}")
@@ -72,14 +68,14 @@ def down() -> None:
 
 def status() -> None:
     """Show each service, its address, memory and age."""
-    Console().print(_table())
+    make_console().print(_table())
 
 
 def doctor() -> None:
     """Check what the stack needs; exits with 1 when something is wrong, and says what to install."""
     from lamina.local.doctor import Verdict, examine
 
-    console, findings = Console(), examine()
+    console, findings = make_console(), examine()
     marks = {Verdict.GOOD: "[green]ok[/]  ", Verdict.WARN: "[yellow]note[/]", Verdict.BAD: "[red]bad[/] "}
     for finding in findings:
         advice = f"\n       -> {finding.advice}" if finding.advice else ""

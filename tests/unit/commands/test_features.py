@@ -18,7 +18,7 @@ from lamina.lake import layout
 
 def run(*arguments: str) -> str:
     """What the command prints."""
-    found = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["features", *arguments], catch_exceptions=False)
+    found = CliRunner(env={"COLUMNS": "60"}).invoke(app, ["features", *arguments], catch_exceptions=False)
     assert found.exit_code == 0, found.output
     return found.output
 
