@@ -14,5 +14,5 @@ export const options = {
 export default function () {
   const at = Number(__ENV.FIRST) + exec.scenario.iterationInTest;
   const response = http.post(__ENV.URL, bodies[at % bodies.length], params);
-  check(response, { 'decided by the model': (r) => r.status === 200 && r.body.includes('"fallback":"none"') });
+  check(response, { 'scored by the model': (r) => r.status === 200 && r.body.includes(__ENV.EXPECTED) });
 }

@@ -6,7 +6,9 @@ model; `dropped` counts requests that k6 could not start when they were due. `cp
 request: beside other work on the machine it still tells what a decision costs.
 
 `*_at_N`, in the long form: the same at N a second. `errors_at_N` counts answers other than 200, early 503s among them,
-`fallback_share_at_N` is the share of the answers that were not made by the model.
+`fallback_share_at_N` is the share of the answers that were not made by the model. `*_at_200_mlflow` and
+`*_at_200_bentoml`: the same trees behind MLflow's scoring server and BentoML, asked as often as ours at its lowest
+rate. They are sent the features, finished, where ours is sent a transaction; they decide and log nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.api import Api, Metrics, serving_api
+from benchmarks.peers.beside import peers
 from benchmarks.progress import process_cpu_s
 from benchmarks.report import Figure, emit
 
@@ -85,11 +88,11 @@ class Measured:
         rate = round(self.metrics.value("http_reqs", "rate"), 1)
         return {**self.times(), "errors": self.errors, **self.counts(), "rate": rate}
 
-    def figures_at(self, rate: int) -> dict[str, Figure]:
-        """The figures that name the rate."""
+    def figures_at(self, rate: int, whose: str = "") -> dict[str, Figure]:
+        """The figures that name the rate, and the server where it is not ours."""
         fallback_share = round((self.errors - self.not_200) / self.requests, 4)
         found = {**self.times(), "errors": self.not_200, "fallback_share": fallback_share, **self.counts()}
-        return {f"{name}_at_{rate}": value for name, value in found.items()}
+        return {f"{name}_at_{rate}{whose}": value for name, value in found.items()}
 
 
 def main(
@@ -112,12 +115,14 @@ def main(
             found[each] = _load(api, each, seconds, first=first)
             first += each * seconds
         fell_back = api.metric("fallbacks_total")
+        others = _peers(api, seconds) if len(rates) > 1 else {}
     figures = found[rates[0]].figures()
     figures["fallbacks"] = ", ".join(f"{s.labels['reason']} {s.value:.0f}" for s in fell_back) or "none"
     bars = BARS if rates[0] == RATE else {}
     if len(rates) > 1:
         for each, measured in found.items():
             figures |= measured.figures_at(each)
+        figures |= others
         bars = bars | BARS_OF_RATES
     if not emit("decision_latency", figures, bars, json_file):
         raise typer.Exit(1)
@@ -126,8 +131,23 @@ def main(
 def _load(api: Api, rate: int, seconds: int, *, first: int) -> Measured:
     """`seconds` at `rate` a second, the bodies from number `first` on."""
     before_s = process_cpu_s([api.pid])
-    metrics = api.k6(__file__, {"RATE": rate, "SECONDS": seconds, "FIRST": first})
-    return Measured(metrics, process_cpu_s([api.pid]) - before_s)
+    variables = {"RATE": rate, "SECONDS": seconds, "FIRST": first, "EXPECTED": '"fallback":"none"'}
+    return Measured(api.k6(__file__, variables), process_cpu_s([api.pid]) - before_s)
+
+
+def _peers(api: Api, seconds: int) -> dict[str, Figure]:
+    """The figures of the other servers, each warmed up as ours."""
+    found: dict[str, Figure] = {}
+    for peer in peers(api):
+        bodies = api.folder / "peer.jsonl"
+        bodies.write_bytes(b"\n".join(peer.bodies))
+        variables = {"RATE": RATE, "FIRST": 0, "URL": peer.server.url, "BODIES": bodies, "EXPECTED": "["}
+        api.k6(__file__, {**variables, "SECONDS": WARM_UP_S})
+        before_s = process_cpu_s([peer.server.pid])
+        metrics = api.k6(__file__, {**variables, "SECONDS": seconds})
+        measured = Measured(metrics, process_cpu_s([peer.server.pid]) - before_s)
+        found |= measured.figures_at(RATE, f"_{peer.server.name}")
+    return found
 
 
 if __name__ == "__main__":

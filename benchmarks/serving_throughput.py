@@ -14,29 +14,24 @@ each as ours. They are sent the features, finished, where ours is sent a transac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 
 from benchmarks.api import Api, serving_api
-from benchmarks.peers.scoring import Server, bentoml_server, mlflow_server
+from benchmarks.peers.beside import peers
 from benchmarks.progress import process_cpu_s
 from benchmarks.report import Figure, emit
-from lamina.scoring.inputs import Input
 
 USERS = 32
 WARM_UP_S = 3
-ASKED_OF_PEERS = 500
-TOLERANCE = 1e-6
 CONTEXT = ("amount", "merchant_category", "country", "user_country", "transaction_type", "device_type", "location")
 BARS = {"full_over_empty": ">= 0.5"}
 COUNTS = {"errors": "== 0"}
 PEER_BARS = {"mlflow_different": "== 0", "bentoml_different": "== 0"}
-PEERS: tuple[Callable[[Path, Path], AbstractContextManager[Server]], ...] = (mlflow_server, bentoml_server)
 
 
 class Load:
@@ -89,12 +84,13 @@ class Load:
 
 def main(
     quick: Annotated[bool, typer.Option(help="A short run on fewer users, without bars on rates.")] = False,
-    peers: Annotated[bool | None, typer.Option(help="MLflow and BentoML beside; in the long form only.")] = None,
+    beside: Annotated[
+        bool | None, typer.Option("--peers/--no-peers", help="MLflow and BentoML beside; in the long form only.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds, turns = (40, 3, 1) if quick else (400, 10, 3)
-    beside = not quick if peers is None else peers
     with serving_api(users) as api:
         load = Load(api)
         decided = '"fallback":"none"'
@@ -108,10 +104,12 @@ def main(
         figures["full_over_empty"] = round(float(figures["decisions_per_s"]) / float(figures["empty_per_s"]), 3)
         figures |= load.figures("predictions") | _hits(api)
         bars = {} if quick else COUNTS | BARS
-        if beside:
-            vectors = _vectors(api)
-            for serve in PEERS:
-                figures |= _beside(serve, load, api, vectors, seconds)
+        if not quick if beside is None else beside:
+            for peer in peers(api):
+                server = peer.server
+                load.run(server.name, server.url, server.pid, peer.bodies, seconds, expected="[")
+                counts = {"different": peer.different, "errors": load.errors[server.name]}
+                figures |= load.figures(server.name) | {f"{server.name}_{key}": n for key, n in counts.items()}
             bars = bars | PEER_BARS
         ours = sum(load.errors[part] for part in ("warm_up", "empty", "decisions", "predictions"))
         figures |= {"errors": ours, "fallbacks": load.fallbacks}
@@ -138,47 +136,6 @@ def _hits(api: Api) -> dict[str, Figure]:
         hits, misses = counted.get((tier, "hit"), 0.0), counted.get((tier, "miss"), 0.0)
         found[f"{tier}_hits"] = round(hits / max(1.0, hits + misses), 3)
     return found
-
-
-def _vectors(api: Api) -> list[tuple[dict[str, Any], float]]:
-    """Features and score of some of the transactions, as a decision explains them."""
-    decisions = (api.ask("/fraud/decisions?explain=true", body) for body in api.bodies[:ASKED_OF_PEERS])
-    return [(made["features"], float(made["score"])) for made in decisions if made["score"] is not None]
-
-
-def _beside(
-    serve: Callable[[Path, Path], AbstractContextManager[Server]],
-    load: Load,
-    api: Api,
-    vectors: Sequence[tuple[dict[str, Any], float]],
-    seconds: int,
-) -> dict[str, Figure]:
-    (model,) = api.models
-    inputs = [Input.model_validate(part) for part in orjson.loads((model / "spec.json").read_bytes())["inputs"]]
-    names = [part.name for part in inputs]
-    with serve(model, api.folder) as server:
-        bodies = [server.body(names, encoded(inputs, features)) for features, _ in vectors]
-        different = sum(
-            abs(server.score(body) - score) > TOLERANCE for body, (_, score) in zip(bodies, vectors, strict=True)
-        )
-        load.run(server.name, server.url, server.pid, bodies, seconds, expected="[")
-    counts: dict[str, Figure] = {"different": different, "errors": load.errors[server.name]}
-    return load.figures(server.name) | {f"{server.name}_{key}": n for key, n in counts.items()}
-
-
-def encoded(inputs: Sequence[Input], features: dict[str, Any]) -> list[float | None]:
-    """One row of a model's inputs, None where a value is missing.
-
-    >>> encoded((Input(name="n", meaning="", default=1.0), Input(name="m", meaning="")), {"n": None})
-    [1.0, None]
-    """
-    import numpy as np
-
-    from lamina.scoring.encode import Encoder
-
-    row = np.empty(len(inputs), np.float32)
-    Encoder(inputs).fill(row, features)
-    return [None if value != value else value for value in row.tolist()]
 
 
 if __name__ == "__main__":
