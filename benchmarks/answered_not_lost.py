@@ -40,11 +40,11 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    users, seconds, outage_s = (20, 24, 3.0) if quick else (200, 180, 10.0)
+    users, seconds, outage_s, pause_s = (20, 20, 2.0, 2.0) if quick else (200, 180, 10.0, LONGEST_PAUSE_S)
     with serving_api(users, THREE_VERSIONS) as api:
         done: Counter[str] = Counter()
         over = threading.Event()
-        shooter = threading.Thread(target=_shoot, args=(api.stack, random.Random(seed), outage_s, done, over))
+        shooter = threading.Thread(target=_shoot, args=(api.stack, random.Random(seed), outage_s, pause_s, done, over))
         shooter.start()
         try:
             loaded = api.k6_samples(__file__, {"RATE": rate, "SECONDS": seconds}, "answered", tag="id")
@@ -70,11 +70,13 @@ def main(
         raise typer.Exit(1)
 
 
-def _shoot(stack: Stack, rng: random.Random, outage_s: float, done: Counter[str], over: threading.Event) -> None:
+def _shoot(
+    stack: Stack, rng: random.Random, outage_s: float, pause_s: float, done: Counter[str], over: threading.Event
+) -> None:
     """An outage of the broker, then the API and the broker killed, over and over, with pauses of random length."""
     while True:
         for victim in ("outage", "api", "kafka"):
-            if over.wait(rng.uniform(1, LONGEST_PAUSE_S)):
+            if over.wait(rng.uniform(1, pause_s)):
                 return
             if victim == "outage":
                 stack.stop_service("kafka")

@@ -25,14 +25,14 @@ COLUMNS = ("transaction_id", "user_id", "merchant_id", "amount", "timestamp")
 
 
 def compiled(transactions: str, labels: str, target: str) -> None:
-    """The definitions, by `lamina.features`."""
+    """The definitions, by `lamina.features`; the transactions are rows and events alike, and read once as by hand."""
     import duckdb
 
     from lamina.features import write_training_set
 
     with duckdb.connect() as con:
         rows = con.sql(f"SELECT {', '.join(COLUMNS)} FROM '{transactions}'").to_arrow_table()
-    write_training_set(rows, HANDBOOK, target, events={"transactions": transactions, "fraud_labels": labels})
+    write_training_set(rows, HANDBOOK, target, events={"transactions": rows, "fraud_labels": labels})
 
 
 def duckdb_by_hand(transactions: str, labels: str, target: str) -> None:

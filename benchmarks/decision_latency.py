@@ -27,6 +27,7 @@ from benchmarks.report import Figure, emit
 
 RATE = 200
 WARM_UP_S = 5
+QUICK_WARM_UP_S = 3
 BARS = {
     "p50_ms": "<= 25",
     "p95_ms": "<= 45",
@@ -101,7 +102,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    users, seconds, rates = (40, 10, (RATE,)) if quick else (400, 40, RATES)
+    users, warm_up, seconds, rates = (40, QUICK_WARM_UP_S, 8, (RATE,)) if quick else (400, WARM_UP_S, 40, RATES)
     rates = rates if rate is None else (rate,)
     found: dict[int, Measured] = {}
     with serving_api(users) as api:
@@ -109,9 +110,9 @@ def main(
         for each in rates:
             if first:
                 time.sleep(REST_S)
-            _load(api, each, WARM_UP_S, first=first)
+            _load(api, each, warm_up, first=first)
             time.sleep(REST_S)
-            first += each * WARM_UP_S
+            first += each * warm_up
             found[each] = _load(api, each, seconds, first=first)
             first += each * seconds
         fell_back = api.metric("fallbacks_total")

@@ -18,14 +18,14 @@ import typer
 from redis import Redis
 
 from benchmarks.report import emit
-from benchmarks.stream import TILES_PER_EVENT, producer, stream_stack, submit
+from benchmarks.stream import TILES_PER_EVENT, producer, start_stream, stream_stack
 from lamina.definitions.fraud import TRANSACTIONS
 from lamina.settings import Settings
 
 RATE = 2000
 WATCHED_EVERY = 20
 WARM_UP_S = 60  # until the JVM has compiled what it runs
-QUICK_WARM_UP_S = 10
+QUICK_WARM_UP_S = 5
 BARS = {"unseen": "== 0"}
 WARM_BARS = {"p50_ms": "<= 250", "p99_ms": "<= 1000"}
 GIVE_UP_S = 30.0
@@ -33,17 +33,16 @@ POLL_S = 0.002
 
 
 def main(
-    quick: Annotated[bool, typer.Option(help="10 seconds instead of 60, after a shorter warm-up.")] = False,
+    quick: Annotated[bool, typer.Option(help="5 seconds instead of 60, after a shorter warm-up.")] = False,
     rate: Annotated[int, typer.Option(help="Events a second.")] = RATE,
     backend: Annotated[str, typer.Option(help="Flink's state backend.")] = "hashmap",
     mini_batch_ms: Annotated[int, typer.Option(help="Flink's mini-batches.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    warm_up, seconds = (QUICK_WARM_UP_S, 10) if quick else (WARM_UP_S, 60)
+    warm_up, seconds = (QUICK_WARM_UP_S, 5) if quick else (WARM_UP_S, 60)
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, stream_stack(Path(folder)) as (stack, settings):
-        stack.start("sink")
-        submit(stack, settings, "--state-backend", backend, "--mini-batch-ms", str(mini_batch_ms))
+        start_stream(stack, settings, "--state-backend", backend, "--mini-batch-ms", str(mini_batch_ms))
         _measure(settings, rate, warm_up, "w")
         ages, late_s, watched = _measure(settings, rate, seconds, "m")
     figures: dict[str, float | int | str] = {

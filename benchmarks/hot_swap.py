@@ -37,7 +37,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    users, seconds = (20, 10) if quick else (200, 60)
+    users, seconds = (20, 8) if quick else (200, 60)
     with serving_api(users, THREE_VERSIONS, POLL_OFTEN) as api:
         asked = api.bodies[:BODIES]
         expected = api.folder / "expected.json"

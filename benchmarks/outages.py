@@ -88,10 +88,10 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    users, seconds = (20, 6) if quick else (200, 30)
+    users, seconds = (20, 4) if quick else (200, 30)
     with serving_api(users, THREE_VERSIONS, POLL_OFTEN) as api:
         scenes = [scene for scene in _scenes(api) if not quick or scene.name in QUICK]
-        _load(api, rate, 6, 1)  # warms what is compiled and connected on first use
+        _load(api, rate, 3 if quick else 6, 1)  # warms what is compiled and connected on first use
         seen = [_play(scene, api, rate, seconds) for scene in scenes]
     figures: dict[str, Figure] = {"rate": rate, "seconds": seconds}
     bars: dict[str, str] = {}

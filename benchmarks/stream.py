@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def submit(stack: Stack, settings: Settings, *arguments: str, checkpoint: str | 
         arguments=arguments,
     )
     return submit_stream_job(settings, job, stack.flink_env())
+
+
+def start_stream(stack: Stack, settings: Settings, *arguments: str) -> str:
+    """Start the sink and submit the stream job at the same time; returns the job's id, both running."""
+    with ThreadPoolExecutor(1) as beside:
+        sink = beside.submit(stack.start, "sink")
+        job = submit(stack, settings, *arguments)
+        sink.result()
+    return job
 
 
 def producer(settings: Settings, *, linger_ms: int) -> Producer:

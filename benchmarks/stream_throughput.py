@@ -31,7 +31,7 @@ from redis import Redis
 from benchmarks.peers.throughput import beside
 from benchmarks.progress import Progress, service_cpu_s
 from benchmarks.report import emit
-from benchmarks.stream import TILINGS, preload, stream_stack, submit
+from benchmarks.stream import TILINGS, preload, start_stream, stream_stack
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.local.stack import Stack
 from lamina.settings import Settings
@@ -59,12 +59,11 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
-    wanted = events or (60_000 if quick else 400_000)
+    wanted = events or (30_000 if quick else 400_000)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, stream_stack(Path(folder)) as (stack, settings):
         n = preload(settings, _events(wanted, counts))
-        stack.start("sink")
-        job = submit(stack, settings, "--state-backend", backend, "--mini-batch-ms", str(mini_batch_ms))
+        job = start_stream(stack, settings, "--state-backend", backend, "--mini-batch-ms", str(mini_batch_ms))
         steady = _watch(stack, settings, counts).steady(WARM)
         measured = steady.share * n
         figures: dict[str, float | int | str] = {

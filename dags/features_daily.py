@@ -17,7 +17,8 @@ published to Redis, and what was served on D is recomputed and compared.
 
 To process a day by hand, trigger with that day as the **logical date**. A rerun of a day replaces what it wrote.
 One Spark session does all topics of a system, because starting it costs more than a day's events of a quiet topic. No
-two systems archive the same topic. A system without a model serves nothing, so there is nothing to compare.
+two systems archive the same topic. Parity needs the archived events alone and goes beside the batch features. A system
+without a model serves nothing, so there is nothing to compare.
 """
 
 for system in system_names():
@@ -29,4 +30,4 @@ for system in system_names():
         publish = SparkJobOperator(task_id="publish", job=PUBLISH, arguments=of, outlets=[features_asset(system)])
         chain(archive, gate, batch, publish)
         if has_model(system):
-            publish >> SparkJobOperator(task_id="parity", job=PARITY, arguments=of)
+            gate >> SparkJobOperator(task_id="parity", job=PARITY, arguments=of)

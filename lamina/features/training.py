@@ -20,6 +20,11 @@ from lamina.features import frames
 from lamina.features.frames import Frame
 from lamina.settings import load_settings
 
+DICTIONARY = 1000
+"""Most different values of a column in a row group that are written as numbers; looking for more of them costs a third
+of the time of writing, and saves a seventh of the bytes.
+"""
+
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
@@ -70,7 +75,8 @@ def write_training_set(
 ) -> int:
     """Write what `training_set` returns to the parquet file `target` without a data frame; returns how many rows."""
     with _answered(rows, features, events, until, timestamp) as found:
-        found.write_parquet(str(target))
+        place = str(target).replace("'", "''")
+        found.query("found", f"COPY found TO '{place}' (FORMAT parquet, DICTIONARY_SIZE_LIMIT {DICTIONARY})")
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(target).num_rows)

@@ -22,7 +22,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any],
     folder = tmp_path_factory.mktemp("demo")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LAMINA_", "AIRFLOW"))}
     env |= {"LAMINA_STACK_DIR": str(folder), "COLUMNS": "160"}
-    command = ["make", "demo", f"ARGS=--users {USERS} --days {DAYS} --rate 60"]
+    command = ["make", "demo", f"ARGS=--users {USERS} --days {DAYS} --rate 90"]
     run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=1500)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-6000:]
     [figures] = (folder / "reports").glob("*.json")
