@@ -16,12 +16,16 @@ import psutil
 import pytest
 
 from lamina.local import orphans
+from lamina.local.jvm import FRUGAL
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, load_settings
 from tests.networks import Networks
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# Every JVM of the tests ends soon, and the optimising compiler would cost more than it gives.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", " ".join(FRUGAL))
 
 PREFIX = "lamina-test-"
 TORCH = ROOT / ".venv-networks"
