@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from benchmarks.fraud_together import load_book, measure_together
 from lamina.clock import DAY_MS, midnight_ms, next_day
-from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, TRANSACTIONS
+from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
 from lamina.features.training import training_set
 from lamina.rules.kinds import FEATURES_READ
 from lamina.scoring.encode import as_input
@@ -92,7 +92,7 @@ def _table(world: FraudWorld, last: date) -> tuple[Table, pa.Table]:
     """The rows of the world's last days with their features, and their transactions."""
     days = list(world.stream())
     labels = pa.concat_tables([world.labels_known_on(n) for n in range(DAYS + LABEL_DELAY_DAYS)])
-    events = {TRANSACTIONS.name: pa.concat_tables(days), FRAUD_LABELS.name: labels}
+    events = {TRANSACTIONS.name: pa.concat_tables(days), FRAUD_LABELS.name: labels, FRAUD_REPORTS.name: labels}
     transactions = pa.concat_tables(days[-ROWS_DAYS:])
     frame = training_set(transactions, FEATURES, events=events)
     rows = pa.Table.from_pandas(frame, preserve_index=False).sort_by([("timestamp", "ascending")])

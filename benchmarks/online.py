@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from lamina.clock import midnight_ms
-from lamina.definitions.fraud import FEATURES
+from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, make_plan
@@ -38,9 +38,11 @@ def make_world(users: int, days: int) -> FraudWorld:
 
 def preload(redis_url: str, world: FraudWorld, days: int) -> int:
     """Publish the batch layer of the first `days` days; returns its end, epoch ms."""
+    labels = [row for n in range(days) for row in world.labels_known_on(n).to_pylist()]
     arrived: dict[str, list[EventRow]] = {
-        "transactions": [row for n in range(days) for row in world.day(n).to_pylist()],
-        "fraud_labels": [row for n in range(days) for row in world.labels_known_on(n).to_pylist()],
+        TRANSACTIONS.name: [row for n in range(days) for row in world.day(n).to_pylist()],
+        FRAUD_LABELS.name: labels,
+        FRAUD_REPORTS.name: labels,
     }
     through_ms = midnight_ms(world.date_of(days))
     store = RedisStore(redis_url)

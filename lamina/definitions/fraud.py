@@ -4,8 +4,9 @@ The 1, 7 and 30 day windows are those of Le Borgne et al. 2022 (Reproducible Mac
 Detection, 3.3): the current transaction included, and a merchant's labels known after seven days.
 
 What tells a stolen card is an amount far above its user's own: so are the largest amounts of the last days, and the one
-at hand, divided by the mean of 90 days. What tells a compromised merchant is when its known frauds began and how many
-of its transactions since then were fraud.
+at hand, divided by the mean of 90 days; and a merchant where the user never was. What tells a compromised merchant is
+when its known frauds began and how many of its transactions since then were fraud; and, long before the labels of those
+days are complete, how many frauds were reported of it lately.
 """
 
 from __future__ import annotations
@@ -77,11 +78,21 @@ FRAUD_LABELS = EventSource(
     },
 )
 
+FRAUD_REPORTS = EventSource(
+    name="fraud_reports",
+    topic=FRAUD_LABELS.topic,
+    id=FRAUD_LABELS.id,
+    timestamp="timestamp",
+    columns=FRAUD_LABELS.columns,
+)
+"""The same events at the time when each became known: what was known at a moment is what was reported before it."""
+
 LABEL_DELAY = days(7)
 HANDBOOK_WINDOWS = (days(1), days(7), days(30))
 RECENT_WINDOWS = (days(3), days(7), days(14), days(28))
 MERCHANT_WINDOWS = (days(1), days(3), days(7), days(14), days(21), days(30))
 PEAK_WINDOWS = (days(7), days(30))
+REPORT_WINDOWS = (days(1), days(3), days(7), days(14))
 IS_FRAUD = Predicate("is_fraud", "=", True)
 LOCATED = Predicate("location.lat", "is not null")
 
@@ -143,6 +154,18 @@ USER_HISTORY = FeatureView(
     ),
     windows=(days(90),),
     resolution=days(1),
+    suffix=False,
+)
+
+USER_VISITS = FeatureView(
+    name="user_visits",
+    entity=USER,
+    source=TRANSACTIONS,
+    owner="fraud",
+    aggregates=(distinct("merchant_id", "num_merchants_with_this", cap=1024),),
+    windows=(days(90),),
+    resolution=days(1),
+    include_request=True,
     suffix=False,
 )
 
@@ -221,6 +244,16 @@ MERCHANT_FRAUD_SPAN = FeatureView(
     suffix=False,
 )
 
+MERCHANT_REPORTS = FeatureView(
+    name="merchant_reports",
+    entity=MERCHANT,
+    source=FRAUD_REPORTS,
+    owner="fraud",
+    aggregates=(count("merchant_reports", where=IS_FRAUD),),
+    windows=REPORT_WINDOWS,
+    resolution=hours(1),
+)
+
 FEATURES = FeatureSet(
     system="fraud",
     request=TRANSACTIONS,
@@ -230,12 +263,14 @@ FEATURES = FeatureSet(
         USER_LAST_SEEN,
         USER_SPEND,
         USER_HISTORY,
+        USER_VISITS,
         USER_PEAKS,
         MERCHANT_TRAFFIC,
         MERCHANT_PEAKS,
         MERCHANT_LAST_KNOWN,
         MERCHANT_FRAUD,
         MERCHANT_FRAUD_SPAN,
+        MERCHANT_REPORTS,
     ),
     ratios=(
         *(
@@ -253,6 +288,10 @@ FEATURES = FeatureSet(
             for w in PEAK_WINDOWS
         ),
         Ratio("amount_to_mean", "amount", "avg_txn_amount", default=None),
+        Ratio("amount_to_max", "amount", "max_txn_amount", default=None),
+        Ratio("total_1h_to_mean", "total_amount_1h", "avg_txn_amount", default=None),
+        # 1 where the user has been at the merchant, less where it is one more.
+        Ratio("merchant_visited", "num_merchants", "num_merchants_with_this"),
         *(
             Ratio(f"max_amount_to_mean_{w.label}", f"user_max_amount_{w.label}", "avg_txn_amount", default=None)
             for w in RECENT_WINDOWS
@@ -288,7 +327,11 @@ FEATURES = FeatureSet(
         "since_merchant_first_fraud",
         "since_merchant_last_fraud",
         "merchant_honest_since_fraud",
+        *(f"merchant_reports_{w.label}" for w in REPORT_WINDOWS),
         "amount_to_mean",
+        "amount_to_max",
+        "total_1h_to_mean",
+        "merchant_visited",
         *(f"max_amount_to_mean_{w.label}" for w in RECENT_WINDOWS),
         "since_last_txn",
         "txn_count_1h",

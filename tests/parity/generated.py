@@ -24,7 +24,11 @@ class Generated:
         """The same, as the reference takes them."""
         if self.user_events:
             return {"user_events": list(self.user_events)}
-        return {"transactions": list(self.transactions), "fraud_labels": list(self.fraud_labels)}
+        return {
+            "transactions": list(self.transactions),
+            "fraud_labels": list(self.fraud_labels),
+            "fraud_reports": list(self.fraud_labels),
+        }
 
 
 def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Generated:

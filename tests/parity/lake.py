@@ -31,15 +31,26 @@ def arrivals(events: Sequence[dict[str, object]], time: str) -> Arrivals:
     return found
 
 
-TIMES = {"transactions": "timestamp", "fraud_labels": "transaction_timestamp", "user_events": "timestamp"}
-TOPICS = {"transactions": TRANSACTIONS, "fraud_labels": MODEL_FEEDBACK, "user_events": USER_EVENTS}
+TIMES = {
+    "transactions": "timestamp",
+    "fraud_labels": "transaction_timestamp",
+    "fraud_reports": "transaction_timestamp",
+    "user_events": "timestamp",
+}
+"""What a source's events arrive by; of two sources of one topic both are the same events in the same order."""
+TOPICS = {
+    "transactions": TRANSACTIONS,
+    "fraud_labels": MODEL_FEEDBACK,
+    "fraud_reports": MODEL_FEEDBACK,
+    "user_events": USER_EVENTS,
+}
 
 
 def write_lake(lake: Path, generated: Generated) -> dict[str, Arrivals]:
     """Write every topic: the first half imported, the second from Kafka; returns what arrived, by source."""
     found = {name: arrivals(events, TIMES[name]) for name, events in generated.arrived.items()}  # type: ignore[arg-type]
-    for name, arrived in found.items():
-        _write(lake, TOPICS[name], arrived)
+    for topic, arrived in {TOPICS[name]: arrived for name, arrived in found.items()}.items():
+        _write(lake, topic, arrived)
     return found
 
 

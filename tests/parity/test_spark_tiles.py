@@ -14,6 +14,7 @@ from jobs.spark import batch_features, publish
 from jobs.spark.tiles import first_ms
 from lamina.clock import DAY_MS, day_of
 from lamina.definitions import load
+from lamina.definitions.fraud import FRAUD_REPORTS
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, Tiling, make_plan
 from lamina.semantics.reference import evaluate_all
@@ -39,7 +40,7 @@ THROUGH_MS = START_MS + 9 * DAY_MS
 
 def visible(arrived: dict[str, Arrivals], day: date, through_ms: int, until_ms: int) -> dict[str, list[EventRow]]:
     """What the layers hold: to `through_ms` what had arrived by `day`, from there on everything before `until_ms`."""
-    times = TIMES
+    times = TIMES | {FRAUD_REPORTS.name: FRAUD_REPORTS.timestamp}
     return {
         name: [
             e

@@ -66,7 +66,7 @@ def batch_writes(plan: Plan, arrived: Mapping[str, Sequence[EventRow]], through_
     """What the batch layer publishes."""
     blobs: dict[str, dict[str, bytes]] = defaultdict(dict)
     for tiling in plan.tilings:
-        for entity_id, columns in batch_columns(tiling, arrived[tiling.source.name], through_ms).items():
+        for entity_id, columns in batch_columns(tiling, arrived.get(tiling.source.name, ()), through_ms).items():
             kept = reachable(tiling, columns, through_ms)
             blobs[speed_key(tiling.entity.name, entity_id)][tiling.id] = encode_batch(through_ms, kept, tiling.hashed)
     speed = {
@@ -79,7 +79,7 @@ def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[Event
     """What the speed layer holds at the end: tiles that start at or after `from_ms`."""
     writes = []
     for tiling in tilings:
-        for entity_id, tiles in tiles_of(tiling, arrived[tiling.source.name]).items():
+        for entity_id, tiles in tiles_of(tiling, arrived.get(tiling.source.name, ())).items():
             key = speed_key(tiling.entity.name, entity_id)
             for start, events in tiles.items():
                 if start < from_ms:

@@ -8,8 +8,10 @@ import pytest
 
 from lamina.clock import DAY_MS
 from lamina.definitions import load
+from lamina.definitions.fraud import FRAUD_REPORTS
 from lamina.errors import DefinitionError
 from lamina.features.entity import features_of, read_entity, utc
+from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate
 from lamina.store.memory import MemoryStore
@@ -22,12 +24,17 @@ THROUGH = START_MS + 9 * DAY_MS
 AT = START_MS + 13 * DAY_MS
 
 
+def arrived() -> dict[str, list[EventRow]]:
+    """What had happened by `AT`: a label may be known later."""
+    found = generate(11).arrived
+    return found | {FRAUD_REPORTS.name: [e for e in found[FRAUD_REPORTS.name] if int(str(e["timestamp"])) < AT]}
+
+
 @pytest.fixture(scope="module")
 def store() -> MemoryStore:
-    generated = generate(11)
     found = MemoryStore()
-    found.publish(batch_writes(PLAN, generated.arrived, THROUGH))
-    found.write_tiles(speed_writes(PLAN.speed, generated.arrived, 0))
+    found.publish(batch_writes(PLAN, arrived(), THROUGH))
+    found.write_tiles(speed_writes(PLAN.speed, arrived(), 0))
     return found
 
 
@@ -35,11 +42,10 @@ def store() -> MemoryStore:
     ("entity", "entity_id"), [("user", "u0"), ("user", "u3"), ("merchant", "m1"), ("user", "none")]
 )
 def test_values_equal_the_reference(store: MemoryStore, entity: str, entity_id: str) -> None:
+    ends = {"transactions": ("timestamp", THROUGH), "fraud_labels": ("transaction_timestamp", THROUGH)}
     known = {
-        name: [e for e in events if entity == "user" or int(str(e[time])) < THROUGH]
-        for (name, events), time in zip(
-            generate(11).arrived.items(), ("timestamp", "transaction_timestamp"), strict=True
-        )
+        name: [e for e in events if entity == "user" or name not in ends or int(str(e[ends[name][0]])) < ends[name][1]]
+        for name, events in arrived().items()
     }
     chosen = features_of(FEATURES, entity)
     found = read_entity(store, FEATURES, entity, entity_id, AT)

@@ -27,8 +27,9 @@ def stale_views(features: FeatureSet, complete: dict[str, int], at_ms: int = NOO
     ("complete", "stale"),
     [
         ({"user": MIDNIGHT, "merchant": MIDNIGHT}, set()),
-        # Three days are what the speed layer holds; labels are asked for when they are a week old.
-        ({"user": NOON - 3 * DAY_MS + 1, "merchant": NOON - 6 * DAY_MS}, set()),
+        # Three days are what the speed layer holds; labels are asked for when they are a week old, reports at once.
+        ({"user": NOON - 3 * DAY_MS + 1, "merchant": NOON - 3 * DAY_MS + 1}, set()),
+        ({"user": MIDNIGHT, "merchant": NOON - 6 * DAY_MS}, {"merchant_reports"}),
         (
             {"user": NOON - 3 * DAY_MS, "merchant": MIDNIGHT},
             {v.name for v in FEATURES.views if v.entity == USER},

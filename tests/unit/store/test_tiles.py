@@ -85,7 +85,7 @@ def test_speed_tiles_before_the_batch_layers_end_are_left_out() -> None:
 
 
 def test_a_short_tile_holds_its_values_itself() -> None:
-    (tiling,) = make_plan(FEATURES).speed
+    tiling = make_plan(FEATURES).speed[0]
     assert tiling.inline
     sets: list[list[str]] = [["a", "b"], *([] for _ in tiling.keyed[1:])]
     fields = {tile_field(tiling, 1000).encode(): encode_speed(2, [None] * len(tiling.states), sets)}

@@ -154,9 +154,10 @@ def test_of_a_hot_entity_a_tile_keeps_only_the_smallest_hashes() -> None:
 def test_the_key_is_that_of_the_topic_and_is_the_only_group() -> None:
     """Then a tile's writes are in order on one partition, and Flink needs no operator to put them in order."""
     plan = make_plan(load("fraud"))
-    for query in tiles(plan):
+    keys = ("'user:', `user_id`, CHR(9), 'transactions@", "'merchant:', `merchant_id`, CHR(9), 'fraud_reports@")
+    for query, key in zip(tiles(plan), keys, strict=True):
         assert query.endswith("GROUP BY `key`")
-        assert "SELECT CONCAT('user:', `user_id`, CHR(9), 'transactions@" in query
+        assert f"SELECT CONCAT({key}" in query
     assert sum(t.id in q for t in plan.speed for q in tiles(plan)) == len(tiles(plan))
 
 
@@ -174,7 +175,7 @@ def test_only_the_speed_layer_is_streamed() -> None:
 def test_topics_carry_the_prefix() -> None:
     sql = compile_stream(make_plan(load("fraud")), OPTIONS)
     topics = [t for text in sql.setup for t in re.findall(r"'topic' = '([^']*)'", text)]
-    assert topics == ["p-feature-tiles", "p-dead-letters", "p-transactions"]
+    assert topics == ["p-feature-tiles", "p-dead-letters", "p-transactions", "p-model-feedback"]
 
 
 @pytest.mark.parametrize(
