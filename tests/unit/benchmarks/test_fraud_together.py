@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,12 @@ def test_listed_cards_take_the_place_of_the_shipped_list() -> None:
     book = fraud_together.load_book(["card-lost-1"])
     listed = next(rule for rule in book.rules if rule.code == "listed_card")
     assert listed._entries == {"card-lost-1"}  # type: ignore[union-attr]
+
+
+def test_evidence_is_what_hardly_an_honest_payment_shows(week: Week) -> None:
+    values = np.linspace(0.0, 1.0, len(week.score))
+    inputs = {name: values for name in fraud_together.EVIDENCE}
+    shown = Week(replace(week.rows, inputs=inputs), week.score, week.fired)
+    assert shown.evident[week.rows.fraud].all()  # they come last, above all that is honest
+    honest = shown.evident[:HONEST] & ~week.fired[:HONEST].any(axis=1)
+    assert 0.009 * HONEST <= honest.sum() <= 0.011 * HONEST
