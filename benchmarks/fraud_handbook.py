@@ -16,8 +16,8 @@ of the day before the test days; which of the shipped rules speak (`rules`), and
 stopped, is chosen on its own test days, two weeks before. `recall_at_fpr_001` is at 0.1 % false positives of the test
 days themselves (`_lowest`: in the worst world), `evident` the share of the frauds that carry evidence by themselves (a
 rule fires, or one of four figures is above what all but one honest payment in a hundred have) and `recall_evident_*` of
-those the share stopped; the others are told, if at all, by several weak signs together. `recall` and `fpr` with the score chosen before; `fpr_all_rules` is
-what all shipped rules stop without a model.
+those the share stopped; the others are told, if at all, by several weak signs together. `recall` and `fpr` with the
+score chosen before; `fpr_all_rules` is what all shipped rules stop without a model.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Week:
         found: Flags = self.fired.any(axis=1)
         for name in EVIDENCE:
             values = self.rows.inputs[name].astype(np.float64)
-            found |= values > np.nanquantile(values[~self.rows.fraud], 1 - SEEN_BY_CHANCE)
+            found = found | (values > np.nanquantile(values[~self.rows.fraud], 1 - SEEN_BY_CHANCE))
         return found
 
     def recall(self, stopped: Flags) -> float:
