@@ -51,7 +51,7 @@ class Week:
         """Rows with evidence by themselves: a rule fires, or a figure of `EVIDENCE` is above what all but one honest
         row in a hundred have.
         """
-        found: Flags = self.fired.any(axis=1)
+        found: Flags = np.asarray(self.fired.any(axis=1), bool)
         for name in EVIDENCE:
             values = self.rows.inputs[name].astype(np.float64)
             found = found | (values > np.nanquantile(values[~self.rows.fraud], 1 - SEEN_BY_CHANCE))
