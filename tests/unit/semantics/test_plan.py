@@ -36,14 +36,17 @@ def test_a_tiling_keeps_each_state_once_and_looks_as_far_back_as_its_longest_vie
 
 
 def test_only_views_of_both_layers_are_streamed() -> None:
-    assert {t.entity.name for t in PLAN.speed} == {"user"}
+    assert [(t.entity.name, t.source.name) for t in PLAN.speed] == [
+        ("user", "transactions"),
+        ("merchant", "fraud_reports"),
+    ]
     assert all(t.layers == Layers.BOTH for t in PLAN.streamed)
     assert PLAN.speed_of(PLAN.tiling_of(MERCHANT_TRAFFIC.features[0])) is None
 
 
 def test_the_speed_layer_keeps_the_finest_tiles_with_the_states_of_all() -> None:
     fine, coarse = PLAN.tiling_of(USER_SPEND.features[0]), PLAN.tiling_of(USER_HISTORY.features[0])
-    (speed,) = PLAN.speed
+    speed = PLAN.speed[0]
     assert PLAN.speed_of(fine) is PLAN.speed_of(coarse)
     assert PLAN.speed_of(fine) == speed
     assert (speed.resolution, speed.horizon_s) == (fine.resolution, coarse.horizon_s)
