@@ -33,7 +33,7 @@ FEATURES = load("fraud")
 PLAN = make_plan(FEATURES)
 THROUGH_MS = START_MS + 11 * DAY_MS
 LIVE = day_of(THROUGH_MS)
-TOPIC_OF = {"transactions": TRANSACTIONS, "fraud_labels": MODEL_FEEDBACK}
+TOPIC_OF = {"transactions": TRANSACTIONS, "fraud_labels": MODEL_FEEDBACK, "fraud_reports": MODEL_FEEDBACK}
 
 
 def _decision(events: Archived, request: EventRow, late: int) -> Decision:
