@@ -14,6 +14,7 @@ rate. They are sent the features, finished, where ours is sent a transaction; th
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -131,9 +132,8 @@ def main(
 
 def _load(api: Api, rate: int, seconds: int, *, first: int) -> Measured:
     """`seconds` at `rate` a second, the bodies from number `first` on."""
-    before_s = process_cpu_s([api.pid])
     variables = {"RATE": rate, "SECONDS": seconds, "FIRST": first, "EXPECTED": '"fallback":"none"'}
-    return Measured(api.k6(__file__, variables), process_cpu_s([api.pid]) - before_s)
+    return _measured(api, api.pid, variables)
 
 
 def _peers(api: Api, seconds: int) -> dict[str, Figure]:
@@ -144,11 +144,15 @@ def _peers(api: Api, seconds: int) -> dict[str, Figure]:
         bodies.write_bytes(b"\n".join(peer.bodies))
         variables = {"RATE": RATE, "FIRST": 0, "URL": peer.server.url, "BODIES": bodies, "EXPECTED": "["}
         api.k6(__file__, {**variables, "SECONDS": WARM_UP_S})
-        before_s = process_cpu_s([peer.server.pid])
-        metrics = api.k6(__file__, {**variables, "SECONDS": seconds})
-        measured = Measured(metrics, process_cpu_s([peer.server.pid]) - before_s)
+        measured = _measured(api, peer.server.pid, {**variables, "SECONDS": seconds})
         found |= measured.figures_at(RATE, f"_{peer.server.name}")
     return found
+
+
+def _measured(api: Api, pid: int, variables: Mapping[str, object]) -> Measured:
+    """A load with these variables for the script, which process `pid` answers."""
+    before_s = process_cpu_s([pid])
+    return Measured(api.k6(__file__, variables), process_cpu_s([pid]) - before_s)
 
 
 if __name__ == "__main__":

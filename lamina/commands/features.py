@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lamina.clock import system_clock
-from lamina.commands.output import make_console, make_table
+from lamina.commands.output import make_console, make_table, print_markdown
 from lamina.contracts.features import FeatureSet, FeatureView
 from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError, LaminaError
@@ -50,13 +50,10 @@ def list_views(system: Annotated[str, typer.Option(help="One system; all when le
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A view or a feature.")]) -> None:
     """Show the definition of a view, or of the view that makes a feature."""
-    from rich.markdown import Markdown
-
     from lamina.features.pages import NOTE, page
 
     features, view = find_view(name)
-    console, text = make_console(), page(features, view).removeprefix(NOTE)
-    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, highlight=False)
+    print_markdown(page(features, view).removeprefix(NOTE))
 
 
 def find_view(name: str) -> tuple[FeatureSet, FeatureView]:

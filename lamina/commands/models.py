@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamina.commands.output import make_console, make_table
+from lamina.commands.output import make_console, make_table, print_markdown
 from lamina.errors import UnknownModel
 from lamina.settings import load_settings
 
@@ -115,12 +115,8 @@ def show(name: Name, version: Version = "champion") -> None:
 @app.command()
 def card(name: Name, version: Version = "champion") -> None:
     """Print the model card of a version: data, figures, slices, limits."""
-    from rich.markdown import Markdown
-
     registry = _registry()
-    console = make_console()
-    text = registry.read(name, _found(registry, name, version).version, MODEL_CARD)
-    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, highlight=False)
+    print_markdown(registry.read(name, _found(registry, name, version).version, MODEL_CARD))
 
 
 @app.command()

@@ -27,3 +27,11 @@ def make_table(*headings: str, whole: Collection[str] = (), right: Collection[st
         side: JustifyMethod = "right" if name in right else "left"
         made.add_column(name, justify=side, no_wrap=name in whole, overflow="fold")
     return made
+
+
+def print_markdown(text: str) -> None:
+    """Laid out on a terminal; in a pipe as it is."""
+    from rich.markdown import Markdown
+
+    console = make_console()
+    console.print(Markdown(text)) if console.is_terminal else console.print(text, markup=False, highlight=False)

@@ -10,7 +10,7 @@ import secrets as random_secrets
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -207,26 +207,18 @@ class Stack:
 
     def _start_all(self, wanted: Mapping[str, Service]) -> None:
         """Start independent services at the same time; one waits only for what it needs."""
-        done = {name: threading.Event() for name in wanted}
         failed = threading.Event()
 
-        def run(service: Service) -> None:
+        def start(name: str) -> None:
+            if failed.is_set():
+                return
             try:
-                for need in service.needs:
-                    done[need].wait()
-                if not failed.is_set():
-                    self._start_one(service, failed)
+                self._start_one(wanted[name], failed)
             except BaseException:
                 failed.set()
                 raise
-            finally:
-                done[service.name].set()
 
-        with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
-            futures = [pool.submit(run, service) for service in wanted.values()]
-        errors = [error for future in futures if (error := future.exception())]
-        if errors:
-            raise errors[0]
+        _each_after({name: service.needs for name, service in wanted.items()}, start)
 
     def _start_one(self, service: Service, failed: threading.Event) -> None:
         info = self._supervisor.info()
@@ -271,20 +263,12 @@ class Stack:
     def _stop(self, names: Collection[str]) -> None:
         """Stop independent services at the same time; one waits only for those that need it."""
         known = {name: service for name, service in self._services().items() if name in names}
-        done = {name: threading.Event() for name in known}
 
-        def run(service: Service) -> None:
-            try:
-                for other in known.values():
-                    if service.name in other.needs:
-                        done[other.name].wait()
-                for program in reversed(service.programs):
-                    self._supervisor.stop(program.name)
-            finally:
-                done[service.name].set()
+        def stop(name: str) -> None:
+            for program in reversed(known[name].programs):
+                self._supervisor.stop(program.name)
 
-        with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
-            list(pool.map(run, known.values()))
+        _each_after({name: [other for other in known if name in known[other].needs] for name in known}, stop)
 
     def _stop_all(self) -> list[int]:
         if self._supervisor.running():
@@ -293,3 +277,25 @@ class Stack:
         self._supervisor.shutdown(STOP_DEADLINE_S)
         self.layout.env_file.unlink(missing_ok=True)
         return orphans.sweep(self.layout.stack_dir)
+
+
+def _each_after(waits: Mapping[str, Collection[str]], do: Callable[[str], None]) -> None:
+    """`do` every name at the same time, but each after those that it waits for have ended, well or not.
+
+    Raises: the first error, once all have ended.
+    """
+    done = {name: threading.Event() for name in waits}
+
+    def run(name: str) -> None:
+        try:
+            for other in waits[name]:
+                done[other].wait()
+            do(name)
+        finally:
+            done[name].set()
+
+    with ThreadPoolExecutor(max_workers=max(1, len(waits))) as pool:
+        futures = [pool.submit(run, name) for name in waits]
+    errors = [error for future in futures if (error := future.exception())]
+    if errors:
+        raise errors[0]

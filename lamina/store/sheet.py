@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.errors import CodecError
 from lamina.semantics.plan import Tiling
 from lamina.store.evaluate import TilingTiles
-from lamina.store.tiles import Packed, TileColumns
+from lamina.store.tiles import Packed, TileColumns, unreadable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,9 +76,7 @@ def _whole(tiling: Tiling, batch: Sequence[Packed | None], speed: Sequence[TileC
     try:
         runs = [_of_batch(places, parts) for places, parts in written_alike.items()]
     except (ValueError, IndexError) as error:
-        raise CodecError(
-            f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>"
-        ) from error
+        raise unreadable(error) from error
     young = [(at, columns) for at, columns in enumerate(speed) if columns is not None and len(columns.starts)]
     if young or not runs:
         runs.append(_of_speed(width, young))

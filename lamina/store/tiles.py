@@ -159,7 +159,7 @@ class Packed(NamedTuple):
             sets = _sets(self.rows, self.tail, view[len(self.blob) - 8 * self.hashes :])
             return TileColumns(starts, n, numeric, texts, sets)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
 
 def open_batch(blob: bytes) -> Packed:
@@ -177,7 +177,7 @@ def open_batch(blob: bytes) -> Packed:
         tail = orjson.loads(memoryview(blob)[begin:end])
         return Packed(blob, int(through), rows, written, tail["same"], hashes, tail)
     except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
 def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
@@ -189,7 +189,8 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
     return packed.through_ms, packed.tiles()
 
 
-def _unreadable(error: Exception) -> CodecError:
+def unreadable(error: Exception) -> CodecError:
+    """The error that says that a blob is not as it should be."""
     return CodecError(f"batch tiles cannot be read ({error}): republish them with DAG features_daily_<system>")
 
 
