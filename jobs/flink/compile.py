@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from jobs.flink.options import StreamOptions
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.base import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.features import ColumnType, EventSource
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES
 from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of

@@ -102,5 +102,7 @@ def _table(report: ImportReport, dry_run: bool) -> Table:
     if len(report.reasons) > REASONS_SHOWN:
         rest = sum(count for _, count in report.reasons.most_common()[REASONS_SHOWN:])
         table.add_row("  rejected for other reasons", f"{rest:,}", style="yellow")
+    for note, count in report.notes.most_common():
+        table.add_row(f"  accepted, {note}", f"{count:,}", style="yellow")
     table.add_row("read = accepted + rejected + outside", "yes" if report.balanced else "NO")
     return table

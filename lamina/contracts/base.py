@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, not_milliseconds, rounded_ms
 from lamina.errors import ContractError
 
-MIN_TIMESTAMP_MS = 946_684_800_000  # 2000-01-01: an earlier time is seconds mistaken for milliseconds
-MAX_TIMESTAMP_MS = 4_102_444_800_000  # 2100-01-01
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _to_epoch_ms(value: object) -> object:
-    """ISO-8601 text and datetimes become epoch milliseconds; a text without a zone is UTC. Numbers pass unchanged."""
+    """ISO-8601 text and datetimes become epoch milliseconds; a text without a zone is UTC. Numbers pass unchanged or
+    are refused by the name of their unit.
+    """
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
             raise ValueError("must be epoch milliseconds or ISO-8601, such as 2018-08-08T12:00:00Z") from None
     if isinstance(value, datetime):
-        return round((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return rounded_ms((aware - _EPOCH) // timedelta(microseconds=1))
+    if type(value) is int and not MIN_TIMESTAMP_MS <= value <= MAX_TIMESTAMP_MS:
+        raise ValueError(not_milliseconds(value))
     return value
 
 
 EpochMs = Annotated[int, BeforeValidator(_to_epoch_ms), Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS)]
-"""Milliseconds since the epoch, UTC; ISO-8601 is accepted and converted."""
+"""Milliseconds since the epoch, UTC; ISO-8601 is accepted and converted. Another unit is refused by its name."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An opaque id: 1 to 128 characters, no control characters (they separate fields in stored tiles)."""

@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from lamina.errors import MappingError
+from lamina.ingest.checks import Check, Mask, mask_of
 from lamina.ingest.mapping import LabelField, LocationField, TextField, TimestampField, TransactionMapping
+from lamina.ingest.times import Times, timestamps
 from lamina.lake.schemas import LOCATION_TYPE
 
-Mask = NDArray[np.bool_]
-
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_ZONE = r"(Z|z|[+-]\d\d:?\d\d)$"
 _TRUE, _FALSE = pa.array(["1", "true", "yes", "y", "t"]), pa.array(["0", "false", "no", "n", "f"])
 _HASH_DIGITS = 24
-_MS_PER_S = 1000
-
-
-@dataclass(frozen=True)
-class Check:
-    """A rule and the rows that break it: bool[rows]."""
-
-    field: str
-    reason: str
-    broken: Mask
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A batch in the contract's columns (null where conversion failed), its labels, and the failed conversions."""
+    """A batch in the contract's columns (null where conversion failed), its labels, the failed conversions,
+    and what was decided for rows that are taken.
+    """
 
     events: pa.Table
     is_fraud: Mask
     scenario: pa.Array
     checks: list[Check]
+    notes: list[Check] = field(default_factory=list)
 
 
 def convert(table: pa.Table, mapping: TransactionMapping, salt: str | None) -> Converted:
@@ -52,14 +42,11 @@ def convert(table: pa.Table, mapping: TransactionMapping, salt: str | None) -> C
     amount = _numbers(_column(table, mapping.amount.column), "amount", checks)
     columns["amount"] = amount if mapping.amount.divisor == 1 else pc.divide(amount, mapping.amount.divisor)
     columns["location"] = _location(table, mapping.location, checks)
-    columns["timestamp"] = _timestamp(table, mapping.timestamp, checks)
+    times = _timestamp(table, mapping.timestamp)
+    columns["timestamp"] = times.at_ms
+    checks += times.checks
     is_fraud, scenario = _labels(table, mapping.label, checks)
-    return Converted(pa.table(columns), is_fraud, scenario, checks)
-
-
-def mask_of(condition: Any) -> Mask:
-    """A boolean arrow column as bool[rows]; null counts as false."""
-    return np.asarray(pc.fill_null(condition, False).to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return Converted(pa.table(columns), is_fraud, scenario, checks, times.notes)
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:
@@ -139,49 +126,9 @@ def _places(parts: list[pa.Array], missing: Mask) -> pa.Array:
     return pa.StructArray.from_arrays(parts, fields=list(LOCATION_TYPE), mask=pa.array(missing))
 
 
-def _timestamp(table: pa.Table, field: TimestampField, checks: list[Check]) -> pa.Array:
-    """Epoch milliseconds, int64; null where the source is empty or unreadable."""
-    if field.column is None:
-        assert field.date is not None  # the mapping holds a column, or a date and a time
-        assert field.time is not None
-        both = [as_text(_column(table, name)) for name in (field.date, field.time)]
-        column = pc.binary_join_element_wise(*both, " ")
-    else:
-        column = _column(table, field.column)
-    if field.unit != "datetime":
-        return _epoch_ms(_numbers(column, "timestamp", checks), _MS_PER_S if field.unit == "s" else 1)
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    if not pa.types.is_timestamp(column.type):
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            raise MappingError(f"timestamp column {field.column!r} holds numbers: say unit: s or unit: ms")
-        text = as_text(column)
-        column = _parsed(text, field)
-        checks.append(
-            Check("timestamp", "is not a date and time", ~mask_of(column.is_valid()) & mask_of(text.is_valid()))
-        )
-    if column.type.tz is None:
-        column = pc.assume_timezone(column, field.timezone, ambiguous="earliest", nonexistent="earliest")
-    return column.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
-
-
-def _epoch_ms(seconds: pa.Array, factor: int) -> pa.Array:
-    values = seconds.to_numpy(zero_copy_only=False) * factor
-    there = np.isfinite(values) & (np.abs(values) < 2**62)
-    return pa.array(np.where(there, values, 0).round().astype(np.int64), mask=~there)
-
-
-def _parsed(text: pa.Array, field: TimestampField) -> pa.Array:
-    """Text as timestamps; null where it is none."""
-    if field.format is not None:
-        return pc.strptime(text, format=field.format, unit="ms", error_is_null=True)
-    values = text.to_pandas()
-    parsed = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-    if field.timezone != "UTC":
-        local = parsed.dt.tz_localize(None).dt.tz_localize(field.timezone, ambiguous="NaT", nonexistent="NaT")
-        zoned = values.str.contains(_ZONE, regex=True, na=False)
-        parsed = parsed.where(zoned, local.dt.tz_convert("UTC"))
-    return pa.array(parsed)
+def _timestamp(table: pa.Table, field: TimestampField) -> Times:
+    columns = [_column(table, name) for name in field.columns]
+    return timestamps(columns, [as_text(column) for column in columns], field)
 
 
 def _labels(table: pa.Table, field: LabelField | None, checks: list[Check]) -> tuple[Mask, pa.Array]:

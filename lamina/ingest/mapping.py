@@ -7,19 +7,23 @@ column with a default or hashed. Unknown keys are refused, and so are columns th
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lamina.contracts.transactions import Transaction
 from lamina.errors import MappingError
+from lamina.ingest.patterns import pattern_of
 
 SHIPPED = Path(__file__).parent / "mappings"
 LONGEST_LABEL_DELAY_S = 7 * 86_400
 DEFAULT_LABEL_DELAY_S = LONGEST_LABEL_DELAY_S - 1
 _COLUMN = re.compile(r"{([^{}]+)}")
+_OFFSET = re.compile(r"^[+-](0\d|1[0-4]):[0-5]\d$")
 
 
 class _Strict(BaseModel):
@@ -87,9 +91,12 @@ class TimestampField(_Strict):
     column: str | None = None
     date: str | None = None
     time: str | None = None
-    unit: Literal["s", "ms", "datetime"] = Field("datetime", description="Numbers: s or ms since the epoch.")
+    unit: Literal["s", "ms", "us", "ns", "min", "h", "d", "datetime"] = Field(
+        "datetime", description="What numbers count; datetime: dates, and numbers told apart by their size."
+    )
+    origin: str | None = Field(None, description="ISO-8601 time that numbers count from, instead of 1970.")
     format: str | None = Field(None, description="strptime format of texts; ISO-8601 without it.")
-    timezone: str = Field("UTC", description="Zone of times that name none.")
+    timezone: str = Field("UTC", description="Zone of times that name none, such as Europe/Brussels or +02:00.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -97,7 +104,49 @@ class TimestampField(_Strict):
             raise ValueError("needs either column, or date and time")
         if self.column is None and self.unit != "datetime":
             raise ValueError("date and time columns go with unit datetime")
+        if self.unit != "datetime" and self.format is not None:
+            raise ValueError("format is for texts and unit for numbers: say one of them")
+        if self.unit == "datetime" and self.origin is not None:
+            raise ValueError("origin goes with a unit: s, ms, us, ns, min, h or d")
         return self
+
+    @field_validator("format")
+    @classmethod
+    def _readable(cls, format: str | None) -> str | None:
+        if format is not None:
+            pattern_of(format)
+        return format
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, timezone: str) -> str:
+        if not _OFFSET.match(timezone) and timezone not in available_timezones():
+            raise ValueError(f"no zone {timezone!r}: give a name such as Europe/Brussels, or an offset such as +02:00")
+        return timezone
+
+    @model_validator(mode="after")
+    def _origin_is_a_time(self) -> Self:
+        if self.origin is not None:
+            try:
+                datetime.fromisoformat(self.origin)
+            except ValueError:
+                raise ValueError("origin is not ISO-8601, such as 2017-12-01 or 2017-12-01T00:00:00Z") from None
+        return self
+
+    @property
+    def origin_us(self) -> int | None:
+        """The origin in microseconds since 1970, None where numbers count from 1970.
+
+        >>> TimestampField(column="step", unit="h", origin="1970-01-02").origin_us
+        86400000000
+        """
+        if self.origin is None:
+            return None
+        at = datetime.fromisoformat(self.origin)
+        if at.tzinfo is None:
+            at = datetime.fromisoformat(f"{at.isoformat()}{self.timezone}") if _OFFSET.match(self.timezone) else at
+            at = at if at.tzinfo else at.replace(tzinfo=ZoneInfo(self.timezone))
+        return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
     @property
     def columns(self) -> list[str]:

@@ -33,11 +33,14 @@ EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Events:
-    """One batch of a file: events that keep the contract, their labels, and the rows that do not."""
+    """One batch of a file: events that keep the contract, their labels, the rows that do not, and what was decided
+    for how many of the good ones.
+    """
 
     transactions: pa.Table
     labels: pa.Table
     rejected: list[tuple[int, str, dict[str, Any] | str]]
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -52,6 +55,7 @@ class ImportReport:
     labels_outside: int = 0
     days: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     rejects_path: str | None = None
 
     @property
@@ -82,7 +86,12 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
         again = seen.repeated(converted.events["transaction_id"], problems == None)  # noqa: E711 - elementwise
         problems[again] = "transaction_id: is repeated in the file; the first row counts"
         good = np.flatnonzero(problems == None)  # noqa: E711 - elementwise
-        yield Events(_transactions(converted, good), _labels(converted, good, mapping), _rejected(batch, problems))
+        yield Events(
+            _transactions(converted, good),
+            _labels(converted, good, mapping),
+            _rejected(batch, problems),
+            Counter({f"{note.field}: {note.reason}": int(note.broken[good].sum()) for note in converted.notes}),
+        )
 
 
 def import_transactions(
@@ -141,6 +150,7 @@ def _count(report: ImportReport, events: Events, transactions: pa.Table, labels:
     report.read += transactions.num_rows + outside + len(events.rejected)
     report.labels += labels.num_rows
     report.labels_outside += events.labels.num_rows - labels.num_rows
+    report.notes += events.notes
     report.reasons.update(reason for _, reason, _ in events.rejected)
 
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lamina.contracts.base import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.transactions import Transaction
-from lamina.ingest.convert import Check, Converted, Mask, mask_of
+from lamina.ingest.checks import Check, Mask, mask_of
+from lamina.ingest.convert import Converted
 
 _CLEAN = r"^[^\x00-\x1f\x7f]+$"
 _IDENTIFIER, _LABEL = 128, 64
@@ -57,23 +58,22 @@ def contract_checks(events: pa.Table) -> Iterable[Check]:
     number = mask_of(pc.match_substring_regex(token, r"^[0-9]{12,19}$"))
     yield Check("card_token", "looks like a card number: send the token that stands for it", number)
     amount = _floats(events["amount"])
+    yield _missing("amount", events["amount"])
     with np.errstate(invalid="ignore"):
         yield Check(
             "amount",
             f"must be a number between -{_AMOUNT_LIMIT:g} and {_AMOUNT_LIMIT:g}",
             ~(np.abs(amount) <= _AMOUNT_LIMIT),
         )
-    yield _missing("amount", events["amount"])
     kind = events["transaction_type"]
-    yield Check("transaction_type", f"must be one of {', '.join(_TYPES.to_pylist())}", ~mask_of(pc.is_in(kind, _TYPES)))
     yield _missing("transaction_type", kind)
+    yield Check("transaction_type", f"must be one of {', '.join(_TYPES.to_pylist())}", ~mask_of(pc.is_in(kind, _TYPES)))
     yield from _location_checks(events["location"])
     at_ms = events["timestamp"]
     inside = pc.and_(pc.greater_equal(at_ms, MIN_TIMESTAMP_MS), pc.less_equal(at_ms, MAX_TIMESTAMP_MS))
-    yield Check(
-        "timestamp", "must lie between the years 2000 and 2100: seconds taken for milliseconds?", ~mask_of(inside)
-    )
     yield _missing("timestamp", at_ms)
+    reason = "must lie between the years 2000 and 2100: see the mapping's unit, and origin where it is not 1970"
+    yield Check("timestamp", reason, ~mask_of(inside))
 
 
 def _missing(field: str, column: pa.ChunkedArray) -> Check:
@@ -84,9 +84,9 @@ def _text_checks(field: str, column: pa.ChunkedArray, shortest: int, longest: in
     reason = f"must be {shortest} to {longest} characters" if shortest < longest else f"must be {longest} characters"
     length = pc.utf8_length(column)
     outside = pc.or_(pc.less(length, shortest), pc.greater(length, longest))
+    yield _missing(field, column)
     yield Check(field, f"must match {pattern}", ~mask_of(pc.match_substring_regex(column, pattern)))
     yield Check(field, reason, mask_of(outside))
-    yield _missing(field, column)
 
 
 def _location_checks(location: pa.ChunkedArray) -> Iterable[Check]:

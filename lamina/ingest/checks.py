@@ -1,0 +1,32 @@
+"""What importing says about rows: rules that rows break, and what was decided for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule and the rows that break it: bool[rows]. Among `Converted.notes`, a choice and the rows it was made for."""
+
+    field: str
+    reason: str
+    broken: Mask
+
+
+def mask_of(condition: Any) -> Mask:
+    """A boolean arrow column as bool[rows]; null counts as false."""
+    return np.asarray(pc.fill_null(condition, False).to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def is_text(column: pa.Array) -> bool:
+    """Whether the column holds text."""
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
