@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
+from lamina import entry
 from lamina.commands import dead_letters, features, ingest, models, stack
-from lamina.errors import LaminaError
 
 app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack.register(app)
@@ -19,11 +17,7 @@ dead_letters.register(app)
 
 def main() -> None:
     """Run the command line; lamina's own errors become one message and exit code 1."""
-    try:
-        app()
-    except LaminaError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(1) from error
+    entry.run(app)
 
 
 if __name__ == "__main__":

@@ -67,3 +67,7 @@ class OffsetsLost(StreamError):
 
 class FrameError(LaminaError):
     """Rows or events handed over as a frame that the features cannot be computed from; says what is missing."""
+
+
+class SettingsError(LaminaError):
+    """Settings that cannot be right; names the variable or the file, never its value."""

@@ -1,33 +1,64 @@
 """Settings of one installation, read once by an entry point and passed down.
 
-Every field can be set by an environment variable `LAMINA_<FIELD>`. The local stack writes the addresses it chose to
-`<stack_dir>/stack.env`, which is read when it exists; variables of the environment win over it.
+Every field can be set by an environment variable `LAMINA_<FIELD>`, or by a file `lamina_<field>` in the folder that
+`LAMINA_SECRETS_DIR` names. The local stack writes the addresses it chose to `<stack_dir>/stack.env`, which is read when
+it exists; variables of the environment win over it, and it wins over the files.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lamina import addresses, proxies
+from lamina.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
 UNSCHEDULED = "none"
+PREFIX = "LAMINA_"
+
+OTHERS: Mapping[str, str] = MappingProxyType(
+    {
+        "LAMINA_IMPORT_SALT": "secret key of `lamina import`",
+        "LAMINA_STACK_CHILD": "marks what a local stack has started",
+        "LAMINA_GROUPS": "what an image is built with",
+    }
+)
+"""Variables with the prefix that are no settings, and whose they are."""
+
+# Kubernetes makes such variables of every service whose name begins with `lamina`.
+SERVICE_LINK = re.compile(r"LAMINA_\w*?(_SERVICE_HOST|_SERVICE_PORT\w*|_PORT|_PORT_\d+_(TCP|UDP|SCTP)\w*)")
+LINKED = re.compile(r"(tcp|udp|sctp)://")
 
 
 def _stack_env_file() -> Path:
     """Where a running local stack leaves its addresses; must be known before the settings are read."""
-    return Path(os.environ.get("LAMINA_STACK_DIR", ROOT / ".lamina")) / STACK_ENV
+    return Path(os.environ.get("LAMINA_STACK_DIR") or ROOT / ".lamina") / STACK_ENV
 
 
 class Settings(BaseSettings):
     """Where things are and how long they may take. Frozen; unknown names are refused."""
 
-    model_config = SettingsConfigDict(env_prefix="LAMINA_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        # What is wrong may be a password, or hold one.
+        hide_input_in_errors=True,
+    )
 
+    secrets_dir: Path | None = Field(
+        None, description="Folder with one file a setting, such as `lamina_redis_url`; for what no variable shall hold."
+    )
     stack_dir: Path = Field(ROOT / ".lamina", description="Folder for the local stack's data, logs and pids.")
     lake_url: str = Field(
         str(ROOT / ".lamina" / "lake"),
@@ -103,6 +134,38 @@ class Settings(BaseSettings):
     )
     topic_prefix: str = Field("", description="Put before every topic name; lets tests share a broker.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        names = {name.upper(): value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+        unknown = [name for name, value in names.items() if not _known(name, value)]
+        if unknown:
+            raise ValueError("; ".join(_advice(name, "variable") for name in sorted(unknown)))
+        return values
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _refuse_elsewhere(cls, value: Any, info: Any) -> Any:
+        check = CHECKS.get(info.field_name)
+        if isinstance(value, Path):
+            check = addresses.folder
+        if check is None:
+            return value
+        try:
+            return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
+        except ValueError as error:
+            raise ValueError(f"{variable(info.field_name)} {error}") from None
+
+    @field_validator("api_port", mode="before")
+    @classmethod
+    def _refuse_link(cls, value: Any) -> Any:
+        if isinstance(value, str) and LINKED.match(value):
+            raise ValueError(
+                "LAMINA_API_PORT was made by Kubernetes of a service named lamina-api: set `enableServiceLinks: false` "
+                "in the pod, or give the service another name"
+            )
+        return value
+
     @model_validator(mode="after")
     def _cross_check(self) -> Self:
         if self.decision_deadline_ms < self.redis_timeout_ms:
@@ -117,11 +180,89 @@ class Settings(BaseSettings):
         return self
 
 
+CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "lake_url": addresses.lake,
+        "kafka_bootstrap": addresses.bootstrap,
+        "redis_url": addresses.redis,
+        "mlflow_uri": addresses.server,
+        "flink_url": addresses.server,
+        "airflow_url": addresses.server,
+    }
+)
+"""What holds for a field's value; a folder or file is checked by its type."""
+
+
 def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment, then from a running local stack, then the defaults; `overrides` win over all.
+    """Settings from the environment, then from a running local stack, then from files, then the defaults; `overrides`
+    win over all, and a relative lake or folder among them is one of the current folder.
+
+    Nothing that the calling process does afterwards asks this machine through a proxy.
 
     >>> load_settings(api_port=9001).api_port
     9001
     """
-    env_file = _stack_env_file()
-    return Settings(_env_file=env_file if env_file.exists() else None, **overrides)  # type: ignore[arg-type]
+    proxies.spare_this_machine(os.environ)
+    env_file, files = _stack_env_file(), _secret_files(os.environ.get("LAMINA_SECRETS_DIR"))
+    given = {name: _from_here(name, value) for name, value in overrides.items()}
+    return Settings(
+        _env_file=env_file if env_file.exists() else None,
+        _secrets_dir=files,
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field.
+
+    >>> variable("redis_url")
+    'LAMINA_REDIS_URL'
+    """
+    return f"{PREFIX}{field.upper()}"
+
+
+def told(error: ValidationError) -> str | None:
+    """What is wrong with the settings, a line each, without what was given; None when it is no error of theirs."""
+    if error.title != Settings.__name__:
+        return None
+    lines = []
+    for wrong in error.errors(include_url=False, include_context=False, include_input=False):
+        where = variable(str(wrong["loc"][0])) if wrong["loc"] else ""
+        what = wrong["msg"].removeprefix("Value error, ")
+        lines.append(what if not where or where in what else f"{where}: {what}")
+    return "\n".join(lines)
+
+
+def _known(name: str, value: str) -> bool:
+    if name in OTHERS or name.removeprefix(PREFIX).lower() in Settings.model_fields:
+        return True
+    return SERVICE_LINK.fullmatch(name) is not None and "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def _advice(name: str, what: str) -> str:
+    names = [*map(variable, Settings.model_fields), *OTHERS]
+    near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.6)
+    return f"no setting has the {what} {name}" + (f": is {near[0]} meant?" if near else ": remove it")
+
+
+def _secret_files(folder: str | None) -> Path | None:
+    """The folder of files, once every one of lamina's in it is a setting's."""
+    if folder is None:
+        return None
+    path = Path(folder)
+    if not path.is_dir():
+        raise SettingsError(f"LAMINA_SECRETS_DIR: there is no folder {folder}: make it, or take the variable away")
+    names = sorted(file.name for file in path.iterdir() if file.name.upper().startswith(PREFIX))
+    unknown = [name for name in names if name.upper().removeprefix(PREFIX).lower() not in Settings.model_fields]
+    if unknown:
+        raise SettingsError("; ".join(_advice(name, f"file in {folder}") for name in unknown))
+    return path
+
+
+def _from_here(name: str, value: object) -> object:
+    if not isinstance(value, str | Path) or str(value) in ("", ".") or Path(value).is_absolute():
+        return value
+    field = Settings.model_fields.get(name)
+    if name == "lake_url" and not addresses.SCHEME.match(str(value)):
+        return str(Path(value).absolute())
+    return Path(value).absolute() if isinstance(value, Path) and field is not None else value

@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 
+from lamina import entry
 from lamina.settings import Settings, load_settings
 from serving.bootstrap import make_app, make_service
 from serving.masking import log_json
@@ -53,4 +54,4 @@ def tls_options(settings: Settings) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    entry.run(main)

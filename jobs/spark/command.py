@@ -4,7 +4,6 @@ sentence.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from lamina.errors import LaminaError
+from lamina import entry
 
 DEFAULT_SYSTEM = "fraud"
 SystemName = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
@@ -33,8 +32,4 @@ def report(job: str, system: str, day: date, figures: dict[str, Any]) -> None:
 
 def run(main: Callable[..., None]) -> None:
     """Run a job's `main` with the process's arguments; lamina's own errors end it with their sentence alone."""
-    try:
-        typer.run(main)
-    except LaminaError as problem:
-        sys.stderr.write(f"{problem}\n")
-        raise SystemExit(1) from problem
+    entry.run(lambda: typer.run(main))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lamina import entry
 from lamina.demo.collect import write_rules
 from lamina.demo.inputs import DemoInput, HandbookInput, WorldInput
 from lamina.demo.job import MainJob
@@ -71,7 +71,4 @@ def _clear(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except LaminaError as error:
-        sys.exit(str(error))
+    entry.run(lambda: typer.run(main))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import urllib.error
+import os
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lamina import proxies
 from lamina.local.layout import Layout
 from lamina.local.ports import HOST
 
@@ -67,9 +68,8 @@ class Service:
 def get_json(url: str, timeout_s: float = 5.0) -> Any:
     """The JSON a server answers at `url`; `NotReady` when it does not answer 200."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:
-            body = response.read()
-    except (OSError, urllib.error.URLError) as error:
+        body = proxies.open_url(urllib.request.Request(url), timeout_s)
+    except OSError as error:
         raise NotReady(f"GET {url}: {error}") from error
     try:
         return json.loads(body)
@@ -87,8 +87,10 @@ def answers(url: str) -> Callable[[], None]:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> Path:
-    """`path`, holding `text`, with its folder made."""
+    """`path`, holding `text`, with its folder made; at no moment can it be read by more than `mode` says."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(mode)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, mode), "w") as file:
+        path.chmod(mode)  # a file that was there keeps its own
+        file.truncate()
+        file.write(text)
     return path

@@ -18,6 +18,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
+from lamina import proxies
 from lamina.errors import StackError
 from lamina.local import orphans, ports
 from lamina.local.layout import Layout
@@ -61,6 +62,8 @@ class Stack:
         self.layout = Layout(stack_dir.absolute())
         self.services = frozenset(SERVICES if services is None else services)
         self._base_env = dict(os.environ if env is None else env)
+        for used in (self._base_env, os.environ):  # what it starts, and what speaks to that from here
+            proxies.spare_this_machine(used)
         self._preferred = PORTS if preferred_ports else dict.fromkeys(PORTS, 0)
         self._rng = rng or random.Random(os.urandom(8))
         self._supervisor = Supervisor(self.layout)

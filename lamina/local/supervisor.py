@@ -63,9 +63,12 @@ stdout_logfile_backups=1
 """
 
 
-def _plain(value: str) -> str:
-    if "\n" in value or " ;" in value or " #" in value:
-        raise StackError(f"supervisord's configuration cannot hold {value!r}: use another path for the stack")
+def _plain(value: str, what: str) -> str:
+    if "\n" in value or " ;" in value or " #" in value:  # the value itself may be a secret
+        raise StackError(
+            f"supervisord's configuration cannot hold {what}, with a line break, ` ;` or ` #` in it: "
+            "use another path for the stack, or another value"
+        )
     return value.replace("%", "%%")
 
 
@@ -73,19 +76,19 @@ def _quoted(key: str, value: str) -> str:
     quote = '"' if '"' not in value else "'"
     if quote in value:
         raise StackError(f"the variable {key} holds both kinds of quotes, which supervisord cannot pass on")
-    return f"{key}={quote}{_plain(value)}{quote}"
+    return f"{key}={quote}{_plain(value, f'the variable {key}')}{quote}"
 
 
 def program_section(program: Program, layout: Layout, priority: int) -> str:
     """The part of supervisord's configuration for one program."""
     return PROGRAM.format(
         name=program.name,
-        command=_plain(shlex.join(program.command)),
+        command=_plain(shlex.join(program.command), f"the command of {program.name}"),
         directory=layout.root,
         environment=",".join(_quoted(key, value) for key, value in sorted(program.env.items())),
         priority=priority,
         stop_wait_s=program.stop_wait_s,
-        log=_plain(str(layout.log(program.name))),
+        log=_plain(str(layout.log(program.name)), f"the path {layout.log(program.name)}"),
     )
 
 

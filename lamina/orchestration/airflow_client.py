@@ -14,6 +14,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from lamina import proxies
 from lamina.errors import LaminaError
 
 POLL_S = 1.0
@@ -114,7 +115,12 @@ class AirflowClient:
         self._login = {"username": username, "password": password} if username else None
         self._monotonic, self._sleep = monotonic, sleep
         self._token: str | None = None
-        self._http = httpx.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_S, transport=transport)
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=REQUEST_TIMEOUT_S,
+            transport=transport,
+            trust_env=not proxies.is_here(self.url),  # for a proxy of SOCKS it needs a package even where it spares it
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from lamina.errors import LaminaError
+from lamina import entry
 from lamina.registry.evaluation import Evaluation, read_evaluation
 from lamina.registry.gate import Parity, decide, latest_parity, may_challenge
 from lamina.registry.protocol import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
@@ -116,7 +116,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except LaminaError as problem:
-        sys.exit(str(problem))
+    entry.run(lambda: typer.run(main))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from lamina import entry
 from lamina.clock import system_clock
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.errors import LaminaError, StoreUnavailable, StreamError, WritesLost
@@ -319,4 +320,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(lambda: typer.run(main))

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from lamina import proxies
 from lamina.errors import StackError
 from lamina.settings import Settings
 
@@ -78,6 +78,7 @@ def submit_stream_job(settings: Settings, job: StreamJob, env: Mapping[str, str]
     """
     # A frame around a traceback would break the lines in which the cause is told.
     plain = {**os.environ, **(env or {}), "TYPER_STANDARD_TRACEBACK": "1"}
+    proxies.spare_this_machine(plain)
     done = subprocess.run(job.command(settings), env=plain, capture_output=True, text=True, check=False)
     found = JOB_ID.search(done.stdout)
     if done.returncode or not found:
@@ -194,9 +195,8 @@ def _cache_s(flink_url: str) -> float:
 
 def _call(url: str, method: str = "GET") -> Any:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as response:
-            body = response.read()
-    except (OSError, urllib.error.URLError) as error:
+        body = proxies.open_url(urllib.request.Request(url, method=method), 20)
+    except OSError as error:
         raise StackError(
             f"flink did not answer {method} {url} ({error}): check `lamina status` and LAMINA_FLINK_URL"
         ) from error

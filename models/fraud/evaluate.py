@@ -13,9 +13,10 @@ from typing import Annotated
 
 import typer
 
+from lamina import entry
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
-from lamina.errors import LaminaError, ModelUnavailable
+from lamina.errors import ModelUnavailable
 from lamina.registry.evaluation import Contender, Evaluation, Interval, write_evaluation
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
 from lamina.scoring.encode import Encoder
@@ -218,7 +219,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except LaminaError as problem:
-        sys.exit(str(problem))
+    entry.run(lambda: typer.run(main))

@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
+from lamina import entry
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
-from lamina.errors import LaminaError
 from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
@@ -346,7 +346,4 @@ def _search(settings: Settings, table: Table, plan: Plan, trials: int, valid_day
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except LaminaError as problem:
-        sys.exit(str(problem))
+    entry.run(lambda: typer.run(main))

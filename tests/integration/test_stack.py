@@ -77,6 +77,28 @@ def test_settings_of_another_process_find_the_stack(tmp_path: Path) -> None:
         assert done.stdout.strip() == stack.addresses["redis"]
 
 
+def test_a_dead_proxy_is_in_nobodys_way(tmp_path: Path) -> None:
+    """`HTTP_PROXY` without `NO_PROXY`, as in many a company: the stack starts, and the commands find it."""
+    dead = "http://127.0.0.1:9"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LAMINA_")}
+    env = {key: value for key, value in kept.items() if key.lower() != "no_proxy"}
+    env |= {"LAMINA_STACK_DIR": str(tmp_path / "s"), "HTTP_PROXY": dead, "http_proxy": dead, "HTTPS_PROXY": dead}
+
+    def lamina(*arguments: str) -> str:
+        line = [sys.executable, "-m", "lamina.cli", *arguments]
+        done = subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    stack = Stack(tmp_path / "s", services={"redis", "mlflow"}, env=env, preferred_ports=False)
+    try:
+        stack.start()
+        assert lamina("status").count("running") == 2
+        lamina("models", "list")
+    finally:
+        stack.stop()
+
+
 def test_a_crashed_program_is_started_again(tmp_path: Path) -> None:
     with _quiet(tmp_path / "s", "redis") as stack:
         (pid,) = next(state.pids for state in stack.status() if state.name == "redis")

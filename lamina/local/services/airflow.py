@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+from lamina import proxies
 from lamina.errors import StackError
 from lamina.local.layout import main_bin
 from lamina.local.service import NotReady, Plan, Program, Service, get_json, write
@@ -51,7 +53,9 @@ def airflow(plan: Plan) -> Service:
     def prepare() -> None:
         (plan.layout.root / "dags").mkdir(exist_ok=True)
         home.mkdir(parents=True, exist_ok=True)
-        lines = "".join(f"export {key}='{value}'\n" for key, value in {**plan.env, **env}.items())
+        variables = {**plan.env, **env}
+        variables |= proxies.exceptions({**os.environ, **variables})
+        lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items())
         write(plan.layout.run / "airflow.env", lines, mode=0o600)
         done = subprocess.run(
             [binary, "db", "migrate"],

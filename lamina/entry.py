@@ -1,0 +1,31 @@
+"""How every program of lamina ends when something is wrong that a person can put right."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from lamina.errors import LaminaError
+from lamina.settings import told
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run `main`; one of lamina's own errors, or settings that cannot be right, end the process with exit code 1 and
+    their sentence alone on standard error.
+    """
+    try:
+        main()
+    except LaminaError as error:
+        _end(str(error), error)
+    except ValidationError as error:
+        sentence = told(error)
+        if sentence is None:
+            raise
+        _end(sentence, error)
+
+
+def _end(sentence: str, error: Exception) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    raise SystemExit(1) from error
