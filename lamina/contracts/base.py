@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, not_milliseconds, rounded_ms
+from lamina.contracts.ids import id_text
 from lamina.errors import ContractError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,8 +36,19 @@ def _to_epoch_ms(value: object) -> object:
 EpochMs = Annotated[int, BeforeValidator(_to_epoch_ms), Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS)]
 """Milliseconds since the epoch, UTC; ISO-8601 is accepted and converted. Another unit is refused by its name."""
 
-Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""An opaque id: 1 to 128 characters, no control characters (they separate fields in stored tiles)."""
+RequestId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""What a request is found again by, taken as it is: 1 to 128 characters, no control characters."""
+
+
+def _to_id(value: object) -> object:
+    """Text as the id it says; what is no text is left to the field's type to refuse."""
+    return id_text(value) if isinstance(value, str) else value
+
+
+Identifier = Annotated[RequestId, BeforeValidator(_to_id)]
+"""An opaque id, by the rule of `lamina.contracts.ids`: 1 to 128 characters, no control characters (they separate fields
+in stored tiles).
+"""
 
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A short categorical value, same alphabet as an identifier."""

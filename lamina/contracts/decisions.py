@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lamina.contracts.base import EpochMs, Event, Identifier
+from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
 
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
@@ -32,7 +32,7 @@ class Decision(Event):
     `features` are the values as used; `seen` says, per tiling, how many events of the speed layer they were made from.
     """
 
-    request_id: Identifier
+    request_id: RequestId
     transaction_id: Identifier
     user_id: Identifier
     merchant_id: Identifier
@@ -74,7 +74,7 @@ class Decision(Event):
 class ShadowScore(Event):
     """What the model of an arm would have said about a decision that the control made (topic `shadow-scores`)."""
 
-    request_id: Identifier
+    request_id: RequestId
     transaction_id: Identifier
     user_id: Identifier
     experiment: str

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from lamina.contracts.base import EpochMs, Event, Identifier
+from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
 from lamina.contracts.decisions import FeatureValue
 
 ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
@@ -49,7 +49,7 @@ class Prediction(Event):
     `error` says why there is none: `model_failed` (it raised, or gave no finite number) or `features_unreadable`.
     """
 
-    request_id: Identifier
+    request_id: RequestId
     user_id: Identifier
     item_id: Identifier
     model: str

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lamina.contracts.base import CountryCode, EpochMs, Event, Identifier, Label
+from lamina.contracts.cards import IS_CARD_NUMBER, holds_card_number
+from lamina.contracts.ids import id_text
 
 
-def _refuse_card_number(value: str) -> str:
-    if value.isdigit() and len(value) in range(12, 20):
-        raise ValueError("looks like a card number: send the token that stands for it")
-    return value
+def _to_token(value: object) -> object:
+    """Text as the token it says; what is no text is left to the field's type to refuse."""
+    if not isinstance(value, str):
+        return value
+    token = id_text(value)
+    if holds_card_number(token):
+        raise ValueError(IS_CARD_NUMBER)
+    return token
 
 
-CardToken = Annotated[
-    str, Field(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$"), AfterValidator(_refuse_card_number)
-]
-"""What stands for a card; 12 to 19 digits alone are refused, they are a card number."""
+CardToken = Annotated[str, Field(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$"), BeforeValidator(_to_token)]
+"""What stands for a card, by the rule of ids. One that holds 12 to 19 digits, with separators, behind a prefix or
+neither, is refused: it is a card number.
+"""
 
 
 class Location(BaseModel):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.errors import MappingError
+from lamina.contracts.ids import MISSING
 from lamina.ingest.checks import Check, Mask, mask_of
-from lamina.ingest.mapping import LabelField, LocationField, TextField, TimestampField, TransactionMapping
+from lamina.ingest.mapping import LabelField, LocationField, TimestampField, TransactionMapping
+from lamina.ingest.texts import text_of
 from lamina.ingest.times import Times, timestamps
+from lamina.lake.ids import ids_of
 from lamina.lake.schemas import LOCATION_TYPE
 
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _TRUE, _FALSE = pa.array(["1", "true", "yes", "y", "t"]), pa.array(["0", "false", "no", "n", "f"])
-_HASH_DIGITS = 24
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,10 @@ class Converted:
 def convert(table: pa.Table, mapping: TransactionMapping, salt: str | None) -> Converted:
     """`table` as `mapping` says. `salt` is the key of hashed columns."""
     checks: list[Check] = []
-    columns: dict[str, Any] = {name: _text(table, field, salt) for name, field in mapping.texts.items()}
+    columns: dict[str, Any] = {}
+    for name, text in mapping.texts.items():
+        columns[name], reasons = text_of(lambda column: _column(table, column), table.num_rows, name, text, salt)
+        checks += [Check(name, reason, reasons == reason) for reason in set(reasons.tolist()) - {None}]
     amount = _numbers(_column(table, mapping.amount.column), "amount", checks)
     columns["amount"] = amount if mapping.amount.divisor == 1 else pc.divide(amount, mapping.amount.divisor)
     columns["location"] = _location(table, mapping.location, checks)
@@ -57,43 +59,12 @@ def _column(table: pa.Table, name: str) -> pa.Array:
 
 
 def as_text(column: pa.Array) -> pa.Array:
-    """Values as text; whole numbers that a null had turned into floats lose their `.0`.
+    """Values as text; floats that are whole numbers, each by itself, lose their `.0`.
 
-    >>> as_text(pa.array([596.0, None])).to_pylist()
-    ['596', None]
+    >>> as_text(pa.array([596.0, None, 7.5])).to_pylist()
+    ['596', None, '7.5']
     """
-    if pa.types.is_floating(column.type):
-        values = column.to_numpy(zero_copy_only=False)
-        there = np.isfinite(values)
-        column = pc.if_else(pa.array(there), column, pa.scalar(None, column.type))
-        if (np.abs(values[there]) < 2**53).all() and (values[there] == np.floor(values[there])).all():
-            column = column.cast(pa.int64())
-    return column.cast(pa.string())
-
-
-def _text(table: pa.Table, field: TextField, salt: str | None) -> pa.Array:
-    if field.constant is not None:
-        return pa.repeat(field.constant, table.num_rows)
-    if field.template is not None:
-        parts = [as_text(_column(table, text)) if is_column else text for text, is_column in field.pieces]
-        return pc.binary_join_element_wise(*parts, "")
-    assert field.column is not None  # the mapping holds exactly one of the three
-    text = as_text(_column(table, field.column))
-    if field.sha256:
-        text = _hashed(text, salt)
-    if field.prefix:
-        text = pc.binary_join_element_wise(field.prefix, text, "")
-    return text if field.default is None else pc.fill_null(text, field.default)
-
-
-def _hashed(text: pa.Array, salt: str | None) -> pa.Array:
-    """HMAC-SHA-256 of each different value, the first 24 hexadecimal digits."""
-    if not salt:
-        raise MappingError("the mapping hashes a column: give a secret key with --salt, and the same one every time")
-    encoded = text.dictionary_encode()
-    key = salt.encode()
-    tokens = [hmac.new(key, value.encode(), hashlib.sha256).hexdigest() for value in encoded.dictionary.to_pylist()]
-    return pa.array([token[:_HASH_DIGITS] for token in tokens], pa.string()).take(encoded.indices)
+    return ids_of(column).texts if pa.types.is_floating(column.type) else column.cast(pa.string())
 
 
 def _numbers(column: pa.Array, field: str, checks: list[Check]) -> pa.Array:
@@ -135,12 +106,14 @@ def _labels(table: pa.Table, field: LabelField | None, checks: list[Check]) -> t
     """Which rows are fraud (an empty label is none) and how it was done."""
     if field is None:
         return np.zeros(table.num_rows, dtype=np.bool_), pa.nulls(table.num_rows, pa.string())
-    text = pc.utf8_lower(as_text(_column(table, field.column)))
+    column = _column(table, field.column)
+    said = ids_of(column.cast(pa.string()) if pa.types.is_boolean(column.type) else column)
+    text = pc.utf8_lower(said.texts)
     is_fraud = mask_of(pc.is_in(text, _TRUE))
-    known = is_fraud | mask_of(pc.is_in(text, _FALSE)) | ~mask_of(text.is_valid())
+    known = is_fraud | mask_of(pc.is_in(text, _FALSE)) | (said.reasons == MISSING)
     checks.append(Check("is_fraud", "is neither true nor false", ~known))
     if field.scenario is None:
         return is_fraud, pa.nulls(table.num_rows, pa.string())
-    encoded = as_text(_column(table, field.scenario.column)).dictionary_encode()
+    encoded = ids_of(_column(table, field.scenario.column)).texts.dictionary_encode()
     names = [field.scenario.names.get(value, value) for value in encoded.dictionary.to_pylist()]
     return is_fraud, pa.array(names, pa.string()).take(encoded.indices)

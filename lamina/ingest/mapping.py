@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from lamina.contracts.cards import starred
 from lamina.contracts.transactions import Transaction
 from lamina.errors import MappingError
 from lamina.ingest.patterns import pattern_of
@@ -209,6 +210,47 @@ class TransactionMapping(_Strict):
     timestamp: TimestampField
     location: LocationField | None = None
     label: LabelField | None = None
+    no_cards: tuple[str, ...] = Field((), description="Columns whose long numbers are no card numbers.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if both := sorted(self.hashed_columns & set(self._plainly_read)):
+            raise ValueError(
+                f"hashes {', '.join(map(repr, both))} in one field and reads it as it stands in another, which stores "
+                "what the hash hides: hash it there, too, or take another column"
+            )
+        if unread := sorted(set(self.no_cards) - set(self.columns)):
+            raise ValueError(f"no_cards names {', '.join(map(repr, unread))}, which no field reads")
+        return self
+
+    @property
+    def _plainly_read(self) -> list[str]:
+        """Source columns of fields that do not hash them."""
+        names = [name for field in self.texts.values() if not field.sha256 for name in field.columns]
+        return [*names, *self._other_columns]
+
+    @property
+    def _other_columns(self) -> list[str]:
+        """Source columns of what is no text field."""
+        names = [self.amount.column, *self.timestamp.columns]
+        if self.location:
+            names += [self.location.lat, self.location.lon]
+        if self.label:
+            names.append(self.label.column)
+            names += [self.label.scenario.column] if self.label.scenario else []
+        return names
+
+    @property
+    def plain_columns(self) -> list[str]:
+        """Source columns that are stored as they stand and may not hold card numbers.
+
+        Without that of the token: the contract refuses each of its rows that holds one.
+        """
+        names = [
+            n for field, text in self.texts.items() if field != "card_token" for n in text.columns if not text.sha256
+        ]
+        names += [self.label.scenario.column] if self.label and self.label.scenario else []
+        return [name for name in dict.fromkeys(names) if name not in self.no_cards]
 
     @property
     def texts(self) -> dict[str, TextField]:
@@ -225,13 +267,7 @@ class TransactionMapping(_Strict):
     def columns(self) -> list[str]:
         """Every source column that is read, without repetition."""
         names = [name for field in self.texts.values() for name in field.columns]
-        names += [self.amount.column, *self.timestamp.columns]
-        if self.location:
-            names += [self.location.lat, self.location.lon]
-        if self.label:
-            names.append(self.label.column)
-            names += [self.label.scenario.column] if self.label.scenario else []
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*names, *self._other_columns]))
 
     def check_columns(self, present: list[str]) -> None:
         """Raise: MappingError: names the columns that the file does not have, and those it has."""
@@ -239,7 +275,8 @@ class TransactionMapping(_Strict):
         if missing:
             raise MappingError(
                 f"mapping {self.name!r} names columns the file does not have: {', '.join(missing)}. "
-                f"The file has: {', '.join(present)}"
+                # Of a file without a header these are its first row.
+                f"The file has: {starred(', '.join(present))}"
             )
 
 

@@ -6,19 +6,21 @@ cannot be read at all are handed on as `unreadable` with their number.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lamina.contracts.cards import starred
 from lamina.errors import MappingError
+from lamina.ingest import exact
 
 BATCH_ROWS = 131_072
 CSV_BLOCK_BYTES = 16 << 20
@@ -105,7 +107,7 @@ def _read_csv(path: Path) -> Iterator[Batch]:
         bad.clear()
         reader = open_file(column_types={name: pa.string() for name in names})
     except pa.ArrowInvalid as error:
-        raise MappingError(f"{path.name} cannot be read as CSV: {error}") from None
+        raise MappingError(f"{path.name} cannot be read as CSV: {starred(str(error))}") from None
     seen: set[int] = set()
     next_number = 1
     with reader:
@@ -138,8 +140,8 @@ def _read_json(path: Path, batch_rows: int) -> Iterator[Batch]:
             if line.isspace():
                 continue
             try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                row = exact.loads(line)
+            except json.JSONDecodeError as error:
                 bad.append(Unreadable(number, f"not JSON: {error}", line.decode(errors="replace").rstrip("\n")))
                 continue
             if not isinstance(row, dict):
@@ -166,14 +168,4 @@ def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """Values as a column; a mixture of types becomes text, so that the contract can judge each."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array(
-            [value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values]
-        )
+    return pa.table({name: exact.column([row.get(name) for row in rows]) for name in names})

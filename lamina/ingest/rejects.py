@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from lamina.contracts.cards import LONGEST, SHORTEST, is_card_like, starred
 from lamina.lake.layout import STAGING_PREFIX
 from lamina.lake.write import open_lake
-
-_CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){11,18}(?!\d)")
-_SHOWN = 4
 
 
 def masked(value: object) -> object:
@@ -21,14 +19,33 @@ def masked(value: object) -> object:
 
     >>> masked("paid with 4546 9135 3678 5083")
     'paid with ***************5083'
-    >>> masked(4546913536785083)
-    '************5083'
+    >>> masked({"cards": [4546913536785083, 4546913536785083.0, 7]})
+    {'cards': ['************5083', '************5083', 7]}
     """
+    if isinstance(value, dict):
+        return {masked(name): masked(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [masked(part) for part in value]
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    value = _whole(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return value
     text = str(value)
-    starred = _CARD_NUMBER.sub(lambda found: "*" * (len(found[0]) - _SHOWN) + found[0][-_SHOWN:], text)
-    return value if starred == text else starred
+    shown = starred(text)
+    return value if shown == text else shown
+
+
+def _whole(value: object) -> object:
+    """A long whole number as an integer, whatever its type."""
+    if isinstance(value, (float, Decimal)) and 10 ** (SHORTEST - 1) <= value < 10**LONGEST and value == value // 1:
+        return int(value)
+    return value
+
+
+def _without_cards(value: object) -> object:
+    """For columns of times, which are long numbers by right: only what is a card number by all its marks is starred."""
+    return masked(value) if is_card_like(str(_whole(value))) else value
 
 
 class RejectsFile:
@@ -50,13 +67,13 @@ class RejectsFile:
             if self._sink is None:
                 self._fs.makedirs(self._staging.rsplit("/", 1)[0], exist_ok=True)
                 self._sink = self._fs.open(self._staging, "wb")
-            kept = masked(row) if isinstance(row, str) else {name: self._kept(name, row[name]) for name in row}
+            kept = masked(row) if isinstance(row, str) else {starred(name): self._kept(name, row[name]) for name in row}
             self._sink.write(orjson.dumps({"row": number, "reason": reason, "original": kept}, default=str) + b"\n")
 
     def _kept(self, name: str, value: object) -> object:
         if name in self._secret and value is not None:
             return "***"
-        return value if name in self._plain else masked(value)
+        return _without_cards(value) if name in self._plain else masked(value)
 
     def commit(self) -> str | None:
         """Put the file in its place; returns its path, or None where nothing was rejected."""

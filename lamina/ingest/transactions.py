@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS
 from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.ingest.card_columns import CardColumns
 from lamina.ingest.convert import Converted, convert
 from lamina.ingest.mapping import TransactionMapping
 from lamina.ingest.reader import Batch, Unreadable, read_batches
@@ -76,11 +77,13 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
     salt = salt or mapping.salt
     optional = _optional_columns(mapping)
     first = True
+    cards = CardColumns(mapping, path.name)
     for batch in read_batches(path):
         if first and (batch.table.num_rows or batch.table.num_columns):
             mapping.check_columns([*batch.table.column_names, *(optional if _is_json(path) else ())])
             first = False
         table = _with_columns(batch.table, mapping.columns) if _is_json(path) else batch.table
+        cards.look(table)
         converted = convert(table, mapping, salt)
         problems = first_problems(converted)
         again = seen.repeated(converted.events["transaction_id"], problems == None)  # noqa: E711 - elementwise

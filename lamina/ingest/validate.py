@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lamina.contracts.cards import IS_CARD_NUMBER, RUN, holds_card_number
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.transactions import Transaction
 from lamina.ingest.checks import Check, Mask, mask_of
@@ -52,13 +53,11 @@ def first_problems(converted: Converted) -> NDArray[np.object_]:
 
 def contract_checks(events: pa.Table) -> Iterable[Check]:
     """The rules of `Transaction`, each with the rows that break it."""
+    yield Check("card_token", IS_CARD_NUMBER, _card_numbers(events["card_token"]))
     for name, rule in _TEXTS.items():
         yield from _text_checks(name, events[name], *rule)
-    token = events["card_token"]
-    number = mask_of(pc.match_substring_regex(token, r"^[0-9]{12,19}$"))
-    yield Check("card_token", "looks like a card number: send the token that stands for it", number)
-    amount = _floats(events["amount"])
     yield _missing("amount", events["amount"])
+    amount = _floats(events["amount"])
     with np.errstate(invalid="ignore"):
         yield Check(
             "amount",
@@ -70,8 +69,8 @@ def contract_checks(events: pa.Table) -> Iterable[Check]:
     yield Check("transaction_type", f"must be one of {', '.join(_TYPES.to_pylist())}", ~mask_of(pc.is_in(kind, _TYPES)))
     yield from _location_checks(events["location"])
     at_ms = events["timestamp"]
-    inside = pc.and_(pc.greater_equal(at_ms, MIN_TIMESTAMP_MS), pc.less_equal(at_ms, MAX_TIMESTAMP_MS))
     yield _missing("timestamp", at_ms)
+    inside = pc.and_(pc.greater_equal(at_ms, MIN_TIMESTAMP_MS), pc.less_equal(at_ms, MAX_TIMESTAMP_MS))
     reason = "must lie between the years 2000 and 2100: see the mapping's unit, and origin where it is not 1970"
     yield Check("timestamp", reason, ~mask_of(inside))
 
@@ -87,6 +86,13 @@ def _text_checks(field: str, column: pa.ChunkedArray, shortest: int, longest: in
     yield _missing(field, column)
     yield Check(field, f"must match {pattern}", ~mask_of(pc.match_substring_regex(column, pattern)))
     yield Check(field, reason, mask_of(outside))
+
+
+def _card_numbers(tokens: pa.ChunkedArray) -> Mask:
+    """Which tokens hold a card number: only those with so many digits are looked at one by one."""
+    found = mask_of(pc.match_substring_regex(tokens, RUN))
+    found[found] = [holds_card_number(token) for token in tokens.filter(pa.array(found)).to_pylist()]
+    return found
 
 
 def _location_checks(location: pa.ChunkedArray) -> Iterable[Check]:
