@@ -41,8 +41,8 @@ RequestId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00
 
 
 def _to_id(value: object) -> object:
-    """Text as the id it says; what is no text is left to the field's type to refuse."""
-    return id_text(value) if isinstance(value, str) else value
+    """Text as the id it says; what is no text, or empty, is left to the field's type to refuse."""
+    return id_text(value) if isinstance(value, str) and value else value
 
 
 Identifier = Annotated[RequestId, BeforeValidator(_to_id)]
