@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lamina import addresses, proxies
 from lamina.errors import SettingsError
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
 UNSCHEDULED = "none"
 PREFIX = "LAMINA_"
+IdField = Literal["transaction_id", "user_id", "merchant_id", "item_id"]
 
 OTHERS: Mapping[str, str] = MappingProxyType(
     {
@@ -88,6 +89,11 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     api_keys_file: Path | None = Field(
         None, description="YAML file with the clients' API keys, hashed; without it every client may do everything."
+    )
+    refuse_card_numbers_in: Annotated[frozenset[IdField], NoDecode] = Field(
+        frozenset({"transaction_id", "user_id"}),
+        description="Ids, separated by commas, that the API refuses where they have the length, first digits and check "
+        "digit of a card number; empty where long numbers are ids by right. A card_token is refused in any case.",
     )
     api_max_in_flight: int = Field(
         200, gt=0, description="Requests at work at once; what comes on top is answered 503 with Retry-After."
@@ -155,6 +161,11 @@ class Settings(BaseSettings):
             return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
         except ValueError as error:
             raise ValueError(f"{variable(info.field_name)} {error}") from None
+
+    @field_validator("refuse_card_numbers_in", mode="before")
+    @classmethod
+    def _separated(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
     @field_validator("api_port", mode="before")
     @classmethod

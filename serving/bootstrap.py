@@ -30,6 +30,7 @@ from lamina.settings import Settings
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from models.fraud import score
+from serving.card_numbers import CardNumbers
 from serving.middleware import errors
 from serving.middleware.admission import Admission
 from serving.middleware.direct import DirectRoute
@@ -257,8 +258,9 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         summary="Decisions on card transactions, predictions of registered models",
         lifespan=lifespan,
     )
-    app.include_router(fraud_router(service.decisions, service.events))
-    app.include_router(predict_router(service.predictions.predictor))
+    card_numbers = CardNumbers(service.settings.refuse_card_numbers_in)
+    app.include_router(fraud_router(service.decisions, service.events, card_numbers))
+    app.include_router(predict_router(service.predictions.predictor, card_numbers))
     app.include_router(health_router(service.readiness))
     app.include_router(admin_router(service.rules, service.routing, service.predictions.shelf))
     errors.install(app)
@@ -266,7 +268,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     async def decide(inquiry: Inquiry) -> bytes:
         return json_of(shown(await service.decisions.decide(inquiry, explain=False)))
 
-    app.add_middleware(DirectRoute, path=DECISIONS, decide=decide)
+    app.add_middleware(DirectRoute, path=DECISIONS, decide=decide, card_numbers=card_numbers)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(Admission, max_in_flight=service.settings.api_max_in_flight)
     if service.settings.api_keys_file is None:

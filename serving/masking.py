@@ -18,7 +18,8 @@ TOKENS: ContextVar[tuple[str, ...]] = ContextVar("card_tokens", default=())
 """Card tokens of the request that is being answered: wherever a log line repeats one, it is masked."""
 
 _NAMED = re.compile(r"""(card_?token["'\\]*\s*[:=]\s*["'\\]*)([A-Za-z0-9_\-]+)""", re.IGNORECASE)
-_CARD_NUMBER = re.compile(r"(?<![\d.])\d(?:[ -]?\d){11,18}(?![\d.])")
+# Points only between groups: a number may have decimals.
+_CARD_NUMBER = re.compile(r"(?<![\d.])(?:\d(?:[ \u00a0\-_/]{0,3}\d){11,18}|\d{4}(?:\.\d{2,7}){2,4})(?!\d|\.\d)")
 _EPOCH_MS = re.compile(r"\d{13}")
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lamina.contracts.transactions import Transaction
+from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
 from serving.stages.decide import Inquiry
 
@@ -22,11 +23,11 @@ Decide = Callable[[Inquiry], Awaitable[bytes]]
 class DirectRoute:
     """Answers POSTs of one transaction to `path` by one parse and `decide`; everything else goes on to `app`.
 
-    That is: whatever has a query, another type of content, no length, or is not a transaction.
+    That is: whatever has a query, another type of content, no length, is not a transaction, or holds a card number.
     """
 
-    def __init__(self, app: ASGIApp, path: str, decide: Decide) -> None:
-        self._app, self._path, self._decide = app, path, decide
+    def __init__(self, app: ASGIApp, path: str, decide: Decide, card_numbers: CardNumbers) -> None:
+        self._app, self._path, self._decide, self._card_numbers = app, path, decide, card_numbers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -40,9 +41,8 @@ class DirectRoute:
             body += received.get("body", b"")
         if received["type"] == "http.disconnect":
             return
-        try:
-            transaction = Transaction.model_validate_json(body)
-        except ValidationError:
+        transaction = self._transaction(body)
+        if transaction is None:
             await self._app(scope, _again(body, receive), send)
             return
         TOKENS.set((transaction.card_token,))
@@ -51,6 +51,13 @@ class DirectRoute:
         headers = [(b"content-length", b"%d" % len(answer)), (b"content-type", JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    def _transaction(self, body: bytes) -> Transaction | None:
+        try:
+            transaction = Transaction.model_validate_json(body)
+        except ValidationError:
+            return None
+        return None if self._card_numbers.field(transaction) else transaction
 
 
 def _is_plain(scope: Scope) -> bool:

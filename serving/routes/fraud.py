@@ -11,6 +11,7 @@ from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import MODEL_FEEDBACK
 from lamina.contracts.transactions import FraudLabel, Transaction
+from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
 from serving.stages.decide import DecisionMaker, Inquiry
 from serving.stages.log import EventLog
@@ -67,7 +68,7 @@ OneLabel = Annotated[FraudLabel, Body(openapi_examples={"chargeback": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used, and what weighed most, for approvals too.")]
 
 
-def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
+def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardNumbers) -> APIRouter:
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/fraud", tags=["fraud"])
 
@@ -75,6 +76,7 @@ def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
     async def decide(request: Request, transaction: OneTransaction, explain: Explain = False) -> Response:
         """Approve, review or reject, with the reasons. The transaction and the decision are published."""
         TOKENS.set((transaction.card_token,))
+        card_numbers.refuse([transaction])
         inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)
         decision = await decisions.decide(inquiry, explain=explain)
         return Response(json_of(shown(decision, explain=explain)), media_type=JSON)
@@ -86,6 +88,7 @@ def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
         The request id of each is that of the call with its place appended.
         """
         TOKENS.set(tuple(transaction.card_token for transaction in transactions))
+        card_numbers.refuse(transactions)
         request_id, started_ns = request.state.request_id, request.state.started_ns
         inquiries = [Inquiry(t, f"{request_id}-{i}", started_ns) for i, t in enumerate(transactions)]
         made = await decisions.decide_all(inquiries, explain=explain)
@@ -95,6 +98,7 @@ def fraud_router(decisions: DecisionMaker, events: EventLog) -> APIRouter:
     @router.post("/labels", status_code=202, summary="Report what was learnt about a transaction")
     async def label(label: OneLabel) -> Response:
         """The label is published; the features and the next training see it."""
+        card_numbers.refuse([label])
         events.publish(MODEL_FEEDBACK, label.user_id, label.to_json())
         return Response(orjson.dumps({"accepted": label.transaction_id}), 202, media_type=JSON)
 

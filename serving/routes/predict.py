@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction, Question
+from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
 from serving.stages.predict import Call, Predictor
 
@@ -36,7 +37,7 @@ Many = Annotated[ManyQuestions, Body(openapi_examples={"three items": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used.")]
 
 
-def predict_router(predictor: Predictor) -> APIRouter:
+def predict_router(predictor: Predictor, card_numbers: CardNumbers) -> APIRouter:
     """The routes under `/predict`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/predict", tags=["predict"])
 
@@ -44,6 +45,7 @@ def predict_router(predictor: Predictor) -> APIRouter:
     async def predict(request: Request, question: One, explain: Explain = False) -> Response:
         """The champion's score on the features of now. 404 names the models there are; 503: none is in service."""
         _keep_secret([question])
+        card_numbers.refuse([question])
         call = Call([question], question.model, request.state.request_id, request.state.started_ns, explain)
         return Response(orjson.dumps(_shown(await predictor.predict(call), explain)), media_type=JSON)
 
@@ -54,6 +56,7 @@ def predict_router(predictor: Predictor) -> APIRouter:
         The request id of each is that of the call with its place appended.
         """
         _keep_secret(questions.rows)
+        card_numbers.refuse(questions.rows)
         call = Call(questions.rows, questions.model, request.state.request_id, request.state.started_ns, explain)
         made = await predictor.predict_all(call)
         return Response(orjson.dumps([_shown(each, explain) for each in made]), media_type=JSON)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from serving.card_numbers import CardNumbers
 from serving.middleware.requests import RequestContext
 from serving.routes.fraud import TRANSACTION, fraud_router
 from tests.unit.serving.recognisable import Bench, add_version
@@ -31,7 +32,7 @@ def test_swaps_under_load(tmp_path: Path) -> None:
     bench.file.write_text(bench.file.read_text().replace("min_decisions: 20", "max_score_gap: 1"))
     bench.start()
     app = FastAPI()
-    app.include_router(fraud_router(bench.maker, bench.events))
+    app.include_router(fraud_router(bench.maker, bench.events, CardNumbers(())))
     app.add_middleware(RequestContext, new_id=lambda: f"r-{random.random()}")
     answers: list[dict[str, Any]] = []
     used: list[weakref.ref[Any]] = []

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
 from serving.bootstrap import make_app, make_service
+from serving.card_numbers import CardNumbers
 from serving.middleware.direct import DirectRoute
 from serving.routes.fraud import TRANSACTION
 from serving.stages.decide import Inquiry
@@ -39,6 +40,7 @@ async def pieces() -> AsyncIterator[bytes]:
         ({"content": pieces, "headers": JSON}, False),
         ({"content": BODY[:-1], "headers": JSON}, False),
         ({"content": orjson.dumps(TRANSACTION | {"amount": "much"}), "headers": JSON}, False),
+        ({"content": orjson.dumps(TRANSACTION | {"user_id": "4111111111111111"}), "headers": JSON}, False),
     ],
 )
 def test_only_what_is_plain_and_valid(request_: dict[str, Any], passed_by: bool) -> None:
@@ -55,7 +57,7 @@ def test_only_what_is_plain_and_valid(request_: dict[str, Any], passed_by: bool)
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"request_id": "r", "started_ns": 0}
-        await DirectRoute(rest, "/decide", decide)(scope, receive, send)
+        await DirectRoute(rest, "/decide", decide, CardNumbers({"user_id"}))(scope, receive, send)
 
     async def run() -> httpx.Response:
         given: dict[str, Any] = {name: value() if value is pieces else value for name, value in request_.items()}
