@@ -41,6 +41,14 @@ class PredictionFailed(LaminaError):
     """A model gave no score for a row; its version and the cause are in the log."""
 
 
+class BadScore(LaminaError):
+    """A model gave something that is not one finite score a row: it failed, whatever the number says."""
+
+
+class PredictionTimeout(LaminaError):
+    """A prediction was not ready within its time; what slows the model or its features is in the metrics."""
+
+
 class Overloaded(LaminaError):
     """More is waiting than can be answered in time: come again later."""
 

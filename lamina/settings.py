@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Longest wait of a prediction for its features, in milliseconds; it has nothing to fall back to.",
     )
+    predict_deadline_ms: int = Field(
+        5000,
+        gt=0,
+        description="After this long a call to /predict is answered 504, in milliseconds, whatever it waits for.",
+    )
     predict_model: str = Field("fraud", description="Registered model that /predict asks where a call names none.")
     predict_batch_rows: int = Field(128, gt=0, description="Rows that a model scores in one call at most.")
     predict_batch_wait_ms: float = Field(
@@ -183,6 +188,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"decision_deadline_ms ({self.decision_deadline_ms}) must not be below redis_timeout_ms "
                 f"({self.redis_timeout_ms}): raise LAMINA_DECISION_DEADLINE_MS or lower LAMINA_REDIS_TIMEOUT_MS"
+            )
+        if self.predict_deadline_ms < self.predict_timeout_ms:
+            raise ValueError(
+                f"predict_deadline_ms ({self.predict_deadline_ms}) must not be below predict_timeout_ms "
+                f"({self.predict_timeout_ms}): raise LAMINA_PREDICT_DEADLINE_MS or lower LAMINA_PREDICT_TIMEOUT_MS"
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: set LAMINA_TLS_CERTIFICATE and LAMINA_TLS_KEY")

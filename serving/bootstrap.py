@@ -237,7 +237,15 @@ def _predictions(
         return FeatureStage(store, Reader(make_plan(definitions.load(system))), timeout_ms=settings.predict_timeout_ms)
 
     cache = PredictionCache(shared, entries=settings.predict_cache_entries)
-    predictor = Predictor(shelf, stage, cache, batcher, default_model=settings.predict_model, clock=clock)
+    predictor = Predictor(
+        shelf,
+        stage,
+        cache,
+        batcher,
+        default_model=settings.predict_model,
+        deadline_ms=settings.predict_deadline_ms,
+        clock=clock,
+    )
     return Predictions(shelf, predictor, batcher, store, shared)
 
 

@@ -57,6 +57,18 @@ def written_rows(url: str) -> int:
     return total
 
 
+def rows_without(url: str, column: str) -> int:
+    """Rows of the parquet files in a folder in which `column`, a plain one, is null, from their footers."""
+    fs, path = open_lake(url)
+    total = 0
+    for file in fs.glob(f"{path}/*.parquet"):
+        with fs.open(file, "rb") as source:
+            footer = pq.read_metadata(source)
+        place = footer.schema.names.index(column)
+        total += sum(footer.row_group(i).column(place).statistics.null_count for i in range(footer.num_row_groups))
+    return total
+
+
 def archived(
     spark: SparkSession,
     lake: str,

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
-from jobs.spark.lake import spark_url, written_rows
+from jobs.spark.lake import rows_without, spark_url, written_rows
 from jobs.spark.session import make_session
 from jobs.spark.training_set import RowsMissing, features_url
 from lamina.contracts.features import FeatureSet
@@ -56,6 +56,8 @@ def build(
 ) -> dict[str, Any]:
     """Write the scores of the rows of `day` by `version`, whose files lie in `folder`; returns how many.
 
+    A row to which the model gives no finite number has none; where it gives none to any, nothing is replaced.
+
     Raises: RowsMissing: when `training_set` has not run for the day; WrongModel: the model is of another system.
     """
     origin = features_url(lake, features.system, day)
@@ -86,7 +88,14 @@ def build(
         written, expected = written_rows(staging), written_rows(origin)
         if written != expected:
             raise LaminaError(f"{written} scores of {expected} rows in {origin}: nothing was replaced")
-    return {"rows": written, "model": version.name, "version": version.version, "url": target}
+        failed = rows_without(staging, SCORE)
+        if failed and failed == written:
+            raise WrongModel(
+                f"version {version.version} of {version.name!r} gave no finite score to any of {written} rows: nothing "
+                "was replaced. Look at its inputs (`lamina models show`), or score with another --version"
+            )
+    counts = {"rows": written, "failed": failed}
+    return {**counts, "model": version.name, "version": version.version, "url": target}
 
 
 def main(

@@ -19,6 +19,7 @@ STAGE_LATENCY = Histogram(
     "decision_stage_seconds", "Time a decision spent per stage", ["stage"], buckets=STAGE_BUCKETS_S
 )
 FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["reason"])
+EXPLANATIONS_FAILED = Counter("explanations_failed_total", "Decisions by a score whose causes the model could not name")
 UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
 STALE_FEATURES = Counter("stale_features_total", "Decisions on features of a view that is stale", ["view"])
 FEATURE_AGE = Histogram("feature_age_seconds", "Age of the newest event in the features", buckets=AGE_BUCKETS_S)
@@ -45,6 +46,7 @@ KEYS_REFUSED = Counter("keys_refused_total", "Requests with an unknown key, or w
 RATE_LIMITED = Counter("rate_limited_total", "Requests beyond the rate of their key", ["key"])
 PARITY_MISMATCHES = Gauge("parity_mismatches", "Unexplained values in the newest parity report", ["system"])
 PREDICT_ROWS = Counter("predict_rows_total", "Rows answered by /predict", ["model", "version", "status"])
+PREDICT_TIMEOUTS = Counter("predict_timeouts_total", "Calls to /predict that were not answered within their deadline")
 PREDICT_LATENCY = Histogram(
     "predict_latency_seconds", "From the arrival of a call to /predict to its answer", buckets=LATENCY_BUCKETS_S
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamina.scoring.checked import column
 from lamina.scoring.encode import as_input
 from lamina.scoring.load import load
 
@@ -25,6 +26,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 @dataclass(frozen=True)
 class FrameScorer:
     """Record batches of features in; out the columns `kept`, the score, and whose it is.
+
+    A score that is no finite number is none, as in an answer of `/predict`: the row is written without it.
 
     Args: files: of the model's folder; name, version: of the registered model, written beside each score.
     """
@@ -46,10 +49,10 @@ class FrameScorer:
             for batch in batches:
                 rows = pa.Table.from_batches([batch])
                 columns = {each: as_input(rows.column(each)) for each in scorer.names}
-                scores = scorer.predict_columns(columns, rows.num_rows)
+                scores = column(scorer.predict_columns(columns, rows.num_rows), rows.num_rows)
                 written = {
                     **{each: batch.column(each) for each in self.kept},
-                    SCORE: pa.array(scores),
+                    SCORE: pa.array(scores, from_pandas=True),
                     MODEL: pa.array([self.name] * len(scores)),
                     VERSION: pa.array([self.version] * len(scores)),
                 }

@@ -20,7 +20,7 @@ class Input(BaseModel):
     `meaning` says how the feature is computed; a model is only used while the definitions say the same.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     meaning: str

@@ -14,7 +14,7 @@ from lamina.scoring.protocol import SPEC_FILE
 class Spec(BaseModel):
     """`spec.json` of one kind of model. `remedy` is what to do when it cannot be read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     remedy: ClassVar[str]
 

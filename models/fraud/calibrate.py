@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from lamina.scoring.checked import all_finite
 from models.fraud.fit import Parameters, fit, under_sample
 from models.fraud.metrics import Flags, Floats, Texts
 from models.fraud.spec import Calibration, Ensemble, correct
@@ -30,6 +31,8 @@ def held_out_scores(
     parameters: Mapping[str, Parameters] | None = None,
 ) -> Floats:
     """float64[n]: each row's probability by models that learnt from the other users' rows, corrected for sampling.
+
+    Raises: BadScore: when one of them is no finite number: no line through such scores says anything.
 
     Args: matrix: float32[n, inputs]; fraud: bool[n]; user: ids [n]; weight, parameters: as in `fit`.
     """
@@ -54,7 +57,7 @@ def held_out_scores(
         trees = members.trees.inplace_predict(matrix[own], validate_features=False).astype(np.float64)
         leaves = np.asarray(members.leaves.predict(matrix[own], num_threads=threads))
         found[own] = correct(weights.xgboost * trees + weights.lightgbm * leaves, sample.negatives_kept)
-    return found
+    return all_finite(found, len(fraud))
 
 
 def fit_calibration(fraud: Flags, score: Floats, weight: Floats | None = None) -> Calibration | None:

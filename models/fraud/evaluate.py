@@ -16,9 +16,10 @@ import typer
 from lamina import entry
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
-from lamina.errors import ModelUnavailable
+from lamina.errors import BadScore, ModelUnavailable
 from lamina.registry.evaluation import Contender, Evaluation, Interval, write_evaluation
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
+from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
 from lamina.settings import load_settings
 from models.fraud.bootstrap import differences
@@ -52,8 +53,12 @@ class Loaded:
     scorer: Scorer
 
     def on(self, rows: Table) -> Floats:
-        """Its scores of `rows`, float64[n]."""
-        return self.scorer.score(Encoder(self.scorer.spec.inputs).matrix(rows.inputs, len(rows)))
+        """Its scores of `rows`, float64[n].
+
+        Raises: BadScore: when one of them is no finite number.
+        """
+        scores = self.scorer.score(Encoder(self.scorer.spec.inputs).matrix(rows.inputs, len(rows)))
+        return all_finite(scores, len(rows))
 
     def figures(self, rows: Table, scores: Floats) -> Contender:
         """What its scores of `rows` are worth."""
@@ -92,7 +97,12 @@ def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float, ru
         if champion is not None and champion.version.version != version.version:
             rows, known = _unseen(rows, champion.scorer.spec)
             remarks += known
-        found = _compared(rows, candidate, champion, min_auc, rule).model_copy(update={"logical_date": day})
+        try:
+            scores = candidate.on(rows)
+        except BadScore as error:
+            why = f"version {version.version} cannot serve: {error}"
+            return nothing.model_copy(update={"reasons": (*remarks, why)})
+        found = _compared(rows, candidate, scores, champion, min_auc, rule).model_copy(update={"logical_date": day})
         found = found.model_copy(update={"reasons": (*remarks, *found.reasons)})
         card = Path(folder) / CARD_FILE
         card.write_text(model_card(spec, found.slices, found), encoding="utf-8")
@@ -100,10 +110,11 @@ def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float, ru
     return found
 
 
-def _compared(rows: Table, candidate: Loaded, champion: Loaded | None, min_auc: float, rule: Rule) -> Evaluation:
-    scores = candidate.on(rows)
+def _compared(
+    rows: Table, candidate: Loaded, scores: Floats, champion: Loaded | None, min_auc: float, rule: Rule
+) -> Evaluation:
     measured = candidate.figures(rows, scores)
-    beside = champion.on(rows) if champion else None
+    beside, failed = _beside(rows, champion)
     against = champion.figures(rows, beside) if champion and beside is not None else None
     found = differences(rows.outcomes(scores), beside, seed=candidate.scorer.spec.seed) if beside is not None else {}
     promote, reasons = verdict(measured, against, min_auc, found.get(DECIDING), rule)
@@ -119,8 +130,18 @@ def _compared(rows: Table, candidate: Loaded, champion: Loaded | None, min_auc: 
         slices=measure_slices(rows, scores, beside),
         promote=promote,
         challenge=trial is not None,
-        reasons=reasons if trial is None else (*reasons, trial),
+        reasons=(*failed, *reasons) if trial is None else (*failed, *reasons, trial),
     )
+
+
+def _beside(rows: Table, champion: Loaded | None) -> tuple[Floats | None, tuple[str, ...]]:
+    """The champion's scores of `rows`; none of one that fails on some, which is no measure for another."""
+    if champion is None:
+        return None, ()
+    try:
+        return champion.on(rows), ()
+    except BadScore as error:
+        return None, (f"champion {champion.version.version} cannot be compared with: {error}",)
 
 
 def _unseen(rows: Table, champion: ModelSpec) -> tuple[Table, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import LaminaError
 from lamina.registry.searches import SearchLog, TrialRun
+from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import Input, fingerprint
 from models.fraud.chosen import Chosen, Values
@@ -250,6 +251,7 @@ def _value(trial: Trial, found: Parts, plan: SearchPlan) -> float:
     by_leaves = leaves.predict(found.valid.matrix, num_iteration=steps, num_threads=plan.threads)
     weights = Ensemble()
     scores: Floats = weights.xgboost * by_trees.astype(np.float64) + weights.lightgbm * np.asarray(by_leaves)
+    all_finite(scores, len(found.valid.fraud))
     trial.set_user_attr("rounds", {"xgboost": rounds, "lightgbm": steps})
     trial.set_user_attr("auc", float(roc_auc_score(found.valid.fraud, scores, sample_weight=found.valid.weight)))
     return float(average_precision_score(found.valid.fraud, scores, sample_weight=found.valid.weight))

@@ -30,7 +30,7 @@ Probability = TypeVar("Probability", float, NDArray[np.float64])
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Ensemble(_Part):

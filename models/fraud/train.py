@@ -22,6 +22,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
+from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder, categories_of
 from lamina.scoring.inputs import Input, inputs_of
 from lamina.settings import ROOT, Settings, load_settings
@@ -164,7 +165,7 @@ def train(
         git_commit=_commit(),
         libraries={name: version(name) for name in LIBRARIES},
     )
-    scores = scorer_of(spec, members).score(encoder.matrix(test.inputs, len(test)))
+    scores = all_finite(scorer_of(spec, members).score(encoder.matrix(test.inputs, len(test))), len(test))
     if curves is not None:
         write_curves(curves, test.fraud, scores)
     money = {} if policies is None else policies.measure(test, scores, calibrated=calibration is not None)

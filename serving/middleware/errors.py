@@ -12,7 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from lamina.errors import ContractError, LaminaError, ModelUnavailable, Overloaded, StoreUnavailable, UnknownModel
+from lamina.errors import (
+    ContractError,
+    LaminaError,
+    ModelUnavailable,
+    Overloaded,
+    PredictionTimeout,
+    StoreUnavailable,
+    UnknownModel,
+)
 from lamina.monitoring import metrics
 from serving.masking import REQUEST_ID, mask
 
@@ -24,6 +32,7 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     (StoreUnavailable, 503),
     (ModelUnavailable, 503),
     (Overloaded, 503),
+    (PredictionTimeout, 504),
     (LaminaError, 500),
 )
 LONGEST_FIELD = 128
@@ -83,6 +92,8 @@ async def _own(_: Request, error: Exception) -> Response:
         )
     if isinstance(error, Overloaded):
         return problem(status, "overloaded", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, PredictionTimeout):
+        return problem(status, "prediction_timeout", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, UnknownModel):
         return problem(status, "unknown_model", [{"field": "model", "message": str(error)}])
     if isinstance(error, ModelUnavailable):

@@ -7,6 +7,7 @@ so an entry is never out of date. Only predictions pass here; a decision about m
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
@@ -15,12 +16,13 @@ from cachetools import LRUCache
 
 from lamina.contracts.predictions import Tier
 from lamina.monitoring import metrics
+from lamina.scoring.checked import as_many
 from lamina.scoring.protocol import Value
 from serving.stages.model import Model
 
 FINGERPRINT_BYTES = 16
 Score = Callable[[Sequence[int]], Awaitable[Sequence[float | None]]]
-"""Scores the questions at these places."""
+"""Scores the questions at these places, as many as there are places."""
 
 
 class Answer(NamedTuple):
@@ -103,18 +105,22 @@ class PredictionCache:
             missing = await self._ask_shared(list(places))
             if not missing:
                 return
-            made = await score([places[key] for key in missing])
+            made = as_many(await score([places[key] for key in missing]), len(missing))
             metrics.PREDICTION_CACHE.labels("model", "scored").inc(len(missing))
-        except Exception as error:
+        except BaseException as error:
+            # A cancellation too, as at the end of the service: nobody may wait for ever.
             for key in places:
                 if (waiting := self._in_flight.pop(key, None)) is not None:
                     waiting.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
             return
         scored = {}
         for key, value in zip(missing, made, strict=True):
-            self._answer(key, Answer(value, "model"))
-            if value is not None:
-                scored[key] = value
+            known = _number(value)
+            self._answer(key, Answer(known, "model"))
+            if known is not None:
+                scored[key] = known
         if self._shared is not None and scored:
             await self._shared.put(scored)
 
@@ -124,10 +130,11 @@ class PredictionCache:
             return keys
         missing = []
         for key, value in zip(keys, await self._shared.get(keys), strict=True):
-            if value is None:
+            known = _number(value)
+            if known is None:
                 missing.append(key)
             else:
-                self._answer(key, Answer(value, "redis"))
+                self._answer(key, Answer(known, "redis"))
         _count("redis", len(keys) - len(missing), len(missing))
         return missing
 
@@ -135,6 +142,11 @@ class PredictionCache:
         if answer.score is not None:
             self._local[key] = answer.score
         self._in_flight.pop(key).set_result(answer)
+
+
+def _number(score: float | None) -> float | None:
+    """`score`; None for what is no finite number, which is the answer of no model."""
+    return score if score is not None and math.isfinite(score) else None
 
 
 def _count(tier: str, hits: int, misses: int) -> None:

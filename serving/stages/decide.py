@@ -238,7 +238,7 @@ class DecisionMaker:
         case.reasons += verdict.reasons
         if asked.explain or verdict.action != "approve":
             watch = Stopwatch()
-            case.reasons += _weights(model, values)
+            case.reasons += _explained(case, model, values)
             watch.lap("explain")
             case.stage_ms |= watch.ms
         return verdict
@@ -324,10 +324,22 @@ def _give_up(case: _Case, error: Exception) -> None:
     case.reasons = [reason for reason in case.reasons if reason.kind == "rule"]
 
 
+def _explained(case: _Case, model: Model, values: dict[str, FeatureValue]) -> list[Reason]:
+    """What weighed most; nothing where the model cannot say, which changes no decision."""
+    try:
+        return _weights(model, values)
+    except Exception as error:
+        metrics.EXPLANATIONS_FAILED.inc()
+        before = REQUEST_ID.set(case.asked.inquiry.request_id)
+        log.error("version %s of %s cannot explain its score", model.version, model.name, exc_info=error)
+        REQUEST_ID.reset(before)
+        return []
+
+
 def _weights(model: Model, values: dict[str, FeatureValue]) -> list[Reason]:
     found = []
     for name, weight in model.scorer.explain(values)[:TOP_FEATURES]:
         value = values.get(name)
-        text = "unknown" if value is None else value if isinstance(value, str) else f"{value:,.6g}"
+        text = "unknown" if value is None else f"{value:,.6g}" if isinstance(value, int | float) else str(value)
         found.append(Reason(kind="feature", code=name, detail=f"{name} = {text}", weight=weight))
     return found

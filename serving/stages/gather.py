@@ -57,8 +57,17 @@ class Gatherer(Generic[T, R]):
                     answer.set_exception(found)
                 else:
                     answer.set_result(found)
-        except Exception as error:
-            # Whatever it is, nobody may wait for ever.
+            _tell(group, RuntimeError("a stage gave fewer answers than it was asked for"))
+        except asyncio.CancelledError:
             for _, answer in group:
-                if not answer.done():
-                    answer.set_exception(error)
+                answer.cancel()
+            raise
+        except Exception as error:
+            _tell(group, error)
+
+
+def _tell(group: Sequence[tuple[T, asyncio.Future[R]]], error: Exception) -> None:
+    """Whatever it is, nobody may wait for ever."""
+    for _, answer in group:
+        if not answer.done():
+            answer.set_exception(error)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from lamina.errors import Overloaded
+from lamina.errors import BadScore, Overloaded
 from lamina.monitoring import metrics
+from lamina.scoring.checked import as_many, finite
 from lamina.scoring.protocol import Scorer, Value
 from serving.stages.model import Model
 
@@ -94,15 +94,20 @@ class MicroBatcher:
         found: Sequence[float | None] = [None] * len(batch.rows)
         try:
             found = await loop.run_in_executor(self._thread, _scores, model, batch.rows)
+        except RuntimeError as error:
+            # The thread is shut down, as the service is.
+            log.warning("version %s of %s cannot be asked: %s", model.version, model.name, error)
         finally:
+            # Whatever happened, a cancellation included: nobody may wait for ever.
             self.rows -= len(batch.rows)
-            for score, value in zip(batch.scores, found, strict=True):
-                score.set_result(value)
+            for place, score in enumerate(batch.scores):
+                score.set_result(found[place])
 
 
 def _scores(model: Model, rows: Sequence[Row]) -> list[float | None]:
+    """As many as there are rows, whatever the model does."""
     try:
-        return [_finite(value) for value in model.scorer.predict_batch(rows)]
+        return [_finite(value) for value in as_many(model.scorer.predict_batch(rows), len(rows))]
     except Exception as error:
         log.warning("version %s of %s failed on %d rows: %s", model.version, model.name, len(rows), error)
     return [_alone(model.scorer, row) for row in rows]
@@ -110,11 +115,14 @@ def _scores(model: Model, rows: Sequence[Row]) -> list[float | None]:
 
 def _alone(scorer: Scorer, row: Row) -> float | None:
     try:
-        return _finite(scorer.predict(row))
+        return finite(scorer.predict(row))
     except Exception as error:
         log.debug("a row has no score: %s", error)
         return None
 
 
 def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    try:
+        return finite(value)
+    except BadScore:
+        return None

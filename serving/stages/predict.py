@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lamina import definitions
 from lamina.clock import Clock
 from lamina.contracts.predictions import Prediction, Question
-from lamina.errors import ContractError, PredictionFailed, StoreUnavailable
+from lamina.errors import ContractError, PredictionFailed, PredictionTimeout, StoreUnavailable
 from lamina.monitoring import metrics
 from lamina.scoring.protocol import Scorer, Value
 from lamina.scoring.questions import QuestionForm
@@ -46,7 +46,8 @@ class Call:
 class Predictor:
     """Answers calls. Everything of one call is of one version of the model.
 
-    Args: stage: the feature stage of a system, by its name; default_model: what is asked where a call names none.
+    Args: stage: the feature stage of a system, by its name; default_model: what is asked where a call names none;
+    deadline_ms: after this long a call is answered that there is no prediction.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Predictor:
         batcher: MicroBatcher,
         *,
         default_model: str,
+        deadline_ms: int,
         clock: Clock,
     ) -> None:
+        self._deadline_s = deadline_ms / 1000
         self._shelf, self._make_stage, self._cache, self._batcher = shelf, stage, cache, batcher
         self._default, self._clock = default_model, clock
         self._stages: dict[str, FeatureStage] = {}
@@ -80,8 +83,21 @@ class Predictor:
         """An answer to each question, in order. A row that fails carries its `error` and leaves the others alone.
 
         Raises: UnknownModel, ModelUnavailable: of the model; ContractError: of a question; StoreUnavailable: no
-        features can be read; Overloaded: too much waits already.
+        features can be read; Overloaded: too much waits already; PredictionTimeout: not within the deadline.
         """
+        try:
+            async with asyncio.timeout(self._deadline_s) as deadline:
+                return await self._predict_all(call)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            metrics.PREDICT_TIMEOUTS.inc()
+            raise PredictionTimeout(
+                f"no prediction of {call.model or self._default} within {self._deadline_s:g} s: ask again, for fewer "
+                "rows, or raise LAMINA_PREDICT_DEADLINE_MS"
+            ) from None
+
+    async def _predict_all(self, call: Call) -> list[Prediction]:
         watch = Stopwatch()
         model = await self._shelf.model(call.model or self._default)
         rows, times = self._rows(model.scorer, call)

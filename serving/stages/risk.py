@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lamina.contracts.decisions import Action, Policy, Reason
-from lamina.errors import ModelUnavailable
+from lamina.errors import BadScore, ModelUnavailable
 from lamina.rules.bands import assess, most_severe
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook
 from lamina.rules.costs import ExpectedCosts, choose
+from lamina.scoring.checked import probability
 from models.fraud.score import Scorer
 from serving.stages.model import ServedModel
 
@@ -62,10 +63,14 @@ def settle(
 
 
 def loading_for(book: Callable[[], RuleBook], load: Callable[[Path], Scorer]) -> Callable[[Path], Scorer]:
-    """`load`, which refuses a model that the policy in force cannot use."""
+    """`load`, which refuses a model that gives no probability, or that the policy in force cannot use."""
 
     def loaded(folder: Path) -> Scorer:
         scorer = load(folder)
+        try:
+            probability(scorer.predict({}))
+        except BadScore as error:
+            raise ModelUnavailable(f"of a row without features: {error}; train it again") from None
         if book().policy == EXPECTED_COST and not scorer.calibrated:
             raise ModelUnavailable(
                 "it carries no calibration, and the policy expected_cost weighs its scores as probabilities: train it "

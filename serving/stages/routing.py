@@ -15,6 +15,7 @@ from lamina.experiments.experiment import Experiment, ExperimentBook
 from lamina.experiments.file import ExperimentError, load_experiments
 from lamina.experiments.guardrails import Guardrails
 from lamina.monitoring import metrics
+from lamina.scoring.checked import probability
 from serving.stages.model import Model, ServedModel
 
 log = logging.getLogger(__name__)
@@ -78,14 +79,17 @@ class Lane(NamedTuple):
     shadow: ShadowLane | None = None
 
     def score(self, values: Mapping[str, FeatureValue]) -> tuple[Lane, float]:
-        """The score, and the lane that gave it: the control's where the model of another arm fails."""
+        """The score, and the lane that gave it: the control's where the model of another arm fails.
+
+        Raises: whatever the last model asked raises; BadScore: when it gave no probability.
+        """
         assert self.model is not None
         trial, arm = self.trial, self.arm
         if trial is None or arm is None:
-            return self, self.model.scorer.predict(values)
+            return self, probability(self.model.scorer.predict(values))
         began = time.perf_counter_ns()
         try:
-            score = self.model.scorer.predict(values)
+            score = probability(self.model.scorer.predict(values))
         except Exception as error:
             trial.observe(arm, 0.0, None)
             if self.control is None or self.control is self.model:

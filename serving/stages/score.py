@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from lamina.contracts.decisions import FeatureValue
+from lamina.errors import BadScore
+from lamina.scoring.checked import as_many, probability
 from serving.stages.routing import Lane
 from serving.stages.stopwatch import NS_PER_MS
 
@@ -19,7 +21,8 @@ Scored = tuple[Lane, float]
 def score_all(lanes: Sequence[Lane], rows: Sequence[Mapping[str, FeatureValue]]) -> list[Scored | Exception]:
     """The score of each row by its lane, or what kept every model of the lane from giving one.
 
-    Rows of one model go to it together. Where that fails each goes alone, so that none costs another its score.
+    Rows of one model go to it together. Where that fails each goes alone, so that none costs another its score; so does
+    one whose score is no probability, which is then the control's to score.
     """
     found: dict[int, Scored | Exception] = {}
     of_model: dict[int, list[int]] = {}
@@ -37,15 +40,25 @@ def _together(
     if model is not None and len(places) > 1:
         began = time.perf_counter_ns()
         try:
-            scores = model.scorer.predict_batch([rows[place] for place in places])
+            scores = as_many(model.scorer.predict_batch([rows[place] for place in places]), len(places))
         except Exception as error:
             log.debug("version %s failed on %d rows, each goes alone: %s", model.version, len(places), error)
         else:
             each_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(places)
-            for place, score in zip(places, scores, strict=True):
-                lanes[place].note(each_ms, score)
-            return {place: (lanes[place], score) for place, score in zip(places, scores, strict=True)}
+            return {
+                place: _noted(lanes[place], rows[place], score, each_ms)
+                for place, score in zip(places, scores, strict=True)
+            }
     return {place: _alone(lanes[place], rows[place]) for place in places}
+
+
+def _noted(lane: Lane, row: Mapping[str, FeatureValue], score: float, each_ms: float) -> Scored | Exception:
+    try:
+        score = probability(score)
+    except BadScore:
+        return _alone(lane, row)
+    lane.note(each_ms, score)
+    return lane, score
 
 
 def _alone(lane: Lane, row: Mapping[str, FeatureValue]) -> Scored | Exception:

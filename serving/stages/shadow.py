@@ -15,6 +15,7 @@ from lamina.clock import Clock
 from lamina.contracts.decisions import Decision, ShadowScore
 from lamina.contracts.topics import SHADOW_SCORES
 from lamina.monitoring import metrics
+from lamina.scoring.checked import probability
 from serving.stages.routing import ShadowLane
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def _score(chunk: Sequence[tuple[ShadowLane, Decision]]) -> list[_Scored]:
         began = time.perf_counter_ns()
         score: float | None = None
         try:
-            score = lane.model.scorer.predict(decision.features)
+            score = probability(lane.model.scorer.predict(decision.features))
         except Exception as error:
             log.debug("version %s failed in the shadow: %s", lane.model.version, error)
         found.append(_Scored(lane, decision, score, (time.perf_counter_ns() - began) / 1e6))

@@ -34,7 +34,8 @@ class ModelShelf:
         self._others, self._own = dict(held), dict[str, ServedModel]()
         self._names: list[str] = []
         self._next_look_s = 0.0
-        self._lock = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._taking: dict[str, asyncio.Task[ServedModel]] = {}
 
     @property
     def models(self) -> list[ServedModel]:
@@ -62,16 +63,27 @@ class ModelShelf:
                 await served.refresh()
 
     async def _take(self, name: str) -> ServedModel:
-        async with self._lock:
-            if name in self._own:
-                return self._own[name]
+        taking = self._taking.get(name)
+        if taking is None:
+            taking = self._taking[name] = asyncio.create_task(self._taken(name))
+            taking.add_done_callback(lambda done: self._over(name, done))
+        # Who gives up does not end what others wait for, nor begins it anew in the same folder.
+        return await asyncio.shield(taking)
+
+    def _over(self, name: str, done: asyncio.Task[ServedModel]) -> None:
+        del self._taking[name]
+        if not done.cancelled():
+            done.exception()  # was told to those who still waited
+
+    async def _taken(self, name: str) -> ServedModel:
+        async with self._looking:
             away = not await self._is_known(name)
-            served = self._source(name)
-            await served.refresh()
-            if away and served.current is None:
-                raise ModelUnavailable(f"model {name!r} is not here, and the registry does not answer")
-            self._own[name] = served
-            return served
+        served = self._source(name)
+        await served.refresh()
+        if away and served.current is None:
+            raise ModelUnavailable(f"model {name!r} is not here, and the registry does not answer")
+        self._own[name] = served
+        return served
 
     async def _is_known(self, name: str) -> bool:
         """Whether the registry has it; not, where the registry is away: it may still be here from an earlier service.

@@ -17,6 +17,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.lake import layout
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, ModelVersion, RegistryError
+from lamina.scoring.frames import FrameScorer
 from lamina.scoring.load import load
 from tests.small_model import train_small_model
 from tests.small_network import write_small_network
@@ -79,6 +80,46 @@ def test_the_lake_is_scored_as_requests_are(spark: SparkSession, registry: Memor
     assert {key: row["score"] for key, row in other.items()} == pytest.approx(expected, abs=1e-9)
     assert {row["version"] for row in other.values()} == {"2"}
     assert [p.name for p in Path(layout.predictions(lake, "fraud", DAY)).parent.iterdir()] == [DAY.isoformat()]
+
+
+def test_what_is_no_finite_number_is_not_written(
+    spark: SparkSession, registry: MemoryRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of some rows they have none, as in serving; of all rows the model has failed and nothing is replaced."""
+    lake = lake_of(tmp_path)
+    found = chosen(registry, "fraud", CHAMPION)
+    folder = registry.download("fraud", found.version, tmp_path / "download")
+    right = FrameScorer.__call__
+
+    def broken(divisor: int) -> Any:
+        def scored(self: FrameScorer, batches: Any) -> Any:
+            from models.fraud.score import Scorer
+
+            score = Scorer.score
+
+            def holes(scorer: Scorer, matrix: Any) -> Any:
+                made = score(scorer, matrix)
+                if len(made) > 1:
+                    made[::divisor] = np.nan
+                return made
+
+            Scorer.score = holes  # type: ignore[method-assign,assignment]
+            try:
+                yield from right(self, batches)
+            finally:
+                Scorer.score = score  # type: ignore[method-assign]
+
+        return scored
+
+    monkeypatch.setattr(FrameScorer, "__call__", broken(2))
+    counts = build(spark, lake, FEATURES, DAY, found, folder)
+    scores = pq.read_table(layout.predictions(lake, "fraud", DAY)).column("score")
+    assert 0 < counts["failed"] == scores.null_count < counts["rows"]
+    assert np.isfinite(scores.drop_null().to_numpy()).all()
+    monkeypatch.setattr(FrameScorer, "__call__", broken(1))
+    with pytest.raises(WrongModel, match=r"no finite score to any of \d+ rows: nothing was replaced"):
+        build(spark, lake, FEATURES, DAY, found, folder)
+    assert pq.read_table(layout.predictions(lake, "fraud", DAY)).column("score").equals(scores)
 
 
 def test_what_is_wrong_is_named(spark: SparkSession, registry: MemoryRegistry, tmp_path: Path) -> None:

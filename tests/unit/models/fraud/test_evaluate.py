@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lamina.definitions.fraud import FEATURES
+from lamina.errors import BadScore
 from lamina.registry.deploy import promote
 from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
 from models.fraud.card import CARD_FILE
 from models.fraud.evaluate import Rule, challenges, evaluate, verdict
+from models.fraud.score import Scorer
 from models.fraud.table import Table, read_table
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
@@ -184,3 +187,47 @@ def test_what_may_be_tried_beside_the_champion(candidate: Contender, high: float
     found = challenges(candidate, contender("1", 0.9, 0.7, BEFORE), 0.8, gained)
     assert (found is not None) is tried
     assert challenges(candidate, None, 0.8, None) is None
+
+
+class TestScoresThatAreNone:
+    """A model that gives no finite number to one row of the test has failed, whichever of both it is."""
+
+    @staticmethod
+    def break_version(monkeypatch: pytest.MonkeyPatch, of: date, given: float) -> None:
+        right = Scorer.score
+
+        def score(self: Scorer, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+            found = right(self, matrix)
+            if self.spec.logical_date == of and len(found) > 1:
+                found[3] = given
+            return found
+
+        monkeypatch.setattr(Scorer, "score", score)
+
+    @pytest.mark.parametrize("given", [np.nan, np.inf])
+    def test_the_candidate_is_not_promoted(
+        self, registry: MemoryRegistry, table: Table, monkeypatch: pytest.MonkeyPatch, given: float
+    ) -> None:
+        publish(registry, table, PLAN, min_auc=0.8)
+        self.break_version(monkeypatch, DAY, given)
+        found = evaluate(registry, table, DAY, min_auc=0.8)
+        assert (found.promote, found.challenge, found.candidate) == (False, False, None)
+        assert "version 1 cannot serve: 1 of" in found.reasons[0]
+
+    def test_the_champion_is_no_measure(
+        self, registry: MemoryRegistry, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        promote(registry, "fraud", add(registry, train(table, PLAN), tmp_path, BEFORE))
+        publish(registry, table, PLAN, min_auc=0.8)
+        self.break_version(monkeypatch, BEFORE, np.nan)
+        found = evaluate(registry, table, DAY, min_auc=0.8)
+        assert found.promote and found.champion is None
+        assert any("champion 1 cannot be compared with: 1 of" in reason for reason in found.reasons)
+
+    def test_what_was_trained_is_not_registered(
+        self, registry: MemoryRegistry, table: Table, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.break_version(monkeypatch, DAY, np.nan)
+        with pytest.raises(BadScore, match="1 of"):
+            publish(registry, table, PLAN, min_auc=0.8)
+        assert registry.versions("fraud") == []

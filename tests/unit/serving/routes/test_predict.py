@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from lamina.contracts.predictions import MOST_ROWS
 from lamina.errors import StoreUnavailable
+from lamina.monitoring import metrics
 from lamina.registry.protocol import MODEL_FOLDER
 from serving.routes.predict import FRAUD_QUESTION
 from tests.small_network import expected, write_small_network
@@ -197,5 +199,56 @@ def test_too_many_rows_are_told_to_come_again(shop: Shop) -> None:
             assert answer.headers["Retry-After"] == "1"
             service.predictions.batcher.rows = 0
             assert (await client.post("/predict", json=FOUR_VIEWS)).status_code == 200
+
+    run(work())
+
+
+def test_a_model_that_hangs_is_answered_for_in_time(shop: Shop) -> None:
+    """Both routes: a named error within the deadline, counted, and the service goes on."""
+
+    async def work() -> None:
+        service = shop.service(predict_deadline_ms=200, predict_timeout_ms=100)
+        async with shop.open(service) as client:
+            assert (await client.post("/predict", json=FOUR_VIEWS)).status_code == 200
+            model = await service.predictions.shelf.model(PURCHASE)
+            right, held = model.scorer.predict_batch, threading.Event()
+
+            def hangs(rows: Any) -> list[float]:
+                held.wait()
+                return right(rows)
+
+            model.scorer.predict_batch = hangs  # type: ignore[method-assign]
+            before = metrics.PREDICT_TIMEOUTS._value.get()
+            other = FOUR_VIEWS | {"item_id": "i9"}
+            many = {"model": PURCHASE, "rows": [{"user_id": "u1", "item_id": f"j{i}"} for i in range(3)]}
+            try:
+                async with asyncio.timeout(20):
+                    answers = await asyncio.gather(
+                        client.post("/predict", json=other),
+                        client.post("/predict", json=other),
+                        client.post("/predict/batch", json=many),
+                    )
+            finally:
+                held.set()
+            assert [(a.status_code, a.json()["error"]) for a in answers] == [(504, "prediction_timeout")] * 3
+            assert all(answer.headers["retry-after"] == "1" for answer in answers)
+            assert metrics.PREDICT_TIMEOUTS._value.get() == before + 3
+            model.scorer.predict_batch = right  # type: ignore[method-assign]
+            again = await client.post("/predict", json=other)
+            assert again.status_code == 200, again.text
+
+    run(work())
+
+
+@pytest.mark.parametrize("given", [[], [0.5] * 5])
+def test_scores_of_another_number_hang_nobody(shop: Shop, given: list[float]) -> None:
+    async def work() -> None:
+        service = shop.service()
+        async with shop.open(service) as client:
+            model = await service.predictions.shelf.model(PURCHASE)
+            model.scorer.predict_batch = lambda rows: given  # type: ignore[method-assign]
+            async with asyncio.timeout(20):
+                answer = await client.post("/predict", json=FOUR_VIEWS)
+            assert answer.status_code == 200 and answer.json()["score"] == pytest.approx(expected(4, 4))
 
     run(work())

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from lamina.errors import BadScore
 from lamina.monitoring import metrics
 from lamina.scoring.protocol import Value
 from serving.stages.cache import Answer, PredictionCache, cache_key
@@ -164,5 +165,52 @@ def test_zero_is_an_answer(zero: float) -> None:
         cache = PredictionCache(shared, entries=10)
         assert await cache.scores(["a"], Scoring()) == [Answer(zero, "redis")]
         assert await cache.scores(["a"], Scoring()) == [Answer(zero, "local")]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("given", [[0.1], [0.1, 0.2, 0.3], []])
+def test_scores_of_another_number_are_everybodys_failure(given: list[float | None]) -> None:
+    async def wrong(places: Sequence[int]) -> list[float | None]:
+        return given
+
+    async def run() -> None:
+        shared = Shared()
+        cache = PredictionCache(shared, entries=10)
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(*(cache.scores(["a", "b"], wrong) for _ in range(2)), return_exceptions=True)
+        assert [type(each) for each in found] == [BadScore, BadScore]
+        assert shared.kept == {}
+        assert [a.score for a in await cache.scores(["a", "b"], Scoring(0.1, 0.2))] == [0.1, 0.2]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_neither_answered_nor_kept(score: float) -> None:
+    async def run() -> None:
+        shared = Shared()
+        shared.kept["b"] = score
+        cache = PredictionCache(shared, entries=10)
+        found = await cache.scores(["a", "b"], Scoring(score, 0.2))
+        assert found == [Answer(None, "model"), Answer(0.2, "model")]
+        await asyncio.sleep(0)
+        assert shared.kept["b"] == 0.2 and "a" not in shared.kept
+
+    asyncio.run(run())
+
+
+def test_a_search_that_is_cancelled_answers_all() -> None:
+    async def run() -> None:
+        scoring = Scoring(0.1)
+        scoring.go.clear()
+        cache = PredictionCache(None, entries=10)
+        waiting = [asyncio.create_task(cache.scores(["a"], scoring)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        for task in cache._tasks:
+            task.cancel()
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in found] == [asyncio.CancelledError] * 2
 
     asyncio.run(run())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import TRANSACTIONS
 from lamina.contracts.transactions import Transaction
+from lamina.monitoring import metrics
 from serving.stages.decide import TOGETHER
-from tests.unit.serving.recognisable import Bench, add_version
+from tests.unit.serving.recognisable import Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import BROKEN
 
 SECRET = "card-of-one-who-fails"
@@ -78,3 +81,94 @@ def test_a_rule_that_fails_is_one_requests_error(bench: Bench, monkeypatch: pyte
     assert isinstance(second, ZeroDivisionError)
     assert isinstance(first, Decision) and isinstance(third, Decision)
     assert bench.events.decisions == [first, third]
+
+
+def counted(metric: Any) -> float:
+    return float(metric._value.get())
+
+
+@pytest.mark.parametrize("together_with", [0, 2])
+def test_an_explanation_may_fail_alone(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together_with: int
+) -> None:
+    """A score of 0.99 stays a rejection: only the reasons that weigh features are missing, and that is counted."""
+    add_version(bench.registry, 0.99, tmp_path, "champion")
+
+    def raises(self: Constant, features: Any) -> list[tuple[str, float]]:
+        if features:
+            raise ValueError("no explanation")
+        return []
+
+    monkeypatch.setattr(Constant, "explain", raises)
+    before = counted(metrics.EXPLANATIONS_FAILED)
+    users = [f"user-{i}" for i in range(1 + together_with)]
+    for found in asyncio.run(together(bench, users)):
+        assert (found.score, found.fallback, found.action) == (0.99, "none", "reject")
+        assert [reason.kind for reason in found.reasons] == ["risk"]
+    assert counted(metrics.EXPLANATIONS_FAILED) == before + len(users)
+    assert [d.action for d in bench.events.decisions] == ["reject"] * len(users)
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_an_explanation_of_no_finite_weight_is_none(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weight: float
+) -> None:
+    add_version(bench.registry, 0.99, tmp_path, "champion")
+    monkeypatch.setattr(Constant, "explain", lambda self, features: [("amount", weight)])
+    (found,) = asyncio.run(together(bench, ["user-1"]))
+    assert (found.score, found.action, [r.kind for r in found.reasons]) == (0.99, "reject", ["risk"])
+
+
+@pytest.mark.parametrize("users", [["user-1"], ["user-1", "user-2", "user-3"]])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf"), 1.5, -0.5])
+def test_what_is_no_probability_is_a_failed_model(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, score: float, users: list[str]
+) -> None:
+    monkeypatch.setattr(Constant, "predict", lambda self, features: score if features else 0.5)
+    before = {k: counted(metrics.FALLBACKS.labels(k)) for k in ("rules_only_no_model",)}
+    for found in asyncio.run(together(bench, users)):
+        assert (found.score, found.fallback, found.model_version) == (None, "rules_only_no_model", None)
+    assert counted(metrics.FALLBACKS.labels("rules_only_no_model")) == before["rules_only_no_model"] + len(users)
+    assert all(Decision.from_json(d.to_json()) == d for d in bench.events.decisions)
+
+
+def test_a_row_without_a_score_costs_its_neighbours_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Constant, "predict", lambda self, features: float("nan") if features.get("amount") == 13.0 else 0.25
+    )
+
+    async def run() -> list[Decision]:
+        bench.start()
+        await bench.refresh()
+        asked = [bench.decide("user-1", amount=12.0), bench.decide("user-2", amount=13.0), bench.decide("user-3")]
+        return list(await asyncio.gather(*asked))
+
+    found = asyncio.run(run())
+    assert [(d.score, d.fallback) for d in found] == [(0.25, "none"), (None, "rules_only_no_model"), (0.25, "none")]
+
+
+@pytest.mark.parametrize("given", [1, 4])
+def test_too_few_or_too_many_scores_are_nobodys(bench: Bench, monkeypatch: pytest.MonkeyPatch, given: int) -> None:
+    """Each is asked for alone then, rather than given a neighbour's."""
+    monkeypatch.setattr(
+        Constant, "predict_batch", lambda self, rows: [0.75] * (given if rows and rows[0] else len(rows))
+    )
+    found = asyncio.run(together(bench, ["user-1", "user-2", "user-3"]))
+    assert [d.score for d in found] == [0.25] * 3
+
+
+def test_whoever_sends_many_waits_for_all_of_them(bench: Bench) -> None:
+    """The time of a call grows with what it brings: none of it is decided without the model as one alone would be."""
+    many = 40
+
+    async def run() -> list[Decision]:
+        bench.start()
+        await bench.refresh()
+        bench.maker._deadline_ns = 1_000_000_000
+        started_ns = time.perf_counter_ns() - 2_000_000_000
+        asked = [replace(bench.inquiry(f"user-{i}"), started_ns=started_ns) for i in range(many)]
+        late = await bench.maker.decide(asked[0], explain=False)
+        assert late.fallback == "rules_only_deadline"
+        return await bench.maker.decide_all(asked[1:], explain=False)
+
+    assert [d.fallback for d in asyncio.run(run())] == ["none"] * (many - 1)

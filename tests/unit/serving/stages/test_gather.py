@@ -76,3 +76,38 @@ def test_who_gives_up_takes_nobodys_answer() -> None:
         return await second
 
     assert asyncio.run(run()) == 4
+
+
+def test_whoever_was_left_out_is_told() -> None:
+    """A stage that answers fewer than it was asked keeps nobody waiting."""
+
+    async def first_only(asked: Sequence[int]) -> AsyncIterator[int | Exception]:
+        yield asked[0]
+
+    async def run() -> list[int | BaseException]:
+        gatherer: Gatherer[int, int] = Gatherer(first_only)
+        asked = (gatherer.ask(number) for number in (1, 2, 3))
+        async with asyncio.timeout(5):
+            return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    found = asyncio.run(run())
+    assert found[0] == 1 and [type(each) for each in found[1:]] == [RuntimeError, RuntimeError]
+
+
+def test_a_group_that_is_cancelled_answers_all() -> None:
+    async def hangs(asked: Sequence[int]) -> AsyncIterator[int | Exception]:
+        await asyncio.Event().wait()
+        yield 0
+
+    async def run() -> list[int | BaseException]:
+        gatherer: Gatherer[int, int] = Gatherer(hangs)
+        waiting = [asyncio.create_task(gatherer.ask(number)) for number in (1, 2)]
+        while not gatherer._tasks:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for task in gatherer._tasks:
+            task.cancel()
+        async with asyncio.timeout(5):
+            return list(await asyncio.gather(*waiting, return_exceptions=True))
+
+    assert [type(each) for each in asyncio.run(run())] == [asyncio.CancelledError, asyncio.CancelledError]

@@ -125,3 +125,28 @@ def test_who_gives_up_costs_the_others_nothing() -> None:
             assert batcher.rows == 0
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("given", [0, 1, 3])
+def test_scores_of_another_number_are_nobodys(given: int) -> None:
+    """Rows are asked for one by one then, and nobody waits for ever."""
+
+    async def run() -> None:
+        async with batching(wait_ms=1) as (batcher, model, scorer):
+            scorer.predict_batch = lambda rows: [9.0] * given  # type: ignore[method-assign]
+            async with asyncio.timeout(5):
+                assert await batcher.score(model, rows(1.0, 2.0)) == [2.0, 4.0]
+            assert batcher.rows == 0
+
+    asyncio.run(run())
+
+
+def test_a_thread_that_ended_answers_all() -> None:
+    async def run() -> None:
+        async with batching(wait_ms=1) as (batcher, model, _):
+            batcher.close()
+            async with asyncio.timeout(5):
+                assert await batcher.score(model, rows(1.0, 2.0)) == [None, None]
+            assert batcher.rows == 0
+
+    asyncio.run(run())

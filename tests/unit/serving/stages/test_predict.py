@@ -45,6 +45,7 @@ def test_a_decision_never_comes_from_the_cache(tmp_path: Path) -> None:
             PredictionCache(Sure(), entries=10),
             batcher,
             default_model="fraud",
+            deadline_ms=60_000,
             clock=lambda: AT_MS,
         )
         question = Question.model_validate({k: v for k, v in FRAUD_QUESTION.items() if k != "model"})

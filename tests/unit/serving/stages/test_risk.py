@@ -75,6 +75,15 @@ def test_what_a_rule_wants_reviewed_still_is() -> None:
     assert verdict(LEAKY, 0.9, ruled="review", of=PASSED).action == "review"
 
 
+def test_a_large_decline_is_none_that_chance_lets_through() -> None:
+    """`below` is held against the payment's amount: what it lets through is bounded by it."""
+    small = PassThrough(share=0.2, salt="salt-for-tests", below=100.0)
+    book = RuleBook(version="1", rules=(), risk=BANDS, pass_through=small)
+    assert verdict(book, 0.9, of=PASSED, amount=99.99).intended == "reject"
+    found = verdict(book, 0.9, of=PASSED, amount=100.0)
+    assert (found.action, found.intended, found.propensity) == ("reject", None, None)
+
+
 def test_chance_has_no_say_in_reviews_and_approvals() -> None:
     for given in (0.1, 0.7):
         assert verdict(LEAKY, given, of=PASSED).propensity is None

@@ -213,3 +213,27 @@ def test_no_file_to_begin_with(tmp_path: Path) -> None:
     bench.file.write_text("nonsense")
     with pytest.raises(ExperimentError, match=r"experiment\.yaml"):
         bench.start()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_arm_without_a_probability_leaves_the_word_to_the_control(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    write(bench)
+
+    async def run() -> None:
+        bench.start()
+        await bench.refresh()
+        model = bench.routing.challengers[0].current
+        assert model is not None
+        monkeypatch.setattr(model.scorer, "predict", lambda features: float("nan"), raising=False)
+        if alone:
+            for user in USERS:
+                await bench.decide(user)
+        else:
+            await asyncio.gather(*(bench.decide(user) for user in USERS))
+        bench.routing.judge()
+
+    asyncio.run(run())
+    assert {(d.arm, d.score, d.fallback) for d in bench.events.decisions} == {("old", CHAMPION, "none")}
+    assert "arm new is off: 100.0%" in str(bench.routing.problems)

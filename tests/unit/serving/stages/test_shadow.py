@@ -113,3 +113,22 @@ def test_a_shadow_that_fails_is_logged_and_turned_off(bench: Bench, tmp_path: Pa
     asyncio.run(run())
     assert {s.score for s in bench.events.shadow_scores} == {None}
     assert {(d.arm, d.fallback) for d in bench.events.decisions} == {("old", "none")}
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 1.5])
+def test_a_shadow_that_gives_no_probability_has_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, score: float
+) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        model = bench.routing.challengers[0].current
+        assert model is not None
+        monkeypatch.setattr(model.scorer, "predict", lambda features: score, raising=False)
+        for user in USERS:
+            await bench.decide(user)
+        await bench.shadows.drain()
+        bench.routing.judge()
+
+    asyncio.run(run())
+    assert {s.score for s in bench.events.shadow_scores} == {None}
+    assert "arm new is off: 100.0%" in str(bench.routing.problems)

@@ -101,3 +101,63 @@ def test_without_a_registry_the_last_version_serves(shelves: Shelves) -> None:
         assert [m.name for m in shelf.models] == ["a"]
 
     asyncio.run(run())
+
+
+def test_who_gives_up_leaves_the_model_to_others(shelves: Shelves) -> None:
+    """A call that waits no longer ends no download, and the next one does not begin a second in the same folder."""
+
+    async def run() -> None:
+        shelf, going, held = shelves.shelf(), asyncio.Event(), asyncio.Event()
+        loads = 0
+        source = shelf._source
+
+        def slow(name: str) -> ServedModel:
+            served = source(name)
+            refresh = served.refresh
+
+            async def waits() -> None:
+                nonlocal loads
+                loads += 1
+                going.set()
+                await held.wait()
+                await refresh()
+
+            served.refresh = waits  # type: ignore[method-assign]
+            return served
+
+        shelf._source = slow
+        first = asyncio.create_task(shelf.model("a"))
+        await going.wait()
+        first.cancel()
+        await asyncio.sleep(0)
+        second = asyncio.create_task(shelf.model("a"))
+        await asyncio.sleep(0)
+        held.set()
+        assert (await second).name == "a" and first.cancelled() and loads == 1
+
+    asyncio.run(run())
+
+
+def test_a_slow_model_keeps_no_other_waiting(shelves: Shelves) -> None:
+    add_version(shelves.registry, 0.5, shelves.folder, CHAMPION, name="b")
+
+    async def run() -> None:
+        shelf, held = shelves.shelf(), asyncio.Event()
+        source = shelf._source
+
+        def slow(name: str) -> ServedModel:
+            served = source(name)
+            if name == "a":
+                served.refresh = held.wait  # type: ignore[assignment,method-assign]
+            return served
+
+        shelf._source = slow
+        waiting = asyncio.create_task(shelf.model("a"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert (await shelf.model("b")).scorer.predict({}) == 0.5
+        held.set()
+        with pytest.raises(ModelUnavailable):
+            await waiting
+
+    asyncio.run(run())
