@@ -19,7 +19,7 @@ from lamina.contracts.features import Layers, WindowFeature
 from lamina.errors import ContractError
 from lamina.semantics.events import EventRow, time_of, value_of
 from lamina.semantics.plan import Plan, sources_of
-from lamina.semantics.reference import Value, equal_numbers, evaluate, without_duplicates
+from lamina.semantics.reference import Value, as_streamed, equal_numbers, evaluate, without_duplicates
 from lamina.settings import Settings
 from lamina.store.protocol import speed_key
 from lamina.store.reader import Reader
@@ -123,7 +123,7 @@ def expected_tiles(plan: Plan, log: Log) -> dict[str, Counter[bytes]]:
         for (source, key), events in log.events.items():
             if source != tiling.source.name or not key.startswith(f"{tiling.entity.name}:"):
                 continue
-            for event in without_duplicates(tiling.source, events):
+            for event in as_streamed(tiling.source, events):
                 start = tiling.start_ms(int(str(value_of(event, tiling.source.timestamp))))
                 found[key][tile_field(tiling, start).encode()] += 1
     return found

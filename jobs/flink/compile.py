@@ -157,12 +157,14 @@ def _problems(source: EventSource) -> list[tuple[str, str]]:
 
 
 def _first_view(source: EventSource) -> str:
-    """Valid events, of each id the first to arrive: a duplicate never counts twice."""
+    """Valid events, of each id the first to arrive, or of each id and verdict: a duplicate never counts twice."""
+    told = source.revisions
+    key = ", ".join(map(_column, (source.id, told.verdict) if told else (source.id,)))
     names = ", ".join(_column(name) for name in source.columns)
     valid = "\n    AND ".join(f"({condition}) IS NOT TRUE" for condition, _ in _problems(source))
     return (
         f"CREATE TEMPORARY VIEW `{source.name}_first` AS\nSELECT {names}\nFROM (\n"
-        f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {_column(source.id)} ORDER BY `_arrived`) AS `_turn`\n"
+        f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY `_arrived`) AS `_turn`\n"
         f"  FROM `{source.name}_parsed`\n  WHERE {valid}\n) WHERE `_turn` = 1"
     )
 

@@ -13,7 +13,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
-from jobs.spark.lake import read_events, spark_url, written_rows
+from jobs.spark.lake import spark_url, written_rows
+from jobs.spark.revisions import events_of, standing
 from jobs.spark.session import make_session
 from jobs.spark.tiles import ENTITY_ID, first_ms, make_tiles
 from lamina.clock import midnight_ms, next_day
@@ -35,12 +36,13 @@ def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, An
     for source in sources_of(plan, plan.tilings):
         tilings = [t for t in plan.tilings if t.source == source]
         oldest = min(first_ms(t, through_ms) for t in tilings)
-        events = read_events(spark, lake, source.topic, source.id, from_ms=oldest, until=day)
+        events = events_of(spark, lake, source, from_ms=oldest, until=day)
+        stood = standing(events.frame, source, through_ms)
         counts["events"][source.name] = events.read
         counts["duplicates"][source.name] = events.duplicates
         for tiling in tilings:
             with replacing(tiles_url(lake, tiling, through)) as staging:
-                tiles = make_tiles(tiling, events.frame, through_ms)
+                tiles = make_tiles(tiling, stood, through_ms)
                 tiles.sortWithinPartitions(ENTITY_ID).write.mode("append").parquet(spark_url(staging))
                 counts["tiles"][tiling.key] = written_rows(staging)
     return {"through": through.isoformat(), **counts}

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.lake import ARRIVAL, read_events, spark_url
+from jobs.spark.revisions import events_of, standing
 from jobs.spark.session import make_session
 from lamina.clock import midnight_ms, next_day
 from lamina.contracts.features import EventSource, FeatureSet
@@ -38,10 +39,13 @@ def rows_url(lake: str, system: str, day: date) -> str:
 def labelled(requests: DataFrame, labels: DataFrame, features: FeatureSet, known_before_ms: int) -> DataFrame:
     """`requests` with `is_fraud`, `label_timestamp` and `scenario`.
 
-    A label counts when its own time is before `known_before_ms`; a request without one is taken for honest, its label's
-    time is null. Both frames are without duplicates.
+    A label counts when it was known before `known_before_ms`, and of several the one that stood then; a request without
+    one is taken for honest, its label's time is null. The requests are without duplicates.
+
+    Args: labels: as `events_of` gives them.
     """
-    known = labels.where(F.col("timestamp") < known_before_ms).select(
+    stood = standing(labels, _labels(features), known_before_ms)
+    known = stood.where(F.col("timestamp") < known_before_ms).select(
         F.col(_labels(features).id).alias("_labelled"),
         F.col(LABEL).alias("_label"),
         F.col("timestamp").alias(LABEL_TIMESTAMP),
@@ -64,7 +68,7 @@ def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, fir
     begin_ms, end_ms = midnight_ms(first), midnight_ms(next_day(last))
     request, label = features.request, _labels(features)
     events = read_events(spark, lake, request.topic, request.id, from_ms=begin_ms, until=day)
-    labels = read_events(spark, lake, label.topic, label.id, from_ms=begin_ms, until=day)
+    labels = events_of(spark, lake, label, from_ms=begin_ms, until=day)
     ts = F.col(request.timestamp)
     wanted = events.frame.where((ts >= begin_ms) & (ts < end_ms)).drop(*ARRIVAL)
     rows = labelled(wanted, labels.frame, features, midnight_ms(next_day(day)))

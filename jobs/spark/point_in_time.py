@@ -16,6 +16,7 @@ from jobs.spark.compile import condition, derived, number, text
 from lamina.contracts.aggregates import DATED
 from lamina.contracts.features import EventSource, FeatureSet
 from lamina.features.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass, Slot, slot_kind
+from lamina.features.standing import KNOWN, UNTIL
 
 
 def features_at(features: FeatureSet, rows: DataFrame, events: Mapping[str, DataFrame]) -> DataFrame:
@@ -24,7 +25,7 @@ def features_at(features: FeatureSet, rows: DataFrame, events: Mapping[str, Data
     A row is a request: it has the columns of `features.request`, and its own event is expected among the events where a
     view includes it. Other columns are kept; one named like a feature is replaced by it. `rows` is computed twice.
 
-    Args: events: by name of the source, without duplicates; only those that some window can reach are used.
+    Args: events: by name of the source, as `events_of` gives them; only those that some window can reach are used.
     """
     request = features.request
     ends = rows.agg(F.min(request.timestamp), F.max(request.timestamp)).first()
@@ -48,6 +49,7 @@ def _pass(
         F.col(entity.entity.key).alias(ENTITY),
         F.col(entity.features.request.timestamp).alias(AT),
         F.lit(None).cast("string").alias(ID),
+        *(F.lit(None).cast("long").alias(name) for name in (KNOWN, UNTIL)),
         *(F.lit(None).cast(slot.kind).alias(slot.name) for slot in entity.slots),
         F.struct(*rows.columns).alias(ROW),
     )
@@ -63,6 +65,7 @@ def _pass(
                 F.col(entity.entity.key).alias(ENTITY),
                 ts.alias(AT),
                 (F.col(source.id) if entity.needs_id(source) else F.lit(None)).cast("string").alias(ID),
+                *((F.col(n) if source.revisions else F.lit(None).cast("long")).alias(n) for n in (KNOWN, UNTIL)),
                 *(_slot(slot, at, source).alias(slot.name) for slot in entity.slots),
                 F.lit(None).cast(StructType(row_type.fields)).alias(ROW),
             )

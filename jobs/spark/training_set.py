@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
 from jobs.spark.extract_data import LABEL, LABEL_TIMESTAMP, SCENARIO, rows_url
-from jobs.spark.lake import read_events, spark_url, written_rows
+from jobs.spark.lake import spark_url, written_rows
 from jobs.spark.point_in_time import features_at
+from jobs.spark.revisions import events_of
 from jobs.spark.session import make_session
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
@@ -51,7 +52,7 @@ def archived_features(
     events = {}
     for name, source in sources.items():
         from_ms = first[0] - horizon_s[name] * 1000 if first and first[0] is not None else None
-        events[name] = read_events(spark, lake, source.topic, source.id, from_ms=from_ms, until=until).frame
+        events[name] = events_of(spark, lake, source, from_ms=from_ms, until=until).frame
     return features_at(features, rows, events)
 
 

@@ -1,27 +1,27 @@
 """What a decision could see: features from the events that were readable when it was made. Slow; for what differs.
 
 The reader (`lamina.store.reader`) merges the batch tiles, which end at `through`, with the speed tiles from there on.
-The batch tiles hold what had been archived before `through`; of the speed tiles a decision logs how many events they
-held (`seen`). The stream job reads the events of a user in the order of Kafka, so the first `seen` were readable. Two
-things blur that order: each tile is a message of its own on the way to the store, so an event can be readable while an
-earlier one of another tile is not (looked for only where the plain order explains nothing); and a tile holds all of
-its events, those after the request too. A request that finds itself in the store, because it was sent twice, is not
-explained.
+The batch tiles hold what had been archived and stood before `through`; of the speed tiles a decision logs how many
+events they held (`seen`). The stream job reads the events of a user in the order of Kafka, so the first `seen` were
+readable. Two things blur that order: each tile is a message of its own on the way to the store, so an event can be
+readable while an earlier one of another tile is not (looked for only where the plain order explains nothing); and a
+tile holds all of its events, those after the request too. A request that finds itself in the store, because it was sent
+twice, is not explained.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Literal
 
 from lamina.clock import day_of
-from lamina.contracts.features import Entity, WindowFeature
+from lamina.contracts.features import Entity, EventSource, WindowFeature
 from lamina.semantics.events import EventRow, holds, value_of
 from lamina.semantics.plan import KEYED, Plan, State, Tiling, states_of
-from lamina.semantics.reference import Value, aggregate_events, in_window
+from lamina.semantics.reference import Value, aggregate_events, as_streamed, in_window, without_duplicates
 
 Cause = Literal["stale", "early"]
 """stale: an event was not readable yet. early: one of the same tile, later than the request, was readable already."""
@@ -64,13 +64,13 @@ class EntityHistory:
     def __init__(self, plan: Plan, entity: Entity, arrived: Mapping[str, Sequence[EventRow]]) -> None:
         self._features = [f for f in plan.features.window_features if f.view.entity == entity]
         self._plan = plan
-        self._once: dict[str, list[EventRow]] = {}
+        self._arrived: dict[str, Sequence[EventRow]] = {}
         self._streamed: dict[str, list[EventRow]] = {}
+        self._once: dict[tuple[str, str | None, int | None], list[EventRow]] = {}
         for source in dict.fromkeys(f.view.source for f in self._features):
-            events = arrived.get(source.name, ())
-            self._once[source.name] = _first_of_each(source.id, events)
+            events = self._arrived[source.name] = arrived.get(source.name, ())
             # Imported events never went through the stream.
-            self._streamed[source.name] = _first_of_each(source.id, (e for e in events if e["offset"] is not None))
+            self._streamed[source.name] = as_streamed(source, (e for e in events if e["offset"] is not None))
 
     def explain(self, served: Served, same: Callable[[WindowFeature, Value, Value], bool]) -> dict[str, Explanation]:
         """The features among `served.values` whose value the readable events give, with that value.
@@ -96,8 +96,9 @@ class EntityHistory:
         state = states_of(feature.aggregate)[0] if feature.aggregate.kind in KEYED else None
         speed = next(self._speed(served, tiling, state))
         readable = [e for part in (self._batch(served, tiling), speed) for e in _in_tiles(feature, part, served)]
-        request = [e for e in self._once[source.name] if value_of(e, source.id) == served.transaction_id]
-        everything = [e for e in self._once[source.name] if in_window(feature, _int(e, source.timestamp), served.at_ms)]
+        once = self._standing(source, served.at_ms)
+        request = [e for e in once if value_of(e, source.id) == served.transaction_id]
+        everything = [e for e in once if in_window(feature, _int(e, source.timestamp), served.at_ms)]
         own = request if view.include_request else []
         return _tiles(tiling, [*readable, *own]), _tiles(tiling, everything)
 
@@ -109,7 +110,8 @@ class EntityHistory:
         features: Sequence[WindowFeature],
         same: Callable[[WindowFeature, Value, Value], bool],
     ) -> dict[str, Explanation]:
-        request = [e for e in self._once[tiling.source.name] if value_of(e, tiling.source.id) == served.transaction_id]
+        once = self._standing(tiling.source, served.at_ms)
+        request = [e for e in once if value_of(e, tiling.source.id) == served.transaction_id]
         batch = self._batch(served, tiling)
         best: dict[str, Explanation] = {}
         for speed in self._speed(served, tiling, state):
@@ -129,10 +131,17 @@ class EntityHistory:
         through = served.through.get(tiling.key)
         if through is None:
             return []
-        source, last_day = tiling.source, day_of(through).isoformat()
-        return [
-            e for e in self._once[source.name] if _int(e, source.timestamp) < through and str(e["ingested"]) < last_day
-        ]
+        source = tiling.source
+        stood = self._standing(source, through - 1, before=day_of(through).isoformat())
+        return [e for e in stood if _int(e, source.timestamp) < through]
+
+    def _standing(self, source: EventSource, known_ms: int, before: str | None = None) -> list[EventRow]:
+        """Each id once, as it stood at `known_ms` by what had been archived before a day, ISO."""
+        key = (source.name, before, known_ms if source.revisions else None)
+        if key not in self._once:
+            events = (e for e in self._arrived[source.name] if before is None or str(e["ingested"]) < before)
+            self._once[key] = without_duplicates(source, events, known_ms)
+        return self._once[key]
 
     def _speed(self, served: Served, tiling: Tiling, state: State | None) -> Iterator[list[EventRow]]:
         """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
@@ -223,13 +232,6 @@ def arrivals(
 def _counted(state: State | None, event: EventRow) -> bool:
     """Whether the event is counted by the state: by a distinct one, only when it adds a value."""
     return state is None or (holds(state.where, event) and value_of(event, state.column or "") is not None)
-
-
-def _first_of_each(id_column: str, events: Iterable[EventRow]) -> list[EventRow]:
-    found: dict[object, EventRow] = {}
-    for event in events:
-        found.setdefault(value_of(event, id_column), event)
-    return list(found.values())
 
 
 def _int(event: EventRow, column: str) -> int:

@@ -58,7 +58,10 @@ CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
 class Event(BaseModel):
-    """An immutable message on a topic. `to_json` and `from_json` are its only wire format."""
+    """An immutable message on a topic. `to_json` and `from_json` are its only wire format.
+
+    Who writes is held to the fields that there are; who reads passes over those that a newer writer has added.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -81,12 +84,12 @@ class Event(BaseModel):
 
     @classmethod
     def from_json(cls, raw: bytes) -> Self:
-        """The event held in `raw`.
+        """The event held in `raw`, without fields that this version does not know.
 
         Raises: ContractError: names the first offending field; never repeats its value, which may be a secret.
         """
         try:
-            return cls.model_validate_json(raw)
+            return cls.model_validate_json(raw, extra="ignore")
         except ValidationError as error:
             raise contract_error(cls.__name__, error) from None
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from lamina.contracts.aggregates import Aggregate
 from lamina.contracts.durations import NO_TIME, Duration, Window, days, hours, minutes, seconds
+from lamina.contracts.revisions import Revisions
 from lamina.errors import DefinitionError
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Layers",
     "Ratio",
     "RequestFeature",
+    "Revisions",
     "Transform",
     "Window",
     "WindowFeature",
@@ -68,7 +70,8 @@ class EventSource:
     """Events of one topic as feature views see them. `columns` maps a column, dotted where nested, to its type.
 
     `id` names the column by which duplicates are recognised, `timestamp` the event time in epoch milliseconds. An event
-    without one of its columns breaks its contract, except for nested ones and those that are `optional`.
+    without one of its columns breaks its contract, except for nested ones and those that are `optional`. Of each id the
+    first event to arrive counts; with `revisions`, the one that stands at the time asked for.
     """
 
     name: str
@@ -77,6 +80,7 @@ class EventSource:
     timestamp: str
     columns: Mapping[str, ColumnType]
     optional: tuple[str, ...] = ()
+    revisions: Revisions | None = None
 
     def is_required(self, column: str) -> bool:
         """Whether every event has it."""
@@ -119,6 +123,10 @@ class FeatureView:
         found = []
         for resolution in dict.fromkeys((self.resolution, *(w.resolution for w in self.spans))):
             found += self._complaints_at(resolution)
+        if self.source.revisions:
+            found += [
+                f"source {self.source.name!r}: {c}" for c in self.source.revisions.complaints(self.source.columns)
+            ]
         if not self.windows:
             found.append("has no window: give at least one, such as windows=(hours(1),)")
         if self.version < 1:

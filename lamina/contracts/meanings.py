@@ -43,6 +43,8 @@ def meaning_of(feature: WindowFeature) -> Meaning:
         aggregate.where.sql() if aggregate.where else None,
         (aggregate.cap, aggregate.k, _seconds(aggregate.gap), _seconds(aggregate.half_life)),
         (feature.window.s, feature.resolution.s, view.delay.s, view.include_request),
+        # Where there is nothing to say, nothing is said: what was recorded before stays as it was.
+        *((source.revisions,) if source.revisions else ()),
     )
     return Meaning(view.version, hashlib.sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_DIGITS])
 

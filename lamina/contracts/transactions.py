@@ -59,14 +59,21 @@ class Transaction(Event):
     timestamp: EpochMs
 
 
+LabelSource = Literal["chargeback", "analyst", "customer", "simulator"]
+"""Who says so: a bank, someone who looked into it, the card's owner, or a world that was made up."""
+
+
 class FraudLabel(Event):
-    """What was learnt about a transaction, at `timestamp`; usually days after the transaction itself."""
+    """What was learnt about a transaction, at `timestamp`; usually days after the transaction itself.
+
+    `source` is who says so. A transaction may have several labels; a definition's `Revisions` says which one stands.
+    """
 
     transaction_id: Identifier
     user_id: Identifier
     merchant_id: Identifier
     is_fraud: bool
     scenario: Label | None = Field(None, description="How the fraud was done, where that is known.")
-    source: Literal["chargeback", "analyst", "customer", "simulator"]
+    source: LabelSource
     transaction_timestamp: EpochMs
     timestamp: EpochMs

@@ -32,6 +32,7 @@ from lamina.contracts.features import (
     Layers,
     Ratio,
     RequestFeature,
+    Revisions,
     days,
     hours,
     seconds,
@@ -63,6 +64,14 @@ TRANSACTIONS = EventSource(
     },
 )
 
+REVISIONS = Revisions(
+    known="timestamp",
+    by="source",
+    order=("chargeback", "analyst", "customer", "simulator"),
+    verdict="is_fraud",
+)
+"""A bank's chargeback is a settled fact, an analyst's finding outdoes what a customer says; made-up truth is last."""
+
 FRAUD_LABELS = EventSource(
     name="fraud_labels",
     topic="model-feedback",
@@ -73,9 +82,11 @@ FRAUD_LABELS = EventSource(
         "user_id": "string",
         "merchant_id": "string",
         "is_fraud": "boolean",
+        "source": "string",
         "transaction_timestamp": "long",
         "timestamp": "long",
     },
+    revisions=REVISIONS,
 )
 
 FRAUD_REPORTS = EventSource(
@@ -84,6 +95,7 @@ FRAUD_REPORTS = EventSource(
     id=FRAUD_LABELS.id,
     timestamp="timestamp",
     columns=FRAUD_LABELS.columns,
+    revisions=REVISIONS,
 )
 """The same events at the time when each became known: what was known at a moment is what was reported before it."""
 
@@ -218,6 +230,7 @@ MERCHANT_LAST_KNOWN = FeatureView(
 
 MERCHANT_FRAUD = FeatureView(
     name="merchant_fraud",
+    version=2,
     entity=MERCHANT,
     source=FRAUD_LABELS,
     owner="fraud",
@@ -230,6 +243,7 @@ MERCHANT_FRAUD = FeatureView(
 
 MERCHANT_FRAUD_SPAN = FeatureView(
     name="merchant_fraud_span",
+    version=2,
     entity=MERCHANT,
     source=FRAUD_LABELS,
     owner="fraud",
@@ -246,6 +260,7 @@ MERCHANT_FRAUD_SPAN = FeatureView(
 
 MERCHANT_REPORTS = FeatureView(
     name="merchant_reports",
+    version=2,
     entity=MERCHANT,
     source=FRAUD_REPORTS,
     owner="fraud",

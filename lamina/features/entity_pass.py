@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from lamina.contracts.aggregates import DATED, Aggregate, Predicate
 from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, WindowFeature
 from lamina.features import windows as w
+from lamina.features.standing import Standing
 from lamina.semantics.sketch import estimate, hash_of
 
 KIND, ENTITY, AT, ID, ROW = "_kind", "_entity", "_at", "_id", "_row"
@@ -122,8 +123,9 @@ class EntityPass:
     ) -> SourceEvents:
         """The events of source `number`, sorted by entity and time, and by id where ties matter.
 
-        Args: codes, at: int64[n], entity and epoch ms of each event. table: the columns that `slots` names, and `ID`
-        where `needs_id`. rows: int64[n], where in `table` each event is; None: it is row by row the events.
+        Args: codes, at: int64[n], entity and epoch ms of each event. table: the columns that `slots` names, `ID` where
+        `needs_id`, `KNOWN` and `UNTIL` where the source has revisions. rows: int64[n], where in `table` each event is;
+        None: it is row by row the events.
         """
         source = self.sources[number]
         order = w.order_of(codes, at)
@@ -133,7 +135,8 @@ class EntityPass:
             places = _ties_by_id(codes, at, table[ID], places)
         names = [slot.name for slot in self.slots if slot.source == number]
         columns = {name: table[name].take(pa.array(places)).combine_chunks() for name in names}
-        return SourceEvents(source, number, w.Timeline(codes, at), columns)
+        standing = Standing.of(table, places) if source.revisions else None
+        return SourceEvents(source, number, w.Timeline(codes, at), columns, standing)
 
 
 def _ties_by_id(codes: w.Ints, at: w.Ints, ids: pa.ChunkedArray, places: w.Ints) -> w.Ints:
@@ -158,12 +161,27 @@ class SourceEvents:
     number: int
     timeline: w.Timeline
     columns: dict[str, pa.Array]
+    standing: Standing | None = None
     _stops: dict[tuple[str, int], w.Ints] = field(default_factory=dict)
     _windows: dict[tuple[str, int, int], w.Windows] = field(default_factory=dict)
     _present: dict[tuple[str | None, Predicate | None], w.Flags] = field(default_factory=dict)
 
     def answer(self, feature: WindowFeature, probes: w.Probes) -> pa.Array:
         """The feature's value for every probe; null where there is none."""
+        found = self._answer(feature, probes)
+        if self.standing is None:
+            return found
+        parts, place = [found], np.arange(len(found))
+        for asked in self.standing.asked(feature, self.timeline, self._spans(feature, probes), probes):
+            places = pa.array(asked.places)
+            columns = {name: column.take(places) for name, column in self.columns.items()}
+            stood = SourceEvents(self.source, self.number, asked.timeline, columns)
+            place[asked.rows] = sum(map(len, parts)) + np.arange(len(asked.rows))
+            parts.append(stood._answer(feature, asked.probes))
+        return found if len(parts) == 1 else pa.concat_arrays(parts).take(pa.array(place))
+
+    def _answer(self, feature: WindowFeature, probes: w.Probes) -> pa.Array:
+        """The value over all events, whether they stood at the time or not."""
         aggregate = feature.aggregate
         present = self._presence(aggregate)
         spans = self._spans(feature, probes).among(present)

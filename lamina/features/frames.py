@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina.clock import day_of
-from lamina.contracts.features import EventSource
+from lamina.contracts.features import EventSource, Revisions
 from lamina.errors import FrameError
-from lamina.features.sql import quoted
+from lamina.features.sql import literal, quoted
+from lamina.features.standing import KNOWN, UNTIL
 from lamina.lake import layout
 from lamina.lake.partitions import CLOCK_SKEW, INGESTED, ingested_days
 from lamina.lake.write import open_lake
@@ -95,13 +96,15 @@ def events_in_lake(
 ) -> EventView:
     """The events of `source` in the lake.
 
-    Args: from_ms: events stamped before are not wanted, so days long before are not read; until: last day of arrival.
+    Args: from_ms: events stamped before are not wanted, so days long before are not read, except where what was said
+    then may still stand; until: last day of arrival.
     """
     from lamina.lake.schemas import SCHEMAS, in_lake
 
     name = f"events_{source.name}"
     files = []
-    for day in ingested_days(lake, source.topic, since=day_of(from_ms) - CLOCK_SKEW, until=until):
+    since = None if source.revisions else day_of(from_ms) - CLOCK_SKEW
+    for day in ingested_days(lake, source.topic, since=since, until=until):
         fs, path = open_lake(layout.events(lake, source.topic, day))
         local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
         if not local:
@@ -130,7 +133,8 @@ def read_events(
 ) -> pa.Table:
     """`columns` (name to expression) of the events stamped in `[from_ms, to_ms]`, of each id the first to arrive.
 
-    Ids that occur more than once are found first, from that one column; only their rows are sorted.
+    Of a source with revisions: every event that ever stood, with `KNOWN` and `UNTIL`. Else ids that occur more than
+    once are found first, from that one column; only their rows are sorted.
 
     Raises: FrameError: when a column is missing or of another type.
     """
@@ -141,6 +145,9 @@ def read_events(
     wanted = ", ".join(f'{expression} AS "{_escaped(name)}"' for name, expression in columns.items())
     reached = f"{ts} BETWEEN {from_ms} AND {to_ms}"
     try:
+        if source.revisions:
+            query = _stood(source, source.revisions, view)
+            return con.sql(f"SELECT {wanted}, {KNOWN}, {UNTIL} FROM ({query}) WHERE {reached}").to_arrow_table()
         # Sorting numbers takes half the time of grouping them, and an eighth of the memory.
         hashes = np.sort(con.sql(f"SELECT {key} AS h FROM {view.name}").to_arrow_table()["h"].to_numpy())
         repeated = hashes[1:][hashes[1:] == hashes[:-1]]
@@ -148,10 +155,7 @@ def read_events(
         if not len(repeated):
             return con.sql(f"SELECT {wanted} FROM {view.name} WHERE {reached}").to_arrow_table()
         con.register("repeated", pa.table({"h": repeated}))
-        order = ", ".join(f'"{c}" ASC NULLS FIRST' for c in view.arrival)
-        placed = (
-            view.name if view.arrival == FROM_LAKE else f"(SELECT *, row_number() OVER () AS {ROW} FROM {view.name})"
-        )
+        order, placed = _arrived(view)
         return con.sql(
             f"SELECT {wanted} FROM {view.name} WHERE {reached} AND {key} NOT IN (FROM repeated) "
             f"UNION ALL SELECT {wanted} FROM (FROM {placed} WHERE {key} IN (FROM repeated) "
@@ -161,6 +165,26 @@ def read_events(
         raise FrameError(
             f"events of {source.name!r}: {error}; they need the columns that the definition names"
         ) from error
+
+
+def _arrived(view: EventView) -> tuple[str, str]:
+    """What orders the events of a view by arrival, and the view with all the columns that this needs."""
+    order = ", ".join(f'"{c}" ASC NULLS FIRST' for c in view.arrival)
+    placed = view.name if view.arrival == FROM_LAKE else f"(SELECT *, row_number() OVER () AS {ROW} FROM {view.name})"
+    return order, placed
+
+
+def _stood(source: EventSource, told: Revisions, view: EventView) -> str:
+    """Every event that ever stood: none known before it was of a better origin. It stands until the next such one."""
+    order, placed = _arrived(view)
+    known, origin, own = quoted(told.known), quoted(told.by), f"PARTITION BY {quoted(source.id)}"
+    listed = " ".join(f"WHEN {literal(name)} THEN {told.rank(name)}" for name in told.order)
+    rank = f"CASE {origin} {listed} ELSE {len(told.order)} END"
+    return (
+        f"SELECT *, CAST({known} AS BIGINT) AS {KNOWN}, CAST(lead({known}) OVER ({own} ORDER BY {known}, {order}) AS "
+        f"BIGINT) AS {UNTIL} FROM (FROM (SELECT *, {rank} AS _rank FROM {placed}) QUALIFY _rank = min(_rank) OVER "
+        f"({own} ORDER BY {known}, {order} ROWS UNBOUNDED PRECEDING)) QUALIFY {UNTIL} IS NULL OR {UNTIL} > {KNOWN}"
+    )
 
 
 def _escaped(name: str) -> str:

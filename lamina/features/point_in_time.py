@@ -24,6 +24,7 @@ from lamina.errors import FrameError
 from lamina.features import frames, sql
 from lamina.features.entity_pass import ID, EntityPass, Slot
 from lamina.features.frames import Frame
+from lamina.features.standing import KNOWN, UNTIL
 from lamina.features.windows import Ints, Probes, order_of
 
 if TYPE_CHECKING:
@@ -212,6 +213,8 @@ def _slots(entity: EntityPass, number: int, table: pa.Table) -> pa.Table:
     columns = {s.name: table[_column(s)] for s in entity.slots if s.source == number}
     if entity.needs_id(entity.sources[number]):
         columns[ID] = table[ID]
+    if entity.sources[number].revisions:
+        columns |= {KNOWN: table[KNOWN], UNTIL: table[UNTIL]}
     return pa.table(columns).combine_chunks()
 
 

@@ -81,13 +81,14 @@ def _request_feature(feature: RequestFeature, source: EventSource) -> str:
         case "differs":
             return f"CAST({quoted(feature.column)} IS DISTINCT FROM {quoted(feature.other)} AS DOUBLE)"
         case "equals":
-            return f"CAST({quoted(feature.column)} IS NOT DISTINCT FROM {_literal(feature.value)} AS DOUBLE)"
+            return f"CAST({quoted(feature.column)} IS NOT DISTINCT FROM {literal(feature.value)} AS DOUBLE)"
         case "field":
             is_text = source.columns[feature.column] == "string"
             return quoted(feature.column) if is_text else number(feature.column)
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
+    """A text as SQL writes it."""
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lamina.contracts.aggregates import Aggregate
-from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, WindowFeature
+from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, Revisions, WindowFeature
 from lamina.semantics.events import EventRow, holds, request_value, time_of, value_of
 from lamina.semantics.sketch import different, hash_of
 
@@ -24,11 +24,37 @@ _FINISH: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def without_duplicates(source: EventSource, events: Iterable[EventRow]) -> list[EventRow]:
-    """`events` in order, of each id only the first to arrive."""
+def without_duplicates(source: EventSource, events: Iterable[EventRow], known_ms: int | None = None) -> list[EventRow]:
+    """Of each id the first event to arrive; of a source with revisions the one that stands at `known_ms`, at last if
+    None.
+    """
+    told = source.revisions
     found: dict[object, EventRow] = {}
     for event in events:
-        found.setdefault(value_of(event, source.id), event)
+        if told is None:
+            found.setdefault(value_of(event, source.id), event)
+            continue
+        at, identity = int(str(value_of(event, told.known))), value_of(event, source.id)
+        if known_ms is not None and at > known_ms:
+            continue
+        other = found.get(identity)
+        # The later to arrive stands where nothing else tells two apart.
+        if other is None or _standing(told, event) >= _standing(told, other):
+            found[identity] = event
+    return list(found.values())
+
+
+def _standing(told: Revisions, event: EventRow) -> tuple[int, int]:
+    return -told.rank(value_of(event, told.by)), int(str(value_of(event, told.known)))
+
+
+def as_streamed(source: EventSource, events: Iterable[EventRow]) -> list[EventRow]:
+    """What the stream counts of `events`: the first to arrive of each id, or of each id and verdict."""
+    told = source.revisions
+    found: dict[object, EventRow] = {}
+    for event in events:
+        identity = value_of(event, source.id)
+        found.setdefault((identity, value_of(event, told.verdict)) if told else identity, event)
     return list(found.values())
 
 
@@ -55,7 +81,7 @@ def evaluate(feature: WindowFeature, arrived: Iterable[EventRow], key: str, at_m
     view = feature.view
     events = [
         e
-        for e in without_duplicates(view.source, arrived)
+        for e in without_duplicates(view.source, arrived, at_ms)
         if value_of(e, view.entity.key) == key and in_window(feature, time_of(view.source, e), at_ms)
     ]
     return aggregate_events(feature.aggregate, view.source, events, at_ms)

@@ -11,6 +11,12 @@ from lamina.errors import StreamError
 CLOSE_TIMEOUT_S = 30
 
 
+def key_of(event: Event) -> bytes | None:
+    """The message key of an event: its `user_id`, where it has one."""
+    key = getattr(event, "user_id", None)
+    return None if key is None else str(key).encode()
+
+
 class EventProducer:
     """Sends events as JSON, keyed by user, and loses none silently: `flush` raises when one was not acknowledged.
 
@@ -36,8 +42,7 @@ class EventProducer:
 
     def send(self, topic: str, event: Event) -> None:
         """Queue `event` for `topic` (named without prefix), keyed by its `user_id` where it has one."""
-        key = getattr(event, "user_id", None)
-        self.send_bytes(topic, None if key is None else str(key).encode(), event.to_json())
+        self.send_bytes(topic, key_of(event), event.to_json())
 
     def send_bytes(self, topic: str, key: bytes | None, value: bytes) -> None:
         """Queue raw bytes.

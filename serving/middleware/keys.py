@@ -8,12 +8,13 @@ from collections.abc import Callable
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lamina.contracts.transactions import LabelSource
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
 from serving.middleware.errors import problem
@@ -27,6 +28,10 @@ RIGHTS: tuple[tuple[str, Right], ...] = (
     ("/predict", "decide"),
     ("/admin", "admin"),
 )
+EVERY_SOURCE: frozenset[LabelSource] = frozenset(get_args(LabelSource))
+LEAST_SOURCE: frozenset[LabelSource] = frozenset({"customer"})
+SOURCES = "label_sources"
+"""Name in a request's state of the sources that its client may claim for a label; absent: none."""
 
 
 class KeysError(LaminaError):
@@ -41,6 +46,11 @@ class ApiKey(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
     scopes: frozenset[Right] = Field(min_length=1)
+    sources: frozenset[LabelSource] | None = Field(
+        None,
+        min_length=1,
+        description="Whose word its labels may be; by default the customer's, of an admin's anyone's.",
+    )
     per_second: float | None = Field(None, gt=0, description="Requests a second in the long run; none: unlimited.")
     burst: int | None = Field(None, ge=1, description="Requests that may come at once; a second's worth by default.")
 
@@ -49,6 +59,19 @@ class ApiKey(BaseModel):
         if self.burst is not None and self.per_second is None:
             raise ValueError("burst needs per_second")
         return self
+
+    @model_validator(mode="after")
+    def _has_labels_to_send(self) -> ApiKey:
+        if self.sources is not None and "feedback" not in self.scopes:
+            raise ValueError("sources needs the scope feedback")
+        return self
+
+    @property
+    def label_sources(self) -> frozenset[LabelSource]:
+        """Sources that its labels may claim."""
+        if self.sources is not None:
+            return self.sources
+        return EVERY_SOURCE if "admin" in self.scopes else LEAST_SOURCE
 
 
 class _KeyFile(BaseModel):
@@ -139,6 +162,8 @@ class KeyCheck:
             metrics.RATE_LIMITED.labels(key.name).inc()
             await problem(429, "too_many_requests", retry_after_s=math.ceil(wait_s))(scope, receive, send)
             return
+        if right == "feedback":
+            scope.setdefault("state", {})[SOURCES] = key.label_sources
         await self._app(scope, receive, send)
 
     def _known(self, given: bytes) -> ApiKey | None:
@@ -152,18 +177,19 @@ class KeyCheck:
 
 
 class LocalAdmin:
-    """Without keys, `/admin` answers only this machine: 403 to others."""
+    """Without keys, `/admin` answers only this machine, and only its labels have a source: 403 to others."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and scope["path"].startswith("/admin"):
+        if scope["type"] == "http" and needed(scope["path"]) in ("admin", "feedback"):
             client = scope.get("client")
             if client is None or client[0] not in ("127.0.0.1", "::1"):
                 await problem(403, "forbidden")(scope, receive, send)
                 return
+            scope.setdefault("state", {})[SOURCES] = EVERY_SOURCE
         await self._app(scope, receive, send)
 
 

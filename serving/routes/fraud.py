@@ -13,6 +13,8 @@ from lamina.contracts.topics import MODEL_FEEDBACK
 from lamina.contracts.transactions import FraudLabel, Transaction
 from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
+from serving.middleware.errors import problem
+from serving.middleware.keys import SOURCES
 from serving.stages.decide import DecisionMaker, Inquiry
 from serving.stages.log import EventLog
 
@@ -96,8 +98,14 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardN
         return Response(b"[%s]" % answers, media_type=JSON)
 
     @router.post("/labels", status_code=202, summary="Report what was learnt about a transaction")
-    async def label(label: OneLabel) -> Response:
-        """The label is published; the features and the next training see it."""
+    async def label(request: Request, label: OneLabel) -> Response:
+        """The label is published; the features and the next training see it. 403: `source` is not this client's word.
+
+        A transaction may have several labels. A chargeback outdoes an analyst's finding, that what a customer says; of
+        one source the newest stands.
+        """
+        if label.source not in getattr(request.state, SOURCES, ()):
+            return problem(403, "forbidden", [{"field": "source", "message": "this client may not claim this source"}])
         card_numbers.refuse([label])
         events.publish(MODEL_FEEDBACK, label.user_id, label.to_json())
         return Response(orjson.dumps({"accepted": label.transaction_id}), 202, media_type=JSON)

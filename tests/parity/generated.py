@@ -9,6 +9,8 @@ from lamina.clock import DAY_MS
 from lamina.semantics.events import EventRow
 
 START_MS = 1_533_686_400_000  # 2018-08-08T00:00:00Z
+SOURCES = ("chargeback", "analyst", "customer", "hearsay")
+"""The last is one that the definition does not know."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Gene
         i = rng.randrange(len(transactions))
         transactions.insert(rng.randrange(i, len(transactions)) + 1, dict(transactions[i]))
     labels = [_label(rng, e) for e in transactions if rng.random() < 1 / 3]
+    for _ in range(len(labels) // 4):  # said again: by another source, with another verdict or the same, in any order
+        i = rng.randrange(len(labels))
+        labels.insert(rng.randrange(len(labels) + 1), _said_again(rng, labels[i]))
     return Generated(transactions, labels)
 
 
@@ -80,7 +85,18 @@ def _label(rng: random.Random, event: dict[str, object]) -> dict[str, object]:
         "merchant_id": event["merchant_id"],
         "is_fraud": rng.random() < 0.5,
         "scenario": None,
-        "source": "simulator",
+        "source": rng.choice(SOURCES),
         "transaction_timestamp": at,
-        "timestamp": at + rng.randrange(1, 7 * DAY_MS),
+        # One in ten takes longer than the week after which labels are taken for complete.
+        "timestamp": at + rng.randrange(1, (9 if rng.random() < 0.1 else 7) * DAY_MS),
+    }
+
+
+def _said_again(rng: random.Random, label: dict[str, object]) -> dict[str, object]:
+    known = int(str(label["timestamp"]))
+    return {
+        **label,
+        "is_fraud": rng.random() < 0.5,
+        "source": rng.choice(SOURCES),
+        "timestamp": rng.choice([known, known + rng.randrange(5 * DAY_MS), max(known - DAY_MS, START_MS)]),
     }

@@ -34,6 +34,7 @@ from tests.parity.differences import same
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.malformed import broken
+from tests.parity.tiles import as_layered
 
 pytestmark = pytest.mark.services
 USERS = 5
@@ -63,6 +64,7 @@ def _run_flink(systems: str, bootstrap: str, prefix: str) -> None:
 def _differences(features: FeatureSet, store: RedisStore, arrived: Mapping[str, list[EventRow]]) -> list[object]:
     """Speed features that differ. Asked for at the ends of days, where every tile is complete."""
     reader = Reader(make_plan(features))
+    arrived = {**arrived, **as_layered(features, arrived, 0)}
     speed = [f.name for f in features.window_features if f.view.layers == Layers.BOTH]
     found: list[object] = []
     for i in range(2 * USERS):

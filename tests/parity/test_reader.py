@@ -18,7 +18,7 @@ from tests.parity import activity
 from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
-from tests.parity.tiles import batch_writes, speed_writes
+from tests.parity.tiles import as_layered, batch_writes, speed_writes
 
 ACTIVITY = load("activity")
 
@@ -47,7 +47,8 @@ def test_reader_equals_reference(features: FeatureSet, seed: int, through_day: i
         store = MemoryStore()
         store.publish(batch_writes(plan, arrived, through if through_day else at_ms))
         store.write_tiles(speed_writes(plan.speed, arrived, 0))
-        expected = evaluate_all(plan.features, {**arrived, own: [*before, request]}, request, at_ms)
+        known = as_layered(plan.features, arrived, through if through_day else at_ms)
+        expected = evaluate_all(plan.features, {**known, own: [*before, request]}, request, at_ms)
         found = reader.read(store, request, at_ms)
         assert not differences(expected, found.values), request
         together = [request, *requests[:4], request]

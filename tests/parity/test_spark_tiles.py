@@ -28,7 +28,7 @@ from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.lake import TIMES, Arrivals, write_lake
-from tests.parity.tiles import batch_writes, speed_writes
+from tests.parity.tiles import as_layered, batch_writes, speed_writes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -118,7 +118,8 @@ def test_published_tiles_equal_the_slow_ones(
             reply.speed = other.speed
         vector = reader.vector(snapshot, request, at_ms)
         own = plan.features.request.name
-        want_values = evaluate_all(plan.features, {**known, own: [*known[own], request]}, request, at_ms)
+        layered = as_layered(plan.features, known, THROUGH_MS)
+        want_values = evaluate_all(plan.features, {**layered, own: [*known[own], request]}, request, at_ms)
         assert not differences(want_values, vector.values), request
         assert set(vector.through.values()) <= {THROUGH_MS}
 

@@ -39,8 +39,9 @@ def test_training_set_equals_reference(spark: SparkSession, tmp_path: Path, feat
     rows = spark.read.parquet(training_set.features_url(lake, features.system, day)).collect()
     known = {k: [e for d, e in events if d <= day] for k, events in arrived.items()}
     requests = {e["transaction_id"]: e for e in without_duplicates(features.request, known["transactions"])}
-    labels = {e["transaction_id"]: e for e in without_duplicates(FRAUD_LABELS, known["fraud_labels"])}
     end_ms = START_MS + 13 * 86_400_000
+    stood = without_duplicates(FRAUD_LABELS, known["fraud_labels"], end_ms - 1)
+    labels = {e["transaction_id"]: e for e in stood}
     for row in rows[:: 2 if features is FEATURES else 5]:
         request = requests[row["transaction_id"]]
         expected = evaluate_all(features, known, request, int(str(request["timestamp"])))

@@ -6,19 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 
-from lamina.semantics.events import EventRow, value_of
+from lamina.contracts.features import FeatureSet
+from lamina.semantics.events import EventRow, time_of, value_of
 from lamina.semantics.plan import Plan, State, Tiling
-from lamina.semantics.reference import without_duplicates
+from lamina.semantics.reference import as_streamed, without_duplicates
 from lamina.semantics.sketch import kept
 from lamina.semantics.states import state_of_event
 from lamina.store.protocol import BatchWrite, TileWrite, speed_key
 from lamina.store.tiles import TileColumns, encode_batch, encode_speed, keyed_field, reachable, tile_field
 
 
-def tiles_of(tiling: Tiling, arrived: Iterable[EventRow]) -> dict[str, dict[int, list[EventRow]]]:
-    """Events by entity id and tile start, duplicates removed, in order of arrival."""
+def tiles_of(tiling: Tiling, once: Iterable[EventRow]) -> dict[str, dict[int, list[EventRow]]]:
+    """Events by entity id and tile start."""
     found: dict[str, dict[int, list[EventRow]]] = defaultdict(lambda: defaultdict(list))
-    for event in without_duplicates(tiling.source, arrived):
+    for event in once:
         start = tiling.start_ms(int(str(value_of(event, tiling.source.timestamp))))
         found[str(value_of(event, tiling.entity.key))][start].append(event)
     return found
@@ -50,7 +51,7 @@ def merged(state: State, tiling: Tiling, events: Sequence[EventRow]) -> object:
 def batch_columns(tiling: Tiling, arrived: Iterable[EventRow], through_ms: int) -> dict[str, TileColumns]:
     """Tiles that start before `through_ms`, by entity id."""
     found = {}
-    for entity_id, tiles in tiles_of(tiling, arrived).items():
+    for entity_id, tiles in tiles_of(tiling, without_duplicates(tiling.source, arrived, through_ms - 1)).items():
         starts = sorted(s for s in tiles if s < through_ms)
         found[entity_id] = TileColumns(
             starts,
@@ -79,7 +80,9 @@ def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[Event
     """What the speed layer holds at the end: tiles that start at or after `from_ms`."""
     writes = []
     for tiling in tilings:
-        for entity_id, tiles in tiles_of(tiling, arrived.get(tiling.source.name, ())).items():
+        for entity_id, tiles in tiles_of(
+            tiling, as_streamed(tiling.source, arrived.get(tiling.source.name, ()))
+        ).items():
             key = speed_key(tiling.entity.name, entity_id)
             for start, events in tiles.items():
                 if start < from_ms:
@@ -94,3 +97,23 @@ def speed_writes(tilings: Iterable[Tiling], arrived: Mapping[str, Sequence[Event
                         n = sum(value in state_of_event(state, tiling, e) for e in events)  # type: ignore[operator]
                         writes.append(TileWrite(key, keyed_field(tiling, start, i, value), str(n).encode()))
     return writes
+
+
+def as_layered(
+    features: FeatureSet, arrived: Mapping[str, Sequence[EventRow]], through_ms: int
+) -> dict[str, list[EventRow]]:
+    """`arrived` as both layers know it: of what may be revised, the batch layer has what stood before `through_ms`, and
+    the stream each verdict once. Ids are then those of versions, so that the reference takes all of them.
+    """
+    found = {name: list(events) for name, events in arrived.items()}
+    for source in {v.source.name: v.source for v in features.views if v.source.revisions}.values():
+        told, events = source.revisions, arrived.get(source.name, ())
+        assert told is not None
+        stood = [e for e in without_duplicates(source, events, through_ms - 1) if time_of(source, e) < through_ms]
+        streamed = [
+            {**e, told.known: time_of(source, e)}
+            for e in as_streamed(source, events)
+            if time_of(source, e) >= through_ms
+        ]
+        found[source.name] = [{**e, source.id: f"{e[source.id]}/{i}"} for i, e in enumerate([*stood, *streamed])]
+    return found

@@ -16,7 +16,7 @@ from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate
 from lamina.store.memory import MemoryStore
 from tests.parity.generated import START_MS, generate
-from tests.parity.tiles import batch_writes, speed_writes
+from tests.parity.tiles import as_layered, batch_writes, speed_writes
 
 FEATURES = load("fraud")
 PLAN = make_plan(FEATURES)
@@ -45,7 +45,7 @@ def test_values_equal_the_reference(store: MemoryStore, entity: str, entity_id: 
     ends = {"transactions": ("timestamp", THROUGH), "fraud_labels": ("transaction_timestamp", THROUGH)}
     known = {
         name: [e for e in events if entity == "user" or name not in ends or int(str(e[ends[name][0]])) < ends[name][1]]
-        for name, events in arrived().items()
+        for name, events in as_layered(FEATURES, arrived(), THROUGH).items()
     }
     chosen = features_of(FEATURES, entity)
     found = read_entity(store, FEATURES, entity, entity_id, AT)

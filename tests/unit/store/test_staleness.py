@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from lamina.clock import DAY_MS
-from lamina.contracts.features import FeatureSet, days, hours, minutes
+from lamina.contracts.features import FeatureSet, Window, days, hours, minutes
 from lamina.definitions.activity import FEATURES as ACTIVITY
 from lamina.definitions.activity import USER_PURCHASES
-from lamina.definitions.fraud import FEATURES, USER, USER_VELOCITY
+from lamina.definitions.fraud import FEATURES, MERCHANT_TRAFFIC, USER, USER_VELOCITY
 from lamina.semantics.plan import make_plan
 from lamina.store.staleness import Staleness, stale, stream_mark
 
@@ -66,3 +66,23 @@ def test_the_batch_layer_is_as_new_as_the_stream_when_it_ends_later() -> None:
         FEATURES, views=(replace(USER_VELOCITY, stale_after=hours(13)),), ratios=(), elapsed=(), model_features=()
     )
     assert not stale_views(limited, {"user": MIDNIGHT})
+
+
+def test_the_earlier_of_two_limits_counts() -> None:
+    """A patient view goes stale with a batch layer that is late, although the stream brings events; and the reverse."""
+    limited = replace(
+        FEATURES, views=(replace(USER_VELOCITY, stale_after=days(30)),), ratios=(), elapsed=(), model_features=()
+    )
+    late, held = NOON - 3 * DAY_MS, NOON - 3 * DAY_MS + 1
+    assert stale_views(limited, {"user": late, STREAM: NOON}) == {"user_velocity"}
+    assert not stale_views(limited, {"user": held, STREAM: NOON})
+
+
+def test_the_finest_window_says_where_the_last_tile_ends() -> None:
+    """Windows of a second and of a day with an hour of patience: the seconds are missed at one, not at midnight."""
+    mixed = replace(MERCHANT_TRAFFIC, windows=(days(1), Window(days(7), resolution=days(1))), stale_after=hours(1))
+    own = replace(FEATURES, views=(mixed,), ratios=(), elapsed=(), model_features=())
+    complete = {"merchant": MIDNIGHT}
+    one = MIDNIGHT + 7 * DAY_MS + hours(1).ms
+    assert not stale_views(own, complete, one - 1)
+    assert stale_views(own, complete, one) == {"merchant_traffic"}

@@ -212,3 +212,9 @@ def test_every_view_is_made_before_it_is_read() -> None:
     for text, (_, name) in zip(sql.setup[1:], pairwise(made), strict=True):
         for read in re.findall(r"FROM `(\w+)`", text):
             assert read in made[: made.index(name)]
+
+
+def test_a_label_counts_once_a_verdict() -> None:
+    setup = "\n".join(compile_stream(make_plan(load("fraud")), OPTIONS).setup)
+    assert "PARTITION BY `transaction_id`, `is_fraud` ORDER BY `_arrived`" in setup
+    assert "PARTITION BY `transaction_id` ORDER BY `_arrived`" in setup

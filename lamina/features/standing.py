@@ -1,0 +1,75 @@
+"""Events that stand for a while: those of a source with revisions, of which a later one may take the place.
+
+Of each such event a table says from when it was known and until when it stood. A window then is no longer a range of
+neighbours for every probe; probes that see an event come or go are answered from the events that stood at their time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lamina.contracts.features import WindowFeature
+from lamina.features.windows import Flags, Ints, Probes, Timeline, Windows
+
+KNOWN, UNTIL = "_known", "_until"
+FOREVER = np.iinfo(np.int64).max
+MOST_PAIRS = 2_000_000
+"""Pairs of a probe and an event that are held at once: 50 MB."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Probes that are answered from what stood at their time.
+
+    rows: which of the probes, int64[m]; probes: the same, each an entity of its own; timeline: of the events that
+    stood, as of these entities; places: which events those are.
+    """
+
+    rows: Ints
+    probes: Probes
+    timeline: Timeline
+    places: Ints
+
+
+@dataclass(frozen=True)
+class Standing:
+    """When each event of a timeline stood: `known <= at < until`, int64[n] epoch ms each."""
+
+    known: Ints
+    until: Ints
+
+    @classmethod
+    def of(cls, table: pa.Table, places: Ints) -> Standing:
+        """Columns `KNOWN` and `UNTIL` (null: for ever) of the rows at `places`."""
+        known, until = (table[name].take(pa.array(places)) for name in (KNOWN, UNTIL))
+        return cls(known.to_numpy(), until.fill_null(FOREVER).to_numpy())
+
+    def unsettled(self, timeline: Timeline, feature: WindowFeature) -> Flags:
+        """Which events some probe may have in its window while they do not stand."""
+        ts, delay = timeline.ts, feature.view.delay.ms
+        first = ts - ts % feature.resolution.ms + delay if delay else ts
+        return np.asarray((self.until != FOREVER) | (self.known > first))
+
+    def asked(self, feature: WindowFeature, timeline: Timeline, spans: Windows, probes: Probes) -> Iterator[Asked]:
+        """The probes with an unsettled event in their window, some at a time."""
+        before = np.concatenate(([0], np.cumsum(self.unsettled(timeline, feature))))
+        mixed = np.flatnonzero(before[np.maximum(spans.hi, spans.lo)] > before[spans.lo])
+        ends = np.cumsum(spans.n[mixed])
+        begin = 0
+        while begin < len(mixed):
+            done = ends[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + MOST_PAIRS, side="right")))
+            yield self._asked(mixed[begin:end], timeline, spans, probes)
+            begin = end
+
+    def _asked(self, rows: Ints, timeline: Timeline, spans: Windows, probes: Probes) -> Asked:
+        n, at = spans.n[rows], probes.at[rows]
+        own = np.repeat(np.arange(len(rows)), n)
+        places = np.arange(len(own)) - np.repeat(np.cumsum(n) - n, n) + np.repeat(spans.lo[rows], n)
+        stood = (self.known[places] <= at[own]) & (at[own] < self.until[places])
+        own, places = own[stood], places[stood]
+        return Asked(rows, Probes(np.arange(len(rows)), at), Timeline(own, timeline.ts[places]), places)
