@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from lamina.contracts.topics import MODEL_FEEDBACK
+from serving.card_numbers import CardNumbers
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
 from serving.middleware.keys import KeyCheck, KeysError, LocalAdmin, load_keys
@@ -49,7 +50,7 @@ def post(
     log: Log, source: str, *, keys: Path | None = None, key: str = "", client: str = "127.0.0.1"
 ) -> httpx.Response:
     app = FastAPI()
-    app.include_router(fraud_router(cast(Any, None), cast(Any, log)))
+    app.include_router(fraud_router(cast(Any, None), cast(Any, log), CardNumbers(())))
     errors.install(app)
     REQUEST_ID.set("r")
     guarded = LocalAdmin(app) if keys is None else KeyCheck(app, load_keys(keys))
