@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,16 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.contracts.ids import MISSING
+from lamina.errors import MappingError
 from lamina.ingest.checks import Check, Mask, mask_of
-from lamina.ingest.mapping import LabelField, LocationField, TimestampField, TransactionMapping
+from lamina.ingest.labels import fraud_of
+from lamina.ingest.mapping import LabelField, TimestampField, TransactionMapping
+from lamina.ingest.numbers import numbers
 from lamina.ingest.texts import text_of
 from lamina.ingest.times import Times, timestamps
 from lamina.lake.ids import ids_of
 from lamina.lake.schemas import LOCATION_TYPE
 
-_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_TRUE, _FALSE = pa.array(["1", "true", "yes", "y", "t"]), pa.array(["0", "false", "no", "n", "f"])
+
+class ColumnError(MappingError):
+    """A column of a type that its field cannot be read from."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +40,37 @@ class Converted:
 
 
 def convert(table: pa.Table, mapping: TransactionMapping, salt: str | None) -> Converted:
-    """`table` as `mapping` says. `salt` is the key of hashed columns."""
+    """`table` as `mapping` says. `salt` is the key of hashed columns.
+
+    Raises: ColumnError: names the field, its column and the column's type.
+    """
     checks: list[Check] = []
     columns: dict[str, Any] = {}
     for name, text in mapping.texts.items():
-        columns[name], reasons = text_of(lambda column: _column(table, column), table.num_rows, name, text, salt)
+        with _reading(table, name, text.columns):
+            columns[name], reasons = text_of(lambda column: _column(table, column), table.num_rows, name, text, salt)
         checks += [Check(name, reason, reasons == reason) for reason in set(reasons.tolist()) - {None}]
-    amount = _numbers(_column(table, mapping.amount.column), "amount", checks)
+    with _reading(table, "amount", [mapping.amount.column]):
+        amount = numbers(_column(table, mapping.amount.column), "amount", checks, mapping.file)
     columns["amount"] = amount if mapping.amount.divisor == 1 else pc.divide(amount, mapping.amount.divisor)
-    columns["location"] = _location(table, mapping.location, checks)
-    times = _timestamp(table, mapping.timestamp)
+    columns["location"] = _location(table, mapping, checks)
+    with _reading(table, "timestamp", mapping.timestamp.columns):
+        times = _timestamp(table, mapping.timestamp)
     columns["timestamp"] = times.at_ms
     checks += times.checks
-    is_fraud, scenario = _labels(table, mapping.label, checks)
+    with _reading(table, "label", mapping.label.columns if mapping.label else []):
+        is_fraud, scenario = _labels(table, mapping.label, checks)
     return Converted(pa.table(columns), is_fraud, scenario, checks, times.notes)
+
+
+@contextmanager
+def _reading(table: pa.Table, field: str, columns: list[str]) -> Iterator[None]:
+    """What Arrow raises names neither file nor column, and may hold a value that nobody may see."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        kinds = ", ".join(f"{name!r} ({table.schema.field(name).type})" for name in columns)
+        raise ColumnError(f"{field} cannot be read from {kinds}: write it as text, or map another column") from None
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:
@@ -67,26 +89,13 @@ def as_text(column: pa.Array) -> pa.Array:
     return ids_of(column).texts if pa.types.is_floating(column.type) else column.cast(pa.string())
 
 
-def _numbers(column: pa.Array, field: str, checks: list[Check]) -> pa.Array:
-    """float64 values; text that is no number becomes null and fails a check."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        good = mask_of(pc.match_substring_regex(column, _NUMBER))
-        checks.append(Check(field, "is not a number", ~good & mask_of(column.is_valid())))
-        return pc.if_else(pa.array(good), pc.utf8_trim_whitespace(column), None).cast(pa.float64())
-    if pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type):
-        checks.append(Check(field, "is not a number", mask_of(column.is_valid())))
-        return pa.nulls(len(column), pa.float64())
-    return column.cast(pa.float64(), safe=False)
-
-
-def _location(table: pa.Table, field: LocationField | None, checks: list[Check]) -> pa.Array:
+def _location(table: pa.Table, mapping: TransactionMapping, checks: list[Check]) -> pa.Array:
+    field = mapping.location
     if field is None:
         return _places([pa.repeat(0.0, table.num_rows)] * 2, np.ones(table.num_rows, dtype=np.bool_))
     parts = []
     for part, name in (("lat", field.lat), ("lon", field.lon)):
-        number = _numbers(_column(table, name), f"location.{part}", checks)
-        # A float column written by pandas has NaN for nothing.
-        parts.append(pc.if_else(pc.is_nan(number), None, number))
+        parts.append(numbers(_column(table, name), f"location.{part}", checks, mapping.file))
     missing = [~mask_of(part.is_valid()) for part in parts]
     checks.append(Check("location.lat", "is missing", missing[0] & ~missing[1]))
     checks.append(Check("location.lon", "is missing", missing[1] & ~missing[0]))
@@ -106,12 +115,7 @@ def _labels(table: pa.Table, field: LabelField | None, checks: list[Check]) -> t
     """Which rows are fraud (an empty label is none) and how it was done."""
     if field is None:
         return np.zeros(table.num_rows, dtype=np.bool_), pa.nulls(table.num_rows, pa.string())
-    column = _column(table, field.column)
-    said = ids_of(column.cast(pa.string()) if pa.types.is_boolean(column.type) else column)
-    text = pc.utf8_lower(said.texts)
-    is_fraud = mask_of(pc.is_in(text, _TRUE))
-    known = is_fraud | mask_of(pc.is_in(text, _FALSE)) | (said.reasons == MISSING)
-    checks.append(Check("is_fraud", "is neither true nor false", ~known))
+    is_fraud = fraud_of(_column(table, field.column), field, checks)
     if field.scenario is None:
         return is_fraud, pa.nulls(table.num_rows, pa.string())
     encoded = ids_of(_column(table, field.scenario.column)).texts.dictionary_encode()

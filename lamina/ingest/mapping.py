@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lamina.contracts.cards import starred
 from lamina.contracts.transactions import Transaction
 from lamina.errors import MappingError
+from lamina.ingest.file_format import FileFormat
 from lamina.ingest.patterns import pattern_of
 
 SHIPPED = Path(__file__).parent / "mappings"
@@ -162,24 +163,34 @@ class LocationField(_Strict):
     lon: str
 
 
+def _keys_as_text(value: Any) -> Any:
+    """Numbers as keys are the text they are written as; truth values are not what was meant."""
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        if isinstance(key, bool) or key is None:
+            raise ValueError(
+                f"YAML reads a key as {str(key).lower()}, such as NO, YES, ON, OFF or NULL without quotes: quote it"
+            )
+    return {str(key): meant for key, meant in value.items()}
+
+
 class ScenarioField(_Strict):
     """Column that says how a fraud was done, and the names of its values."""
 
     column: str
-    names: dict[str, str] = Field(default_factory=dict, description="Source value -> name; others keep their text.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names_as_text(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("names"), dict):
-            return {**value, "names": {str(key): name for key, name in value["names"].items()}}
-        return value
+    names: Annotated[dict[str, str], BeforeValidator(_keys_as_text)] = Field(
+        default_factory=dict, description="Source value -> name; others keep their text."
+    )
 
 
 class LabelField(_Strict):
     """Which rows are fraud, and when that became known."""
 
     column: str
+    values: Annotated[dict[str, bool], BeforeValidator(_keys_as_text)] = Field(
+        default_factory=dict, description="Source value -> whether that is fraud; 1/0, true/false, yes/no without it."
+    )
     delay_s: int = Field(
         DEFAULT_LABEL_DELAY_S,
         ge=0,
@@ -189,12 +200,27 @@ class LabelField(_Strict):
     source: Literal["chargeback", "analyst", "customer", "simulator"] = "chargeback"
     scenario: ScenarioField | None = None
 
+    @property
+    def columns(self) -> list[str]:
+        """Source columns this field reads."""
+        return [self.column, *([self.scenario.column] if self.scenario else [])]
+
+    @field_validator("values")
+    @classmethod
+    def _without_regard_to_case(cls, values: dict[str, bool]) -> dict[str, bool]:
+        found: dict[str, bool] = {}
+        for key, fraud in values.items():
+            if found.setdefault(key.strip().lower(), fraud) is not fraud:
+                raise ValueError(f"{key!r} is fraud in one case and not in another: case makes no difference here")
+        return found
+
 
 class TransactionMapping(_Strict):
     """How a file becomes transactions and labels. All of the contract's fields are required but the location."""
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
     description: str = ""
+    file: FileFormat = Field(default_factory=FileFormat, description="How the file is written.")
     salt: str | None = Field(None, description="Key of the hashes, only for data that is not secret; else give --salt.")
     transaction_id: Text
     user_id: Text
@@ -236,8 +262,7 @@ class TransactionMapping(_Strict):
         if self.location:
             names += [self.location.lat, self.location.lon]
         if self.label:
-            names.append(self.label.column)
-            names += [self.label.scenario.column] if self.label.scenario else []
+            names += self.label.columns
         return names
 
     @property
@@ -270,14 +295,30 @@ class TransactionMapping(_Strict):
         return list(dict.fromkeys([*names, *self._other_columns]))
 
     def check_columns(self, present: list[str]) -> None:
-        """Raise: MappingError: names the columns that the file does not have, and those it has."""
+        """Raise: MappingError: names the columns that the file does not have or has twice, and those it has."""
         missing = [name for name in self.columns if name not in present]
         if missing:
             raise MappingError(
                 f"mapping {self.name!r} names columns the file does not have: {', '.join(missing)}. "
                 # Of a file without a header these are its first row.
-                f"The file has: {starred(', '.join(present))}"
+                f"The file has: {starred(', '.join(present))}{_hint(missing, present)}"
             )
+        twice = [name for name in self.columns if present.count(name) > 1]
+        if twice:
+            raise MappingError(
+                f"the file has columns of one name: {', '.join(twice)}. Rename them, or name all in file.columns"
+            )
+
+
+def _hint(missing: list[str], present: list[str]) -> str:
+    """What may be meant, as the end of a message."""
+    if len(present) == 1:
+        other = next((sign for sign in ";|\t," if sign in present[0]), None)
+        return f". It is one column: say separator: {other!r} in the mapping's file" if other else ""
+    plain = {re.sub(r"\W|_", "", name).lower(): name for name in present}
+    meant = {name: plain.get(re.sub(r"\W|_", "", name).lower()) for name in missing}
+    close = [f"{found!r} for {name!r}" for name, found in meant.items() if found]
+    return f". Did you mean {', '.join(close)}?" if close else ""
 
 
 def load_mapping(name_or_path: str) -> TransactionMapping:

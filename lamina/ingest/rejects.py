@@ -1,11 +1,11 @@
-"""Refused rows: one JSON object a line with the row's number, the reason, and the row, card numbers masked."""
+"""Refused rows: one JSON object a line with the row's number and line, the reason, and the row, card numbers masked."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -48,6 +48,15 @@ def _without_cards(value: object) -> object:
     return masked(value) if is_card_like(str(_whole(value))) else value
 
 
+class Rejected(NamedTuple):
+    """A refused row: its number in the file, the line it starts on, why, and the row, or its text where it is none."""
+
+    row: int
+    line: int
+    reason: str
+    original: Mapping[str, Any] | str
+
+
 class RejectsFile:
     """The file at `url`: written aside, put in place by `commit`. Without a reject there is no file, nor an older one.
 
@@ -61,14 +70,16 @@ class RejectsFile:
         self._secret, self._plain = secret, plain
         self._sink: Any = None
 
-    def add(self, rows: Iterable[tuple[int, str, Mapping[str, Any] | str]]) -> None:
-        """Append rows: source row number, reason, original row (or its text, where it could not be read)."""
-        for number, reason, row in rows:
+    def add(self, rows: Iterable[Rejected]) -> None:
+        """Append rows."""
+        for number, line, reason, row in rows:
             if self._sink is None:
                 self._fs.makedirs(self._staging.rsplit("/", 1)[0], exist_ok=True)
                 self._sink = self._fs.open(self._staging, "wb")
             kept = masked(row) if isinstance(row, str) else {starred(name): self._kept(name, row[name]) for name in row}
-            self._sink.write(orjson.dumps({"row": number, "reason": reason, "original": kept}, default=str) + b"\n")
+            self._sink.write(
+                orjson.dumps({"row": number, "line": line, "reason": reason, "original": kept}, default=str) + b"\n"
+            )
 
     def _kept(self, name: str, value: object) -> object:
         if name in self._secret and value is not None:

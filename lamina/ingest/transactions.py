@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS
 from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.errors import MappingError
 from lamina.ingest.card_columns import CardColumns
-from lamina.ingest.convert import Converted, convert
+from lamina.ingest.convert import ColumnError, Converted, convert
 from lamina.ingest.mapping import TransactionMapping
-from lamina.ingest.reader import Batch, Unreadable, read_batches
-from lamina.ingest.rejects import RejectsFile
+from lamina.ingest.reader import Batch, kind_of, read_batches
+from lamina.ingest.rejects import Rejected, RejectsFile
 from lamina.ingest.validate import SeenIds, first_problems
 from lamina.lake import layout
 from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA, without_position
@@ -35,12 +36,13 @@ EPOCH = date(1970, 1, 1)
 @dataclass(frozen=True)
 class Events:
     """One batch of a file: events that keep the contract, their labels, the rows that do not, and what was decided
-    for how many of the good ones.
+    for how many of the good ones. `rows` is how many rows of the file these are, counted where it is cut.
     """
 
     transactions: pa.Table
     labels: pa.Table
-    rejected: list[tuple[int, str, dict[str, Any] | str]]
+    rejected: list[Rejected]
+    rows: int
     notes: Counter[str] = field(default_factory=Counter)
 
 
@@ -78,13 +80,18 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
     optional = _optional_columns(mapping)
     first = True
     cards = CardColumns(mapping, path.name)
-    for batch in read_batches(path):
+    is_json = path.is_file() and kind_of(path, mapping.file) == "json"
+    for batch in read_batches(path, mapping.file, mapping.columns):
         if first and (batch.table.num_rows or batch.table.num_columns):
-            mapping.check_columns([*batch.table.column_names, *(optional if _is_json(path) else ())])
+            present = batch.table.column_names
+            mapping.check_columns([*present, *(name for name in optional if is_json and name not in present)])
             first = False
-        table = _with_columns(batch.table, mapping.columns) if _is_json(path) else batch.table
+        if not batch.rows:
+            continue
+        table = _with_columns(batch.table, mapping.columns) if is_json else batch.table
         cards.look(table)
-        converted = convert(table, mapping, salt)
+        with _named(path, batch):
+            converted = convert(table, mapping, salt)
         problems = first_problems(converted)
         again = seen.repeated(converted.events["transaction_id"], problems == None)  # noqa: E711 - elementwise
         problems[again] = "transaction_id: is repeated in the file; the first row counts"
@@ -93,6 +100,7 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
             _transactions(converted, good),
             _labels(converted, good, mapping),
             _rejected(batch, problems),
+            batch.rows,
             Counter({f"{note.field}: {note.reason}": int(note.broken[good].sum()) for note in converted.notes}),
         )
 
@@ -150,11 +158,11 @@ def _count(report: ImportReport, events: Events, transactions: pa.Table, labels:
     report.accepted += transactions.num_rows
     report.outside += outside
     report.rejected += len(events.rejected)
-    report.read += transactions.num_rows + outside + len(events.rejected)
+    report.read += events.rows
     report.labels += labels.num_rows
     report.labels_outside += events.labels.num_rows - labels.num_rows
     report.notes += events.notes
-    report.reasons.update(reason for _, reason, _ in events.rejected)
+    report.reasons.update(row.reason for row in events.rejected)
 
 
 def _day_number(day: date | None, otherwise: int) -> int:
@@ -165,10 +173,6 @@ def _within(table: pa.Table, low: int, high: int) -> pa.Table:
     day = table["timestamp"].to_numpy() // DAY_MS
     inside = (day >= low) & (day < high)
     return table if inside.all() else table.filter(pa.array(inside))
-
-
-def _is_json(path: Path) -> bool:
-    return path.name.lower().endswith((".json", ".jsonl", ".ndjson"))
 
 
 def _optional_columns(mapping: TransactionMapping) -> list[str]:
@@ -210,17 +214,35 @@ def _labels(converted: Converted, good: Any, mapping: TransactionMapping) -> pa.
     return pa.table(columns).cast(FRAUD_LABELS_SCHEMA)
 
 
-def _rejected(batch: Batch, problems: Any) -> list[tuple[int, str, dict[str, Any] | str]]:
+def _rejected(batch: Batch, problems: Any) -> list[Rejected]:
     rows = np.flatnonzero(problems != None)  # noqa: E711 - elementwise
-    originals = batch.table.take(pa.array(rows)).to_pylist() if len(rows) else []
-    refused: list[tuple[int, str, dict[str, Any] | str]] = [
-        (int(batch.numbers[row]), str(problems[row]), original) for row, original in zip(rows, originals, strict=True)
+    originals = _as_written(batch.table.take(pa.array(rows))).to_pylist() if len(rows) else []
+    refused = [
+        Rejected(int(batch.numbers[row]), int(batch.lines[row]), str(problems[row]), original)
+        for row, original in zip(rows, originals, strict=True)
     ]
-    return refused + [_unreadable(line) for line in batch.unreadable]
+    return refused + [
+        Rejected(line.number, line.line, f"line: {line.reason.split(':', 1)[0]}", line.text)
+        for line in batch.unreadable
+    ]
 
 
-def _unreadable(line: Unreadable) -> tuple[int, str, str]:
-    return line.number, f"line: {line.reason.split(':', 1)[0]}", line.text
+def _as_written(table: pa.Table) -> pa.Table:
+    """Dates and times as text: Python has none beyond the year 9999."""
+    for place, column in enumerate(table.columns):
+        if pa.types.is_temporal(column.type):
+            table = table.set_column(place, table.column_names[place], column.cast(pa.string()))
+    return table
+
+
+@contextmanager
+def _named(path: Path, batch: Batch) -> Iterator[None]:
+    """What goes wrong inside is told with the file and its lines."""
+    try:
+        yield
+    except ColumnError as error:
+        lines = f", lines {batch.lines[0]:,} to {batch.lines[-1]:,}" if len(batch.lines) else ""
+        raise MappingError(f"{path.name}{lines}: {error}") from error
 
 
 class _DayBuffer:

@@ -47,7 +47,7 @@ def read(tmp_path: Path, values: list[Any], **how: Any) -> Events:
 def outcome(tmp_path: Path, values: list[Any], **how: Any) -> list[int | str]:
     """Of each value the milliseconds, or the reason why its row was refused."""
     events = read(tmp_path, values, **how)
-    found: dict[int, int | str] = {number: reason for number, reason, _ in events.rejected}
+    found: dict[int, int | str] = {number: reason for number, _, reason, _ in events.rejected}
     kept = events.transactions
     for name, at_ms in zip(kept["transaction_id"].to_pylist(), kept["timestamp"].to_pylist(), strict=True):
         found[int(name[1:]) + 1] = at_ms
@@ -94,14 +94,14 @@ def test_the_hour_that_comes_twice_is_taken_once_and_said(tmp_path: Path, how: d
         )
         path = tmp_path / "parts.csv"
         rows = [f"t{n},u,card,1,s,k,{text.replace(' ', ',')}" for n, text in enumerate(texts)]
-        path.write_text("\n".join(["id,who,card,cents,shop,kind,day,clock", *rows]))
+        path.write_text("\n".join(["id,who,card,cents,shop,kind,day,clock", *rows]) + "\n")
         events = next(iter(read_events(path, mapping)))
     else:
         events = read(tmp_path, texts, timezone="Europe/Brussels", **how)
     assert events.transactions["timestamp"].to_pylist() == [
         ms("2018-10-28T02:30:00+02:00"), ms("2018-10-28T03:30:00+01:00"), ms("2018-03-25T03:00:00+02:00"),
     ]  # fmt: skip
-    assert [(number, "does not exist in Europe/Brussels" in reason) for number, reason, _ in events.rejected] == [
+    assert [(number, "does not exist in Europe/Brussels" in reason) for number, _, reason, _ in events.rejected] == [
         (2, True)
     ]
     assert list(events.notes.values()) == [1]
@@ -113,7 +113,7 @@ def test_a_parquet_column_without_a_zone_is_treated_as_texts_are(tmp_path: Path)
     events = read(tmp_path, column, timezone="Europe/Brussels")
     assert events.transactions["timestamp"].to_pylist() == [ms("2018-10-28T02:30+02:00"), ms("2018-08-08T12:00+02:00")]
     assert sum(events.notes.values()) == 1
-    assert [reason for _, reason, _ in events.rejected][1] == "timestamp: is missing"
+    assert [row.reason for row in events.rejected][1] == "timestamp: is missing"
     assert outcome(tmp_path, [date(2018, 8, 8)]) == [ms("2018-08-08T00:00Z")]
     aware = [datetime(2018, 8, 8, 12, tzinfo=timezone(timedelta(hours=2)))]
     assert outcome(tmp_path, aware, timezone="America/New_York") == [ms("2018-08-08T12:00+02:00")]
