@@ -91,6 +91,7 @@ def _table(report: ImportReport, dry_run: bool) -> Table:
         ("read", report.read),
         ("accepted", report.accepted),
         ("rejected", report.rejected),
+        ("  of them repeated", report.duplicates),
         ("outside the dates", report.outside),
         ("fraud labels", report.labels),
         ("fraud labels outside the dates", report.labels_outside),

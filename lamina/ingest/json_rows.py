@@ -122,7 +122,8 @@ def _found(number: int, line: bytes) -> _Found:
     try:
         return _Found(number, _loads(line), "", None)
     except (ValueError, RecursionError) as error:
-        return _Found(number, None, line.decode(errors="backslashreplace").rstrip("\r\n"), f"not JSON: {error}")
+        problem = f"not JSON (column {error.colno})" if isinstance(error, json.JSONDecodeError) else "not JSON"
+        return _Found(number, None, line.decode(errors="backslashreplace").rstrip("\r\n"), problem)
 
 
 def _loads(line: bytes) -> Any:

@@ -20,10 +20,12 @@ from lamina.contracts.transactions import Transaction
 from lamina.errors import MappingError
 from lamina.ingest.file_format import FileFormat
 from lamina.ingest.patterns import pattern_of
+from lamina.ingest.quoting import AsWritten
 
 SHIPPED = Path(__file__).parent / "mappings"
 LONGEST_LABEL_DELAY_S = 7 * 86_400
 DEFAULT_LABEL_DELAY_S = LONGEST_LABEL_DELAY_S - 1
+_NEEDS_TEXT = {"string_type", "model_type", "literal_error"}
 _COLUMN = re.compile(r"{([^{}]+)}")
 _OFFSET = re.compile(r"^[+-](0\d|1[0-4]):[0-5]\d$")
 
@@ -339,11 +341,16 @@ def load_mapping(name_or_path: str) -> TransactionMapping:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise MappingError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    written = AsWritten(path)
+    problems = written.keys(content)
     try:
-        return TransactionMapping.model_validate(content)
+        mapping = TransactionMapping.model_validate(content)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in item['loc']) or '(file)'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
+        problems += [
+            f"{'.'.join(str(part) for part in item['loc']) or '(file)'}: "
+            f"{(item['type'] in _NEEDS_TEXT and written.problem(item['loc'], item['input'])) or item['msg']}"
+            for item in error.errors(include_url=False)
         ]
-        raise MappingError(f"mapping {path.name}: " + "; ".join(problems)) from None
+    if problems:
+        raise MappingError(f"mapping {path.name}: " + "; ".join(problems))
+    return mapping

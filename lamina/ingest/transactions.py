@@ -31,6 +31,7 @@ from lamina.lake.write import SourceWriter
 
 BUFFERED_ROWS = 500_000
 EPOCH = date(1970, 1, 1)
+REPEATED = "transaction_id: is repeated in the file; the first row counts"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class ImportReport:
     reasons: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     rejects_path: str | None = None
+
+    @property
+    def duplicates(self) -> int:
+        """Rejected rows whose transaction_id stands in a row before."""
+        return self.reasons[REPEATED]
 
     @property
     def balanced(self) -> bool:
@@ -94,7 +100,7 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
             converted = convert(table, mapping, salt)
         problems = first_problems(converted)
         again = seen.repeated(converted.events["transaction_id"], problems == None)  # noqa: E711 - elementwise
-        problems[again] = "transaction_id: is repeated in the file; the first row counts"
+        problems[again] = REPEATED
         good = np.flatnonzero(problems == None)  # noqa: E711 - elementwise
         yield Events(
             _transactions(converted, good),
@@ -162,7 +168,10 @@ def _count(report: ImportReport, events: Events, transactions: pa.Table, labels:
     report.labels += labels.num_rows
     report.labels_outside += events.labels.num_rows - labels.num_rows
     report.notes += events.notes
-    report.reasons.update(row.reason for row in events.rejected)
+    # What stands in brackets is this row's alone.
+    report.reasons.update(
+        row.reason.partition(" (")[0] if row.reason.startswith("line: ") else row.reason for row in events.rejected
+    )
 
 
 def _day_number(day: date | None, otherwise: int) -> int:
@@ -221,10 +230,7 @@ def _rejected(batch: Batch, problems: Any) -> list[Rejected]:
         Rejected(int(batch.numbers[row]), int(batch.lines[row]), str(problems[row]), original)
         for row, original in zip(rows, originals, strict=True)
     ]
-    return refused + [
-        Rejected(line.number, line.line, f"line: {line.reason.split(':', 1)[0]}", line.text)
-        for line in batch.unreadable
-    ]
+    return refused + [Rejected(line.number, line.line, f"line: {line.reason}", line.text) for line in batch.unreadable]
 
 
 def _as_written(table: pa.Table) -> pa.Table:

@@ -67,6 +67,25 @@ def test_rows_are_those_of_pythons_csv_whatever_the_block(
         assert not bad
 
 
+def test_any_line_that_pythons_csv_reads_strictly_is_read_alike(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    pieces = ["x", '"', '""', ",", " ", "", "17", "é", "\t", "\x00", "'", "\\"]
+    lines = ["".join(rng.choices(pieces, k=rng.randrange(1, 9))) + "," for _ in range(4000)]
+    lines = [line.rstrip(",") + ",,end" for line in lines]
+    expected = []
+    for line in lines:
+        try:
+            expected.append(next(csv.reader([line], strict=True)))
+        except csv.Error:
+            expected.append([])
+    good = [line for line, values in zip(lines, expected, strict=True) if len(values) == 3]
+    assert len(good) > 500
+    rows, bad = read(put(tmp_path, "\n".join(["a,b,c", *good]) + "\n"))
+    wanted = [values for values in expected if len(values) == 3]
+    assert [list(values) for _, _, values in rows] == [[value or None for value in values] for values in wanted]
+    assert not bad
+
+
 def test_numbers_and_lines_are_those_of_the_file(tmp_path: Path) -> None:
     path = put(tmp_path, 'a,b,c\n1,"two\nlines",x\n\n2,too few\n3,"q""q",y\n4,a,b,c\n5,,z\n')
     rows, bad = read(path)
