@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Literal, get_args
 
 from lamina.contracts.durations import Duration
 
@@ -25,6 +26,7 @@ AggregateKind = Literal[
     "decayed_count",
 ]
 Operator = Literal["=", "<>", "<", "<=", ">", ">=", "is null", "is not null"]
+OPERATORS: tuple[str, ...] = get_args(Operator)
 NUMERIC = ("total", "mean", "minimum", "maximum", "std")
 DATED = ("first", "last", "last_k")
 SMALLEST_CAP = 3
@@ -64,7 +66,11 @@ class Predicate:
             yield f"the condition names unknown column {self.column!r}; the source has {sorted(columns)}"
             return
         text, kind = f"the condition on {self.column!r}", columns[self.column]
-        if self.operator in ("is null", "is not null"):
+        if self.operator not in OPERATORS:
+            yield f"{text} has the operator {self.operator!r}; there are {', '.join(map(repr, OPERATORS))}"
+        elif isinstance(self.value, float) and not isfinite(self.value):
+            yield f"{text} compares with {self.value!r}, which no engine writes alike: give a finite number"
+        elif self.operator in ("is null", "is not null"):
             if self.value is not None:
                 yield f"{text} compares with {self.value!r} and asks whether it is missing: leave the value out"
         elif self.value is None:
@@ -74,6 +80,8 @@ class Predicate:
                 yield f"{text}, which is boolean, must be = or <> with True or False"
         elif isinstance(self.value, bool) or not isinstance(self.value, _ASKED_AS[kind]):
             yield f"{text}, which is {kind}, compares with {self.value!r}: give a {kind}"
+        elif kind == "long" and self.operator in ("=", "<>") and self.value != int(self.value):
+            yield f"{text}, which is a whole number, never equals {self.value!r}: give a whole number"
 
 
 @dataclass(frozen=True)

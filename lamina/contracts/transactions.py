@@ -10,6 +10,8 @@ from lamina.contracts.base import CountryCode, EpochMs, Event, Identifier, Label
 from lamina.contracts.cards import IS_CARD_NUMBER, holds_card_number
 from lamina.contracts.ids import id_text
 
+MAX_AMOUNT = 1e9
+
 
 def _to_token(value: object) -> object:
     """Text as the token it says; what is no text is left to the field's type to refuse."""
@@ -47,7 +49,7 @@ class Transaction(Event):
     transaction_id: Identifier
     user_id: Identifier
     card_token: CardToken = Field(repr=False)
-    amount: float = Field(ge=-1e9, le=1e9, description="In units of `currency`; a refund is negative.")
+    amount: float = Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, description="In units of `currency`; a refund is negative.")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     merchant_id: Identifier
     merchant_category: Label

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -32,6 +33,10 @@ class Condition(_Data):
         numbers = self.at_least is not None or self.below is not None
         if (self.one_of is None) != numbers:
             raise ValueError("give either `one_of`, or `at_least`, `below` or both")
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(
+                f"no number is at least {self.at_least:g} and below {self.below:g}: nobody would take part"
+            )
         return self
 
     def holds(self, row: Mapping[str, object]) -> bool:
@@ -46,6 +51,27 @@ class Condition(_Data):
         if not isinstance(value, int | float):
             return False
         return (self.at_least is None or value >= self.at_least) and (self.below is None or value < self.below)
+
+
+def contradiction(conditions: Iterable[Condition]) -> str | None:
+    """Why no request can fulfil all of `conditions`, or None where one can.
+
+    >>> contradiction([Condition(field="country", one_of=("PT",)), Condition(field="country", one_of=("ES",))])
+    "no 'country' is what all its conditions ask for: nobody would take part"
+    """
+    values: dict[str, set[str]] = {}
+    ranges: dict[str, tuple[float, float]] = {}
+    for each in conditions:
+        if each.one_of is not None:
+            values[each.field] = values.get(each.field, set(each.one_of)) & set(each.one_of)
+            continue
+        low, high = ranges.get(each.field, (-inf, inf))
+        low = low if each.at_least is None else max(low, each.at_least)
+        high = high if each.below is None else min(high, each.below)
+        ranges[each.field] = (low, high)
+    never = [name for name, left in values.items() if not left or name in ranges]
+    never += [name for name, (low, high) in ranges.items() if low >= high]
+    return f"no {never[0]!r} is what all its conditions ask for: nobody would take part" if never else None
 
 
 class Arm(_Data):
@@ -109,6 +135,8 @@ class Experiment(_Data):
             if arm.weight > 0 and ends[-1] == (ends[-2] if len(ends) > 1 else 0):
                 raise ValueError(f"arm {arm.name!r} is too light: one bucket is {1 / BUCKETS:.2%} of all")
         self._ends = tuple(ends)
+        if wrong := contradiction(self.targeting):
+            raise ValueError(f"targeting: {wrong}")
         return self
 
     def assign(self, key: str, row: Mapping[str, object]) -> Assignment | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lamina.contracts.cards import starred
@@ -21,6 +20,7 @@ from lamina.errors import MappingError
 from lamina.ingest.file_format import FileFormat
 from lamina.ingest.patterns import pattern_of
 from lamina.ingest.quoting import AsWritten
+from lamina.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).parent / "mappings"
 LONGEST_LABEL_DELAY_S = 7 * 86_400
@@ -31,7 +31,7 @@ _OFFSET = re.compile(r"^[+-](0\d|1[0-4]):[0-5]\d$")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TextField(_Strict):
@@ -337,10 +337,7 @@ def load_mapping(name_or_path: str) -> TransactionMapping:
     if not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
         raise MappingError(f"no mapping {name_or_path!r}: give the path of a YAML file, or one of: {shipped}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise MappingError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, MappingError)
     written = AsWritten(path)
     problems = written.keys(content)
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lamina.contracts.decisions import Action, Policy, Reason
@@ -15,6 +14,7 @@ from lamina.rules.bands import Band, complaint, most_severe
 from lamina.rules.costs import Costs
 from lamina.rules.kinds import AnyRule, Features
 from lamina.rules.passing import PassThrough
+from lamina.yaml_files import read_yaml
 
 FIXED_TABLE: Final = "fixed_table"
 """The thresholds of `risk`, by amount."""
@@ -69,14 +69,14 @@ def load_rules(file: Path) -> RuleBook:
 
     Raises: RulesError: for anything that cannot be right, unknown keys and kinds among it.
     """
+    raw: Any = read_yaml(file, RulesError)
     try:
-        raw: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
         book = RuleBook.model_validate(raw)
         for rule in book.rules:
             rule.load(file.parent)
     except ValidationError as error:
         raise RulesError(f"{file}: {'; '.join(_sentences(error, raw))}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise RulesError(f"{file}: {error}") from error
     return book
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
-from math import asin, cos, radians, sin, sqrt
+from math import asin, cos, pi, radians, sin, sqrt
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 
 from lamina.contracts.decisions import FeatureValue
-from lamina.contracts.transactions import Location, Transaction
+from lamina.contracts.transactions import CardToken, Location, Transaction
+from lamina.rules.lists import read_list
 from lamina.rules.tokens import mask_token
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
+FARTHEST_KM = EARTH_RADIUS_KM * pi  # no place is farther from another
 MINUTE_MS = 60_000
 
 Features = Mapping[str, FeatureValue]
@@ -68,7 +71,7 @@ class ImpossibleVelocity(Rule):
     """Fires when the last place is farther away than `max_km` and was left less than `within_minutes` ago."""
 
     kind: Literal["impossible_velocity"]
-    max_km: float = Field(gt=0)
+    max_km: float = Field(gt=0, lt=FARTHEST_KM)
     within_minutes: float = Field(gt=0)
 
     def fires(self, transaction: Transaction, features: Features) -> str | None:
@@ -84,18 +87,19 @@ class ImpossibleVelocity(Rule):
         return f"{km:,.0f} km in {minutes:.0f} min" if km > self.max_km else None
 
 
+_TOKEN: TypeAdapter[str] = TypeAdapter(CardToken)
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+# The first line of an exported column: no token, though it looks like one.
+_HEADINGS = frozenset({"card", "cards", "card_id", "card_token", "card_number", "cardnumber", "token", "tokens"})
+
+
 class _Listed(Rule):
     file: str = Field(min_length=1)
     _entries: frozenset[str] = PrivateAttr(default=frozenset())
 
     def load(self, folder: Path) -> None:
         """See `Rule.load`."""
-        lines = (line.strip() for line in (folder / self.file).read_text(encoding="utf-8").splitlines())
-        entries = frozenset(line for line in lines if line and not line.startswith("#"))
-        if wrong := sum(not self._is_entry(entry) for entry in entries):
-            # Never the entries themselves: they may be card numbers.
-            raise ValueError(f"{self.file}: {wrong} entries are not {self._expected}")
-        self._entries = entries
+        self._entries = read_list(folder / self.file, self._entry, self._expected)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -106,7 +110,7 @@ class _Listed(Rule):
     def _expected(self) -> str:
         raise NotImplementedError
 
-    def _is_entry(self, entry: str) -> bool:
+    def _entry(self, text: str) -> str | None:
         raise NotImplementedError
 
 
@@ -134,12 +138,16 @@ class ListedCard(_Listed):
 
     @property
     def _expected(self) -> str:
-        return "64 hexadecimal digits" if self.hashing == "sha256" else "card tokens of 4 to 64 characters"
+        return "64 hexadecimal digits" if self.hashing == "sha256" else "card tokens, one a line; never card numbers"
 
-    def _is_entry(self, entry: str) -> bool:
+    def _entry(self, text: str) -> str | None:
         if self.hashing == "sha256":
-            return len(entry) == hashlib.sha256().digest_size * 2 and all(c in "0123456789abcdef" for c in entry)
-        return 4 <= len(entry) <= 64 and not entry.isspace() and " " not in entry
+            return text.lower() if _DIGEST.fullmatch(text) else None
+        try:
+            token = _TOKEN.validate_python(text)
+        except ValidationError:
+            return None
+        return None if token.lower() in _HEADINGS else token
 
 
 class ListedCountry(_Listed):
@@ -156,8 +164,8 @@ class ListedCountry(_Listed):
     def _expected(self) -> str:
         return "country codes of two capital letters"
 
-    def _is_entry(self, entry: str) -> bool:
-        return len(entry) == 2 and entry.isascii() and entry.isalpha() and entry.isupper()
+    def _entry(self, text: str) -> str | None:
+        return text if len(text) == 2 and text.isascii() and text.isalpha() and text.isupper() else None
 
 
 class UnusualAmount(Rule):

@@ -10,13 +10,13 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lamina.contracts.transactions import LabelSource
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
+from lamina.yaml_files import read_yaml
 from serving.middleware.errors import problem
 
 HEADER = b"x-api-key"
@@ -93,16 +93,13 @@ def load_keys(file: Path) -> tuple[ApiKey, ...]:
 
     Raises: KeysError: for anything that cannot be right.
     """
+    content = read_yaml(file, KeysError)
     try:
-        return _KeyFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))).keys
+        return _KeyFile.model_validate(content).keys
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         sentences = [f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {each['msg']}" for each in found]
         raise KeysError(f"{file}: {'; '.join(sentences)}") from None
-    except yaml.YAMLError:
-        raise KeysError(f"{file} is not YAML") from None
-    except (OSError, ValueError) as error:
-        raise KeysError(f"{file}: {error}") from error
 
 
 class Bucket:

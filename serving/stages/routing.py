@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lamina.contracts.decisions import FeatureValue
-from lamina.contracts.transactions import Transaction
 from lamina.experiments.experiment import Experiment, ExperimentBook
 from lamina.experiments.file import ExperimentError, load_experiments
 from lamina.experiments.guardrails import Guardrails
 from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
 from serving.stages.model import Model, ServedModel
+from serving.stages.targets import FIELDS, never_holds
 
 log = logging.getLogger(__name__)
 
-FIELDS = frozenset(Transaction.model_fields) - {"card_token", "location"}
-"""What targeting may speak of: the simple fields of a transaction, and never the card."""
 
 FileState = tuple[int, int]
 NS_PER_MS = 1_000_000
@@ -151,7 +149,7 @@ class Routing:
         self.champion, self._source, self._file, self._now = champion, source, file, monotonic
         self.problem: str | None = None
         self._state = _state_of(file)
-        self.book = load_experiments(file, FIELDS)
+        self.book = load_experiments(file, FIELDS, never_holds)
         self._trial: Trial | None = None
         self._trial = self._begin(self.book)
 
@@ -198,7 +196,7 @@ class Routing:
             return False
         self._state = state
         try:
-            book = load_experiments(self._file, FIELDS)
+            book = load_experiments(self._file, FIELDS, never_holds)
             if book != self.book and book.version == self.book.version:
                 raise ExperimentError(
                     f"{self._file}: changed, but still of version {book.version}: raise `version`, "

@@ -12,6 +12,7 @@ from lamina.local.jvm import FRUGAL, SERIAL_GC
 from lamina.local.layout import Layout, flink_env, flink_home
 from lamina.local.ports import HOST
 from lamina.local.service import NotReady, Plan, Program, Service, get_json, write
+from lamina.yaml_files import read_yaml
 
 SLOTS = 4
 
@@ -41,7 +42,7 @@ def configuration(plan: Plan) -> dict[str, object]:
     """Flink's configuration: the distribution's own, with the stack's ports, folders and sizes."""
     folder = plan.layout.data / "flink"
     python = str(flink_env(plan.layout.root) / "bin" / "python")
-    shipped = yaml.safe_load((flink_home(plan.layout.root) / "conf" / "config.yaml").read_text())
+    shipped = read_yaml(flink_home(plan.layout.root) / "conf" / "config.yaml", StackError)
     return dict(_flat(shipped)) | {
         "jobmanager.rpc.address": HOST,
         "jobmanager.rpc.port": plan.ports["flink_rpc"],
