@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from lamina.contracts.base import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.transactions import MAX_AMOUNT, Transaction
 from lamina.experiments.experiment import Condition
 
@@ -14,7 +14,7 @@ FIELDS = frozenset(Transaction.model_fields) - {"card_token", "location"}
 """What targeting may speak of: the simple fields of a transaction, and never the card."""
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    name: TypeAdapter(Annotated[field.annotation, field])
+    name: TypeAdapter(cast(Any, Annotated[field.annotation, field]))
     for name, field in Transaction.model_fields.items()
     if name in FIELDS
 }

@@ -17,7 +17,7 @@ TOKEN, NUMBER = "card-ad773f96b5", "4111111111111111"
 
 def loaded(folder: Path, text: str | bytes, **options: str) -> ListedCard:
     (folder / "cards.txt").write_bytes(text.encode() if isinstance(text, str) else text)
-    rule = ListedCard(code="c", action="reject", kind="listed_card", file="cards.txt", **options)  # type: ignore[arg-type]
+    rule = ListedCard(code="c", action="reject", kind="listed_card", file="cards.txt", **options)
     rule.load(folder)
     return rule
 
