@@ -34,7 +34,7 @@ def _group() -> None:
 @app.command()
 def transactions(
     file: Annotated[Path, typer.Argument(help="CSV, JSON lines or parquet file.")],
-    mapping: Annotated[str, typer.Option(help="Path of a mapping, or a shipped one: handbook, sparkov.")],
+    mapping: Annotated[str, typer.Option(help="Path of a mapping, or a shipped one, such as handbook.")],
     lake: Annotated[str | None, typer.Option(help="Lake to write to; the installation's own by default.")] = None,
     since: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First UTC day to import.")

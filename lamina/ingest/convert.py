@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from lamina.errors import MappingError
 from lamina.ingest.checks import Check, Mask, mask_of
+from lamina.ingest.fields import LabelField, TimestampField
 from lamina.ingest.labels import fraud_of
-from lamina.ingest.mapping import LabelField, TimestampField, TransactionMapping
+from lamina.ingest.mapping import TransactionMapping
 from lamina.ingest.numbers import numbers
 from lamina.ingest.texts import text_of
 from lamina.ingest.times import Times, timestamps
@@ -39,7 +41,9 @@ class Converted:
     notes: list[Check] = field(default_factory=list)
 
 
-def convert(table: pa.Table, mapping: TransactionMapping, salt: str | None) -> Converted:
+def convert(
+    table: pa.Table, mapping: TransactionMapping, salt: str | None, numbers_of_rows: NDArray[np.int64]
+) -> Converted:
     """`table` as `mapping` says. `salt` is the key of hashed columns.
 
     Raises: ColumnError: names the field, its column and the column's type.
@@ -48,7 +52,7 @@ def convert(table: pa.Table, mapping: TransactionMapping, salt: str | None) -> C
     columns: dict[str, Any] = {}
     for name, text in mapping.texts.items():
         with _reading(table, name, text.columns):
-            columns[name], reasons = text_of(lambda column: _column(table, column), table.num_rows, name, text, salt)
+            columns[name], reasons = text_of(lambda column: _column(table, column), numbers_of_rows, name, text, salt)
         checks += [Check(name, reason, reasons == reason) for reason in set(reasons.tolist()) - {None}]
     with _reading(table, "amount", [mapping.amount.column]):
         amount = numbers(_column(table, mapping.amount.column), "amount", checks, mapping.file)

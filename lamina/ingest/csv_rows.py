@@ -1,9 +1,9 @@
 """CSV files cut into rows by lamina, and into values by Arrow.
 
 Arrow reads values fast, but a quote that is never closed swallows rows, and a line's number is lost. So rows are found
-first: a line without a quote is one, its separators counted for all lines at once; a line with quotes is read by
-Python's `csv`, over as many lines as its value spans. A row that does not come out is handed on as it stands, and
-reading goes on with the line after.
+first: a line without quotes is one, and so is a line whose quotes stand at both ends of its fields; their separators
+are counted for all lines at once. A line with other quotes is read by Python's `csv`, over as many lines as it needs. A
+row that does not come out is handed on as it stands, and reading goes on with the line after.
 """
 
 from __future__ import annotations
@@ -154,8 +154,9 @@ class _Cutter:
         ends = np.flatnonzero(raw == _NEWLINE)
         starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
         self._text, self._starts, self._ends = text, starts, ends
-        fields = self._fields(raw)
-        special = self._special(raw)
+        quotes = np.flatnonzero(raw == _QUOTE)
+        fields = self._fields(raw, quotes)
+        special = self._special(raw, quotes)
         rows = _Rows()
         done = 0
         for place in special.tolist():
@@ -206,31 +207,45 @@ class _Cutter:
             between = f"lines {lines[0]} to {lines[-1]}"
             raise MappingError(f"{self._name}, {between}: cannot be read as CSV; cut the file there and look") from None
 
-    def _fields(self, raw: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Separators of each line and one: its fields, where it has no quote."""
-        before = np.searchsorted(np.flatnonzero(raw == self._byte), [self._starts, self._ends])
+    def _fields(self, raw: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Separators of each line outside quotes, and one: its fields, where its quotes are plain."""
+        places = np.flatnonzero(raw == self._byte)
+        if len(quotes):
+            line_starts = self._starts[np.searchsorted(self._ends, places)]
+            places = places[(np.searchsorted(quotes, places) - np.searchsorted(quotes, line_starts)) % 2 == 0]
+        before = np.searchsorted(places, [self._starts, self._ends])
         return np.asarray(before[1] - before[0] + 1, dtype=np.int64)
 
-    def _special(self, raw: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Lines with a quote, a carriage return inside, or bytes that are no UTF-8."""
+    def _not_plain(self, raw: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lines whose quotes do not, in turn, open a field at its start and close it at its end."""
+        if not len(quotes):
+            return quotes
+        lines = np.searchsorted(self._ends, quotes)
+        turn = np.arange(len(quotes)) - np.searchsorted(lines, lines)
+        before = np.where(quotes == self._starts[lines], self._byte, raw[quotes - 1])
+        after = raw[quotes + 1]
+        closes = (after == self._byte) | (after == _NEWLINE) | (after == _RETURN)
+        fits = np.where(turn % 2 == 0, before == self._byte, closes)
+        last = np.append(lines[1:] != lines[:-1], True)
+        return np.asarray(lines[~fits | (last & (turn % 2 == 0))])
+
+    def _special(self, raw: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lines with quotes that are not plain, a carriage return inside, or bytes that are no UTF-8."""
         inside = np.flatnonzero(raw == _RETURN)
         inside = inside[raw[inside + 1] != _NEWLINE]
-        places = np.concatenate([np.flatnonzero(raw == _QUOTE), inside])
-        lines = np.searchsorted(self._ends, places)
+        lines = np.concatenate([self._not_plain(raw, quotes), np.searchsorted(self._ends, inside)])
         try:
             self._text.decode()
         except UnicodeDecodeError:
-            high = np.searchsorted(self._ends, np.flatnonzero(raw >= 0x80))
-            lines = np.concatenate(
-                [lines, [place for place in np.unique(high) if not _is_utf8(self._line_at(int(place)))]]
-            )
+            high = np.unique(np.searchsorted(self._ends, np.flatnonzero(raw >= 0x80)))
+            lines = np.concatenate([lines, [one for one in high.tolist() if not _is_utf8(self._line_at(one))]])
         return np.unique(lines).astype(np.int64)
 
     def _line_at(self, place: int) -> bytes:
         return self._text[int(self._starts[place]) : int(self._ends[place])]
 
     def _plain(self, rows: _Rows, start: int, end: int, fields: NDArray[np.int64]) -> None:
-        """Lines without quotes: rows where the number of fields is right, nothing where they are empty."""
+        """Lines without quotes or with plain ones: rows where the number of fields is right, nothing where empty."""
         if start >= end:
             return
         empty = self._ends[start:end] - self._starts[start:end]

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from lamina.contracts.ids import MISSING
 from lamina.ingest.checks import Check, Mask, mask_of
-from lamina.ingest.mapping import LabelField
+from lamina.ingest.fields import LabelField
 from lamina.lake.ids import ids_of
 
 _PLAIN = dict.fromkeys(("1", "true", "yes", "y", "t"), True) | dict.fromkeys(("0", "false", "no", "n", "f"), False)

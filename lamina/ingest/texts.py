@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lamina.contracts.cards import without_separators
 from lamina.contracts.ids import BLANKS, MISSING
 from lamina.errors import MappingError
-from lamina.ingest.mapping import TextField
+from lamina.ingest.fields import TextField
 from lamina.lake.ids import Ids, ids_of
 
 COUNTRIES = ("country", "user_country")
@@ -24,29 +24,50 @@ HASH_DIGITS = 24
 Columns = Callable[[str], pa.Array]
 
 
-def text_of(columns: Columns, rows: int, name: str, field: TextField, salt: str | None) -> Ids:
+def text_of(columns: Columns, numbers: NDArray[np.int64], name: str, field: TextField, salt: str | None) -> Ids:
     """The field `name` as text; null where it is missing or refused, and why it is refused.
 
-    Args: columns: gives a source column by its name; rows: how many there are; salt: key of hashed columns.
+    Args: columns: gives a source column by its name; numbers: of the rows in the file; salt: key of hashed columns.
 
     Raises: MappingError: when a column is hashed and there is no salt.
     """
+    rows = len(numbers)
     if field.constant is not None:
         return Ids(pa.repeat(field.constant, rows), np.full(rows, None, dtype=object))
+    if field.row_number:
+        text = pc.binary_join_element_wise(field.prefix, pa.array(numbers, pa.int64()).cast(pa.string()), "")
+        return Ids(text, np.full(rows, None, dtype=object))
     read = _country if name in COUNTRIES else ids_of
     if field.template is not None:
-        return _filled(field, {column: read(columns(column)) for column in field.columns}, rows)
+        parts = {column: _with_default(read(columns(column)), field.default) for column in field.columns}
+        return _filled(field, parts, rows)
     assert field.column is not None  # the mapping holds exactly one of the three
     texts, reasons = read(columns(field.column))
+    if field.values:
+        texts = _named(texts, field)
     if field.sha256:
         texts = _hashed(texts, salt)
     if field.prefix:
         texts = pc.binary_join_element_wise(field.prefix, texts, "")
-    if field.default is not None:
-        missing = reasons == MISSING
-        texts = pc.if_else(pa.array(missing), field.default, texts)
-        reasons[missing] = None
-    return Ids(texts, reasons)
+    return _with_default(Ids(texts, reasons), field.default)
+
+
+def _with_default(ids: Ids, default: str | None) -> Ids:
+    if default is None:
+        return ids
+    missing, reasons = ids.reasons == MISSING, ids.reasons.copy()
+    reasons[missing] = None
+    return Ids(pc.if_else(pa.array(missing), default, ids.texts), reasons)
+
+
+def _named(text: pa.Array, field: TextField) -> pa.Array:
+    """Each different value by what the mapping calls it; null stays null."""
+    encoded = text.dictionary_encode()
+    names = [
+        field.values.get(value, value if field.otherwise is None else field.otherwise)
+        for value in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(names, pa.string()).take(encoded.indices)
 
 
 def _country(column: pa.Array) -> Ids:

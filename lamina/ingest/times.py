@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, PER_SECOND, UNITS, epoch_units, rounded_ms
 from lamina.ingest.checks import Check, Mask, is_text, mask_of
+from lamina.ingest.fields import TimestampField
 from lamina.ingest.patterns import ISO, ISO_BASIC, MONTHS, pattern_of
 
 TWICE = "lies in the hour that comes twice when clocks go back: the first was taken"
@@ -231,7 +232,7 @@ def _as_days(months: Ints) -> Ints:
     return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
-def timestamps(columns: list[pa.Array], texts: list[pa.Array], how: Any) -> Times:
+def timestamps(columns: list[pa.Array], texts: list[pa.Array], how: TimestampField) -> Times:
     """The times of a column, or of a date column and a time column, as the mapping's `how` says.
 
     Args: columns: one or two; texts: the same as text.

@@ -97,7 +97,7 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
         table = _with_columns(batch.table, mapping.columns) if is_json else batch.table
         cards.look(table)
         with _named(path, batch):
-            converted = convert(table, mapping, salt)
+            converted = convert(table, mapping, salt, batch.numbers)
         problems = first_problems(converted)
         again = seen.repeated(converted.events["transaction_id"], problems == None)  # noqa: E711 - elementwise
         problems[again] = REPEATED

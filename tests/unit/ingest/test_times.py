@@ -14,7 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from lamina.contracts.transactions import Transaction
-from lamina.ingest.mapping import TimestampField, TransactionMapping
+from lamina.ingest.fields import TimestampField
+from lamina.ingest.mapping import TransactionMapping
 from lamina.ingest.transactions import Events, import_transactions, read_events
 from tests.unit.ingest.test_mapping import MINIMAL
 from tests.unit.ingest.test_validate import GOOD
