@@ -69,6 +69,18 @@ class StreamError(LaminaError):
     """Kafka did not answer, or did not take or give what was asked; nothing is known of what was under way."""
 
 
+class UnknownTopic(StreamError):
+    """No events with a contract are on the topic."""
+
+
+class MessageRefused(StreamError):
+    """Kafka will never take so many messages (`count`), because of what they are: too large, or invalid."""
+
+    def __init__(self, message: str, count: int = 1) -> None:
+        self.count = count
+        super().__init__(message)
+
+
 class OffsetsLost(StreamError):
     """Kafka no longer holds messages that were to be archived; names the range and how to go on without it."""
 

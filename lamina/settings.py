@@ -39,6 +39,10 @@ OTHERS: Mapping[str, str] = MappingProxyType(
 # Kubernetes makes such variables of every service whose name begins with `lamina`.
 SERVICE_LINK = re.compile(r"LAMINA_\w*?(_SERVICE_HOST|_SERVICE_PORT\w*|_PORT|_PORT_\d+_(TCP|UDP|SCTP)\w*)")
 LINKED = re.compile(r"(tcp|udp|sctp)://")
+STOP_WAIT_S = 30
+"""What the local stack and compose wait between SIGTERM and SIGKILL, in seconds; Kubernetes waits as long."""
+STOP_REST_S = 7.0
+"""Of the API's end, what is no setting: background tasks 2 s, threads and connections 3 s, the interpreter 2 s."""
 
 
 def _stack_env_file() -> Path:
@@ -97,6 +101,38 @@ class Settings(BaseSettings):
     )
     api_max_in_flight: int = Field(
         200, gt=0, description="Requests at work at once; what comes on top is answered 503 with Retry-After."
+    )
+    api_stop_grace_s: float = Field(
+        1.0,
+        ge=0,
+        description="After SIGTERM the API says that it is not ready, and serves on for so many seconds, in which who "
+        "sends it requests finds out: more than two intervals of a balancer's checks.",
+    )
+    api_stop_requests_s: int = Field(
+        8, gt=0, description="After that, so many seconds for the requests in flight before they are cut off."
+    )
+    api_stop_events_s: float = Field(
+        10.0,
+        gt=0,
+        description="At last, so many seconds for Kafka to take what waits; the rest waits in the journal.",
+    )
+    api_stop_wait_s: float = Field(
+        STOP_WAIT_S,
+        gt=0,
+        description="How long the API's supervisor waits between SIGTERM and SIGKILL, in seconds: the three above and "
+        "what the rest takes (7 s) must fit.",
+    )
+    journal_max_bytes: int = Field(
+        4 * 2**30,
+        ge=2**20,
+        description="Most that the events that wait for Kafka may take of the disk; beyond it, requests whose events "
+        "cannot be written down are answered 503.",
+    )
+    journal_max_age_s: float = Field(
+        2 * 86_400.0,
+        gt=0,
+        description="Age of the oldest event that waits for Kafka, in seconds, beyond which requests are answered 503: "
+        "the speed layer forgets, so that older events would count in features only from the next daily run.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file with the API's certificate chain; none: plain HTTP."
@@ -193,6 +229,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"predict_deadline_ms ({self.predict_deadline_ms}) must not be below predict_timeout_ms "
                 f"({self.predict_timeout_ms}): raise LAMINA_PREDICT_DEADLINE_MS or lower LAMINA_PREDICT_TIMEOUT_MS"
+            )
+        stop_s = self.api_stop_grace_s + self.api_stop_requests_s + self.api_stop_events_s + STOP_REST_S
+        if stop_s > self.api_stop_wait_s:
+            raise ValueError(
+                f"the API's end may take {stop_s:g} s (LAMINA_API_STOP_GRACE_S, _REQUESTS_S, _EVENTS_S and "
+                f"{STOP_REST_S:g} s), and its supervisor waits {self.api_stop_wait_s:g}: lower one of them, or raise "
+                "LAMINA_API_STOP_WAIT_S and what the supervisor really waits"
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: set LAMINA_TLS_CERTIFICATE and LAMINA_TLS_KEY")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -11,8 +13,9 @@ from lamina import entry
 from lamina.settings import Settings, load_settings
 from serving.bootstrap import make_app, make_service
 from serving.masking import log_json
+from serving.server import PatientServer
 
-GRACE_S = 10
+STARTUP_FAILURE = 3
 KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than clients keep theirs, or it would be closed now and then in the
 moment in which a client sends its next request.
@@ -23,20 +26,29 @@ def main() -> None:
     """Serve until a signal; requests in flight are answered and queued events delivered before the end."""
     log_json()
     settings = load_settings()
-    uvicorn.run(
-        make_app(make_service(settings)),
+    service = make_service(settings)
+    config = uvicorn.Config(
+        make_app(service),
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
         http="httptools",
+        ws="none",
+        # Whom a request comes from is what the socket says: a header may say anything.
+        proxy_headers=False,
         # One line a request at hundreds a second helps nobody; failures are logged by the middleware.
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=settings.api_stop_requests_s,
         **tls_options(settings),
     )
+    server = PatientServer(config, leaving=service.leaving.begin, grace_s=settings.api_stop_grace_s)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:

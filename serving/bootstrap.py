@@ -8,8 +8,8 @@ import logging
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 
@@ -35,10 +35,10 @@ from serving.middleware import errors
 from serving.middleware.admission import Admission
 from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
-from serving.middleware.requests import BodyLimit, RequestContext
+from serving.middleware.requests import BodyLimit, Leaving, RequestContext
 from serving.routes.admin import admin_router
 from serving.routes.fraud import DECISIONS, fraud_router, shown
-from serving.routes.health import Dependency, Readiness, health_router
+from serving.routes.health import Dependency, Readiness, Status, health_router
 from serving.routes.predict import predict_router
 from serving.stages.cache import PredictionCache
 from serving.stages.decide import DecisionMaker, Inquiry
@@ -54,12 +54,16 @@ from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
 from serving.stages.shared_scores import RedisScores
 from serving.stages.shelf import ModelShelf
+from serving.supervision import Background, take_down
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
 FILES_CHECK_S = 1.0
 PARITY_CHECK_S = 60.0
+BACKGROUND_S = 1.0
+CLOSE_S = 0.5
+"""Longest waits at the end, in seconds; what they add up to is in `STOP_REST_S` of the settings."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,13 @@ class Predictions:
 
     async def close(self) -> None:
         """Let what was begun end."""
-        self.batcher.close()
-        await self.store.close()
+        steps = [
+            ("scoring", CLOSE_S, lambda: asyncio.to_thread(self.batcher.close)),
+            ("predictions' store", CLOSE_S, self.store.close),
+        ]
         if self.shared is not None:
-            await self.shared.close()
+            steps.append(("shared scores", CLOSE_S, self.shared.close))
+        await take_down(steps)
 
 
 @dataclass(frozen=True)
@@ -93,31 +100,41 @@ class Service:
     events: EventLog
     decisions: DecisionMaker
     predictions: Predictions
+    background: Background = field(default_factory=Background)
+    leaving: Leaving = field(default_factory=Leaving)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Open what is needed, keep models, rules and experiment current, and at the end deliver what is queued."""
         self.events.start()
-        tasks = [
-            asyncio.create_task(self.champion.keep_current(self.settings.champion_poll_s)),
-            asyncio.create_task(self._keep_challengers()),
-            asyncio.create_task(self.predictions.shelf.keep_current()),
-            asyncio.create_task(self._keep_files()),
-            asyncio.create_task(self.shadows.run()),
-            asyncio.create_task(self._keep_parity()),
-        ]
+        self._keep_all()
         # All that was imported stays: without this the collector stops requests to look at it again and again.
         gc.freeze()
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-            await asyncio.to_thread(self.events.stop)
-            await self.predictions.close()
-            await self.features.close()
+            self.leaving.begin()
+            events_s = self.settings.api_stop_events_s
+            await take_down(
+                [
+                    ("the background", BACKGROUND_S + 1, lambda: self.background.stop(BACKGROUND_S)),
+                    # Its thread keeps to the time by itself.
+                    ("the event log", events_s + 1, lambda: asyncio.to_thread(self.events.stop, events_s)),
+                    ("predictions", 3 * CLOSE_S, self.predictions.close),
+                    ("features", CLOSE_S, self.features.close),
+                ]
+            )
+
+    def _keep_all(self) -> None:
+        keep, poll_s = self.background, self.settings.champion_poll_s
+        keep.every(poll_s, "champion", self.champion.refresh)
+        keep.every(poll_s, "challengers", self._refresh_challengers)
+        keep.every(poll_s, "other models", self.predictions.shelf.refresh)
+        keep.every(FILES_CHECK_S, "rules file", lambda: asyncio.to_thread(self.rules.reload))
+        keep.every(FILES_CHECK_S, "experiment file", self._refresh_experiment)
+        keep.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
+        keep.keep("shadow scores", self.shadows.run)
+        keep.start()
 
     async def readiness(self) -> Readiness:
         """How each dependency does now."""
@@ -125,32 +142,29 @@ class Service:
         found = {
             "redis": Dependency(problem=await self.features.check()),
             "kafka": Dependency(problem=self.events.problem),
+            "journal": Dependency(problem=self.events.refusing),
             "model": Dependency(version=model.version if model else None, problem=self.champion.problem),
             "rules": Dependency(version=self.rules.book.version, problem=self.rules.problem),
             "experiment": Dependency(version=self.routing.book.version, problem=self.routing.problems),
+            "background": Dependency(problem=self.background.problems),
         }
-        if not self.champion.checked:
-            return Readiness(status="starting", dependencies=found)
         well = all(dependency.problem is None for dependency in found.values())
-        return Readiness(status="ready" if well else "degraded", dependencies=found)
+        status: Status = "ready" if well else "degraded"
+        if self.leaving:
+            status = "stopping"
+        elif not self.champion.checked:
+            status = "starting"
+        elif self.events.refusing:
+            status = "refusing"
+        return Readiness(status=status, dependencies=found)
 
-    async def _keep_files(self) -> None:
-        while True:
-            await asyncio.sleep(FILES_CHECK_S)
-            await asyncio.to_thread(self.rules.reload)
-            await asyncio.to_thread(self.routing.reload)
-            self.routing.judge()
+    async def _refresh_experiment(self) -> None:
+        await asyncio.to_thread(self.routing.reload)
+        self.routing.judge()
 
-    async def _keep_challengers(self) -> None:
-        while True:
-            for model in self.routing.challengers:
-                await model.refresh()
-            await asyncio.sleep(self.settings.champion_poll_s)
-
-    async def _keep_parity(self) -> None:
-        while True:
-            await asyncio.to_thread(self.read_parity)
-            await asyncio.sleep(PARITY_CHECK_S)
+    async def _refresh_challengers(self) -> None:
+        for model in self.routing.challengers:
+            await model.refresh()
 
     def read_parity(self) -> None:
         """Set the gauge to what the newest parity report says; without one that can be read it keeps its value."""
@@ -193,7 +207,10 @@ def make_service(
     )
     rules.misfit = lambda book: misfit(book, (champion, *routing.challengers))
     rules.taken = partial(_retry, champion, routing)
-    events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, Journal(settings.stack_dir / "journal"))
+    journal = Journal(
+        settings.stack_dir / "journal", max_bytes=settings.journal_max_bytes, max_age_s=settings.journal_max_age_s
+    )
+    events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, journal, clock)
     shadows = ShadowScorer(events, clock=clock)
     deadline_ms = settings.decision_deadline_ms
     decisions = DecisionMaker(rules, features, routing, shadows, events, deadline_ms=deadline_ms, clock=clock)
@@ -283,5 +300,5 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         app.add_middleware(LocalAdmin)
     else:
         app.add_middleware(KeyCheck, keys=load_keys(service.settings.api_keys_file))
-    app.add_middleware(RequestContext, new_id=new_id)
+    app.add_middleware(RequestContext, new_id=new_id, leaving=service.leaving)
     return app

@@ -15,7 +15,7 @@ from jobs.flink.options import StreamOptions
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.features import ColumnType, EventSource
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES
 from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of
 from lamina.semantics.sketch import HASH_DIGITS, kept
 from lamina.semantics.states import TIMESTAMP_DIGITS
@@ -87,6 +87,8 @@ def _dead_letters_table(options: StreamOptions) -> str:
         "connector": "kafka",
         "topic": options.topic_prefix + DEAD_LETTERS,
         "properties.bootstrap.servers": options.bootstrap,
+        # A letter is longer than its message: one that did not fit would fail the job, again after each restart.
+        "properties.max.request.size": str(LETTER_BYTES),
         "format": "raw",
         "sink.delivery-guarantee": "at-least-once",
     }

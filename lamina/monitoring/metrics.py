@@ -39,6 +39,13 @@ SHADOW_SCORES = Counter("shadow_scores_total", "Decisions scored by a shadow mod
 EVENTS_REPLAYED = Counter("events_replayed_total", "Events that went to Kafka late, from the journal", ["topic"])
 EVENTS_DELIVERED = Counter("events_delivered_total", "Events that Kafka acknowledged", ["topic"])
 JOURNAL_BYTES = Gauge("journal_bytes", "Size of the events that Kafka has not acknowledged yet")
+EVENTS_REFUSED = Counter(
+    "events_refused_total", "Events that the journal did not take, so that their requests were refused", ["reason"]
+)
+EVENTS_DEAD = Counter("events_dead_total", "Events that Kafka will never take, by where they went", ["topic", "to"])
+JOURNAL_ROLLS_FAILED = Counter("journal_rolls_failed_total", "Files of the journal that could not be begun in time")
+JOURNAL_OLDEST = Gauge("journal_oldest_seconds", "Age of the oldest event that Kafka has not acknowledged yet")
+BACKGROUND_FAILURES = Counter("background_failures_total", "Failures of tasks in the background", ["task"])
 INVALID_REQUESTS = Counter("invalid_requests_total", "Requests that were refused", ["status"])
 IN_FLIGHT = Gauge("requests_in_flight", "Requests at work now")
 REQUESTS_SHED = Counter("requests_shed_total", "Requests refused because too many were at work")

@@ -6,12 +6,13 @@ import base64
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lamina.contracts.cards import IS_CARD_NUMBER, is_card_like, starred
 from lamina.contracts.decisions import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS
-from lamina.errors import ContractError, StreamError
+from lamina.errors import ContractError, MessageRefused, StreamError, UnknownTopic
 from lamina.streams.produce import EventProducer, key_of
 from lamina.streams.topics import contract_of
 
@@ -58,16 +59,44 @@ def _without_card_numbers(raw: bytes, reason: str) -> bytes:
 def write(bootstrap: str, prefix: str, letters: Iterable[DeadLetter]) -> int:
     """Send letters to topic `dead-letters`; returns how many, all acknowledged.
 
+    A letter that is too large for its topic goes without the bytes: they stand at its place, and it holds up no other.
+
     Raises: StreamError: when one is not; a repetition does no harm, because letters are read once a place.
     """
-    sent = 0
+    sent = list(letters)
     with EventProducer(bootstrap, prefix) as producer:
-        for letter in letters:
-            producer.send_bytes(
-                DEAD_LETTERS, f"{letter.topic}/{letter.partition}/{letter.offset}".encode(), letter.to_json()
-            )
-            sent += 1
-    return sent
+        try:
+            for letter in sent:
+                _send(producer, letter)
+            producer.flush()
+        except MessageRefused:
+            # Nobody says which: each alone, and a repetition does no harm.
+            with suppress(MessageRefused):
+                producer.flush()
+            for letter in sent:
+                try:
+                    _send(producer, letter)
+                    producer.flush()
+                except MessageRefused:
+                    _send(producer, without_bytes(letter))
+                    producer.flush()
+    return len(sent)
+
+
+def _send(producer: EventProducer, letter: DeadLetter) -> None:
+    key = f"{letter.topic}/{letter.partition}/{letter.offset}"
+    producer.send_bytes(DEAD_LETTERS, key.encode(), letter.to_json())
+
+
+def without_bytes(letter: DeadLetter) -> DeadLetter:
+    """The letter without the message, which its reason says.
+
+    >>> without_bytes(make_letter("transactions", 0, 7, "is empty", b"{}", 1533686400000)).reason
+    'is empty (its 2 bytes do not fit into a letter: read them at their place, while the topic keeps them)'
+    """
+    size = len(base64.b64decode(letter.raw))
+    note = f"its {size} bytes do not fit into a letter: read them at their place, while the topic keeps them"
+    return letter.model_copy(update={"raw": "", "reason": f"{letter.reason} ({note})"})
 
 
 def read(bootstrap: str, prefix: str, topic: str | None = None, since_ms: int | None = None) -> Iterator[DeadLetter]:
@@ -98,24 +127,28 @@ def replay(
     Twice does no harm: events are counted once an id. `dry_run` only counts.
     """
     report = ReplayReport()
-    with EventProducer(bootstrap, prefix) as producer:
-        for letter in read(bootstrap, prefix, topic, since_ms):
-            report.read += 1
-            raw = base64.b64decode(letter.raw)
-            try:
-                event = contract_of(letter.topic).from_json(raw)
-            except ContractError as error:
-                report.still_dead += 1
-                report.reasons[str(error)] += 1
-                continue
-            except StreamError as error:
-                report.unknown += 1
-                report.reasons[str(error)] += 1
-                continue
-            report.sent += 1
-            if not dry_run:
-                # The bytes, not the event: they may have fields that this version does not know.
-                producer.send_bytes(letter.topic, key_of(event), raw)
+    try:
+        with EventProducer(bootstrap, prefix) as producer:
+            for letter in read(bootstrap, prefix, topic, since_ms):
+                report.read += 1
+                raw = base64.b64decode(letter.raw)
+                try:
+                    event = contract_of(letter.topic).from_json(raw)
+                    if not dry_run:
+                        # The bytes, not the event: they may have fields that this version does not know.
+                        producer.send_bytes(letter.topic, key_of(event), raw)
+                except (ContractError, MessageRefused) as error:
+                    report.still_dead += 1
+                    report.reasons[str(error)] += 1
+                except UnknownTopic as error:
+                    report.unknown += 1
+                    report.reasons[str(error)] += 1
+                else:
+                    report.sent += 1
+    except MessageRefused as error:
+        report.sent -= error.count
+        report.still_dead += error.count
+        report.reasons[str(error)] += error.count
     return report
 
 

@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from lamina.contracts.base import Event
-from lamina.errors import StreamError
+from lamina.contracts.topics import LETTER_BYTES
+from lamina.errors import MessageRefused, StreamError
 
 CLOSE_TIMEOUT_S = 30
 
@@ -47,19 +48,25 @@ class EventProducer:
     def send_bytes(self, topic: str, key: bytes | None, value: bytes) -> None:
         """Queue raw bytes.
 
-        Raises: StreamError: when the broker cannot be reached.
+        Raises: MessageRefused: they are too many for one message, which holds up no other; StreamError: when the
+        broker cannot be reached.
         """
         from kafka.errors import KafkaError
 
         try:
             self._producer().send(self.prefix + topic, value=value, key=key).add_errback(self._failures.append)
         except KafkaError as error:
+            if _is_final(error):
+                raise MessageRefused(
+                    f"{self.prefix + topic} takes no message of {len(value)} bytes: {error}"
+                ) from error
             raise StreamError(f"{self.prefix + topic} on {self.bootstrap} takes no message: {error}") from error
 
     def flush(self) -> None:
         """Wait until everything queued is acknowledged by the broker.
 
-        Raises: StreamError: when at least one message was not; nothing is known of the others.
+        Raises: MessageRefused: all were, but for some that the broker will never take; StreamError: when at least one
+        message was not; nothing is known of the others.
         """
         from kafka.errors import KafkaError
 
@@ -71,6 +78,12 @@ class EventProducer:
             raise StreamError(f"messages for {self.bootstrap} were not acknowledged: {error}") from error
         if self._failures:
             failures, self._failures = self._failures, []
+            if all(_is_final(failure) for failure in failures):
+                raise MessageRefused(
+                    f"{self.bootstrap} refuses {len(failures)} messages for what they are, the first: {failures[0]}. "
+                    "All others are acknowledged",
+                    len(failures),
+                )
             raise StreamError(
                 f"{len(failures)} messages for {self.bootstrap} were not acknowledged, the first: {failures[0]}"
             )
@@ -87,7 +100,24 @@ class EventProducer:
             from kafka.errors import KafkaError
 
             try:
-                self._client = KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5)
+                self._client = KafkaProducer(
+                    bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, max_request_size=LETTER_BYTES
+                )
             except (KafkaError, OSError) as error:
                 raise StreamError(f"Kafka at {self.bootstrap} does not answer ({error}): see `make status`") from error
         return self._client
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether the broker, or the client before it, will never take a message."""
+    from kafka import errors
+
+    return isinstance(
+        error,
+        (
+            errors.MessageSizeTooLargeError,
+            errors.RecordListTooLargeError,
+            errors.InvalidRecordError,
+            errors.InvalidTimestampError,
+        ),
+    )

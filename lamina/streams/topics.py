@@ -18,7 +18,7 @@ from lamina.contracts.topics import (
 )
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.contracts.user_events import UserEvent
-from lamina.errors import StreamError
+from lamina.errors import StreamError, UnknownTopic
 
 CONTRACTS: dict[str, type[Event]] = {
     TRANSACTIONS: Transaction,
@@ -34,13 +34,13 @@ CONTRACTS: dict[str, type[Event]] = {
 def contract_of(topic: str) -> type[Event]:
     """The contract of the events on `topic`, named without prefix.
 
-    Raises: StreamError: when no events with a contract are on it.
+    Raises: UnknownTopic: when no events with a contract are on it.
 
     >>> contract_of("transactions").__name__
     'Transaction'
     """
     if topic not in CONTRACTS:
-        raise StreamError(f"topic {topic!r} has no contract; those that have: {', '.join(CONTRACTS)}")
+        raise UnknownTopic(f"topic {topic!r} has no contract; those that have: {', '.join(CONTRACTS)}")
     return CONTRACTS[topic]
 
 

@@ -23,6 +23,7 @@ from lamina.errors import (
 )
 from lamina.monitoring import metrics
 from serving.masking import REQUEST_ID, mask
+from serving.stages.journal import JournalFull
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     (ModelUnavailable, 503),
     (Overloaded, 503),
     (PredictionTimeout, 504),
+    (JournalFull, 503),
     (LaminaError, 500),
 )
 LONGEST_FIELD = 128
@@ -51,6 +53,8 @@ def problem(
 
 def unexpected(error: Exception) -> Response:
     """The answer to an error that nothing expected; its traceback goes to the log."""
+    if isinstance(error, LaminaError):
+        return answer_to(error)
     log.error("a request failed", exc_info=error)
     return problem(500, "internal_error")
 
@@ -85,6 +89,11 @@ async def _http(_: Request, error: Exception) -> Response:
 
 async def _own(_: Request, error: Exception) -> Response:
     assert isinstance(error, LaminaError)
+    return answer_to(error)
+
+
+def answer_to(error: LaminaError) -> Response:
+    """The answer to one of our own errors."""
     status = next(code for kind, code in STATUS if isinstance(error, kind))
     if isinstance(error, ContractError):
         return problem(
@@ -94,6 +103,9 @@ async def _own(_: Request, error: Exception) -> Response:
         return problem(status, "overloaded", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, PredictionTimeout):
         return problem(status, "prediction_timeout", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, JournalFull):
+        # Said once where it began, and by the readiness; a line for each would fill the disk again.
+        return problem(status, "cannot_be_recorded", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, UnknownModel):
         return problem(status, "unknown_model", [{"field": "model", "message": str(error)}])
     if isinstance(error, ModelUnavailable):

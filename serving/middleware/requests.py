@@ -23,14 +23,29 @@ COUNTED_ONLY = (429, 503)
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 
 
+class Leaving:
+    """Whether the process is about to end; true for ever after `begin`, which a signal handler may call."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def begin(self) -> None:
+        """Say that it is."""
+        self._begun = True
+
+    def __bool__(self) -> bool:
+        return self._begun
+
+
 class RequestContext:
     """Gives a request its id (the header `X-Request-ID`, when it can be one) and answers what nothing else answered.
 
-    Successful requests leave no line: at hundreds a second the metrics tell more, and a path may hold anything.
+    Successful requests leave no line: at hundreds a second the metrics tell more, and a path may hold anything. Once
+    the process is `leaving`, each answer closes its connection, so that clients find another before this one is gone.
     """
 
-    def __init__(self, app: ASGIApp, new_id: Callable[[], str]) -> None:
-        self._app, self._new_id = app, new_id
+    def __init__(self, app: ASGIApp, new_id: Callable[[], str], leaving: Leaving) -> None:
+        self._app, self._new_id, self._leaving = app, new_id, leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -51,6 +66,8 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), header]
+                if self._leaving:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:

@@ -17,11 +17,21 @@ class Dependency(BaseModel):
     problem: str | None = None
 
 
-class Readiness(BaseModel):
-    """`ready`: all is well. `degraded`: answers, partly by fallbacks. `starting`: send nothing yet (status 503)."""
+Status = Literal["ready", "degraded", "starting", "refusing", "stopping"]
+UNREADY: tuple[Status, ...] = ("starting", "refusing", "stopping")
 
-    status: Literal["ready", "degraded", "starting"]
-    dependencies: dict[str, Dependency] = Field(description="By name: redis, kafka, model, rules, experiment.")
+
+class Readiness(BaseModel):
+    """`ready`: all is well. `degraded`: answers, partly by fallbacks.
+
+    With status 503, send nothing: `starting`, not yet; `refusing`, what is answered cannot be written down; `stopping`,
+    never again.
+    """
+
+    status: Status
+    dependencies: dict[str, Dependency] = Field(
+        description="By name: redis, kafka, journal, model, rules, experiment, background."
+    )
 
 
 def health_router(readiness: Callable[[], Awaitable[Readiness]]) -> APIRouter:
@@ -37,7 +47,7 @@ def health_router(readiness: Callable[[], Awaitable[Readiness]]) -> APIRouter:
     async def ready() -> Response:
         """Whether to send requests, and how each dependency does. A lost dependency degrades, it does not unready."""
         found = await readiness()
-        status = 503 if found.status == "starting" else 200
+        status = 503 if found.status in UNREADY else 200
         return Response(found.model_dump_json(), status, media_type="application/json")
 
     @router.get("/metrics", include_in_schema=False)

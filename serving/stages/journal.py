@@ -3,27 +3,52 @@
 A line a file `<number>.events`: topic, key and JSON, with tabs between. What is written survives the end of the process
 in any way, `kill -9` included; of a machine that loses power the last moments may be lost. The file `acknowledged` says
 up to where Kafka has everything; what lies behind is sent again by the next start, so an event may arrive twice but not
-never, and in its order.
+never, and in its order. `undeliverable` keeps what Kafka will never take.
+
+The journal is bounded, by size and by the age of what waits. Where it is full, or the disk is, it takes nothing more:
+what was answered is kept before what was not answered yet.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from lamina.clock import Clock, system_clock
 from lamina.errors import LaminaError
+from lamina.monitoring import metrics
+
+log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 64 * 2**20
+SEGMENT_AGE_MS = 3_600_000
+"""A file that is older is ended: what Kafka has acknowledged leaves the disk also where little comes."""
+LEAST_SEGMENTS = 8
 LOCK_WAIT_S = 15.0
+AGES_EVERY_MS = 10_000
+PROBE_BYTES = 65_536
 SUFFIX = ".events"
+UNDELIVERABLE = "undeliverable"
 
 
 class JournalTaken(LaminaError):
     """Another process writes to the folder."""
+
+
+class JournalFull(LaminaError):
+    """An event cannot be written down, so what it tells of is not answered. `reason` is one word for metrics."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class JournaledEvent(NamedTuple):
@@ -32,6 +57,11 @@ class JournaledEvent(NamedTuple):
     topic: str
     key: bytes
     value: bytes
+
+    @property
+    def line(self) -> bytes:
+        """The event as it is written down."""
+        return b"%s\t%s\t%s\n" % (self.topic.encode(), self.key, self.value)
 
 
 class Place(NamedTuple):
@@ -42,11 +72,32 @@ class Place(NamedTuple):
 
 
 class Journal:
-    """The files of one folder. `append` is for one thread at a time, the rest for one other. `open` comes first."""
+    """The files of one folder. `append` is for one thread at a time, the rest for one other. `open` comes first.
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._folder, self._segment_bytes = folder, segment_bytes
+    Args: max_bytes: the most that the files may take; max_age_s: age of the oldest event that waits, in seconds, at
+    which nothing more is taken; clock: epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        max_bytes: int | None = None,
+        max_age_s: float | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._folder, self._max_bytes, self._max_age_s, self._clock = folder, max_bytes, max_age_s, clock
+        self._segment_bytes = segment_bytes if max_bytes is None else min(segment_bytes, max_bytes // LEAST_SEGMENTS)
         self._lock = self._file = self._mark = -1
+        self._begun_ms = 0
+        self._cut = False
+        self._files = threading.Lock()
+        self._older_bytes = 0
+        # From which place on events are at least as new as that, in epoch milliseconds.
+        self._ages: deque[tuple[Place, int]] = deque()
+        self._last = Place(0, 0)
+        self.problem: str | None = None
         self.end = self.acknowledged = Place(0, 0)
 
     def open(self) -> None:
@@ -63,6 +114,8 @@ class Journal:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
+                    os.close(self._lock)
+                    self._lock = -1
                     raise JournalTaken(
                         f"{self._folder} is written by another process: give this one a LAMINA_STACK_DIR of its own"
                     ) from None
@@ -72,29 +125,142 @@ class Journal:
         numbers = self._numbers()
         first = Place(min(numbers, default=1), 0)
         self.acknowledged = max(Place(int(found[0]), int(found[1])), first) if len(found) == 2 else first
-        self._begin(max([*numbers, self.acknowledged.segment, 0]) + 1)
+        # Now, so that its place on the disk is taken: later the disk may be full.
+        self._note(self.acknowledged)
+        number = max([*numbers, self.acknowledged.segment, 0]) + 1
+        self._file = self._new(number)
+        self.end, self._begun_ms = Place(number, 0), self._clock()
+        self._older_bytes = self._bytes_before(number)
+        self._last = max(self.acknowledged, self._last_written())
+        self._ages.clear()
+        if not self._nothing_waits:
+            # The last write to the first of the files that wait: the oldest event is at least that old.
+            oldest = min(n for n in self._numbers() if n >= self.acknowledged.segment)
+            self._ages.append((self.acknowledged, self._name(oldest).stat().st_mtime_ns // 1_000_000))
 
     def append(self, events: Sequence[JournaledEvent]) -> list[Place]:
-        """Write `events` down at once; they have reached the operating system when this returns. Hot path."""
-        lines = [b"%s\t%s\t%s\n" % (event.topic.encode(), event.key, event.value) for event in events]
-        self._write(b"".join(lines))
-        segment, offset = self.end
+        """Write `events` down at once; they have reached the operating system when this returns. Hot path.
+
+        Raises: JournalFull: nothing of them was written; what was written before stays, and the next call tries again.
+        """
+        lines = [event.line for event in events]
+        data = b"".join(lines)
+        now_ms = self._clock()
+        if lack := self._lack(len(data), now_ms):
+            self._refuse(*lack)
+        self._write(data)
+        segment, offset = begin = self.end
         places = [Place(segment, offset := offset + len(line)) for line in lines]
-        self.end = Place(segment, offset)
-        if offset >= self._segment_bytes:
-            os.close(self._file)
-            self._begin(segment + 1)
+        if not self._ages or now_ms - self._ages[-1][1] >= AGES_EVERY_MS:
+            with self._files:
+                if self._nothing_waits:
+                    self._ages.clear()
+                self._ages.append((begin, now_ms))
+        self.end = self._last = Place(segment, offset)
+        if offset >= self._segment_bytes or now_ms - self._begun_ms >= SEGMENT_AGE_MS:
+            self._roll()
         return places
 
+    def check(self) -> None:
+        """See whether events would be taken now, and say so in `problem`; not while another thread appends."""
+        # What was full is so until there is room for many.
+        room = 1 if self.problem is None else min(PROBE_BYTES, self._segment_bytes)
+        if lack := self._lack(room, self._clock()):
+            self._trouble(lack[1])
+            return
+        if self.problem is None:
+            return
+        # Nothing may come any more that would find out.
+        probe = self._folder / "probe"
+        try:
+            probe.write_bytes(b"\0" * PROBE_BYTES)
+        except OSError as error:
+            self._trouble(self._unwritable(error)[1])
+        else:
+            self._well()
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+    def _lack(self, more: int, now_ms: int) -> tuple[str, str] | None:
+        """Why `more` bytes are not taken, in a word and in a sentence; None where there is room for them."""
+        if self._file < 0:
+            return "closed", f"{self._folder} is not open"
+        held = self._older_bytes + self.end.offset
+        if self._max_bytes is not None and held + more > self._max_bytes:
+            return "size", (
+                f"the journal holds {held} bytes that wait for Kafka, of {self._max_bytes} at most: see why Kafka "
+                "takes none, or raise LAMINA_JOURNAL_MAX_BYTES"
+            )
+        if self._max_age_s is not None and (oldest_s := self._oldest_s(now_ms)) > self._max_age_s:
+            return "age", (
+                f"events have waited for Kafka for {oldest_s:.0f} s, of {self._max_age_s:g} at most: see why Kafka "
+                "takes none, or raise LAMINA_JOURNAL_MAX_AGE_S"
+            )
+        return None
+
+    def _unwritable(self, error: OSError) -> tuple[str, str]:
+        return "disk", f"{self._folder} cannot be written ({error.strerror}): make room on its disk"
+
+    def _refuse(self, reason: str, message: str) -> NoReturn:
+        metrics.EVENTS_REFUSED.labels(reason).inc()
+        self._trouble(message)
+        raise JournalFull(reason, message)
+
+    def _trouble(self, message: str) -> None:
+        if self.problem is None:
+            log.error("%s", message)
+        self.problem = message
+
+    def _well(self) -> None:
+        if self.problem is not None:
+            log.info("the journal takes events again")
+            self.problem = None
+
     def _write(self, data: bytes) -> None:
+        """Write all of `data` or nothing; a file that takes no more is changed for a new one."""
+        try:
+            self._write_once(data)
+        except OSError as error:
+            # The limit of one file, or a broken block: another file may do. An empty one would be no other.
+            if not (self.end.offset and self._roll()):
+                self._refuse(*self._unwritable(error))
+            try:
+                self._write_once(data)
+            except OSError as again:
+                self._refuse(*self._unwritable(again))
+        self._well()
+
+    def _write_once(self, data: bytes) -> None:
+        if self._cut:
+            os.ftruncate(self._file, self.end.offset)
+            self._cut = False
         written = 0
         try:
             while written < len(data):
                 written += os.write(self._file, data[written:])
         except OSError:
             # A full disk took a part: without it the file ends with an event, as everything here expects.
+            self._cut = True
             os.ftruncate(self._file, self.end.offset)
+            self._cut = False
             raise
+
+    def _roll(self) -> bool:
+        """Go on in a new file; where none can be had (no descriptors, a full disk) in the old one: whether it went."""
+        number = self.end.segment + 1
+        try:
+            file = self._new(number)
+        except OSError as error:
+            metrics.JOURNAL_ROLLS_FAILED.inc()
+            log.debug("%s cannot be begun: %s", self._name(number), error)
+            return False
+        with self._files:
+            old, self._file = self._file, file
+            self._older_bytes += self.end.offset
+            self.end, self._begun_ms, self._cut = Place(number, 0), self._clock(), False
+        os.close(old)
+        return True
 
     def read(self, after: Place) -> Iterator[tuple[JournaledEvent, Place]]:
         """What was written behind `after`, oldest first, up to the end as it is when the reading comes there.
@@ -115,11 +281,35 @@ class Journal:
                     yield JournaledEvent(topic.decode(), key, value), Place(number, offset)
 
     def acknowledge(self, place: Place) -> None:
-        """Kafka has everything up to `place`: files that lie wholly before it go."""
+        """Kafka has everything up to `place`: files that lie wholly before it go.
+
+        Raises: OSError: nothing was noted; the same or a later place may be tried again.
+        """
+        if self.acknowledged.segment != place.segment:
+            # Before it is noted: on a full disk the note may need the room. What is gone needs no note.
+            for number in self._numbers():
+                if number < place.segment:
+                    self._name(number).unlink(missing_ok=True)
+            with self._files:
+                self._older_bytes = self._bytes_before(self.end.segment)
+        self._note(place)
+        self.acknowledged = place
+        with self._files:
+            while len(self._ages) > 1 and self._ages[1][0] <= place:
+                self._ages.popleft()
+
+    def _note(self, place: Place) -> None:
         os.pwrite(self._mark, b"%020d %020d\n" % place, 0)
-        old, self.acknowledged = self.acknowledged, place
-        for number in range(old.segment, place.segment):
-            self._name(number).unlink(missing_ok=True)
+
+    def keep_undeliverable(self, event: JournaledEvent) -> Path:
+        """Put `event` where nothing is deleted: Kafka takes neither it nor a letter about it."""
+        file = self._folder / UNDELIVERABLE
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, event.line)
+        finally:
+            os.close(descriptor)
+        return file
 
     @property
     def waiting_bytes(self) -> int:
@@ -131,22 +321,50 @@ class Journal:
                 total += max(0, self._name(number).stat().st_size - done)
         return total
 
+    @property
+    def oldest_s(self) -> float:
+        """Age of the oldest event that waits, in seconds, to ten of them; 0 when none does."""
+        with self._files:
+            return self._oldest_s(self._clock())
+
+    def _oldest_s(self, now_ms: int) -> float:
+        return 0.0 if self._nothing_waits or not self._ages else max(0.0, (now_ms - self._ages[0][1]) / 1000)
+
+    @property
+    def _nothing_waits(self) -> bool:
+        return self.acknowledged >= self._last
+
     def close(self) -> None:
         """Let the folder go; what waits stays in it."""
-        if self._file >= 0:
+        if self._file < 0:
+            return
+        try:
             if not self.waiting_bytes:
                 for number in self._numbers():
                     self._name(number).unlink()
-            for descriptor in (self._file, self._mark, self._lock):
-                os.close(descriptor)
-            self._file = self._mark = self._lock = -1
+        except OSError as error:
+            log.warning("files of the journal that are done with stay: %s", error)
+        descriptors = (self._file, self._mark, self._lock)
+        # Gone from here before they are closed: a closed number may be another file's a moment later.
+        self._file = self._mark = self._lock = -1
+        for descriptor in descriptors:
+            os.close(descriptor)
 
-    def _begin(self, number: int) -> None:
-        self._file = os.open(self._name(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.end = Place(number, 0)
+    def _new(self, number: int) -> int:
+        return os.open(self._name(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _name(self, number: int) -> Path:
         return self._folder / f"{number:012d}{SUFFIX}"
+
+    def _last_written(self) -> Place:
+        """The end of the last whole event on the disk."""
+        for number in reversed(self._numbers()):
+            if whole := self._name(number).read_bytes().rfind(b"\n") + 1:
+                return Place(number, whole)
+        return Place(0, 0)
+
+    def _bytes_before(self, end: int) -> int:
+        return sum(self._name(number).stat().st_size for number in self._numbers() if number < end)
 
     def _numbers(self) -> list[int]:
         return sorted(int(file.name.removesuffix(SUFFIX)) for file in self._folder.glob(f"*{SUFFIX}"))

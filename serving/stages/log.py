@@ -3,6 +3,9 @@
 `publish` is hot path: an append to a file, then a hand-over to librdkafka's bounded queue. One thread of its own takes
 the acknowledgements. Kafka's queue is a window on the journal: when it is full, because Kafka is away, events are only
 journaled, and the thread hands them over later, in their order; a key's events never overtake each other.
+
+An event that Kafka will never take (it is too large, or the broker finds it invalid) would hold up all behind it: it
+becomes a dead letter, with its bytes and the reason, and the others go on.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import Counter
 
+from lamina.clock import Clock, system_clock
+from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
+from lamina.streams.refusals import is_final, is_purge, letter_of_unsent
 from lamina.streams.topics import create_topics
-from serving.stages.journal import Journal, JournaledEvent, Place
+from serving.stages.journal import UNDELIVERABLE, Journal, JournaledEvent, Place
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -43,12 +49,16 @@ class Outgoing(NamedTuple):
 
 
 class _Sent:
-    """An event that librdkafka has: where it ends in the journal, and whether Kafka has it too."""
+    """An event that librdkafka has: where it ends in the journal, and whether Kafka has it too.
 
-    __slots__ = ("done", "log", "place")
+    `event` where it was sent with nothing beside it, so that a refusal is about it; `letter`: a dead letter is under
+    way in its stead.
+    """
 
-    def __init__(self, log: EventLog, place: Place) -> None:
-        self.log, self.place, self.done = log, place, False
+    __slots__ = ("done", "event", "letter", "log", "place")
+
+    def __init__(self, log: EventLog, place: Place, event: JournaledEvent | None = None) -> None:
+        self.log, self.place, self.event, self.done, self.letter = log, place, event, False, False
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take what became of it."""
@@ -58,17 +68,21 @@ class _Sent:
 class EventLog:
     """Publishes events, at least once, each key's in order. The constructor opens nothing; `start` does.
 
-    Args: bootstrap: Kafka's addresses; topic_prefix: put before every topic; journal: where events wait for Kafka.
+    Args: bootstrap: Kafka's addresses; topic_prefix: put before every topic; journal: where events wait for Kafka;
+    clock: epoch milliseconds, for dead letters.
     """
 
-    def __init__(self, bootstrap: str, topic_prefix: str, journal: Journal) -> None:
+    def __init__(self, bootstrap: str, topic_prefix: str, journal: Journal, clock: Clock = system_clock) -> None:
         self._bootstrap = bootstrap
         self._prefix = topic_prefix
         self._journal = journal
+        self._clock = clock
         self._producer: Producer | None = None
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
         self._sent: deque[_Sent] = deque()
+        self._settled: Place | None = None
+        self._suspects: set[Place] = set()
         self._handed_over = Place(0, 0)
         self._direct = False
         self._failed = False
@@ -76,7 +90,7 @@ class EventLog:
         self._has_topics = False
         self._checked_at = 0.0
         self._counters: dict[str, Counter] = {}
-        self.problem: str | None = "not started"
+        self._problem: str | None = "not started"
 
     def start(self) -> None:
         """Begin to deliver; what an earlier process could not deliver goes first.
@@ -86,7 +100,7 @@ class EventLog:
         self._journal.open()
         self._handed_over = self._journal.acknowledged
         self._producer = self._make_producer()
-        self.problem = None
+        self._problem = None
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
 
@@ -108,13 +122,32 @@ class EventLog:
         """Deliver what is queued; what Kafka has not taken after `timeout_s` waits for the next start."""
         if self._producer is None or self._thread is None:
             return
+        deadline = time.monotonic() + timeout_s
         self._stopping.set()
-        self._thread.join()
-        if self.problem is None:
-            self._producer.flush(timeout_s)
-            self._settle()
-        self._producer = None
-        self._journal.close()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            # It may use the journal still, which the end of the process closes as well.
+            log.error("the event log waits for Kafka at %s and is left: events wait in the journal", self._bootstrap)
+            return
+        try:
+            if self.problem is None:
+                self._producer.flush(max(0.1, deadline - time.monotonic()))
+                self._settle()
+        finally:
+            self._producer = None
+            self._journal.close()
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps events from Kafka, or None."""
+        if self._thread is not None and not self._thread.is_alive() and not self._stopping.is_set():
+            return "the thread of the event log has ended: restart the process"
+        return self._problem
+
+    @property
+    def refusing(self) -> str | None:
+        """Why events cannot be written down, so that requests are refused, or None."""
+        return self._journal.problem
 
     @property
     def waiting_bytes(self) -> int:
@@ -133,6 +166,8 @@ class EventLog:
                 # For ever: an event that was given up would have to go again, behind those that followed it.
                 "delivery.timeout.ms": 0,
                 "queue.buffering.max.messages": QUEUE_EVENTS,
+                # What its topic takes is the broker's to say; a letter about it is larger than an event.
+                "message.max.bytes": LETTER_BYTES,
                 # The partitioner of Java clients and so of Flink: a key has one partition whoever writes it.
                 "partitioner": "murmur2_random",
                 "error_cb": self._on_error,
@@ -142,19 +177,27 @@ class EventLog:
             }
         )
 
-    def _hand_over(self, event: JournaledEvent, place: Place) -> bool:
-        """Whether librdkafka took the event."""
+    def _hand_over(self, event: JournaledEvent, place: Place, *, alone: bool = False) -> bool:
+        """Whether librdkafka took the event, or a letter about it; `alone`: nothing else is under way."""
         from confluent_kafka import KafkaException
 
-        sent = _Sent(self, place)
+        sent = _Sent(self, place, event if alone else None)
+        refused: KafkaError | None = None
         try:
             self._producer.produce(  # type: ignore[union-attr]
                 event.topic, event.value, event.key, on_delivery=sent.delivered
             )
-        except (BufferError, KafkaException):
+        except BufferError:
             return False
+        except KafkaException as error:
+            refused = error.args[0]
+            if not is_final(refused):
+                return False
         self._sent.append(sent)
         self._handed_over = place
+        if refused is not None:
+            sent.event = event
+            self._lay_aside(sent, refused.str())
         return True
 
     def _delivered(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
@@ -166,9 +209,49 @@ class EventLog:
                 counter = metrics.EVENTS_DELIVERED.labels(topic.removeprefix(self._prefix))
                 self._counters[topic] = counter
             counter.inc()
+        elif is_final(error) and sent.event is not None:
+            self._lay_aside(sent, error.str())
         else:
             self._failed = True
-            self._trouble(error.str())
+            if is_final(error):
+                # One event of those that went together; each of them is tried alone now.
+                self._suspects.add(sent.place)
+            elif not is_purge(error):
+                self._trouble(error.str())
+
+    def _lay_aside(self, sent: _Sent, reason: str) -> None:
+        """Send a dead letter in the stead of an event that Kafka will never take; what takes none is for a file."""
+        from confluent_kafka import KafkaException
+
+        event = sent.event
+        assert event is not None, "laid aside alone"
+        topic = event.topic.removeprefix(self._prefix)
+        if not sent.letter:
+            sent.letter = True
+            log.error("Kafka will never take an event of %s (%s): it becomes a dead letter", topic, reason)
+            letter = letter_of_unsent(topic, event.key, event.value, reason, self._clock())
+            try:
+                self._producer.produce(  # type: ignore[union-attr]
+                    self._prefix + DEAD_LETTERS, letter.to_json(), event.key, on_delivery=sent.delivered
+                )
+                metrics.EVENTS_DEAD.labels(topic, DEAD_LETTERS).inc()
+                return
+            except BufferError:
+                self._failed = True
+                return
+            except KafkaException as error:
+                if not is_final(error.args[0]):
+                    self._failed = True
+                    return
+        try:
+            file = self._journal.keep_undeliverable(event)
+        except OSError as error:
+            self._failed = True
+            self._trouble(f"an event that Kafka will never take cannot be kept: {error}")
+            return
+        metrics.EVENTS_DEAD.labels(topic, UNDELIVERABLE).inc()
+        log.error("an event of %s is in %s: Kafka takes no letter about it either", topic, file)
+        sent.done = True
 
     def _on_error(self, error: KafkaError) -> None:
         from confluent_kafka import KafkaError as Kinds
@@ -178,18 +261,20 @@ class EventLog:
             self._trouble(error.str())
 
     def _trouble(self, reason: str) -> None:
-        if self.problem is None:
+        if self._problem is None:
             log.error("Kafka at %s does not take events (%s): they wait in the journal", self._bootstrap, reason)
-        self.problem = reason
+        self._problem = reason
 
     def _run(self) -> None:
         # Acknowledgements are taken many at once: each turn that this thread has, requests wait for theirs.
         while not self._stopping.wait(POLL_S):
             try:
                 self._step()
-            except Exception:
+            except Exception as error:
                 # Whatever it is, the journal has the events, and the next step goes on from there.
                 log.exception("the event log failed")
+                metrics.BACKGROUND_FAILURES.labels("event log").inc()
+                self._problem = f"the event log failed and tries again: {type(error).__name__}"
                 self._stopping.wait(CHECK_EVERY_S)
 
     def _step(self) -> None:
@@ -198,24 +283,33 @@ class EventLog:
         self._settle()
         if self._failed:
             self._begin_again()
-        due = time.monotonic() - self._checked_at >= CHECK_EVERY_S
-        if due:
-            self._checked_at = time.monotonic()
-            metrics.JOURNAL_BYTES.set(self._journal.waiting_bytes)
-        if due and (self.problem is not None or not self._direct) and self._answers():
-            if self.problem is not None:
+        due = self._watch()
+        if due and (self._problem is not None or not self._direct) and self._answers():
+            if self._problem is not None:
                 log.info("Kafka at %s is back", self._bootstrap)
-            self.problem = None
-        if not self._direct and self.problem is None and self._has_topics:
+            self._problem = None
+        if not self._direct and self._problem is None and self._has_topics:
             self._catch_up()
+
+    def _watch(self) -> bool:
+        """Look at the journal when it is time to; whether it was."""
+        if time.monotonic() - self._checked_at < CHECK_EVERY_S:
+            return False
+        self._checked_at = time.monotonic()
+        metrics.JOURNAL_BYTES.set(self._journal.waiting_bytes)
+        metrics.JOURNAL_OLDEST.set(self._journal.oldest_s)
+        with self._turn:
+            self._journal.check()
+        return True
 
     def _settle(self) -> None:
         """Forget, in order, what Kafka has."""
-        last: Place | None = None
         while self._sent and self._sent[0].done:
-            last = self._sent.popleft().place
-        if last is not None:
-            self._journal.acknowledge(last)
+            self._settled = self._sent.popleft().place
+        if self._settled is not None:
+            # Kept until it was noted: a full disk may refuse it now.
+            self._journal.acknowledge(self._settled)
+            self._settled = None
 
     def _begin_again(self) -> None:
         """A producer that failed on an event is replaced, and everything that Kafka may not have goes once more."""
@@ -247,12 +341,33 @@ class EventLog:
     def _catch_up(self) -> None:
         """Hand over what is only in the journal, oldest first; at its end requests hand over by themselves again."""
         for event, place in self._journal.read(self._handed_over):
+            if place in self._suspects:
+                if not self._try_alone(event, place):
+                    return
+                continue
             while not self._hand_over(event, place):
                 self._producer.poll(POLL_S)  # type: ignore[union-attr]
                 self._settle()
+                self._watch()
                 if self._failed or self._stopping.is_set():
                     return
             metrics.EVENTS_REPLAYED.labels(event.topic.removeprefix(self._prefix)).inc()
         with self._turn:
             # What was written since, with requests waiting: a moment.
             self._direct = all(self._hand_over(event, place) for event, place in self._journal.read(self._handed_over))
+
+    def _try_alone(self, event: JournaledEvent, place: Place) -> bool:
+        """Send an event with nothing before or behind it, and wait; whether Kafka has it, or a letter about it."""
+        if not self._all_delivered() or not self._hand_over(event, place, alone=True) or not self._all_delivered():
+            return False
+        self._suspects.discard(place)
+        return True
+
+    def _all_delivered(self) -> bool:
+        while self._sent:
+            self._producer.poll(POLL_S)  # type: ignore[union-attr]
+            self._settle()
+            self._watch()
+            if self._failed or self._stopping.is_set():
+                return False
+        return True

@@ -7,6 +7,7 @@ import gc
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,17 +63,17 @@ class ServedModel:
         self.problem: str | None = "not looked for yet"
         self._registry, self._load, self._folder = registry, load, folder
         self._refused: str | None = None
-
-    async def keep_current(self, every_s: float) -> None:
-        """Poll for ever; nothing here ends it but its cancellation."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(every_s)
+        self._unnoted: tuple[str, Path, str] | None = None
 
     async def refresh(self) -> None:
         """Look once. What is wrong afterwards, if anything, is in `problem`."""
         try:
             await asyncio.to_thread(self._refresh)
+        except Exception as error:
+            # Of one model: the others are looked for all the same.
+            metrics.BACKGROUND_FAILURES.labels("models").inc()
+            log.debug("model %s", self.name, exc_info=error)
+            self._trouble(f"it cannot be kept current: {_line(error)}")
         finally:
             self.checked = True
 
@@ -94,7 +95,10 @@ class ServedModel:
             return
         version = found.version
         if self.current is not None and self.current.version == version:
-            self.problem = None
+            if self._unnoted is not None:
+                self._remember(*self._unnoted)
+            if self._unnoted is None:
+                self.problem = None
             return
         if version == self._refused:
             return
@@ -121,7 +125,8 @@ class ServedModel:
         except Exception as error:
             # Whatever is wrong with a version, the one in service stays.
             self._refused = version
-            (self._folder / version / USED_FILE).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self._folder / version / USED_FILE).unlink(missing_ok=True)
             metrics.MODEL_RELOADS.labels("refused").inc()
             self._trouble(f"version {version} cannot be used: {_line(error)}")
             return
@@ -145,8 +150,21 @@ class ServedModel:
         return self._registry.download(self.name, found.version, target)
 
     def _remember(self, version: str, folder: Path, run_id: str) -> None:
+        """Note that `version` is in service, for a start without the registry; what cannot be noted is tried again."""
         home = self._folder / version
-        (home / USED_FILE).write_text(f"{folder.relative_to(home)}\n{run_id}")
+        self._unnoted = (version, folder, run_id)
+        note = home / f"{USED_FILE}.new"
+        try:
+            # Renamed into place: half a note would name another folder.
+            note.write_text(f"{folder.relative_to(home)}\n{run_id}")
+            note.replace(home / USED_FILE)
+        except OSError as error:
+            self._trouble(
+                f"version {version} is in service, but {home} cannot be written ({error.strerror}): make room, or a "
+                "restart without the registry has no model"
+            )
+            return
+        self._unnoted = None
         for old in self._versions()[KEEP_VERSIONS:]:
             shutil.rmtree(old.parent, ignore_errors=True)
 

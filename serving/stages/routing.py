@@ -194,7 +194,15 @@ class Routing:
         state = _state_of(self._file)
         if state == self._state:
             return False
-        self._state = state
+        before, self._state = self._state, state
+        try:
+            return self._take_over()
+        except Exception:
+            # Whatever this was, it is met again at the next look, not forgotten.
+            self._state = before
+            raise
+
+    def _take_over(self) -> bool:
         try:
             book = load_experiments(self._file, FIELDS, never_holds)
             if book != self.book and book.version == self.book.version:

@@ -39,7 +39,15 @@ class RuleEngine:
         state = self._files_now()
         if state == self._state:
             return False
-        self._state = state
+        before, self._state = self._state, state
+        try:
+            return self._take_over()
+        except Exception:
+            # Whatever this was, it is met again at the next look, not forgotten.
+            self._state = before
+            raise
+
+    def _take_over(self) -> bool:
         try:
             book = load_rules(self.file)
             if wrong := self.misfit(book):

@@ -55,12 +55,10 @@ class ModelShelf:
             )
         return served.current
 
-    async def keep_current(self) -> None:
-        """Poll for ever; nothing here ends it but its cancellation."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            for served in self.models:
-                await served.refresh()
+    async def refresh(self) -> None:
+        """Look once for new champions of the models that nobody else keeps current."""
+        for served in self.models:
+            await served.refresh()
 
     async def _take(self, name: str) -> ServedModel:
         taking = self._taking.get(name)

@@ -17,7 +17,7 @@ from lamina.local.layout import Layout
 from lamina.local.service import Plan
 from lamina.local.services import PORTS
 from lamina.local.services.flink import configuration
-from lamina.settings import ROOT, Settings
+from lamina.settings import ROOT, STOP_WAIT_S, Settings
 
 FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -140,3 +140,7 @@ def test_compose_itself_accepts_the_file(command: list[str]) -> None:
         [*command, "-f", str(FILE), "config", "--quiet"], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_api_is_given_the_time_that_its_end_may_take() -> None:
+    assert SERVICES["api"]["stop_grace_period"] == f"{STOP_WAIT_S}s"

@@ -7,6 +7,7 @@ import time
 
 from lamina.local.service import NotReady, Plan, Program, Service, answers
 from lamina.local.services.mlflow import MLFLOW_ENV
+from lamina.settings import STOP_WAIT_S
 from lamina.streams.topics import create_topics
 
 # A process without a port counts as ready when it has lived this long.
@@ -41,11 +42,12 @@ def sink(plan: Plan) -> Service:
 
 
 def api(plan: Plan) -> Service:
-    """The HTTP API."""
+    """The HTTP API; it refuses to start with settings under which its end would take longer than is waited for."""
+    env = {**MLFLOW_ENV, "LAMINA_API_STOP_WAIT_S": str(STOP_WAIT_S)}
     return Service(
         name="api",
         address=plan.url("api"),
-        programs=(Program("api", (sys.executable, "-m", "serving.app"), MLFLOW_ENV),),
+        programs=(Program("api", (sys.executable, "-m", "serving.app"), env, stop_wait_s=STOP_WAIT_S),),
         ready=answers(f"{plan.url('api')}/openapi.json"),
         deadline_s=240,
         needs=frozenset({"kafka", "redis", "mlflow"}),

@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from serving.card_numbers import CardNumbers
-from serving.middleware.requests import RequestContext
+from serving.middleware.requests import Leaving, RequestContext
 from serving.routes.fraud import TRANSACTION, fraud_router
 from tests.unit.serving.recognisable import Bench, add_version
 from tests.unit.serving.stages.test_routing import write
@@ -33,7 +33,7 @@ def test_swaps_under_load(tmp_path: Path) -> None:
     bench.start()
     app = FastAPI()
     app.include_router(fraud_router(bench.maker, bench.events, CardNumbers(())))
-    app.add_middleware(RequestContext, new_id=lambda: f"r-{random.random()}")
+    app.add_middleware(RequestContext, new_id=lambda: f"r-{random.random()}", leaving=Leaving())
     answers: list[dict[str, Any]] = []
     used: list[weakref.ref[Any]] = []
     over = False

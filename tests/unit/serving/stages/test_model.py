@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from lamina.monitoring import metrics
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
 from models.fraud import score
@@ -103,3 +105,44 @@ def test_the_real_scorer_is_freed_too(tmp_path: Path) -> None:
         assert model.current is not None
         freed.append(weakref.ref(model.current.scorer))
     assert [one() is None for one in freed] == [True, False]
+
+
+def test_a_full_disk_after_a_swap_is_seen_and_the_next_swap_still_comes(
+    registry: CountingRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note of what is in service cannot be written: the version serves, readiness says so, polling goes on."""
+    model = serve(registry, tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", _no_space)
+        move(model, registry, "1")
+        assert "make room" in (model.problem or "") and "version 1" in (model.problem or "")
+        asyncio.run(model.refresh())
+        assert "make room" in (model.problem or ""), "as full as before"
+        move(model, registry, "2")
+        assert "version 2" in (model.problem or "")
+    asyncio.run(model.refresh())
+    assert model.problem is None
+    # It was noted in the end: a start without the registry finds it.
+    away = serve(registry, tmp_path)
+    monkeypatch.setattr(registry, "alias", _no_space)
+    asyncio.run(away.refresh())
+    assert away.current is not None and away.current.version == "2"
+
+
+def test_whatever_a_look_raises_is_a_problem_and_not_the_end(
+    registry: CountingRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = serve(registry, tmp_path)
+    before = metrics.BACKGROUND_FAILURES.labels("models")._value.get()
+    with monkeypatch.context() as broken:
+        broken.setattr(model, "_find", _no_space)
+        broken.setattr(model, "_versions", _no_space)
+        asyncio.run(model.refresh())
+    assert "No space left" in (model.problem or "") and model.checked
+    assert metrics.BACKGROUND_FAILURES.labels("models")._value.get() == before + 1
+    move(model, registry, "1")
+    assert model.problem is None
+
+
+def _no_space(*_: object, **__: object) -> NoReturn:
+    raise OSError(28, "No space left on device")
