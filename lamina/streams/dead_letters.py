@@ -64,7 +64,7 @@ def write(bootstrap: str, prefix: str, letters: Iterable[DeadLetter]) -> int:
     Raises: StreamError: when one is not; a repetition does no harm, because letters are read once a place.
     """
     sent = list(letters)
-    with EventProducer(bootstrap, prefix) as producer:
+    with EventProducer(bootstrap, prefix, one_by_one=True) as producer:
         try:
             for letter in sent:
                 _send(producer, letter)
@@ -128,7 +128,7 @@ def replay(
     """
     report = ReplayReport()
     try:
-        with EventProducer(bootstrap, prefix) as producer:
+        with EventProducer(bootstrap, prefix, one_by_one=True) as producer:
             for letter in read(bootstrap, prefix, topic, since_ms):
                 report.read += 1
                 raw = base64.b64decode(letter.raw)

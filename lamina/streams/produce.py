@@ -22,10 +22,12 @@ class EventProducer:
     """Sends events as JSON, keyed by user, and loses none silently: `flush` raises when one was not acknowledged.
 
     `with EventProducer(bootstrap) as producer: producer.send("transactions", event)` has sent everything at its end.
+
+    Args: one_by_one: each message in a request of its own, so that one that is refused takes no other along; slower.
     """
 
-    def __init__(self, bootstrap: str, prefix: str = "") -> None:
-        self.bootstrap, self.prefix = bootstrap, prefix
+    def __init__(self, bootstrap: str, prefix: str = "", *, one_by_one: bool = False) -> None:
+        self.bootstrap, self.prefix, self._one_by_one = bootstrap, prefix, one_by_one
         self._client: Any = None
         self._failures: list[BaseException] = []
 
@@ -99,10 +101,13 @@ class EventProducer:
             from kafka import KafkaProducer
             from kafka.errors import KafkaError
 
+            more: dict[str, Any] = {}
+            if self._one_by_one:
+                # An idempotent producer ends at the first refusal. In order all the same: one request at a time.
+                more = {"batch_size": 0, "enable_idempotence": False, "max_in_flight_requests_per_connection": 1}
+                more["max_request_size"] = LETTER_BYTES
             try:
-                self._client = KafkaProducer(
-                    bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, max_request_size=LETTER_BYTES
-                )
+                self._client = KafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, **more)
             except (KafkaError, OSError) as error:
                 raise StreamError(f"Kafka at {self.bootstrap} does not answer ({error}): see `make status`") from error
         return self._client

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import dataclasses
 from pathlib import Path
+from random import Random
+
+import orjson
 
 from lamina.contracts.topics import TOPICS, TRANSACTIONS
 from lamina.settings import Settings
 from lamina.streams import dead_letters
 from lamina.streams.topics import create_topics
+from serving.routes.fraud import TRANSACTION
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog, Outgoing
 from tests.integration.serving import consume, until
@@ -23,8 +27,6 @@ def small_topics(kafka: str, prefix: str, **largest: int) -> None:
 
 def noise(n: int) -> bytes:
     """Bytes that do not compress: the broker looks at what it stores."""
-    from random import Random
-
     return base64.b64encode(Random(n).randbytes(n))
 
 
@@ -59,3 +61,20 @@ def test_a_letter_of_the_sink_that_is_too_large_holds_up_no_other(kafka: str, to
     assert sorted(found) == [0, 1, 2]
     assert found[1].raw == "" and "do not fit" in found[1].reason
     assert found[2].raw == letters[2].raw
+
+
+def test_a_replay_goes_on_behind_a_message_that_is_refused(kafka: str, topic_prefix: str) -> None:
+    small = [TRANSACTION | {"transaction_id": f"t-{n}"} for n in range(3)]
+    long_ids = {name: Random(len(name)).randbytes(64).hex() for name in ("transaction_id", "user_id", "merchant_id")}
+    small_topics(kafka, topic_prefix, transactions=len(orjson.dumps(small[0])) + 150)
+    settings = Settings(kafka_bootstrap=kafka, topic_prefix=topic_prefix)
+    events = [small[0], TRANSACTION | long_ids, small[1], small[2]]
+    letters = [
+        dead_letters.make_letter(TRANSACTIONS, 0, n, "was broken", orjson.dumps(event), 1_700_000_000_000)
+        for n, event in enumerate(events)
+    ]
+    dead_letters.write(kafka, topic_prefix, letters)
+    report = dead_letters.replay(kafka, topic_prefix)
+    assert (report.read, report.sent, report.still_dead) == (4, 3, 1), report.reasons
+    arrived = {orjson.loads(value)["transaction_id"] for _, value in consume(settings, TRANSACTIONS)}
+    assert arrived == {"t-0", "t-1", "t-2"}
