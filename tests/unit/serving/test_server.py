@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +50,7 @@ app.include_router(health_router(readiness))
 
 @app.get("/slow")
 async def slow():
+    out.with_name("at-work").touch()
     await asyncio.sleep(1.0)
     return {}
 
@@ -116,15 +118,12 @@ def test_a_second_signal_or_a_person_does_not_wait_for_the_grace(
 
 
 def test_requests_in_flight_are_answered(tmp_path: Path) -> None:
-    with child(tmp_path, 0) as (process, url):
-        request = subprocess.Popen(
-            [sys.executable, "-c", f"import httpx; print(httpx.get('{url}/slow').status_code)"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        time.sleep(1.0)
+    with child(tmp_path, 0) as (process, url), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.get, f"{url}/slow", timeout=30)
+        while not (tmp_path / "at-work").exists():
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert request.communicate(timeout=10)[0] == "200\n"
+        assert answer.result().status_code == 200
         process.wait(10)
 
 
