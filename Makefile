@@ -67,7 +67,7 @@ networks: .venv-networks/.stamp ## Make the environment with torch, to train and
 
 jars: .tools/jars/.stamp ## Fetch Kafka's broker, the Flink connector and Spark's Kafka source
 
-.tools/jars/.stamp: lamina/local/jars.py .venv/.stamp
+.tools/jars/.stamp: lamina/local/jars.py lamina/local/jars.sha256 .venv/.stamp
 	@$(PY) -m lamina.local.jars
 	@touch $@
 
@@ -80,7 +80,7 @@ down: .venv/.stamp ## Stop the stack and anything it left behind
 status: .venv/.stamp ## Show each service, its address, memory and age
 	@$(PY) -m lamina.cli status
 
-doctor: env ## Check Java, ports, memory, disk and versions; say what to install
+doctor: .venv/.stamp ## Check Java, ports, memory, disk and versions; say what to install
 	@$(PY) -m lamina.cli doctor
 
 check: .venv/.stamp ## Format, lint, types, import arrows: what CI runs
@@ -111,7 +111,7 @@ bench-quick: env dist/code.zip ## Run every benchmark in a short form
 dist/code.zip: $(CODE) .venv/.stamp ## Pack lamina/, jobs/ and models/ for spark-submit --py-files and flink run --pyFiles
 	@$(PY) -m lamina.local.archive $@
 
-lock: $(UV) ## Resolve the lock files again from pyproject.toml
+lock: $(UV) .venv/.stamp ## Resolve the lock files again from pyproject.toml, and the jars' sums
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  $(addprefix --group ,$(MAIN_GROUPS)) --output-file requirements/main.txt pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
@@ -121,6 +121,7 @@ lock: $(UV) ## Resolve the lock files again from pyproject.toml
 	  --output-file requirements/networks.txt pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
 	  --group peers --output-file requirements/peers.txt
+	@$(PY) -m lamina.local.jars lock
 	@! grep -nE '^(-i|--(extra-)?index-url|--find-links)|://' requirements/*.txt
 
 clean: ## Remove the environments, tools and archives; the stack's data stays

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         description="Options for the JVM of the DAGs' Spark drivers. Light compilation halves jobs of less than a few "
         "minutes; give it up (empty) where a local driver works for longer.",
     )
+    spark_kubernetes_secret: str = Field(
+        "",
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$",
+        description="Kubernetes secret with the key `lamina_redis_url`, mounted where a Spark driver runs in a pod.",
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     api_keys_file: Path | None = Field(

@@ -2,10 +2,15 @@
 
 `python -m lamina.local.jars` fetches what is missing. Afterwards nothing needs a network. A site with its own
 repository names an Ivy settings file in the environment variable IVY_SETTINGS.
+
+Every jar must have the content that `jars.sha256` names, in the form that `sha256sum --check` reads: when it is
+fetched, and each time it is handed to a Java program. `python -m lamina.local.jars lock`, a part of `make lock`,
+fetches all anew and writes that file; look at its difference.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -26,6 +31,7 @@ from lamina.settings import ROOT
 JARS = ROOT / ".tools" / "jars"
 IVY_CACHE = ROOT / ".tools" / "ivy"
 MANIFEST = "manifest.json"
+SUMS = Path(__file__).with_name("jars.sha256")
 
 KAFKA_VERSION = "4.1.0"
 FLINK_CONNECTOR_VERSION = "5.0.0-2.2"
@@ -101,7 +107,29 @@ def missing(name: str) -> str | None:
         path = folder(name) / jar
         if not path.exists() or path.stat().st_size != size:
             return f"{jar} is missing or cut short"
-    return None
+    wrong = unlike_sums(name, folder(name))
+    return f"{wrong[0]} is not the one that {SUMS.name} names" if wrong else None
+
+
+def unlike_sums(name: str, where: Path) -> list[str]:
+    """Jars in `where` that are not as `jars.sha256` says: of another content, not named, or named and not there."""
+    pinned = {
+        file.removeprefix(f"{name}/"): digest
+        for digest, _, file in (line.partition("  ") for line in SUMS.read_text().splitlines())
+        if file.startswith(f"{name}/")
+    }
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in where.glob("*.jar")}
+    return sorted(jar for jar in pinned.keys() | found.keys() if pinned.get(jar) != found.get(jar))
+
+
+def write_sums() -> None:
+    """Write down the content of every set as it lies there."""
+    lines = [
+        f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {name}/{jar.name}"
+        for name in sorted(SETS)
+        for jar in sorted(folder(name).glob("*.jar"))
+    ]
+    SUMS.write_text("\n".join(lines) + "\n")
 
 
 def require(name: str) -> list[Path]:
@@ -152,8 +180,12 @@ def _module_file(name: str) -> str:
     )
 
 
-def fetch(name: str) -> None:
-    """Fetch one set beside its place, check every archive, and move it there last."""
+def fetch(name: str, *, pinned: bool = True) -> None:
+    """Fetch one set beside its place, check every archive, and move it there last.
+
+    Raises: StackError: when it cannot be had, or is `pinned` and has another content than `jars.sha256` names; what was
+    there before stays.
+    """
     target = folder(name)
     JARS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=JARS) as temporary:
@@ -175,18 +207,28 @@ def fetch(name: str) -> None:
         broken = [jar.name for jar in jars if not zipfile.is_zipfile(jar)]
         if broken:
             raise StackError(f"fetched for {name} but not whole: {', '.join(broken)}; run `make jars` again")
+        unlike = unlike_sums(name, work / "jars") if pinned else []
+        if unlike:
+            raise StackError(
+                f"fetched for {name}, but not what {SUMS.name} names: {', '.join(unlike)}. Nothing was kept. The "
+                "repository, or what is between, gives other files than it did: find out why; after a change of "
+                "versions run `make lock`"
+            )
         manifest = {"modules": SETS[name].modules, "files": {jar.name: jar.stat().st_size for jar in jars}}
         (work / "jars" / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         shutil.rmtree(target, ignore_errors=True)
         (work / "jars").rename(target)
 
 
-def main() -> int:
-    """Fetch every incomplete set; 0 when all are complete."""
+def main(*arguments: str) -> int:
+    """Fetch every incomplete set, or with `lock` all of them, whose sums are then written down; 0 when all is well."""
+    lock = arguments == ("lock",)
     try:
         for name in SETS:
-            if missing(name):
-                fetch(name)
+            if lock or missing(name):
+                fetch(name, pinned=not lock)
+        if lock:
+            write_sums()
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -194,4 +236,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(*sys.argv[1:]))

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from lamina.addresses import redis_password
 from lamina.orchestration.days import logical_day
+from lamina.orchestration.handover import Handover, hand_over
 from lamina.orchestration.jobs import CODE, QUALITY, SparkJob
 from lamina.settings import load_settings
 
 CONNECTION = "spark_default"
-
-# The driver reads its settings from the environment; so does whatever Python it starts.
-PASSED_PREFIX = "LAMINA_"
 
 
 class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
@@ -56,8 +56,11 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
         """Submit and wait. Outlets get the day they were made for, so that a consumer can wait for that day."""
         if not CODE.exists():
             raise AirflowFailException(f"{CODE} is missing: run `make dist/code.zip`, then clear this task")
-        self.env_vars = passed_environment()
-        super().execute(context)
+        with handed_over() as given:
+            self.env_vars = {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable), **given.variables}
+            self.conf |= given.conf
+            self.files = ",".join(map(str, given.files)) or None
+            super().execute(context)
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {"day": logical_day(context["dag_run"]).isoformat()}
 
@@ -98,15 +101,22 @@ def broken_report(lake: str, topic: str, day: date) -> str | None:
     return f"{url}.html" if failed else None
 
 
-def passed_environment() -> dict[str, str]:
-    """What a driver must find in its environment: settings and interpreter; a password among them is masked in logs."""
+@contextmanager
+def handed_over() -> Iterator[Handover]:
+    """What the driver is given of the settings, by way of the connection, for as long as it is submitted; a password
+    among them is masked in the task's log.
+    """
+    from airflow.sdk.bases.hook import BaseHook
     from airflow.sdk.log import mask_secret
 
-    password = urlsplit(load_settings().redis_url.get_secret_value()).password
+    settings, connection = load_settings(), BaseHook.get_connection(CONNECTION)
+    password = redis_password(settings.redis_url.get_secret_value())
     if password:
         mask_secret(password)
-    settings = {name: value for name, value in os.environ.items() if name.startswith(PASSED_PREFIX)}
-    return {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable), **settings}
+        mask_secret(unquote(password))
+    master = f"{connection.conn_type}://{connection.host or ''}"
+    with hand_over(settings, master, connection.extra_dejson.get("deploy-mode") == "cluster") as given:
+        yield given
 
 
 def spark_driver_java() -> str:

@@ -69,6 +69,23 @@ def test_every_process_can_be_found_by_its_marker(stack: Stack, kafka: str, redi
         assert child.pid in found or not child.is_running(), child
 
 
+def test_no_part_of_airflow_is_dead(airflow_url: str) -> None:
+    """What its home page shows in green and red."""
+    health = get_json(f"{airflow_url}/api/v2/monitor/health")
+    assert {part: state["status"] for part, state in health.items()} == dict.fromkeys(
+        ("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy"
+    )
+
+
+def test_no_secret_of_the_stack_is_in_the_arguments_of_a_process(stack: Stack, airflow_url: str) -> None:
+    """Everybody on a machine reads these, in `ps`."""
+    secrets = stack._known_plan().secrets.values()
+    supervisor = psutil.Process(stack._supervisor.pid())
+    commands = [" ".join(child.cmdline()) for child in supervisor.children(recursive=True)]
+    assert len(commands) >= 4
+    assert not [command for command in commands if any(secret in command for secret in secrets)]
+
+
 def test_settings_of_another_process_find_the_stack(tmp_path: Path) -> None:
     with _quiet(tmp_path / "s", "redis") as stack:
         script = "from lamina.settings import load_settings as s; print(s().redis_url.get_secret_value())"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lamina.contracts.transactions import Transaction
@@ -99,6 +100,22 @@ def test_a_job_continues_from_its_checkpoint(
         until(lambda: counted(store, settings, users) == expected(unique.values()))
     finally:
         cancel(flink_url, again)
+
+
+def test_the_cluster_takes_no_jar_from_the_web(flink_url: str, tmp_path: Path) -> None:
+    """Any page in a browser could post one; `flink run`, as in the other tests here, goes another way."""
+    (jar,) = jars.flink_connector()
+    for method, path, sent in (
+        ("POST", "/jars/upload", {"files": {"jarfile": (jar.name, jar.read_bytes(), "application/x-java-archive")}}),
+        ("GET", "/jars", {}),
+        ("POST", f"/jars/{jar.name}/run", {"json": {}}),
+        ("POST", f"/jars/{jar.name}/run-application", {"json": {}}),
+    ):
+        answer = httpx.request(method, f"{flink_url}{path}", timeout=30, **sent)
+        # A path that nobody serves; for files the door itself says so.
+        assert answer.status_code == (400 if "files" in sent else 404), (path, answer.text)
+        assert "not allowed" in answer.text or "Not found" in answer.text
+    assert httpx.get(f"{flink_url}/config").json()["features"]["web-submit"] is False
 
 
 def test_a_job_that_cannot_run_says_why(kafka: str, flink_url: str, stack: Stack, tmp_path: Path) -> None:

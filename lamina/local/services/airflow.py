@@ -1,4 +1,4 @@
-"""Airflow: API server with UI, scheduler and DAG processor on SQLite; the top-level `airflow.cfg` is its file."""
+"""Airflow: API server with UI, scheduler, DAG processor and triggerer on SQLite; see `airflow.cfg`, too."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def airflow_env(plan: Plan) -> dict[str, str]:
 
 
 def airflow(plan: Plan) -> Service:
-    """The three programs; ready when the API sees the scheduler and the DAG processor beat."""
+    """The four programs; ready when the API sees the other three beat."""
     env = airflow_env(plan)
     binary = str(main_bin("airflow"))
     home = plan.layout.airflow_home
@@ -70,7 +70,7 @@ def airflow(plan: Plan) -> Service:
 
     def ready() -> None:
         health = get_json(f"{plan.url('airflow')}/api/v2/monitor/health")
-        for part in ("metadatabase", "scheduler", "dag_processor"):
+        for part in ("metadatabase", "scheduler", "dag_processor", "triggerer"):
             if health[part]["status"] != "healthy":
                 raise NotReady(f"airflow at {plan.url('airflow')}: {part} is {health[part]['status']}")
 
@@ -81,6 +81,8 @@ def airflow(plan: Plan) -> Service:
             Program("airflow-api", (binary, "api-server", "--host", "127.0.0.1", "--workers", "1"), env),
             Program("airflow-scheduler", (binary, "scheduler", "--skip-serve-logs"), env, stop_wait_s=30),
             Program("airflow-dags", (binary, "dag-processor"), env),
+            # No DAG of ours defers, but without one Airflow's home shows a part that is dead.
+            Program("airflow-triggerer", (binary, "triggerer", "--skip-serve-logs", "--capacity", "10"), env),
         ),
         prepare=prepare,
         ready=ready,

@@ -51,6 +51,8 @@ def configuration(plan: Plan) -> dict[str, object]:
         "rest.address": HOST,
         "rest.bind-address": HOST,
         "rest.port": plan.ports["flink"],
+        # No jar is taken from the web page: jobs come from `flink run`, which hands in a graph and its files at once.
+        "web.submit.enable": False,
         "taskmanager.host": HOST,
         "taskmanager.bind-host": HOST,
         "taskmanager.numberOfTaskSlots": SLOTS,
