@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
     "answered_not_lost",
     "batch_features",
+    "busy_key",
     "decision_latency",
     "fraud_handbook",
     "freshness",

@@ -169,13 +169,13 @@ def backfill(
 @app.command()
 def rebuild(system: System = "fraud") -> None:
     """Fill an empty Redis from the lake's newest batch tiles and the topic of tiles, while serving goes on."""
-    from lamina.store.redis import RedisStore
     from lamina.streams.rebuild import replay
+    from lamina.streams.store import store_for_tiles
 
     settings = load_settings()
     day = newest_built(settings.lake_url, load(system))
     console = Console(stderr=True)
-    store = RedisStore(settings.redis_url.get_secret_value())
+    store = store_for_tiles(settings)
     with console.status("tiles of the stream job, from the beginning of their topic ..."):
         replay(settings.kafka_bootstrap, settings.topic_prefix, store)
     console.print(f"the tiles of the stream job are back; batch tiles of {day} follow")

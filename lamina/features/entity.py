@@ -73,7 +73,7 @@ def read_entity(
     plan = make_plan(chosen)
     reader = Reader(plan)
     request = {chosen.entities[0].key: entity_id}
-    snapshot = store.read(reader.keys(request))
+    snapshot = store.read(reader.keys(request, at_ms))
     vector = reader.vector(snapshot, request, at_ms)
     tiles = {f.name: _used(plan, f, snapshot, at_ms) for f in chosen.window_features} if explain else {}
     return EntityFeatures(chosen, vector, tiles)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from lamina.store.edges import Asked
 from lamina.store.tiles import THROUGH_SLICE
 
 SPEED_TTL_S = 3 * 86_400
@@ -61,12 +62,17 @@ class BatchWrite:
 
 @dataclass(frozen=True)
 class ReadKey:
-    """An entity to read, and the tiling ids of its batch layer. `has_speed` is False where no stream job writes it."""
+    """An entity to read, and the tiling ids of its batch layer. `has_speed` is False where no stream job writes it.
+
+    asked: what the answer is for. A store may then answer with sums of many tiles in the place of tiles, as long as
+    none lies on both sides of an edge; it may not where nothing is said.
+    """
 
     entity: str
     id: str
     tilings: tuple[str, ...]
     has_speed: bool = True
+    asked: Asked | None = field(default=None, compare=False)
 
 
 @dataclass

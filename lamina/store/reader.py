@@ -14,6 +14,7 @@ from lamina.semantics.events import EventRow, value_of
 from lamina.semantics.plan import Plan, Tiling
 from lamina.semantics.reference import Value
 from lamina.store.columnar import ColumnarEvaluator
+from lamina.store.edges import Asked, Edges, edges_of
 from lamina.store.evaluate import Evaluator, TilingTiles
 from lamina.store.protocol import EntityReply, OnlineStore, ReadKey, Snapshot
 from lamina.store.rollup import RolledUp, Rollup
@@ -74,6 +75,7 @@ class _Own:
     rollups: tuple[tuple[Tiling, Tiling, Rollup], ...]
     labels: Mapping[str, tuple[str, ...]]
     nothing_seen: Mapping[str, int]
+    edges: tuple[Edges, ...]
 
     @classmethod
     def of(cls, plan: Plan, entity: Entity) -> _Own:
@@ -87,6 +89,7 @@ class _Own:
             tuple((t, s, Rollup(t, s)) for t, s in together),
             labels,
             dict.fromkeys(chain.from_iterable(labels.values()), 0),
+            edges_of(plan, entity),
         )
 
     @cached_property
@@ -127,7 +130,7 @@ class Reader:
 
     >>> from lamina.definitions.fraud import FEATURES
     >>> from lamina.semantics.plan import make_plan
-    >>> [k.entity for k in Reader(make_plan(FEATURES)).keys({"user_id": "u", "merchant_id": "m"})]
+    >>> [k.entity for k in Reader(make_plan(FEATURES)).keys({"user_id": "u", "merchant_id": "m"}, 1533686400000)]
     ['user', 'merchant']
     """
 
@@ -138,15 +141,21 @@ class Reader:
         self._staleness = Staleness(plan)
         self._entities = [_Own.of(plan, entity) for entity in plan.features.entities]
 
-    def keys(self, request: EventRow) -> list[ReadKey]:
-        """What has to be read for `request`, one key an entity."""
+    def keys(self, request: EventRow, at_ms: int | None = None) -> list[ReadKey]:
+        """What has to be read for `request` at `at_ms`, one key an entity; without a time every tile."""
         return [
-            ReadKey(own.entity.name, str(value_of(request, own.entity.key)), own.ids, bool(own.speed))
+            ReadKey(
+                own.entity.name,
+                str(value_of(request, own.entity.key)),
+                own.ids,
+                bool(own.speed),
+                None if at_ms is None else Asked(at_ms, own.edges),
+            )
             for own in self._entities
         ]
 
     def vector(self, snapshot: Snapshot, request: EventRow, at_ms: int) -> FeatureVector:
-        """The features of `request` at `at_ms` from the answer to `keys(request)`.
+        """The features of `request` at `at_ms` from the answer to `keys(request, at_ms)`.
 
         Raises: CodecError: when stored bytes cannot be read.
         """
@@ -182,11 +191,12 @@ class Reader:
 
     def read(self, store: OnlineStore, request: EventRow, at_ms: int) -> FeatureVector:
         """The features of `request`, read from `store` in one round trip."""
-        return self.vector(store.read(self.keys(request)), request, at_ms)
+        return self.vector(store.read(self.keys(request, at_ms)), request, at_ms)
 
     def read_many(self, store: OnlineStore, requests: Sequence[EventRow], at_ms: Sequence[int]) -> list[FeatureVector]:
         """The features of each of `requests` at its time, read from `store` in one round trip."""
-        return self.vectors(store.read([key for request in requests for key in self.keys(request)]), requests, at_ms)
+        named = zip(requests, at_ms, strict=True)
+        return self.vectors(store.read([key for one in named for key in self.keys(*one)]), requests, at_ms)
 
 
 def _vector(known: Sequence[Known], values: dict[str, Value], begins: Begins, at_ms: int) -> FeatureVector:

@@ -1,6 +1,7 @@
 """The online store on Redis: hash `<entity>:<id>` for speed tiles, hash `<entity>_batch:<id>` for batch blobs.
 
-Conditions are checked where the data is, in one atomic server-side step: there is no read before a write.
+Conditions are checked where the data is, in one atomic server-side step: there is no read before a write. Hours of a
+key with many tiles are folded (`lamina.store.redis_scripts`), and such a key is read in a second round trip.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from redis.connection import Connection
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from lamina.errors import StoreUnavailable, WritesLost
+from lamina.store.edges import cuts_of
+from lamina.store.folded import MARKER, Folder
 from lamina.store.protocol import (
     MOST_BLOBS,
     SPEED_TTL_S,
@@ -26,97 +29,36 @@ from lamina.store.protocol import (
     batch_key,
     speed_key,
 )
+from lamina.store.redis_folding import Folding
+from lamina.store.redis_scripts import (
+    ANNOUNCE,
+    BEGIN,
+    MARK,
+    PUBLISH,
+    READ_FOLDED,
+    SETTLE,
+    TRIM,
+    WRITE_TILES,
+)
+from lamina.store.tiles import THROUGH_SLICE
 
 THROUGH_KEY = "lamina:through"
 MARK_TTL_S = 86_400
+TREE_TTL_S = SPEED_TTL_S + 86_400  # what an entity's own hash speaks of outlives it
 BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
 ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecond, readers wait
+Command = tuple[str, ...]
 T = TypeVar("T")
-
-# KEYS: entities. ARGV: time to live in seconds, then for each entity the number of its tiles, and each one's field and
-# payload. A payload starts with its event count; an empty one removes the field.
-WRITE_TILES = """
-local applied, at = 0, 2
-for _, key in ipairs(KEYS) do
-  local last = at + 2 * tonumber(ARGV[at])
-  for i = at + 1, last, 2 do
-    if ARGV[i + 1] == '' then
-      applied = applied + redis.call('HDEL', key, ARGV[i])
-    else
-      local old = redis.call('HGET', key, ARGV[i])
-      if not old or tonumber(string.match(old, '^%d+')) <= tonumber(string.match(ARGV[i + 1], '^%d+')) then
-        redis.call('HSET', key, ARGV[i], ARGV[i + 1])
-        applied = applied + 1
-      end
-    end
-  end
-  redis.call('EXPIRE', key, ARGV[1])
-  at = last + 1
-end
-return applied
-"""
-
-# KEYS: a writer's mark. ARGV: its number, time to live in seconds. Refused when the write before is not known.
-MARK = """
-local number = tonumber(ARGV[1])
-if tonumber(redis.call('GET', KEYS[1]) or '-1') < number - 1 then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return 1
-"""
-
-# KEYS: a writer's mark, a log's offsets. ARGV: the last number, time to live in seconds, then partition and offset in
-# turn.
-SETTLE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
-return 1
-"""
-
-# KEYS: a writer's mark, a log's offsets. ARGV: time to live in seconds. One step: the offsets are older than the mark.
-BEGIN = """
-redis.call('SET', KEYS[1], '0', 'EX', ARGV[1])
-return redis.call('HGETALL', KEYS[2])
-"""
-
-# ARGV: time to live in seconds, then tiling and blob in turn. Characters 5 to 17 of a blob are its `through`.
-PUBLISH = """
-local applied = 0
-for i = 2, #ARGV, 2 do
-  local old = redis.call('HGET', KEYS[1], ARGV[i])
-  if not old or string.sub(old, 5, 17) <= string.sub(ARGV[i + 1], 5, 17) then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-    applied = applied + 1
-  end
-end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return applied
-"""
-
-# ARGV: the time before which tiles go, then tilings.
-TRIM = """
-for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-  local slash = string.find(name, '/', 1, true)
-  if slash and tonumber(string.match(name, '^%d+', slash + 1)) < tonumber(ARGV[1]) then
-    for i = 2, #ARGV do
-      if string.sub(name, 1, slash - 1) == ARGV[i] then redis.call('HDEL', KEYS[1], name) end
-    end
-  end
-end
-return 1
-"""
-
-ANNOUNCE = """
-local old = redis.call('HGET', KEYS[1], ARGV[1])
-if not old or tonumber(old) < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
-return 1
-"""
 
 
 class RedisStore:
-    """Implements `OnlineStore`. The constructor opens no connection."""
+    """Implements `OnlineStore`. The constructor opens no connection.
 
-    def __init__(self, url: str, *, timeout_ms: int = 5000) -> None:
+    Args: folder: adds up the tiles of keys that have many, for whoever writes tiles. What it does not know stays as it
+        is: answers are the same, reads are longer.
+    """
+
+    def __init__(self, url: str, *, timeout_ms: int = 5000, folder: Folder | None = None) -> None:
         self._redis = redis.Redis.from_url(
             url, socket_timeout=timeout_ms / 1000, socket_connect_timeout=timeout_ms / 1000
         )
@@ -127,27 +69,36 @@ class RedisStore:
         self._mark = self._redis.register_script(MARK)
         self._settle = self._redis.register_script(SETTLE)
         self._begin = self._redis.register_script(BEGIN)
+        self._folding = Folding(self._redis, folder) if folder else None
 
     def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.write_tiles`."""
         by_key: dict[str, list[bytes | str]] = {}
         for tile in tiles:
             by_key.setdefault(tile.key, []).extend((tile.field, tile.payload))
-        entities = list(by_key.items())
+        chunks = list(_chunks(list(by_key.items()), ENTITIES_PER_CALL))
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                for chunk in _chunks(entities, ENTITIES_PER_CALL):
+                for chunk in chunks:
                     args = [x for _, pairs in chunk for x in (len(pairs) // 2, *pairs)]
-                    self._write_tiles(keys=[key for key, _ in chunk], args=[SPEED_TTL_S, *args], client=pipe)
+                    keys = [key for key, _ in chunk]
+                    self._write_tiles(keys=keys, args=[SPEED_TTL_S, TREE_TTL_S, *args], client=pipe)
                 if mark is not None:
                     # Last, on the same connection: the server has it only if it has all tiles before it.
                     self._mark(keys=[mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
-                applied: list[int] = pipe.execute()
+                answers: list[int | list[int]] = pipe.execute()
+            if mark is not None and not answers.pop():
+                raise lost(mark)
+            applied, busy = 0, []
+            for chunk, answer in zip(chunks, answers, strict=True):
+                count, *places = answer if isinstance(answer, list) else (answer,)
+                applied += count
+                busy += [chunk[place - 1][0] for place in places]
+            if busy and self._folding:
+                self._folding.fold(busy)
         except RedisError as error:
             raise unavailable(error) from error
-        if mark is not None and not applied.pop():
-            raise lost(mark)
-        return sum(applied)
+        return applied
 
     def begin(self, log: str, writer: str) -> Mapping[int, int]:
         """See `OnlineStore.begin`."""
@@ -201,18 +152,22 @@ class RedisStore:
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """See `OnlineStore.read`."""
-        asked = [hiredis.pack_command(command) for command in commands(keys)]  # type: ignore[arg-type]
-        pool = self._redis.connection_pool
         try:
-            connection = pool.get_connection()
-            try:
-                return snapshot(
-                    keys, connection.retry.call_with_retry(lambda: _answers(connection, asked), lambda _: None)
-                )
-            finally:
-                pool.release(connection)
+            found = snapshot(keys, self._ask(commands(keys)))
+            if more := list(folded_commands(keys, found)):
+                unfold(keys, found, self._ask(more))
+            return found
         except RedisError as error:
             raise unavailable(error) from error
+
+    def _ask(self, commands: Iterable[Command]) -> list[object]:
+        asked = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
+        pool = self._redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            return connection.retry.call_with_retry(lambda: _answers(connection, asked), lambda _: None)
+        finally:
+            pool.release(connection)
 
 
 def _answers(connection: Connection, asked: Sequence[bytes]) -> list[object]:
@@ -226,7 +181,7 @@ def _answers(connection: Connection, asked: Sequence[bytes]) -> list[object]:
         raise
 
 
-def commands(keys: Sequence[ReadKey]) -> Iterable[tuple[str, ...]]:
+def commands(keys: Sequence[ReadKey]) -> Iterable[Command]:
     """What to ask Redis for to answer `keys`, in one pipeline; of equal keys once."""
     for key in dict.fromkeys(keys):
         name = speed_key(key.entity, key.id)
@@ -243,11 +198,50 @@ def snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
     replies: dict[ReadKey, EntityReply] = {}
     for key in dict.fromkeys(keys):
         speed = _mapping(next(answers)) if key.has_speed else {}
-        blobs = cast("Sequence[bytes | None]", next(answers)) if key.tilings else []
-        replies[key] = EntityReply(speed, {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None})
+        replies[key] = EntityReply(speed, _blobs(key, next(answers)) if key.tilings else {})
     return Snapshot(
         [replies[key] for key in keys], {name.decode(): int(ms) for name, ms in _mapping(next(answers)).items()}
     )
+
+
+def folded_commands(keys: Sequence[ReadKey], found: Snapshot) -> Iterable[Command]:
+    """What to ask Redis for beyond that, in another pipeline: all of each of `keys` that has folded hours, once more.
+
+    The blobs, too, and after the tiles: whoever publishes writes these before the others go.
+    """
+    for key, reply in _folded(keys, found).items():
+        name = speed_key(key.entity, key.id)
+        alike = [other.asked for other in keys if other == key]
+        asked = [one for one in alike if one is not None]
+        args: list[str] = []
+        if len(asked) == len(alike):
+            through = {int(blob[THROUGH_SLICE]) for blob in reply.batch.values()}
+            from_ms = min(through, default=0) if len(reply.batch) == len(key.tilings) else 0
+            for tiling, (longest_ms, cuts) in cuts_of(asked).items():
+                own = cuts | through
+                args += (tiling, str(from_ms), str(longest_ms), str(len(own)), *map(str, own))
+        yield ("EVAL", READ_FOLDED, "1", name, *args)
+        if key.tilings:
+            yield ("HMGET", batch_key(name), *key.tilings)
+
+
+def unfold(keys: Sequence[ReadKey], found: Snapshot, raw: list[object]) -> None:
+    """Put what Redis answered to `folded_commands(keys, found)` into `found`."""
+    answers = iter(raw)
+    for key, reply in _folded(keys, found).items():
+        flat = cast("Sequence[bytes]", next(answers))
+        reply.speed = dict(zip(flat[::2], flat[1::2], strict=True))
+        if key.tilings:
+            reply.batch = _blobs(key, next(answers))
+
+
+def _folded(keys: Sequence[ReadKey], found: Snapshot) -> dict[ReadKey, EntityReply]:
+    return {key: reply for key, reply in zip(keys, found.replies, strict=True) if MARKER in reply.speed}
+
+
+def _blobs(key: ReadKey, raw: object) -> dict[str, bytes]:
+    blobs = cast("Sequence[bytes | None]", raw)
+    return {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None}
 
 
 def _mapping(raw: object) -> dict[bytes, bytes]:

@@ -7,8 +7,9 @@ busier the loop, the more of them a round trip answers, and never are more than 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -16,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from lamina.store.protocol import ReadKey, Snapshot
-from lamina.store.redis import commands, snapshot, unavailable
+from lamina.store.redis import Command, commands, folded_commands, snapshot, unavailable, unfold
 
 LANES = 2
 MOST_KEYS = 200
@@ -49,9 +50,7 @@ class AsyncRedisReader:
         asked = _Asked(keys, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if len(self._lanes) < LANES:
-            lane = asyncio.create_task(self._serve())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            self._lanes.add(asyncio.create_task(self._lane()))
         return await asked.answer
 
     async def ping(self) -> None:
@@ -67,6 +66,13 @@ class AsyncRedisReader:
     async def close(self) -> None:
         """Close every connection."""
         await self._redis.aclose()
+
+    async def _lane(self) -> None:
+        try:
+            await self._serve()
+        finally:
+            # In the turn in which it finds nobody waiting: who comes next must not count on it.
+            self._lanes.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _serve(self) -> None:
         while self._waiting:
@@ -100,7 +106,14 @@ class AsyncRedisReader:
         return [asked for asked in taken if not asked.answer.done()]
 
     async def _read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        found = snapshot(keys, await self._ask(commands(keys)))
+        if more := list(folded_commands(keys, found)):
+            unfold(keys, found, await self._ask(more))
+        return found
+
+    async def _ask(self, commands: Iterable[Command]) -> list[object]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for command in commands(keys):
+            for command in commands:
                 pipe.execute_command(*command)
-            return snapshot(keys, await pipe.execute())
+            answers: list[object] = await pipe.execute()
+            return answers

@@ -3,8 +3,10 @@ r"""How tiles are written down: text fields in the speed layer, one packed blob 
 Speed layer, one field of hash `<entity>:<id>` per tile: `<tiling>/<start>` holds `n` and the scalar states in the
 tiling's order, separated by `\x1f`. In a tiling that is `inline` the values of each keyed state (a hash of distinct, a
 text of last_k, one an event) follow, separated by `\x1d`; otherwise each value has a field
-`<tiling>/<start>/<index>/<value>` that holds its `n`. Flink writes exactly these bytes to topic `feature-tiles`, key
-`<entity>:<id>\t<field>`; the sink moves them without parsing.
+`<tiling>/<start>/<index>/<value>` that holds its `n`. A sum of several tiles (`lamina.store.folded`) holds the values
+of its keyed states whatever the tiling is; where these have fields, what their `n` add up to follows, one a state.
+Flink writes exactly these bytes to topic `feature-tiles`, key `<entity>:<id>\t<field>`; the sink moves them without
+parsing.
 
 Batch layer, one field of hash `<entity>_batch:<id>` per tiling: `LMT3`, then `through` as 13 digits, then the number
 of tiles, of written numeric states and of hashes (little-endian uint32, padded to 32 bytes), starts (int64), those
@@ -222,12 +224,20 @@ def keyed_field(tiling: Tiling, start_ms: int, index: int, value: str) -> str:
     return f"{tiling.id}/{start_ms}/{index}/{value}"
 
 
-def encode_speed(n: int, states: Iterable[float | int | str | None], sets: Iterable[Iterable[str]] = ()) -> bytes:
-    """The payload of a tile: its event count, its scalar states in the tiling's order, and inline sets."""
+def encode_speed(
+    n: int,
+    states: Iterable[float | int | str | None],
+    sets: Iterable[Iterable[str]] = (),
+    keyed_n: Iterable[int] = (),
+) -> bytes:
+    """The payload of a tile: its event count, its scalar states in the tiling's order, inline sets, and of a sum what
+    the fields of its keyed states count.
+    """
     parts = (
         str(n),
         *("" if s is None or s != s else str(s) for s in states),
         *(VALUE_SEPARATOR.join(values) for values in sets),
+        *map(str, keyed_n),
     )
     return FIELD_SEPARATOR.join(parts).encode()
 
@@ -306,14 +316,21 @@ def _speed_columns(tiling: Tiling, found: dict[int, _SpeedTile]) -> SpeedTiles:
             texts.append([r or None for r in raw])
     places = range(len(tiling.keyed))
     n = [tile.n for tile in tiles]
+    first, counts = len(tiling.states), len(tiling.states) + len(tiling.keyed)
     if tiling.inline:
-        first = len(tiling.states)
-        joined = [[tile.parts[first + i] for tile in tiles] for i in places]
-        sets = [[values.split(VALUE_SEPARATOR) if values else [] for values in column] for column in joined]
+        sets = [[_split(tile.parts[first + i]) for tile in tiles] for i in places]
         return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), ())
+    for tile in tiles:
+        if len(tile.parts) > first:
+            tile.sets = {i: _split(tile.parts[first + i]) for i in places}
+            tile.keyed_n = {i: int(tile.parts[counts + i]) for i in places}
     sets = [[tile.sets.get(i, []) for tile in tiles] for i in places]
     keyed_n = [[tile.keyed_n.get(i, 0) for tile in tiles] for i in places]
     return SpeedTiles(TileColumns(starts, n, numeric, texts, sets), keyed_n)
+
+
+def _split(values: str) -> list[str]:
+    return values.split(VALUE_SEPARATOR) if values else []
 
 
 def tile_of_event(tiling: Tiling, wanted: Collection[State]) -> Callable[[EventRow, int], TileColumns]:

@@ -296,7 +296,7 @@ def main(
     give_up_s: Annotated[float, typer.Option(min=1, max=240, help="End when the store is silent this long.")] = 120.0,
 ) -> None:
     """Move tiles from Kafka to Redis until told to stop (SIGTERM or SIGINT)."""
-    from lamina.store.redis import RedisStore
+    from lamina.streams.store import store_for_tiles
 
     settings = load_settings()
     options = SinkOptions(
@@ -309,7 +309,7 @@ def main(
         until_now=until_now,
     )
     metrics = SinkMetrics(metrics_port) if metrics_port else None
-    sink = TileSink(options, RedisStore(settings.redis_url.get_secret_value()), metrics)
+    sink = TileSink(options, store_for_tiles(settings), metrics)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sink.stop())
     try:

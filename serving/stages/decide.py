@@ -153,7 +153,7 @@ class DecisionMaker:
         rows = [_row(each.inquiry.transaction) for each in asked]
         parts: Sequence[Snapshot | None] = [None] * len(rows)
         try:
-            parts = await self._features.read_each(rows)
+            parts = await self._features.read_each(rows, [each.inquiry.transaction.timestamp for each in asked])
         except StoreUnavailable as error:
             log.debug("no features: %s", error)
         read_ms = (time.perf_counter_ns() - began) / NS_PER_MS

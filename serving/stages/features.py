@@ -40,14 +40,19 @@ class FeatureStage:
         self._timeout_s = timeout_ms / 1000
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
-    async def read_each(self, requests: Sequence[Mapping[str, object]]) -> list[Snapshot]:
+    async def read_each(
+        self, requests: Sequence[Mapping[str, object]], at_ms: Sequence[int] | None = None
+    ) -> list[Snapshot]:
         """What the store holds of the entities that each of `requests` names, all from one round trip.
+
+        Args: at_ms: the time that the features of each are for; without them every tile of a busy entity is read.
 
         Raises: StoreUnavailable: the store did not answer in time, or has not for a while.
         """
         if not self.breaker.may_try():
             raise StoreUnavailable("Redis has not answered for half a second and more: the next try is soon")
-        keys = [key for request in requests for key in self._reader.keys(request)]
+        times: Sequence[int | None] = at_ms or [None] * len(requests)
+        keys = [key for one in zip(requests, times, strict=True) for key in self._reader.keys(*one)]
         try:
             async with asyncio.timeout(self._timeout_s):
                 snapshot = await self._store.read(keys)

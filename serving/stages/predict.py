@@ -145,11 +145,11 @@ class Predictor:
         """The features of each row; None where what is stored cannot be read."""
         found: list[FeatureVector | None] = []
         for begin in range(0, len(rows), READ_ROWS):
-            part = rows[begin : begin + READ_ROWS]
-            for at, read in enumerate(await stage.read_each(part)):
+            part, at_ms = rows[begin : begin + READ_ROWS], times[begin : begin + READ_ROWS]
+            for at, read in enumerate(await stage.read_each(part, at_ms)):
                 if at:
                     await asyncio.sleep(0)  # lets other requests go in between
-                found.append(stage.vector(read, part[at], times[begin + at]))
+                found.append(stage.vector(read, part[at], at_ms[at]))
         return found
 
     async def _scores(self, model: Model, vectors: Sequence[FeatureVector | None]) -> list[Answer | None]:

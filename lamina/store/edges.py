@@ -1,0 +1,70 @@
+"""Where the windows of an entity begin and end: what must not be added up before it is known when a question is asked.
+
+Of an entity with many tiles the store keeps those of a minute and of an hour added up (`lamina.store.folded`). A sum
+answers a question only if every window holds all of it or nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lamina.contracts.features import Entity
+from lamina.semantics.plan import Plan
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Of one speed tiling the edges of every window over it, relative to the time asked for.
+
+    longest_ms: nothing longer may be taken as one tile, as a gap between two sessions could lie in it. offsets:
+    resolution of a window, ms, and how long before the time asked for, cut to it, the first tile after an edge starts.
+    """
+
+    tiling: str
+    longest_ms: int
+    offsets: tuple[tuple[int, int], ...]
+
+    def cuts(self, at_ms: int) -> set[int]:
+        """Starts, epoch ms, before which no tile may end later: each is of the first tile behind an edge.
+
+        >>> Edges("t", HOUR_MS, ((1000, 59_000), (1000, -1000))).cuts(100_250)
+        {41000, 101000}
+        """
+        return {at_ms - at_ms % resolution_ms - before_ms for resolution_ms, before_ms in self.offsets}
+
+
+class Asked(NamedTuple):
+    """A question: the time it is about, epoch ms, and the edges of its windows."""
+
+    at_ms: int
+    edges: tuple[Edges, ...]
+
+
+def edges_of(plan: Plan, entity: Entity) -> tuple[Edges, ...]:
+    """The edges of all windows over the speed tilings of `entity`."""
+    offsets: dict[str, set[tuple[int, int]]] = {}
+    longest_ms: dict[str, int] = {}
+    for feature in plan.features.window_features:
+        speed = plan.speed_of(plan.tiling_of(feature))
+        if speed is None or speed.entity != entity:
+            continue
+        resolution_ms, delay_ms = feature.resolution.ms, feature.view.delay.ms
+        for before_ms in (delay_ms + feature.window.ms, delay_ms):
+            offsets.setdefault(speed.id, set()).add((resolution_ms, before_ms - resolution_ms))
+        gap = feature.aggregate.gap
+        longest_ms[speed.id] = min(longest_ms.get(speed.id, HOUR_MS), gap.ms if gap else HOUR_MS)
+    return tuple(Edges(tiling, longest_ms[tiling], tuple(sorted(found))) for tiling, found in offsets.items())
+
+
+def cuts_of(asked: Iterable[Asked]) -> dict[str, tuple[int, set[int]]]:
+    """By tiling the longest that may be taken as one tile, ms, and all cuts, for several questions at once."""
+    found: dict[str, tuple[int, set[int]]] = {}
+    for at_ms, edges in asked:
+        for own in edges:
+            longest_ms, cuts = found.get(own.tiling, (HOUR_MS, set()))
+            found[own.tiling] = min(longest_ms, own.longest_ms), cuts | own.cuts(at_ms)
+    return found

@@ -1,0 +1,104 @@
+"""What the tiles of a minute or an hour add up to, written as one tile: for keys that have too many to read each time.
+
+Every state can be merged, so a sum answers like its tiles where a window holds all of it. Sets keep no more values than
+an answer needs, as the tiles of a hot entity do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from heapq import nlargest, nsmallest
+from typing import NamedTuple
+
+from lamina.contracts.durations import hours, minutes
+from lamina.semantics.plan import State, Tiling
+from lamina.semantics.sketch import kept
+from lamina.store.edges import HOUR_MS, MINUTE_MS
+from lamina.store.rollup import Rollup
+from lamina.store.tiles import decode_speed, encode_speed
+
+MARKER = b"~"
+"""Field of an entity's hash that has folded hours; theirs begin with it."""
+
+
+class Hour(NamedTuple):
+    """A folded hour of one tiling of an entity."""
+
+    key: str
+    tiling: str
+    start_ms: int
+
+    @property
+    def field(self) -> str:
+        """Name of its sum in the hash of the entity."""
+        return f"~{self.tiling}/{self.start_ms}"
+
+    @property
+    def node(self) -> str:
+        """Key of the hash with the sums of its minutes."""
+        return _node(self.key, "hour", self.tiling, self.start_ms)
+
+    def minute(self, start_ms: int) -> str:
+        """Key of the hash with the tiles of one of its minutes."""
+        return _node(self.key, "minute", self.tiling, start_ms)
+
+
+def hours_of(key: str, fields: Iterable[bytes]) -> list[Hour]:
+    """The folded hours in the hash of an entity.
+
+    >>> hours_of("user:7", [b"~", b"~payments@1s#ab/3600000", b"payments@1s#ab/7200000"])
+    [Hour(key='user:7', tiling='payments@1s#ab', start_ms=3600000)]
+    """
+    names = (name[1:].decode().rpartition("/") for name in fields if name.startswith(MARKER) and name != MARKER)
+    return [Hour(key, tiling, int(start)) for tiling, _, start in names]
+
+
+def _node(key: str, level: str, tiling: str, start_ms: int) -> str:
+    entity, _, entity_id = key.partition(":")
+    return f"{entity}_{level}:{entity_id}\t{tiling}/{start_ms}"
+
+
+def is_whole(value: bytes) -> bool:
+    """Whether a field of the tree holds a sum.
+
+    >>> [is_whole(value) for value in (b"3", b"", b"?1f")]
+    [True, False, False]
+    """
+    return value[:1].isdigit()
+
+
+class Folder:
+    """Adds tiles up, of the tilings that it was given."""
+
+    def __init__(self, tilings: Iterable[Tiling]) -> None:
+        lengths = {MINUTE_MS: minutes(1), HOUR_MS: hours(1)}
+        self._tilings = {t.id: t for t in tilings}
+        self._rollups = {
+            (t.id, ms): Rollup(replace(t, resolution=length), t)
+            for t in self._tilings.values()
+            for ms, length in lengths.items()
+        }
+
+    def knows(self, tiling: str) -> bool:
+        """Whether tiles of this id can be added up."""
+        return tiling in self._tilings
+
+    def sum(self, tiling_id: str, fields: Mapping[bytes, bytes], length_ms: int) -> bytes:
+        """One tile out of all in `fields`, tiles or sums that start in one minute or hour; empty where there is none.
+
+        Raises: CodecError: when they cannot be read.
+        """
+        tiling, rollup = self._tilings[tiling_id], self._rollups[tiling_id, length_ms]
+        found = decode_speed((tiling,), fields, {})[tiling_id]
+        if not found.tiles.starts:
+            return b""
+        tiles = rollup(found, 0).tiles
+        numeric, texts = iter(tiles.numeric), iter(tiles.texts)
+        states = [next(numeric)[0] if s.numeric else next(texts)[0] for s in tiling.states]
+        sets = [_needed(s, own[0]) for s, own in zip(tiling.keyed, tiles.sets, strict=True)]
+        return encode_speed(tiles.n[0], states, sets, [sum(column) for column in found.keyed_n])
+
+
+def _needed(state: State, values: Iterable[str]) -> list[str]:
+    return nsmallest(kept(state.size), values) if state.kind == "distinct" else nlargest(state.size, values)
