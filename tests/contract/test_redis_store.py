@@ -6,8 +6,9 @@ import pytest
 from redis import Redis
 
 from lamina.errors import StoreUnavailable
-from lamina.store.protocol import SPEED_TTL_S, BatchWrite, OnlineStore, ReadKey, Snapshot
-from lamina.store.redis import BATCH_TTL_S, RedisStore
+from lamina.store.progress import PROGRESS_TTL_S, Progress
+from lamina.store.protocol import SPEED_TTL_S, BatchWrite, Mark, OnlineStore, ReadKey, Snapshot
+from lamina.store.redis import BATCH_TTL_S, MARK_TTL_S, RedisStore, mark_key
 from lamina.store.redis_reader import LANES, AsyncRedisReader
 from tests.contract.online_store import NOON, TILING, USER, OnlineStoreContract, blob, tile
 
@@ -25,6 +26,46 @@ class TestRedisStore(OnlineStoreContract):
         store.publish([BatchWrite("user:7", {TILING: blob(NOON)})])
         client = Redis.from_url(clean_redis)
         assert 0 < client.ttl("user:7") <= SPEED_TTL_S < client.ttl("user_batch:7") <= BATCH_TTL_S
+        client.close()
+
+    def test_whatever_is_written_again_lives_on(self, clean_redis: str, store: OnlineStore) -> None:
+        """A writer that only settles for a day, as an idle sink does, is still known; and so is everything else."""
+        client, mark = Redis.from_url(clean_redis), mark_key("w")
+
+        def lives(key: str) -> int:
+            left = int(client.ttl(key))
+            client.expire(key, 5)  # as if the rest of it had passed
+            return left
+
+        store.begin("log", "w")
+        assert MARK_TTL_S - 5 <= lives(mark) <= MARK_TTL_S
+        for step in (
+            lambda: store.settle("log", Mark("w", 0), {0: 1}),
+            lambda: store.write_tiles([tile(1)], Mark("w", 1)),
+            lambda: store.settle("log", Mark("w", 1), {0: 2}),
+            lambda: store.write_tiles([tile(1)], Mark("w", 1)),
+            lambda: store.settle("log", Mark("w", 1), {}),
+            lambda: store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1)})], Mark("w", 2)),
+            lambda: store.begin("log", "w"),
+        ):
+            step()
+            assert MARK_TTL_S - 5 <= lives(mark) <= MARK_TTL_S
+        for _ in range(2):
+            store.write_tiles([tile(1)])
+            assert SPEED_TTL_S - 5 <= lives("user:7") <= SPEED_TTL_S
+            store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1)})])
+            assert BATCH_TTL_S - 5 <= lives("user_batch:7") <= BATCH_TTL_S
+        assert client.ttl("lamina:offsets:log") == -1  # how far a log is moved is known for good
+        client.close()
+
+    def test_a_finished_part_of_a_long_work_lives_on(self, clean_redis: str, store: OnlineStore) -> None:
+        client, progress = Redis.from_url(clean_redis), Progress(clean_redis, "work")
+        store.begin("log", "w")
+        for part in range(2):
+            progress.record(part, Mark("w", 0))
+            assert PROGRESS_TTL_S - 5 <= int(client.ttl("lamina:progress:work")) <= PROGRESS_TTL_S
+            client.expire("lamina:progress:work", 5)
+        assert progress.done() == {0, 1}
         client.close()
 
     def test_a_restarted_server_takes_scripts_again(self, clean_redis: str, store: OnlineStore) -> None:
