@@ -79,10 +79,10 @@ def default_source(path: Path) -> str:
     return f"{stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
 
 
-def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None) -> Iterator[Events]:
-    """The file's rows as events, batch by batch. Of rows with the same transaction_id the first good one counts."""
-    seen = SeenIds()
-    salt = salt or mapping.salt
+def read_converted(
+    path: Path, mapping: TransactionMapping, salt: str | None = None
+) -> Iterator[tuple[Batch, Converted]]:
+    """The file's rows, batch by batch, as they stand and as the mapping has them read."""
     optional = _optional_columns(mapping)
     first = True
     cards = CardColumns(mapping, path.name)
@@ -97,7 +97,14 @@ def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None
         table = _with_columns(batch.table, mapping.columns) if is_json else batch.table
         cards.look(table)
         with _named(path, batch):
-            converted = convert(table, mapping, salt, batch.numbers)
+            converted = convert(table, mapping, salt or mapping.salt, batch.numbers)
+        yield batch, converted
+
+
+def read_events(path: Path, mapping: TransactionMapping, salt: str | None = None) -> Iterator[Events]:
+    """The file's rows as events, batch by batch. Of rows with the same transaction_id the first good one counts."""
+    seen = SeenIds()
+    for batch, converted in read_converted(path, mapping, salt):
         problems = first_problems(converted)
         again = seen.repeated(converted.events["transaction_id"], problems == None)  # noqa: E711 - elementwise
         problems[again] = REPEATED
