@@ -10,6 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -67,7 +68,12 @@ class Api:
         return self.stack.pids()["api"]
 
     def ask(self, path: str, body: bytes | None = None) -> dict[str, Any]:
-        """What it answers to a GET of `path`, or to a POST of `body` there; an error's body too."""
+        """What it answers to a GET of `path`, or to a POST of `body` there; an error's body too.
+
+        A transaction is asked about as one of its own, however often it is.
+        """
+        if body is not None:
+            body = body.replace(b'"transaction_id":"', b'"transaction_id":"%s-' % uuid.uuid4().hex.encode(), 1)
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -90,7 +96,13 @@ class Api:
         Args: variables: what the script reads beside `SUMMARY`, and `URL` and `BODIES` unless they are given.
         """
         summary = self.folder / "summary.json"
-        given = {"URL": self.decisions, "BODIES": self.folder / "bodies.jsonl", "SUMMARY": summary, **variables}
+        given = {
+            "URL": self.decisions,
+            "BODIES": self.folder / "bodies.jsonl",
+            "SUMMARY": summary,
+            "RUN": uuid.uuid4().hex[:8],
+            **variables,
+        }
         named = [part for name, value in given.items() for part in ("-e", f"{name}={value}")]
         command = [str(Path(sys.executable).with_name("k6")), "run", "--quiet", "--no-usage-report", *named, *options]
         env = os.environ | {"K6_CSV_TIME_FORMAT": "unix_milli"}

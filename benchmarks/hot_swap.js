@@ -3,7 +3,7 @@
 import http from 'k6/http';
 import { Counter } from 'k6/metrics';
 import exec from 'k6/execution';
-import { bodies, handleSummary, openLoop, params } from './load.js';
+import { body, handleSummary, openLoop, params } from './load.js';
 
 export { handleSummary };
 
@@ -19,8 +19,9 @@ export const options = {
 };
 
 export default function () {
-  const at = exec.scenario.iterationInTest % asked;
-  const response = http.post(__ENV.URL, bodies[at], params);
+  const number = exec.scenario.iterationInTest;
+  const at = number % asked;
+  const response = http.post(__ENV.URL, body(number, at), params);
   if (response.status !== 200) {
     failed.add(1);
     return;

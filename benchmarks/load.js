@@ -6,6 +6,12 @@ import { SharedArray } from 'k6/data';
 export const params = { headers: { 'Content-Type': 'application/json' }, timeout: '10s' };
 export const bodies = new SharedArray('bodies', () => open(__ENV.BODIES).split('\n').filter((line) => line));
 
+// A body for request `number`, by default round and round, as a transaction of its own: one that comes again is answered
+// from memory.
+export function body(number, at = number) {
+  return bodies[at % bodies.length].replace('"transaction_id":"', `"transaction_id":"${__ENV.RUN}-${number}-`);
+}
+
 export function openLoop(users) {
   return {
     decisions: {

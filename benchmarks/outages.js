@@ -3,7 +3,7 @@
 import http from 'k6/http';
 import { Trend } from 'k6/metrics';
 import exec from 'k6/execution';
-import { bodies, handleSummary, params } from './load.js';
+import { body, handleSummary, params } from './load.js';
 
 export { handleSummary };
 
@@ -40,6 +40,6 @@ function outcome(response) {
 }
 
 export default function () {
-  const response = http.post(__ENV.URL, bodies[exec.scenario.iterationInTest % bodies.length], params);
+  const response = http.post(__ENV.URL, body(exec.scenario.iterationInTest), params);
   waited.add(response.timings.duration, { outcome: outcome(response) });
 }

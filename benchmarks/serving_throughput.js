@@ -3,7 +3,7 @@
 import http from 'k6/http';
 import { check } from 'k6';
 import exec from 'k6/execution';
-import { bodies, handleSummary, params } from './load.js';
+import { body, handleSummary, params } from './load.js';
 
 export { handleSummary };
 
@@ -13,7 +13,7 @@ export const options = {
 };
 
 export default function () {
-  const body = bodies[exec.scenario.iterationInTest % bodies.length];
-  const response = __ENV.METHOD === 'GET' ? http.get(__ENV.URL) : http.post(__ENV.URL, body, params);
+  const sent = body(exec.scenario.iterationInTest);
+  const response = __ENV.METHOD === 'GET' ? http.get(__ENV.URL) : http.post(__ENV.URL, sent, params);
   check(response, { answered: (r) => r.status === 200 && r.body.includes(__ENV.EXPECTED) });
 }

@@ -49,6 +49,14 @@ class PredictionTimeout(LaminaError):
     """A prediction was not ready within its time; what slows the model or its features is in the metrics."""
 
 
+class RepeatedOtherwise(LaminaError):
+    """An id that was used for one transaction came with another; the message names it and what to send."""
+
+
+class DecisionPending(LaminaError):
+    """The same transaction is being decided on already, and not done in time: ask again for its answer."""
+
+
 class Overloaded(LaminaError):
     """More is waiting than can be answered in time: come again later."""
 

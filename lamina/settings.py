@@ -155,6 +155,18 @@ class Settings(BaseSettings):
     decision_deadline_ms: int = Field(
         100, gt=0, description="After this long a decision is answered from the rules alone, in milliseconds."
     )
+    repeat_window_s: int = Field(
+        600,
+        ge=0,
+        description="For so long the same transaction sent again gets the answer it had, in seconds; 0: it is decided "
+        "on again.",
+    )
+    repeat_entries: int = Field(
+        50_000,
+        gt=0,
+        description="Answers that a process of the API keeps in Redis at once, about a kilobyte each; beyond them the "
+        "oldest leave before their time.",
+    )
     predict_timeout_ms: int = Field(
         500,
         gt=0,

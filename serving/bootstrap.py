@@ -41,17 +41,20 @@ from serving.routes.fraud import DECISIONS, fraud_router, shown
 from serving.routes.health import Dependency, Readiness, Status, health_router
 from serving.routes.predict import predict_router
 from serving.stages.cache import PredictionCache
-from serving.stages.decide import DecisionMaker, Inquiry
+from serving.stages.decide import DecisionMaker
 from serving.stages.features import AsyncStore, FeatureStage
+from serving.stages.inquiry import Inquiry
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import ServedModel
 from serving.stages.predict import Predictor
+from serving.stages.repeats import Repeats
 from serving.stages.risk import loading_for, misfit
 from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
+from serving.stages.shared_answers import RedisAnswers
 from serving.stages.shared_scores import RedisScores
 from serving.stages.shelf import ModelShelf
 from serving.supervision import Background, take_down
@@ -64,6 +67,8 @@ PARITY_CHECK_S = 60.0
 BACKGROUND_S = 1.0
 CLOSE_S = 0.5
 """Longest waits at the end, in seconds; what they add up to is in `STOP_REST_S` of the settings."""
+LEASE_MS = 1000
+"""On top of a decision's own time: a busy machine's pauses are no deaths."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class Service:
     routing: Routing
     shadows: ShadowScorer
     events: EventLog
+    repeats: Repeats
     decisions: DecisionMaker
     predictions: Predictions
     background: Background = field(default_factory=Background)
@@ -121,9 +127,12 @@ class Service:
                     # Its thread keeps to the time by itself.
                     ("the event log", events_s + 1, lambda: asyncio.to_thread(self.events.stop, events_s)),
                     ("predictions", 3 * CLOSE_S, self.predictions.close),
-                    ("features", CLOSE_S, self.features.close),
+                    ("features and answers", CLOSE_S, self._close_stores),
                 ]
             )
+
+    async def _close_stores(self) -> None:
+        await asyncio.gather(self.features.close(), self.repeats.close())
 
     def _keep_all(self) -> None:
         keep, poll_s = self.background, self.settings.champion_poll_s
@@ -213,11 +222,38 @@ def make_service(
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, journal, clock)
     shadows = ShadowScorer(events, clock=clock)
     deadline_ms = settings.decision_deadline_ms
-    decisions = DecisionMaker(rules, features, routing, shadows, events, deadline_ms=deadline_ms, clock=clock)
+    # Who brings a store of their own has no Redis to share answers by.
+    repeats = Repeats(_shared_answers(settings) if store is None else None, window_s=settings.repeat_window_s)
+    decisions = DecisionMaker(
+        rules,
+        features,
+        routing,
+        shadows,
+        events,
+        repeats,
+        deadline_ms=deadline_ms,
+        patience_ms=2 * _lease_ms(settings),
+        clock=clock,
+    )
     # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
     patient = store or AsyncRedisReader(redis_url, timeout_ms=settings.predict_timeout_ms)
     predictions = _predictions(settings, source, champion, patient, clock)
-    return Service(settings, rules, features, champion, routing, shadows, events, decisions, predictions)
+    return Service(settings, rules, features, champion, routing, shadows, events, repeats, decisions, predictions)
+
+
+def _lease_ms(settings: Settings) -> int:
+    """How long a process may take for a decision before another, which it came to as well, takes it for dead."""
+    return LEASE_MS + 2 * settings.decision_deadline_ms
+
+
+def _shared_answers(settings: Settings) -> RedisAnswers:
+    return RedisAnswers(
+        settings.redis_url.get_secret_value(),
+        timeout_ms=settings.redis_timeout_ms,
+        window_s=settings.repeat_window_s,
+        lease_ms=_lease_ms(settings),
+        entries=settings.repeat_entries,
+    )
 
 
 def _retry(champion: ServedModel, routing: Routing) -> None:

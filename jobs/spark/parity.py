@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -25,7 +25,7 @@ from jobs.spark.parity_report import EXAMPLES, make_report, write_report
 from jobs.spark.session import make_session
 from jobs.spark.training_set import archived_features
 from jobs.spark.visible import EntityHistory, Served
-from lamina.clock import day_of
+from lamina.clock import day_of, midnight_ms
 from lamina.contracts.features import Entity, FeatureSet
 from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions import load
@@ -111,14 +111,32 @@ def _decisions(
     has_features = F.col("features") != "{}"
     # A definition that changed changes the names of its tilings: such values cannot be made again.
     current = F.array_sort(F.json_object_keys("seen")) == F.array(*map(F.lit, labels))
-    counts = once.frame.agg(
-        F.count("*").alias("decisions"),
+    firsts = _first_of_each_transaction(spark, lake, once.frame, first)
+    counts = firsts.agg(
+        F.count("*").alias("firsts"),
         F.count_if(~has_features).alias("without_features"),
         F.count_if(has_features & ~current).alias("other_definitions"),
-        (F.count("*") - F.count_distinct("transaction_id")).alias("repeated"),
     ).first()
-    kept = once.frame.where(has_features & current).select(*DECISION)
-    return kept, {k: int(v or 0) for k, v in (counts.asDict() if counts else {}).items()}
+    found = {k: int(v or 0) for k, v in (counts.asDict() if counts else {}).items()}
+    decisions = once.frame.count()
+    apart = {"decisions": decisions, "repeated": decisions - found.pop("firsts", 0), **found}
+    return firsts.where(has_features & current).select(*DECISION), apart
+
+
+def _first_of_each_transaction(spark: SparkSession, lake: str, decisions: DataFrame, first: date) -> DataFrame:
+    """`decisions` without those on a transaction that had been decided on before, in these days or earlier ones.
+
+    Such a one found the transaction itself among the past: engines count an id once, but it was there already.
+    """
+    kept = without_duplicates(decisions, "transaction_id").frame
+    # A transaction comes again with the time it had: only one from before these days can have been decided before them.
+    midnight = midnight_ms(first)
+    oldest = kept.where(F.col("timestamp") < midnight).agg(F.min("timestamp")).first()
+    if oldest is None or oldest[0] is None:
+        return kept
+    since = day_of(oldest[0]) - CLOCK_SKEW
+    before = archived(spark, lake, MODEL_PREDICTIONS, since=since, until=first - timedelta(days=1))
+    return kept.join(before.select("transaction_id").distinct(), "transaction_id", "left_anti")
 
 
 def _requests(spark: SparkSession, lake: str, features: FeatureSet, decisions: DataFrame, day: date) -> DataFrame:

@@ -6,7 +6,7 @@ events they held (`seen`). The stream job reads the events of a user in the orde
 readable. Two things blur that order: each tile is a message of its own on the way to the store, so an event can be
 readable while an earlier one of another tile is not (looked for only where the plain order explains nothing); and a
 tile holds all of its events, those after the request too. A request that finds itself in the store, because it was sent
-twice, is not explained.
+twice, is not explained: the parity job leaves such decisions out.
 """
 
 from __future__ import annotations

@@ -19,6 +19,12 @@ STAGE_LATENCY = Histogram(
     "decision_stage_seconds", "Time a decision spent per stage", ["stage"], buckets=STAGE_BUCKETS_S
 )
 FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["reason"])
+REPEATS = Counter(
+    "repeats_total",
+    "Transactions that came again and were answered (waited, known, shared) or refused (other_content, pending), were "
+    "decided unchecked because Redis does not answer, and answers not kept for all (unwritten, forgotten)",
+    ["outcome"],
+)
 EXPLANATIONS_FAILED = Counter("explanations_failed_total", "Decisions by a score whose causes the model could not name")
 UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
 STALE_FEATURES = Counter("stale_features_total", "Decisions on features of a view that is stale", ["view"])

@@ -17,6 +17,10 @@ MOST_BLOBS = 500
 """Writes of blobs that a store takes in one step of a sequence."""
 
 
+Command = tuple[str | bytes | int, ...]
+"""Of Redis, by its words, to go along with a read."""
+
+
 class TileWrite(NamedTuple):
     """A tile of the speed layer, as it stands on topic `feature-tiles`. A tuple, as many are made.
 
@@ -86,11 +90,13 @@ class EntityReply:
 @dataclass
 class Snapshot:
     """One round trip's answer: replies in the order asked, and what was announced: by entity up to when its batch layer
-    was published, by `lamina.store.staleness.stream_mark` the newest event of a source.
+    was published, by `lamina.store.staleness.stream_mark` the newest event of a source. `also` answers what went along
+    with the read: values or exceptions.
     """
 
     replies: list[EntityReply]
     through_ms: Mapping[str, int]
+    also: Sequence[object] = ()
 
 
 class OnlineStore(Protocol):

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import inf
 from typing import cast
 
+import hiredis
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from lamina.store.protocol import ReadKey, Snapshot
-from lamina.store.redis import Command, commands, folded_commands, snapshot, unavailable, unfold
+from lamina.store.protocol import Command, ReadKey, Snapshot
+from lamina.store.redis import commands, folded_commands, snapshot, unavailable, unfold
 
 LANES = 2
 MOST_KEYS = 200
@@ -27,6 +30,7 @@ MOST_KEYS = 200
 @dataclass
 class _Asked:
     keys: Sequence[ReadKey]
+    also: Sequence[Command]
     answer: asyncio.Future[Snapshot]
 
 
@@ -41,13 +45,14 @@ class AsyncRedisReader:
     """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, no retry."""
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
-        self._redis = impatient(url, timeout_ms / 1000)
+        self._timeout_s = timeout_ms / 1000
+        self._redis = impatient(url, self._timeout_s)
         self._waiting: list[_Asked] = []
         self._lanes: set[asyncio.Task[None]] = set()
 
-    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
-        """See `OnlineStore.read`."""
-        asked = _Asked(keys, asyncio.get_running_loop().create_future())
+    async def read(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        """See `OnlineStore.read`. `also` goes along: what of it fails is its answer, and no failure of the read."""
+        asked = _Asked(keys, also, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if len(self._lanes) < LANES:
             self._lanes.add(asyncio.create_task(self._lane()))
@@ -80,21 +85,22 @@ class AsyncRedisReader:
             if not taken:
                 continue
             try:
-                found = await self._read([key for asked in taken for key in asked.keys])
+                also = [command for asked in taken for command in asked.also]
+                found = await self._read([key for asked in taken for key in asked.keys], also)
             except Exception as error:
                 # Whatever it is, nobody may wait for ever.
-                known = isinstance(error, RedisError | OSError)
+                known = isinstance(error, RedisError | OSError)  # a TimeoutError is an OSError
                 for asked in taken:
                     if not asked.answer.done():
                         asked.answer.set_exception(unavailable(error) if known else error)
                 continue
-            at = 0
+            at = along = 0
             for asked in taken:
-                end = at + len(asked.keys)
+                end, last = at + len(asked.keys), along + len(asked.also)
                 # Whoever asked may have given up meanwhile.
                 if not asked.answer.done():
-                    asked.answer.set_result(Snapshot(found.replies[at:end], found.through_ms))
-                at = end
+                    asked.answer.set_result(Snapshot(found.replies[at:end], found.through_ms, found.also[along:last]))
+                at, along = end, last
 
     def _take(self) -> list[_Asked]:
         """The oldest of those that wait, up to `MOST_KEYS` keys but at least one; without those who gave up."""
@@ -105,15 +111,44 @@ class AsyncRedisReader:
         taken, self._waiting = self._waiting[:end], self._waiting[end:]
         return [asked for asked in taken if not asked.answer.done()]
 
-    async def _read(self, keys: Sequence[ReadKey]) -> Snapshot:
-        found = snapshot(keys, await self._ask(commands(keys)))
+    async def _read(self, keys: Sequence[ReadKey], also: Sequence[Command]) -> Snapshot:
+        raw = await exchange(self._redis, chain(commands(keys), also), self._timeout_s)
+        own = len(raw) - len(also)
+        found = snapshot(keys, _without_errors(raw[:own]))
+        found.also = tuple(raw[own:])
         if more := list(folded_commands(keys, found)):
-            unfold(keys, found, await self._ask(more))
+            unfold(keys, found, _without_errors(await exchange(self._redis, more, self._timeout_s)))
         return found
 
-    async def _ask(self, commands: Iterable[Command]) -> list[object]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            answers: list[object] = await pipe.execute()
-            return answers
+
+def _without_errors(raw: list[object]) -> list[object]:
+    for each in raw:
+        if isinstance(each, Exception):
+            raise each
+    return raw
+
+
+async def exchange(client: redis.asyncio.Redis, asked: Iterable[Command], timeout_s: float) -> list[object]:
+    """Redis's answers to commands, errors among them, as in a pipeline of the client but for half the processor time.
+
+    Raises: TimeoutError, RedisError, OSError: it did not answer all of them.
+    """
+    packed = [hiredis.pack_command(command) for command in asked]  # type: ignore[arg-type]
+    pool = client.connection_pool
+    raw: list[object] = []
+    async with asyncio.timeout(timeout_s):
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_packed_command(b"".join(packed))
+            for _ in packed:
+                try:
+                    raw.append(await connection.read_response(disable_decoding=True, timeout=inf))
+                except ResponseError as error:
+                    raw.append(error)
+        except BaseException:
+            # What is still to come would be taken for the answer to somebody else.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+    return raw

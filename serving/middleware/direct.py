@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lamina.contracts.transactions import Transaction
+from lamina.errors import LaminaError
 from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
-from serving.stages.decide import Inquiry
+from serving.middleware.errors import answer_to
+from serving.stages.inquiry import Inquiry
 
 JSON = b"application/json"
 Decide = Callable[[Inquiry], Awaitable[bytes]]
@@ -47,7 +49,11 @@ class DirectRoute:
             return
         TOKENS.set((transaction.card_token,))
         state = scope["state"]
-        answer = await self._decide(Inquiry(transaction, state["request_id"], state["started_ns"]))
+        try:
+            answer = await self._decide(Inquiry(transaction, state["request_id"], state["started_ns"]))
+        except LaminaError as error:
+            await answer_to(error)(scope, receive, send)
+            return
         headers = [(b"content-length", b"%d" % len(answer)), (b"content-type", JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})

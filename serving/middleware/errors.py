@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 
 from lamina.errors import (
     ContractError,
+    DecisionPending,
     LaminaError,
     ModelUnavailable,
     Overloaded,
     PredictionTimeout,
+    RepeatedOtherwise,
     StoreUnavailable,
     UnknownModel,
 )
@@ -35,6 +37,8 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     (Overloaded, 503),
     (PredictionTimeout, 504),
     (JournalFull, 503),
+    (RepeatedOtherwise, 409),
+    (DecisionPending, 503),
     (LaminaError, 500),
 )
 LONGEST_FIELD = 128
@@ -101,6 +105,10 @@ def answer_to(error: LaminaError) -> Response:
         )
     if isinstance(error, Overloaded):
         return problem(status, "overloaded", retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, RepeatedOtherwise):
+        return problem(status, "conflict", [{"field": "transaction_id", "message": mask(str(error))}])
+    if isinstance(error, DecisionPending):
+        return problem(status, "pending", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, PredictionTimeout):
         return problem(status, "prediction_timeout", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, JournalFull):

@@ -15,7 +15,8 @@ from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
-from serving.stages.decide import DecisionMaker, Inquiry
+from serving.stages.decide import DecisionMaker
+from serving.stages.inquiry import Inquiry
 from serving.stages.log import EventLog
 
 MAX_BATCH = 100

@@ -17,19 +17,21 @@ from typing import NamedTuple
 import orjson
 
 from lamina.clock import Clock
-from lamina.contracts.decisions import Action, Decision, Fallback, FeatureValue, Reason
+from lamina.contracts.decisions import Action, Decision, Fallback, Reason
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
-from lamina.contracts.transactions import Transaction
-from lamina.errors import StoreUnavailable
+from lamina.errors import RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook
 from lamina.store.protocol import Snapshot
 from lamina.store.reader import FeatureVector
 from serving.masking import REQUEST_ID, TOKENS
+from serving.stages.explain import explained
 from serving.stages.features import FeatureStage
 from serving.stages.gather import Gatherer
+from serving.stages.inquiry import Asked, Inquiry, row_of
 from serving.stages.log import EventLog, Outgoing
 from serving.stages.model import Model
+from serving.stages.repeats import WAIT_S, Found, Repeats, pending
 from serving.stages.risk import Verdict, settle
 from serving.stages.routing import Lane, Lineup, Routing
 from serving.stages.rules import RuleEngine
@@ -40,37 +42,22 @@ from serving.stages.tally import count
 
 log = logging.getLogger(__name__)
 
-TOP_FEATURES = 3
 TOGETHER = 16
 """Decisions made at a time: for so long other requests wait."""
 NO_COSTS = (None, None, None)
 NO_FEATURES = FeatureVector({}, {}, {}, None, frozenset(), frozenset())
 
 
-@dataclass(frozen=True)
-class Inquiry:
-    """A transaction to decide on. `started_ns` is when its request arrived, by `time.perf_counter_ns`."""
-
-    transaction: Transaction
-    request_id: str
-    started_ns: int
-
-
-class _Asked(NamedTuple):
-    """An inquiry, whether it is to be explained, and until when a model may be asked."""
-
-    inquiry: Inquiry
-    explain: bool
-    until_ns: int
-
-
 class _Read(NamedTuple):
-    """An inquiry with what the store holds of it, or None where the store did not answer; and how long that took."""
+    """An inquiry with what the store holds of it, or None where the store did not answer; and how long that took.
 
-    asked: _Asked
-    row: dict[str, object]
+    `held`: what another process makes, or made, of the same transaction; None where it is this one's to decide.
+    """
+
+    asked: Asked
     snapshot: Snapshot | None
     read_ms: float
+    held: Found | None
 
 
 class _Call(NamedTuple):
@@ -84,8 +71,7 @@ class _Call(NamedTuple):
 class _Case:
     """One decision in the making."""
 
-    asked: _Asked
-    row: dict[str, object]
+    asked: Asked
     vector: FeatureVector
     lane: Lane
     action: Action
@@ -98,7 +84,8 @@ class _Case:
 class DecisionMaker:
     """Decides on transactions, and logs each transaction and decision after its features were read.
 
-    Args: deadline_ms: after this long a decision is made from the rules alone.
+    Args: repeats: who came first with a transaction; deadline_ms: after this long a decision is made from the rules
+    alone; patience_ms: so long another process may take for a transaction that came to it first.
     """
 
     def __init__(
@@ -108,36 +95,93 @@ class DecisionMaker:
         routing: Routing,
         shadows: ShadowScorer,
         events: EventLog,
+        repeats: Repeats,
         *,
         deadline_ms: int,
+        patience_ms: int,
         clock: Clock,
     ) -> None:
         self._rules, self._features, self._routing, self._shadows = rules, features, routing, shadows
-        self._events = events
+        self._events, self._repeats = events, repeats
+        self._patience_s = patience_ms / 1000
         self._deadline_ns = deadline_ms * NS_PER_MS
         self._clock = clock
         self._reading = Gatherer(self._read_group)
         self._making = Gatherer(self._make_group)
 
     async def decide(self, inquiry: Inquiry, *, explain: bool) -> Decision:
-        """The decision on one transaction; `explain` names the features that weighed most for an approval too."""
-        asked = _Asked(inquiry, explain, inquiry.started_ns + self._deadline_ns)
-        # Twice: one round trip may answer several groups, which then go on as one.
-        return await self._making.ask(await self._reading.ask(asked))
+        """The decision on one transaction; `explain` names the features that weighed most for an approval too.
+
+        Raises: RepeatedOtherwise: the id was used for another transaction; DecisionPending: the same one is being
+        decided on, and not done in time.
+        """
+        asked, known, first = self._asked(inquiry, explain, self._deadline_ns)
+        if known is not None:
+            return known
+        if not first:
+            return await asked.turn.answer()
+        try:
+            # Twice: one round trip may answer several groups, which then go on as one.
+            read = await self._reading.ask(asked)
+            mine = read if read.held is None else await self._waited(read)
+            return mine if isinstance(mine, Decision) else await self._making.ask(mine)
+        except BaseException as error:
+            self._repeats.failed(asked.turn, error)
+            raise
 
     async def decide_all(self, inquiries: Sequence[Inquiry], *, explain: bool) -> list[Decision]:
-        """A decision on each, in order, all from one round trip: none sees another of the same call in its features."""
+        """A decision on each, in order, all from one round trip: none sees another of the same call in its features.
+
+        Raises: as `decide`, before anything of the call is decided where an id was used for another transaction.
+        """
         # Whoever sends many at once waits for all of them.
         wait_ns = self._deadline_ns * len(inquiries)
-        reads = await self._read([_Asked(inquiry, explain, inquiry.started_ns + wait_ns) for inquiry in inquiries])
-        decisions = []
-        async for found in self._make(reads):
-            if isinstance(found, Exception):
-                raise found
-            decisions.append(found)
-        return decisions
+        planned: list[tuple[Asked, Decision | None, bool]] = []
+        try:
+            for inquiry in inquiries:
+                planned.append(self._asked(inquiry, explain, wait_ns))
+            reads = []
+            for found in await self._read([asked for asked, _, first in planned if first]):
+                if isinstance(found, Exception):
+                    raise found
+                reads.append(found)
+            async for made in self._make([read for read in reads if read.held is None]):
+                if isinstance(made, Exception):
+                    raise made
+            # Its own first: two calls that wait for each other would both wait in vain.
+            for read in (read for read in reads if read.held is not None):
+                mine = await self._waited(read)
+                if isinstance(mine, _Read):
+                    await self._making.ask(mine)
+            return [known or await asked.turn.answer() for asked, known, _ in planned]
+        except BaseException as error:
+            for asked, _, first in planned:
+                if first:
+                    self._repeats.failed(asked.turn, error)
+            raise
 
-    async def _read_group(self, group: Sequence[_Asked]) -> AsyncIterator[_Read | Exception]:
+    def _asked(self, inquiry: Inquiry, explain: bool, wait_ns: int) -> tuple[Asked, Decision | None, bool]:
+        """What is asked, its answer where this process has it, and whether it is to be decided here."""
+        row = row_of(inquiry.transaction)
+        raw = orjson.dumps(row)
+        turn, known, first = self._repeats.turn(inquiry.transaction.transaction_id, raw, explain=explain)
+        return Asked(inquiry, turn, explain, inquiry.started_ns + wait_ns, row, raw), known, first
+
+    async def _waited(self, read: _Read) -> Decision | _Read:
+        """The answer of the process that came first, or the read with which this one decides after all."""
+        until_s = time.monotonic() + self._patience_s
+        while read.held is not None:
+            if read.held.answer is not None:
+                return self._repeats.answered(read.asked.turn, read.held.answer)
+            if time.monotonic() > until_s:
+                metrics.REPEATS.labels("pending").inc()
+                raise pending()
+            await asyncio.sleep(WAIT_S)
+            read = await self._reading.ask(read.asked)
+        # That process died on it. The time that was waited is not the model's.
+        return read._replace(asked=read.asked._replace(until_ns=time.perf_counter_ns() + self._deadline_ns))
+
+    async def _read_group(self, group: Sequence[Asked]) -> AsyncIterator[_Read | Exception]:
         for read in await self._read(group):
             yield read
 
@@ -148,16 +192,35 @@ class DecisionMaker:
         async for found in self._make(group):
             yield found
 
-    async def _read(self, asked: Sequence[_Asked]) -> list[_Read]:
+    async def _read(self, asked: Sequence[Asked]) -> list[_Read | Exception]:
+        if not asked:
+            return []
         began = time.perf_counter_ns()
-        rows = [_row(each.inquiry.transaction) for each in asked]
-        parts: Sequence[Snapshot | None] = [None] * len(rows)
+        turns = [each.turn for each in asked]
+        parts: Sequence[Snapshot | None] = [None] * len(asked)
         try:
-            parts = await self._features.read_each(rows, [each.inquiry.transaction.timestamp for each in asked])
+            parts = await self._features.read_each(
+                [each.row for each in asked],
+                [each.inquiry.transaction.timestamp for each in asked],
+                self._repeats.claim(turns),
+            )
         except StoreUnavailable as error:
             log.debug("no features: %s", error)
+            self._repeats.unchecked(turns)
         read_ms = (time.perf_counter_ns() - began) / NS_PER_MS
-        return [_Read(each, row, part, read_ms) for each, row, part in zip(asked, rows, parts, strict=True)]
+        return [self._found(each, part, read_ms) for each, part in zip(asked, parts, strict=True)]
+
+    def _found(self, asked: Asked, part: Snapshot | None, read_ms: float) -> _Read | Exception:
+        held = None
+        if part is not None:
+            try:
+                held = self._repeats.claimed(asked.turn, part.also)
+            except StoreUnavailable as error:
+                log.debug("a repetition would not be seen: %s", error)
+                self._repeats.unchecked([asked.turn])
+            except RepeatedOtherwise as error:
+                return error
+        return _Read(asked, part, read_ms, held)
 
     async def _make(self, reads: Sequence[_Read]) -> AsyncIterator[Decision | Exception]:
         call = _Call(self._routing.lineup(), self._rules.book)
@@ -172,11 +235,14 @@ class DecisionMaker:
         cases = [self._case(call, read) for read in reads]
         self._score([case for case in cases if isinstance(case, _Case) and case.fallback == "none"])
         found = [case if isinstance(case, Exception) else self._settled(call, case) for case in cases]
-        self._log([(read.row, made) for read, made in zip(reads, found, strict=True) if isinstance(made, Decision)])
+        made = [(read.asked, each) for read, each in zip(reads, found, strict=True) if isinstance(each, Decision)]
+        self._log(made)
+        for asked, decision in made:
+            self._repeats.decided(asked.turn, decision)
         return found
 
     def _case(self, call: _Call, read: _Read) -> _Case | Exception:
-        asked, row = read.asked, read.row
+        asked, row = read.asked, read.asked.row
         transaction = asked.inquiry.transaction
         watch = Stopwatch(round(read.read_ms * NS_PER_MS))
         try:
@@ -194,7 +260,7 @@ class DecisionMaker:
             # What is wrong with one transaction is not its neighbours' business.
             return error
         fallback = _fallback(vector, lane.model, asked.until_ns)
-        return _Case(asked, row, found, lane, action, reasons, fallback, watch.ms)
+        return _Case(asked, found, lane, action, reasons, fallback, watch.ms)
 
     def _score(self, cases: Sequence[_Case]) -> None:
         if not cases:
@@ -238,7 +304,7 @@ class DecisionMaker:
         case.reasons += verdict.reasons
         if asked.explain or verdict.action != "approve":
             watch = Stopwatch()
-            case.reasons += _explained(case, model, values)
+            case.reasons += explained(model, values, asked.inquiry.request_id)
             watch.lap("explain")
             case.stage_ms |= watch.ms
         return verdict
@@ -282,27 +348,18 @@ class DecisionMaker:
             propensity=verdict.propensity,
         )
 
-    def _log(self, made: Sequence[tuple[dict[str, object], Decision]]) -> None:
+    def _log(self, made: Sequence[tuple[Asked, Decision]]) -> None:
         if not made:
             return
         began = time.perf_counter_ns()
         outgoing = []
-        for row, decision in made:
-            # The transaction as `Transaction.to_json` writes it, from the same fields.
-            outgoing.append(Outgoing(TRANSACTIONS, decision.user_id, orjson.dumps(row)))
+        for asked, decision in made:
+            outgoing.append(Outgoing(TRANSACTIONS, decision.user_id, asked.raw))
             outgoing.append(Outgoing(MODEL_PREDICTIONS, decision.user_id, decision.to_json()))
         self._events.publish_all(outgoing)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
         for _, decision in made:
             count(decision, log_ms)
-
-
-def _row(transaction: Transaction) -> dict[str, object]:
-    """As `model_dump` gives it, in a third of the time."""
-    row = dict(vars(transaction))
-    if transaction.location is not None:
-        row["location"] = dict(vars(transaction.location))
-    return row
 
 
 def _fallback(vector: FeatureVector | None, model: Model | None, until_ns: int) -> Fallback:
@@ -322,24 +379,3 @@ def _give_up(case: _Case, error: Exception) -> None:
     REQUEST_ID.reset(before)
     case.score, case.fallback = None, "rules_only_no_model"
     case.reasons = [reason for reason in case.reasons if reason.kind == "rule"]
-
-
-def _explained(case: _Case, model: Model, values: dict[str, FeatureValue]) -> list[Reason]:
-    """What weighed most; nothing where the model cannot say, which changes no decision."""
-    try:
-        return _weights(model, values)
-    except Exception as error:
-        metrics.EXPLANATIONS_FAILED.inc()
-        before = REQUEST_ID.set(case.asked.inquiry.request_id)
-        log.error("version %s of %s cannot explain its score", model.version, model.name, exc_info=error)
-        REQUEST_ID.reset(before)
-        return []
-
-
-def _weights(model: Model, values: dict[str, FeatureValue]) -> list[Reason]:
-    found = []
-    for name, weight in model.scorer.explain(values)[:TOP_FEATURES]:
-        value = values.get(name)
-        text = "unknown" if value is None else f"{value:,.6g}" if isinstance(value, int | float) else str(value)
-        found.append(Reason(kind="feature", code=name, detail=f"{name} = {text}", weight=weight))
-    return found

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lamina.errors import CodecError, StoreUnavailable
-from lamina.store.protocol import ReadKey, Snapshot
+from lamina.store.protocol import Command, ReadKey, Snapshot
 from lamina.store.reader import FeatureVector, Reader
 from serving.stages.breaker import Breaker
 
@@ -22,8 +22,8 @@ REST_S = 0.25
 class AsyncStore(Protocol):
     """The read side of an online store for an event loop."""
 
-    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
-        """What is stored of `keys`, in one round trip. Raises: StoreUnavailable."""
+    async def read(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        """What is stored of `keys`, in one round trip with the answers to `also`. Raises: StoreUnavailable."""
 
     async def ping(self) -> None:
         """Return when the store answers. Raises: StoreUnavailable."""
@@ -41,11 +41,15 @@ class FeatureStage:
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
     async def read_each(
-        self, requests: Sequence[Mapping[str, object]], at_ms: Sequence[int] | None = None
+        self,
+        requests: Sequence[Mapping[str, object]],
+        at_ms: Sequence[int] | None = None,
+        also: Sequence[Command] = (),
     ) -> list[Snapshot]:
         """What the store holds of the entities that each of `requests` names, all from one round trip.
 
-        Args: at_ms: the time that the features of each are for; without them every tile of a busy entity is read.
+        Args: at_ms: the time that the features of each are for; without them every tile of a busy entity is read. also:
+        as many commands a request, which go along.
 
         Raises: StoreUnavailable: the store did not answer in time, or has not for a while.
         """
@@ -55,7 +59,7 @@ class FeatureStage:
         keys = [key for one in zip(requests, times, strict=True) for key in self._reader.keys(*one)]
         try:
             async with asyncio.timeout(self._timeout_s):
-                snapshot = await self._store.read(keys)
+                snapshot = await (self._store.read(keys, also) if also else self._store.read(keys))
         except TimeoutError:
             self.breaker.failed()
             raise StoreUnavailable(f"Redis did not answer in {self._timeout_s * 1000:.0f} ms") from None
@@ -64,8 +68,15 @@ class FeatureStage:
             raise
         self.breaker.succeeded()
         width = len(self._reader.plan.features.entities)
-        parts = (snapshot.replies[i * width : (i + 1) * width] for i in range(len(requests)))
-        return [Snapshot(part, snapshot.through_ms) for part in parts]
+        along = len(also) // len(requests) if requests else 0
+        return [
+            Snapshot(
+                snapshot.replies[i * width : (i + 1) * width],
+                snapshot.through_ms,
+                snapshot.also[i * along : (i + 1) * along],
+            )
+            for i in range(len(requests))
+        ]
 
     def vector(self, snapshot: Snapshot, request: Mapping[str, object], at_ms: int) -> FeatureVector | None:
         """The features of `request` at `at_ms`, from what was read of it.

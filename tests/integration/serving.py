@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import httpx
 import orjson
@@ -25,6 +26,7 @@ from tests.parity.tiles import batch_writes, speed_writes
 AT_MS = int(str(TRANSACTION["timestamp"]))
 HOUR_MS = 3_600_000
 PLAN = make_plan(FEATURES)
+NUMBERS = count(10_000)
 
 
 def free_port() -> int:
@@ -119,7 +121,9 @@ def remember(redis_url: str, events: list[EventRow]) -> None:
 
 
 def decide(client: httpx.Client, explain: bool = False, **changes: object) -> dict[str, object]:
-    answer = client.post("/fraud/decisions", json=TRANSACTION | changes, params={"explain": explain})
+    """The decision on the example with `changes`, as a transaction of its own unless they name one."""
+    own = {"transaction_id": f"txn-{next(NUMBERS)}"}
+    answer = client.post("/fraud/decisions", json=TRANSACTION | own | changes, params={"explain": explain})
     assert answer.status_code == 200, answer.text
     found: dict[str, object] = answer.json()
     return found

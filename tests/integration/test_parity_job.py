@@ -153,6 +153,32 @@ def test_every_kind_of_difference_is_told_apart(
     assert compare(spark, lake, FEATURES, later, since_ms=since)["compared"] == 1
 
 
+def test_what_was_decided_on_again_is_left_out(
+    spark: SparkSession, served: tuple[Archived, list[Decision]], tmp_path: Path
+) -> None:
+    """The same event twice on the topic, and a second decision that found the first one's transaction in the store."""
+    events, decisions = served
+    again = [
+        _tampered(d, {"txn_count_1h": (d.features["txn_count_1h"] or 0.0) + 1.0}).model_copy(  # type: ignore[operator]
+            update={"request_id": f"again-{d.request_id}"}
+        )
+        for d in decisions[:4]
+    ]
+    ids = {d.transaction_id for d in again}
+    twice = [{**e, "offset": 10**6 + i} for i, e in enumerate(events["transactions"]) if e["transaction_id"] in ids]
+    doubled = {**events, "transactions": [*events["transactions"], *twice]}
+    lake = _lake(tmp_path / "lake", doubled, [*decisions, *again[:2]])
+    report = compare(spark, lake, FEATURES, LIVE)
+    assert (report["decisions"], report["compared"], report["repeated"]) == (len(decisions) + 2, len(decisions), 2)
+    assert report["mismatches"] == 0
+    # On the next day, a moment after midnight.
+    later = LIVE + timedelta(days=1)
+    place = {"partition": 0, "ingested": later.isoformat()}
+    _write(tmp_path / "lake", MODEL_PREDICTIONS, [{**row_of(d), **place, "offset": i} for i, d in enumerate(again[2:])])
+    report = compare(spark, lake, FEATURES, later)
+    assert (report["decisions"], report["compared"], report["repeated"]) == (2, 0, 2)
+
+
 def test_a_page_without_decisions_says_so(spark: SparkSession, tmp_path: Path) -> None:
     report = compare(spark, str(tmp_path / "lake"), FEATURES, LIVE)
     assert report["decisions"] == report["mismatches"] == 0

@@ -118,9 +118,9 @@ def test_a_decision_and_its_events(whole: Settings, registry: MemoryRegistry) ->
     topics = (TRANSACTIONS, MODEL_PREDICTIONS, MODEL_FEEDBACK)
     transactions, predictions, labels = (consume(whole, topic) for topic in topics)
     sent = Transaction.model_validate(TRANSACTION)
-    assert [(key, Transaction.from_json(value)) for key, value in transactions[:2]] == [
-        (sent.user_id.encode(), sent)
-    ] * 2
+    arrived = [(key, Transaction.from_json(value)) for key, value in transactions[:2]]
+    same = [(key, each.model_copy(update={"transaction_id": sent.transaction_id})) for key, each in arrived]
+    assert same == [(sent.user_id.encode(), sent)] * 2 and arrived[1] == same[1]
     logged = [Decision.from_json(value) for _, value in predictions]
     assert {key for key, _ in predictions} == {sent.user_id.encode(), b"nobody"}
     first = next(d for d in logged if d.request_id == known["request_id"])
@@ -209,7 +209,12 @@ def test_redis_gone(
 ) -> None:
     """Killed, connections are refused; stopped, nothing answers and only the time limit helps."""
     process, url = own_redis
-    update = {"redis_url": Settings(redis_url=url).redis_url, "redis_timeout_ms": 200, "predict_timeout_ms": 60_000}
+    update = {
+        "redis_url": Settings(redis_url=url).redis_url,
+        "redis_timeout_ms": 200,
+        "predict_timeout_ms": 60_000,
+        "predict_deadline_ms": 60_000,
+    }
     with ThreadPoolExecutor(1) as others, running(settings.model_copy(update=update), registry) as (client, service):
         assert decide(client)["fallback"] == "none"
         before = metric(client, "fallbacks_total", reason="rules_only_no_features")

@@ -18,13 +18,15 @@ from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.memory import MemoryStore
-from lamina.store.protocol import ReadKey, Snapshot
+from lamina.store.protocol import Command, ReadKey, Snapshot
 from lamina.store.reader import Reader
-from serving.stages.decide import DecisionMaker, Inquiry
+from serving.stages.decide import DecisionMaker
 from serving.stages.features import FeatureStage
+from serving.stages.inquiry import Inquiry
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog, Outgoing
 from serving.stages.model import ServedModel
+from serving.stages.repeats import Repeats
 from serving.stages.routing import Routing
 from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
@@ -82,7 +84,8 @@ class AsyncMemoryStore:
     def __init__(self) -> None:
         self.store = MemoryStore()
 
-    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+    async def read(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        assert not also, "a store in memory has nothing but features"
         return self.store.read(keys)
 
     async def ping(self) -> None:
@@ -126,6 +129,8 @@ class Bench:
             self.file.write_text('version: "1"\n')
 
     def start(self) -> None:
+        # None of the tests that only decide is about what came before.
+        self.repeats = Repeats(None, window_s=0)
         name, made = FEATURES.system, self.folder / "models"
         self.champion = ServedModel(name, self.registry, load, made / name)
         source: Callable[[str], ServedModel] = lambda wanted: ServedModel(  # noqa: E731
@@ -137,7 +142,15 @@ class Bench:
         features = FeatureStage(AsyncMemoryStore(), Reader(make_plan(FEATURES)), timeout_ms=60_000)
         rules = RuleEngine(Settings().rules_file)
         self.maker = DecisionMaker(
-            rules, features, self.routing, self.shadows, self.events, deadline_ms=60_000, clock=lambda: AT_MS
+            rules,
+            features,
+            self.routing,
+            self.shadows,
+            self.events,
+            self.repeats,
+            deadline_ms=60_000,
+            patience_ms=60_000,
+            clock=lambda: AT_MS,
         )
 
     async def refresh(self) -> None:

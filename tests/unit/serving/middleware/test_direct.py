@@ -18,7 +18,7 @@ from serving.bootstrap import make_app, make_service
 from serving.card_numbers import CardNumbers
 from serving.middleware.direct import DirectRoute
 from serving.routes.fraud import TRANSACTION
-from serving.stages.decide import Inquiry
+from serving.stages.inquiry import Inquiry
 
 OWN = {"request_id", "decided_at", "latency_ms", "stage_ms"}
 """What no two decisions have in common."""
@@ -71,7 +71,7 @@ def test_only_what_is_plain_and_valid(request_: dict[str, Any], passed_by: bool)
 
 
 def test_both_ways_say_the_same(tmp_path: Path) -> None:
-    settings = Settings(stack_dir=tmp_path)
+    settings = Settings(stack_dir=tmp_path, repeat_window_s=0)
     service = make_service(settings, registry=MemoryRegistry(tmp_path / "registry"))
     service.events._journal.open()
 

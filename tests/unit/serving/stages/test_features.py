@@ -10,7 +10,7 @@ import pytest
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import StoreUnavailable
 from lamina.semantics.plan import make_plan
-from lamina.store.protocol import ReadKey, Snapshot
+from lamina.store.protocol import Command, ReadKey, Snapshot
 from lamina.store.reader import Reader
 from serving.stages.features import FAILING_FOR_S, FAILURES_IN_A_ROW, REST_S, FeatureStage
 from tests.unit.serving.recognisable import AsyncMemoryStore
@@ -23,10 +23,10 @@ class Faltering(AsyncMemoryStore):
 
     down = True
 
-    async def read(self, keys: Sequence[ReadKey]) -> Snapshot:
+    async def read(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
         if self.down:
             raise StoreUnavailable("down")
-        return await super().read(keys)
+        return await super().read(keys, also)
 
 
 async def fails(stage: FeatureStage) -> None:

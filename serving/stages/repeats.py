@@ -1,0 +1,234 @@
+"""A transaction that is sent again, as after a client's time-out: it gets the answer it had, and is not decided twice.
+
+Deciding twice would count it twice: its own features would find it among the past. Who comes second to this process
+waits for the first, or is given its answer; Redis knows the answers of the other processes and of earlier ones. Its
+word is asked for and taken in the round trip that reads the features (`claim`, `claimed`), and told of an answer
+afterwards, off the way of the request. Hot path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Protocol
+
+from lamina.contracts.base import json_of
+from lamina.contracts.decisions import Decision
+from lamina.errors import DecisionPending, RepeatedOtherwise
+from lamina.monitoring import metrics
+from lamina.store.protocol import Command
+
+LOCAL_ANSWERS = 10_000
+"""Kept in the process, about a kilobyte each: what there is to go by while Redis is away."""
+DIGEST_BYTES = 16
+WAIT_S = 0.02
+"""Between two looks at what another process decides on."""
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One transaction's way to its answer in this process. `digest` stands for its content, `token` for this attempt.
+
+    `outcome`: what came of it, once something has.
+    """
+
+    transaction_id: str
+    digest: bytes
+    token: bytes
+    explain: bool = False
+    outcome: Decision | Exception | None = None
+    waiting: list[asyncio.Future[Decision]] = field(default_factory=list)
+
+    async def answer(self) -> Decision:
+        """What is decided, by whoever came first.
+
+        Raises: what kept that one from deciding.
+        """
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        if self.outcome is not None:
+            return self.outcome
+        waits: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self.waiting.append(waits)
+        return await waits
+
+
+class Found(Protocol):
+    """What the processes' common memory said of a transaction."""
+
+    @property
+    def digest(self) -> bytes:
+        """Of the content that is being, or was, decided on."""
+
+    @property
+    def answer(self) -> bytes | None:
+        """The decision as JSON; None while it is being made."""
+
+
+class SharedAnswers(Protocol):
+    """What all processes know of each other's decisions. Only `found` may fail, none makes a request wait."""
+
+    def claim(self, turn: Turn) -> Command:
+        """What to ask the store for beside the features."""
+
+    def found(self, turn: Turn, reply: object) -> Found | None:
+        """What it knows of the transaction; None where it is this attempt's to decide.
+
+        Raises: StoreUnavailable: it could not say.
+        """
+
+    def keep(self, turn: Turn, answer: bytes) -> None:
+        """Remember what was decided, soon."""
+
+    def release(self, turn: Turn) -> None:
+        """Nothing came of the attempt: another may begin at once."""
+
+    async def close(self) -> None:
+        """Write what is left, and let go."""
+
+
+@dataclass(slots=True)
+class _Known:
+    digest: bytes
+    answer: bytes
+    until_s: float
+
+
+class Repeats:
+    """Who comes first with a transaction decides, and who comes again is answered.
+
+    Args: shared: what other processes know; none: this one alone. window_s: for so long an answer is kept; 0: not at
+    all, and then each request is the first. monotonic: seconds that never go back.
+    """
+
+    def __init__(
+        self, shared: SharedAnswers | None, *, window_s: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._shared = shared if window_s else None
+        self._window_s, self._now = window_s, monotonic
+        self._turns: dict[str, Turn] = {}
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._count = 0
+        self._own = blake2b(repr((time.time_ns(), id(self))).encode(), digest_size=8).digest()
+
+    def turn(self, transaction_id: str, content: bytes, *, explain: bool) -> tuple[Turn, Decision | None, bool]:
+        """The transaction's turn, its answer where this process has it, and whether the caller is to decide.
+
+        Args: content: what was sent, in one form whatever way it was written.
+        Raises: RepeatedOtherwise: the id was used for another content.
+        """
+        digest = blake2b(content, digest_size=DIGEST_BYTES).digest()
+        self._count += 1
+        token = self._own + self._count.to_bytes(8)
+        if not self._window_s:
+            return Turn(transaction_id, digest, token, explain), None, True
+        going = self._turns.get(transaction_id)
+        if going is not None:
+            self._same(transaction_id, going.digest, digest)
+            metrics.REPEATS.labels("waited").inc()
+            return going, None, False
+        turn = Turn(transaction_id, digest, token, explain)
+        known = self._known.get(transaction_id)
+        if known is not None:
+            if self._now() < known.until_s:
+                self._same(transaction_id, known.digest, digest)
+                metrics.REPEATS.labels("known").inc()
+                return turn, Decision.from_json(known.answer), False
+            del self._known[transaction_id]
+        self._turns[transaction_id] = turn
+        return turn, None, True
+
+    def claim(self, turns: Sequence[Turn]) -> list[Command]:
+        """What to ask the store for beside the features of these, for `claimed`."""
+        if self._shared is None:
+            return []
+        return [self._shared.claim(turn) for turn in turns]
+
+    def claimed(self, turn: Turn, replies: Sequence[object]) -> Found | None:
+        """What another attempt has made of the transaction; None where the caller is to decide.
+
+        Args: replies: to `claim` of it alone.
+        Raises: RepeatedOtherwise: the id was used for another content; StoreUnavailable: nobody can say.
+        """
+        if self._shared is None:
+            return None
+        found = self._shared.found(turn, replies[0])
+        if found is not None:
+            self._same(turn.transaction_id, found.digest, turn.digest)
+        return found
+
+    def unchecked(self, turns: Sequence[Turn]) -> None:
+        """Count those that are decided without a word of the other processes: the store does not answer."""
+        if self._shared is not None:
+            metrics.REPEATS.labels("unchecked").inc(len(turns))
+
+    def decided(self, turn: Turn, decision: Decision) -> None:
+        """Take the answer: whoever waits or comes again gets it."""
+        self._over(turn, decision)
+        if not self._window_s:
+            return
+        answer = _recorded(decision, explain=turn.explain)
+        self._remember(turn, answer)
+        if self._shared is not None:
+            self._shared.keep(turn, answer)
+
+    def answered(self, turn: Turn, answer: bytes) -> Decision:
+        """The answer that another process gave, for all who wait for it here."""
+        decision = Decision.from_json(answer)
+        self._over(turn, decision)
+        self._remember(turn, answer)
+        metrics.REPEATS.labels("shared").inc()
+        return decision
+
+    def failed(self, turn: Turn, error: BaseException) -> None:
+        """Nothing came of the attempt, unless it was decided meanwhile: the next may begin."""
+        if turn.outcome is not None:
+            return
+        self._over(turn, error if isinstance(error, Exception) else pending())
+        if self._shared is not None:
+            self._shared.release(turn)
+
+    async def close(self) -> None:
+        """Tell the other processes what they have not been told yet."""
+        if self._shared is not None:
+            await self._shared.close()
+
+    def _over(self, turn: Turn, outcome: Decision | Exception) -> None:
+        turn.outcome = outcome
+        if self._turns.get(turn.transaction_id) is turn:
+            del self._turns[turn.transaction_id]
+        for waits in turn.waiting:
+            if waits.done():
+                continue
+            if isinstance(outcome, Exception):
+                waits.set_exception(outcome)
+            else:
+                waits.set_result(outcome)
+
+    def _remember(self, turn: Turn, answer: bytes) -> None:
+        self._known[turn.transaction_id] = _Known(turn.digest, answer, self._now() + self._window_s)
+        if len(self._known) > LOCAL_ANSWERS:
+            self._known.popitem(last=False)
+
+    def _same(self, transaction_id: str, known: bytes, digest: bytes) -> None:
+        if known != digest:
+            metrics.REPEATS.labels("other_content").inc()
+            raise RepeatedOtherwise(
+                f"transaction {transaction_id} was sent with another content within {self._window_s:g} s: send what "
+                "was sent before to have its answer, or a new transaction under an id of its own"
+            )
+
+
+def pending() -> DecisionPending:
+    """The answer to who comes again while the first is not done, for too long."""
+    return DecisionPending("the transaction is being decided on: ask again in a second")
+
+
+def _recorded(decision: Decision, *, explain: bool) -> bytes:
+    """What is kept of a decision: what was answered, so the features as used only where they were asked for."""
+    fields = vars(decision)
+    return json_of(fields if explain else {**fields, "features": {}, "seen": {}, "through": {}})

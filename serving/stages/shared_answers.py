@@ -1,0 +1,157 @@
+"""Answers that the API's processes share, in Redis: for a stated time, up to a stated number, and never in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from redis.exceptions import RedisError
+
+from lamina.errors import StoreUnavailable
+from lamina.monitoring import metrics
+from lamina.store.protocol import Command
+from lamina.store.redis_reader import exchange, impatient
+from serving.stages.repeats import DIGEST_BYTES, Turn
+
+log = logging.getLogger(__name__)
+
+CLAIMED, ANSWERED = b"?", b"="
+TOKEN_BYTES = 16
+FLUSH_S = 0.02
+PATIENCE = 10
+"""How many times the wait of a read one write may take: nobody waits for it."""
+MOST_UNWRITTEN = 5_000
+
+# KEYS: a transaction. ARGV: a claim, how long it holds in milliseconds. What is there already, or nothing.
+CLAIM = """
+local held = redis.call('GET', KEYS[1])
+if not held then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return held
+"""
+
+# KEYS: a transaction. ARGV: the claim that it must still be under, if any; the answer, empty for none; milliseconds.
+KEEP = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1
+"""
+
+
+class Recorded(NamedTuple):
+    """What Redis holds of a transaction; implements `Found`."""
+
+    digest: bytes
+    answer: bytes | None
+
+
+def key_of(transaction_id: str) -> str:
+    """Where the answer to a transaction lies; an id may be long, and may say what a key of Redis should not.
+
+    >>> key_of("t1")
+    'decided:391bbc3f95fd0429aba4ead7026fc4c0'
+    """
+    return "decided:" + blake2b(transaction_id.encode(), digest_size=16).hexdigest()
+
+
+class RedisAnswers:
+    """Implements `SharedAnswers`. A claim ends by itself after `lease_ms`, so that a killed process holds none up.
+
+    Args: window_s: how long an answer is kept; entries: of this process, those answered longest ago leave first.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_ms: int,
+        window_s: int,
+        lease_ms: int,
+        entries: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeout_s = timeout_ms * PATIENCE / 1000
+        self._redis = impatient(url, self._timeout_s)
+        self._window_s, self._lease_ms, self._entries, self._now = window_s, lease_ms, entries, monotonic
+        self._unwritten: list[tuple[Turn, bytes]] = []
+        self._written: deque[tuple[str, float]] = deque()
+        self._writing: asyncio.Task[None] | None = None
+
+    def claim(self, turn: Turn) -> Command:
+        """See `SharedAnswers.claim`."""
+        # As text: a server that was restarted knows no script by its digest.
+        return ("EVAL", CLAIM, 1, key_of(turn.transaction_id), _claim(turn), self._lease_ms)
+
+    def found(self, turn: Turn, reply: object) -> Recorded | None:
+        """See `SharedAnswers.found`."""
+        if reply is None or reply == _claim(turn):
+            return None
+        if not isinstance(reply, bytes):
+            raise StoreUnavailable(f"Redis keeps no claims: {reply}")
+        held = reply
+        if held[:1] == CLAIMED:
+            return Recorded(held[1 + TOKEN_BYTES :], None)
+        return Recorded(held[1 : 1 + DIGEST_BYTES], held[1 + DIGEST_BYTES :])
+
+    def keep(self, turn: Turn, answer: bytes) -> None:
+        """See `SharedAnswers.keep`."""
+        self._write(turn, ANSWERED + turn.digest + answer)
+
+    def release(self, turn: Turn) -> None:
+        """See `SharedAnswers.release`."""
+        self._write(turn, b"")
+
+    async def close(self) -> None:
+        """See `SharedAnswers.close`."""
+        if self._writing is not None:
+            await self._writing
+        await self._redis.aclose()
+
+    def _write(self, turn: Turn, value: bytes) -> None:
+        if len(self._unwritten) >= MOST_UNWRITTEN:
+            metrics.REPEATS.labels("unwritten").inc()
+            return
+        self._unwritten.append((turn, value))
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._write_all())
+
+    async def _write_all(self) -> None:
+        """Everything that waits, some milliseconds of it at a time: a round trip costs as much as many answers."""
+        try:
+            while self._unwritten:
+                await asyncio.sleep(FLUSH_S)
+                taken, self._unwritten = self._unwritten, []
+                try:
+                    await self._send(taken)
+                except (RedisError, OSError, TimeoutError) as error:
+                    metrics.REPEATS.labels("unwritten").inc(len(taken))
+                    log.debug("Redis takes no answers: %s", error)
+        finally:
+            self._writing = None
+
+    async def _send(self, taken: Sequence[tuple[Turn, bytes]]) -> None:
+        now = self._now()
+        while self._written and self._written[0][1] <= now:
+            self._written.popleft()
+        asked: list[Command] = []
+        for turn, value in taken:
+            key = key_of(turn.transaction_id)
+            asked.append(("EVAL", KEEP, 1, key, _claim(turn), value, self._window_s * 1000))
+            if value:
+                self._written.append((key, now + self._window_s))
+        over = len(self._written) - self._entries
+        if over > 0:
+            asked.append(("UNLINK", *(self._written.popleft()[0] for _ in range(over))))
+            metrics.REPEATS.labels("forgotten").inc(over)
+        for answer in await exchange(self._redis, asked, self._timeout_s):
+            if isinstance(answer, Exception):
+                raise answer
+
+
+def _claim(turn: Turn) -> bytes:
+    return CLAIMED + turn.token + turn.digest

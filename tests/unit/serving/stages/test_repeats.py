@@ -1,0 +1,226 @@
+"""A transaction that comes again: in this process, at once, in a batch, and when its time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lamina.contracts.topics import TRANSACTIONS
+from lamina.errors import RepeatedOtherwise
+from lamina.monitoring import metrics
+from serving.bootstrap import Service, make_app
+from serving.routes.fraud import DECISIONS, TRANSACTION
+from serving.stages import repeats
+from serving.stages.repeats import Repeats
+from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version
+from tests.unit.serving.shop import Shop
+
+JSON = {"Content-Type": "application/json"}
+
+
+def count(outcome: str) -> float:
+    return float(metrics.REPEATS.labels(outcome)._value.get())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    add_version(made.registry, 0.25, tmp_path, "champion")
+    made.start()
+    made.repeats = made.maker._repeats = Repeats(None, window_s=600, monotonic=lambda: made.clock_s)
+    return made
+
+
+def test_one_decision_is_made_of_what_comes_again(bench: Bench) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        first = await bench.decide("u1")
+        before = count("known")
+        again = await bench.decide("u1")
+        assert again.to_json() == first.model_copy(update={"features": {}, "seen": {}, "through": {}}).to_json()
+        assert count("known") == before + 1
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) == 1 and len(bench.events.kept) == 2
+
+
+def test_those_that_come_at_once_share_one_decision(bench: Bench) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        before = count("waited")
+        found = await asyncio.gather(*(bench.decide("u1") for _ in range(5)))
+        assert all(each is found[0] for each in found)
+        assert count("waited") == before + 4
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_another_content_under_the_id_is_refused(bench: Bench, together: bool) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        ways = [bench.decide("u1"), bench.decide("u1", amount=29.0)]
+        if together:
+            first, second = await asyncio.gather(*ways, return_exceptions=True)
+        else:
+            first, second = [(await asyncio.gather(way, return_exceptions=True))[0] for way in ways]
+        assert not isinstance(first, BaseException)
+        assert isinstance(second, RepeatedOtherwise) and "txn-0001 was sent with another content" in str(second)
+        assert (await bench.decide("u1")).request_id == first.request_id
+
+    asyncio.run(run())
+    assert [d.amount for d in bench.events.decisions] == [28.76]
+
+
+def test_the_window_ends(bench: Bench) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        await bench.decide("u1")
+        bench.clock_s += 599.0
+        await bench.decide("u1")
+        assert len(bench.events.decisions) == 1
+        bench.clock_s += 2.0
+        await bench.decide("u1", amount=3.0)
+
+    asyncio.run(run())
+    assert [d.amount for d in bench.events.decisions] == [28.76, 3.0]
+
+
+def test_what_is_kept_in_the_process_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "LOCAL_ANSWERS", 10)
+
+    async def run() -> None:
+        await bench.refresh()
+        for i in range(30):
+            await bench.decide("u1", transaction_id=f"t{i}")
+
+    asyncio.run(run())
+    assert len(bench.repeats._known) == 10 and not bench.repeats._turns
+
+
+def test_an_attempt_that_fails_leaves_the_way_to_the_next(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamina.rules.book import RuleBook
+
+    judge = RuleBook.judge
+
+    async def run() -> None:
+        await bench.refresh()
+
+        def fails(self: RuleBook, transaction: Any, features: Any) -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(RuleBook, "judge", fails)
+        found = await asyncio.gather(*(bench.decide("u1") for _ in range(3)), return_exceptions=True)
+        assert [type(each) for each in found] == [ZeroDivisionError] * 3
+        monkeypatch.setattr(RuleBook, "judge", judge)
+        assert (await bench.decide("u1")).score == 0.25
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) == 1
+
+
+def test_who_gives_up_leaves_nobody_waiting(bench: Bench) -> None:
+    """The first is cancelled as by a deadline: who waited is told to ask again, and the next has an answer."""
+
+    async def run() -> None:
+        await bench.refresh()
+        first = asyncio.create_task(bench.decide("u1"))
+        second = asyncio.create_task(bench.decide("u1"))
+        await asyncio.sleep(0)
+        first.cancel()
+        async with asyncio.timeout(10):
+            found = await asyncio.gather(first, second, return_exceptions=True)
+        assert isinstance(found[0], asyncio.CancelledError) and type(found[1]).__name__ == "DecisionPending"
+        async with asyncio.timeout(10):
+            assert (await bench.decide("u1")).score == 0.25
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) <= 2 and not bench.repeats._turns
+
+
+def test_within_a_batch(bench: Bench) -> None:
+    """The same twice in one call is decided once and answered twice; what was decided before is not decided again."""
+
+    async def run() -> None:
+        await bench.refresh()
+        await bench.decide("u0", transaction_id="t0")
+        ids = ["t1", "t0", "t2", "t1"]
+        users = {"t0": "u0", "t1": "u1", "t2": "u2"}
+        asked = [bench.inquiry(users[i], transaction_id=i) for i in ids]
+        found = await bench.maker.decide_all(asked, explain=False)
+        assert [d.transaction_id for d in found] == ids and found[0] is found[3]
+        other = [bench.inquiry("u3", transaction_id="t3"), bench.inquiry("u9", transaction_id="t1")]
+        with pytest.raises(RepeatedOtherwise, match="transaction t1 "):
+            await bench.maker.decide_all(other, explain=False)
+        assert len(bench.events.decisions) == 3, "nothing of a refused call is decided"
+        await bench.maker.decide_all(other[:1], explain=False)
+
+    asyncio.run(run())
+    assert [d.transaction_id for d in bench.events.decisions] == ["t0", "t1", "t2", "t3"]
+
+
+def test_explained_answers_are_kept_as_they_were(bench: Bench) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        first = await bench.maker.decide(bench.inquiry("u1"), explain=True)
+        assert await bench.maker.decide(bench.inquiry("u1"), explain=True) == first and first.features
+
+    asyncio.run(run())
+
+
+def test_without_a_window_each_is_decided(bench: Bench) -> None:
+    bench.maker._repeats = Repeats(None, window_s=0)
+
+    async def run() -> None:
+        await bench.refresh()
+        await asyncio.gather(*(bench.decide("u1") for _ in range(3)))
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) == 3
+
+
+class TestRoutes:
+    """The whole application: the direct way and the framework's, and both between them."""
+
+    @pytest.fixture
+    def service(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+        shop = Shop(tmp_path)
+        add_version(shop.registry, 0.25, tmp_path, "champion")
+        service = shop.service()
+        service.champion._load = lambda folder: Constant(0.25)
+        events = KeptEvents(tmp_path)
+        monkeypatch.setattr(service.decisions, "_events", events)
+        return service
+
+    def ask(self, service: Service, *bodies: tuple[dict[str, Any], dict[str, str]]) -> list[httpx.Response]:
+        async def run() -> list[httpx.Response]:
+            await service.champion.refresh()
+            app = make_app(service)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+                return [await client.post(DECISIONS, json=body, params=params) for body, params in bodies]
+
+        return asyncio.run(run())
+
+    @pytest.mark.parametrize("first", [{}, {"explain": "false"}])
+    @pytest.mark.parametrize("second", [{}, {"explain": "false"}])
+    def test_the_recorded_answer(self, service: Service, first: dict[str, str], second: dict[str, str]) -> None:
+        iso = TRANSACTION | {"timestamp": "2025-01-01T00:00:49.076Z"}
+        found = self.ask(service, (TRANSACTION, first), (TRANSACTION, second), (iso, second))
+        assert [each.status_code for each in found] == [200] * 3
+        assert found[1].content == found[0].content == found[2].content
+        assert found[1].headers["x-request-id"] != found[0].headers["x-request-id"]
+        kept: Any = service.decisions._events
+        assert [topic for topic, _ in kept.kept].count(TRANSACTIONS) == 1
+
+    @pytest.mark.parametrize("way", [{}, {"explain": "true"}])
+    def test_a_conflict(self, service: Service, way: dict[str, str]) -> None:
+        other = TRANSACTION | {"amount": 1.0}
+        found = self.ask(service, (TRANSACTION, {}), (other, way))[1]
+        assert found.status_code == 409 and found.json()["error"] == "conflict"
+        assert found.json()["details"][0]["field"] == "transaction_id"
+        assert str(TRANSACTION["card_token"]) not in found.text
