@@ -167,6 +167,15 @@ class Settings(BaseSettings):
         description="Answers that a process of the API keeps in Redis at once, about a kilobyte each; beyond them the "
         "oldest leave before their time.",
     )
+    parity_max_age_days: int = Field(
+        7,
+        ge=0,
+        description="A version goes live by a parity report that is not more days older than the day it was trained "
+        "for.",
+    )
+    parity_min_decisions: int = Field(
+        100, gt=0, description="A version goes live by a parity report on at least so many decisions."
+    )
     predict_timeout_ms: int = Field(
         500,
         gt=0,

@@ -13,8 +13,11 @@ from lamina.settings import load_settings
 def _decision(system: str, context: Any) -> tuple[bool, str]:
     # Reads the lake by pyarrow and fsspec, which no DAG file may import.
     from lamina.orchestration.promotion import decision
+    from lamina.registry.gate import Enough
 
-    return decision(load_settings().lake_url, system, logical_day(context["dag_run"]))
+    settings = load_settings()
+    enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
+    return decision(settings.lake_url, system, logical_day(context["dag_run"]), enough)
 
 
 class ChooseChampion(BaseBranchOperator):  # type: ignore[misc]
@@ -42,8 +45,10 @@ class KeepChampion(BaseOperator):  # type: ignore[misc]
     def execute(self, context: Any) -> str:
         """The reasons."""
         from lamina.orchestration.promotion import keep
+        from lamina.registry.gate import Enough
 
         settings = load_settings()
-        reasons = keep(settings.lake_url, settings.mlflow_uri, self.system, logical_day(context["dag_run"]))
+        enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
+        reasons = keep(settings.lake_url, settings.mlflow_uri, self.system, logical_day(context["dag_run"]), enough)
         self.log.info("the champion of %s stays: %s", self.system, reasons)
         return reasons

@@ -5,29 +5,33 @@ from __future__ import annotations
 from datetime import date
 
 from lamina.registry.evaluation import read_evaluation
-from lamina.registry.gate import decide, latest_parity, may_challenge
+from lamina.registry.gate import ENOUGH, Enough, decide, latest_parity, may_challenge
 
 
-def decision(lake: str, system: str, day: date) -> tuple[bool, str]:
+def decision(lake: str, system: str, day: date, enough: Enough = ENOUGH) -> tuple[bool, str]:
     """Whether the model of `system` trained for `day` is to be deployed, and why.
 
     Raises: NoEvaluation: when the model was not evaluated. BrokenReport: when the parity report does not say.
     """
-    deployed, reasons = decide(read_evaluation(lake, system, day), latest_parity(lake, system))
+    deployed, reasons = decide(read_evaluation(lake, system, day), latest_parity(lake, system), enough)
     return deployed, "; ".join(reasons) or "no reason was given"
 
 
-def keep(lake: str, mlflow_uri: str, system: str, day: date) -> str:
+def keep(lake: str, mlflow_uri: str, system: str, day: date, enough: Enough = ENOUGH) -> str:
     """Leave the champion where it is, and why; the version of `day` becomes the challenger if it may be tried.
 
     Raises: NoEvaluation, BrokenReport: see `decision`. RegistryError: when the registry does not answer.
     """
     evaluation, parity = read_evaluation(lake, system, day), latest_parity(lake, system)
-    _, reasons = decide(evaluation, parity)
-    if evaluation.candidate is not None and may_challenge(evaluation, parity):
-        from lamina.registry.deploy import challenge
+    _, reasons = decide(evaluation, parity, enough)
+    if evaluation.candidate is not None and may_challenge(evaluation, parity, enough):
+        from lamina.registry.deploy import challenge, moved
         from lamina.registry.mlflow import MlflowRegistry
 
-        challenge(MlflowRegistry(mlflow_uri), system, evaluation.candidate.version)
-        reasons = (*reasons, f"version {evaluation.candidate.version} is the challenger now")
+        registry = MlflowRegistry(mlflow_uri)
+        if (gone := moved(registry, evaluation)) is not None:
+            reasons = (*reasons, gone)
+        else:
+            challenge(registry, system, evaluation.candidate.version)
+            reasons = (*reasons, f"version {evaluation.candidate.version} is the challenger now")
     return "; ".join(reasons) or "no reason was given"

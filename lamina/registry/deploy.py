@@ -15,7 +15,7 @@ import typer
 
 from lamina import entry
 from lamina.registry.evaluation import Evaluation, read_evaluation
-from lamina.registry.gate import Parity, decide, latest_parity, may_challenge
+from lamina.registry.gate import ENOUGH, Enough, Parity, decide, latest_parity, may_challenge
 from lamina.registry.protocol import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
 from lamina.settings import load_settings
 
@@ -78,17 +78,39 @@ def rollback(registry: ModelRegistry, name: str) -> str:
     return previous.version
 
 
-def deploy(registry: ModelRegistry, evaluation: Evaluation, parity: Parity | None) -> Deployment:
+def moved(registry: ModelRegistry, evaluation: Evaluation) -> str | None:
+    """Why the evaluation says nothing any more: another version than it was measured against serves now; or None.
+
+    A version that serves already has nothing to be compared with.
+    """
+    champion = registry.alias(evaluation.system, CHAMPION)
+    now = champion.version if champion else None
+    if now == evaluation.against or (evaluation.candidate is not None and now == evaluation.candidate.version):
+        return None
+    then = f"version {evaluation.against} served" if evaluation.against else "nothing served"
+    return (
+        f"{then} when the version of {evaluation.logical_date} was evaluated, and "
+        f"{f'version {now} does' if now else 'nothing does'} now: evaluate it again "
+        f"(python -m models.{evaluation.system}.evaluate --date {evaluation.logical_date})"
+    )
+
+
+def deploy(
+    registry: ModelRegistry, evaluation: Evaluation, parity: Parity | None, enough: Enough = ENOUGH
+) -> Deployment:
     """Promote the evaluated version when the gate lets it pass (`lamina.registry.gate.decide`).
 
-    One that stays behind becomes the challenger when it may (`lamina.registry.gate.may_challenge`).
+    One that stays behind becomes the challenger when it may (`lamina.registry.gate.may_challenge`). An evaluation
+    against a champion that has moved since changes nothing.
     """
-    name = evaluation.system
-    promoted, reasons = decide(evaluation, parity)
-    if promoted and evaluation.candidate is not None:
-        promote(registry, name, evaluation.candidate.version)
-    elif evaluation.candidate is not None and may_challenge(evaluation, parity):
-        challenge(registry, name, evaluation.candidate.version)
+    name, candidate = evaluation.system, evaluation.candidate
+    promoted, reasons = decide(evaluation, parity, enough)
+    if (gone := moved(registry, evaluation)) is not None:
+        promoted, reasons = False, (*reasons, gone)
+    elif promoted and candidate is not None:
+        promote(registry, name, candidate.version)
+    elif candidate is not None and may_challenge(evaluation, parity, enough):
+        challenge(registry, name, candidate.version)
     champion, previous, challenger = (registry.alias(name, alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER))
     return Deployment(
         system=name,
@@ -111,7 +133,8 @@ def main(
     settings = load_settings()
     lake = lake_url or settings.lake_url
     evaluation = read_evaluation(lake, system, date.date())
-    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system))
+    enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
+    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system), enough)
     sys.stdout.write(json.dumps(asdict(decided)) + "\n")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -57,7 +57,8 @@ class Slice(BaseModel):
 class Evaluation(BaseModel):
     """Whether the version trained for a day should become the champion, and why.
 
-    `candidate` is absent when no version was registered for the day, `champion` when there was none that could be used.
+    `candidate` is absent when no version was registered for the day, or it cannot serve; `champion` when there was none
+    that could be used. `against` is the version that was the champion then, whether it could be used or not.
     `challenge` says of one that should not that it may be tried beside the champion: it is not surely worse.
     `differences` holds, by figure, how sure it is that the candidate is better.
     """
@@ -70,11 +71,21 @@ class Evaluation(BaseModel):
     frauds: int
     candidate: Contender | None
     champion: Contender | None
+    against: str | None = None
     differences: dict[str, Interval] = {}
     slices: tuple[Slice, ...] = ()
     promote: bool
     challenge: bool = False
     reasons: tuple[str, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_its_champion(cls, found: Any) -> Any:
+        # Written before `against` was: the champion that was measured is the one that served.
+        if isinstance(found, dict) and "against" not in found and (champion := found.get("champion")) is not None:
+            version = champion["version"] if isinstance(champion, dict) else champion.version
+            return {**found, "against": version}
+        return found
 
     @model_validator(mode="after")
     def _promotes_something(self) -> Self:

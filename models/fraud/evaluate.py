@@ -83,6 +83,7 @@ def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float, ru
         frauds=0,
         candidate=None,
         champion=None,
+        against=None if current is None else current.version,
         promote=False,
         reasons=(),
     )
@@ -102,7 +103,9 @@ def evaluate(registry: ModelRegistry, table: Table, day: Day, min_auc: float, ru
         except BadScore as error:
             why = f"version {version.version} cannot serve: {error}"
             return nothing.model_copy(update={"reasons": (*remarks, why)})
-        found = _compared(rows, candidate, scores, champion, min_auc, rule).model_copy(update={"logical_date": day})
+        found = _compared(rows, candidate, scores, champion, min_auc, rule).model_copy(
+            update={"logical_date": day, "against": nothing.against}
+        )
         found = found.model_copy(update={"reasons": (*remarks, *found.reasons)})
         card = Path(folder) / CARD_FILE
         card.write_text(model_card(spec, found.slices, found), encoding="utf-8")

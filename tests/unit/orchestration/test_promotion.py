@@ -30,14 +30,14 @@ def evaluated(lake: Path, *, promote: bool, reason: str) -> None:
 def parity(lake: Path, mismatches: int) -> None:
     report = lake / "parity" / "fraud" / "2018-08-21" / "report.json"
     report.parent.mkdir(parents=True)
-    report.write_text(json.dumps({"compared": 10, "mismatches": mismatches}))
+    report.write_text(json.dumps({"compared": 100, "mismatches": mismatches}))
 
 
 @pytest.mark.parametrize(
     ("promote", "mismatches", "deployed", "said"),
     [
-        (True, 0, True, "the parity report of 2018-08-21 is clean over 10 decisions"),
-        (False, 0, False, "the parity report of 2018-08-21 is clean over 10 decisions"),
+        (True, 0, True, "the parity report of 2018-08-21 is clean over 100 decisions"),
+        (False, 0, False, "the parity report of 2018-08-21 is clean over 100 decisions"),
         (True, 3, False, "has 3 mismatches"),
         (True, None, True, "0.65 against 0.64"),
     ],
@@ -90,3 +90,31 @@ def test_who_is_kept_out_but_not_surely_worse_becomes_the_challenger(
     assert ("version 2 is the challenger now" in reasons) is expected
     champion = registry.alias("fraud", "champion")
     assert champion is not None and champion.version == "1"
+
+
+def test_nobody_is_tried_beside_a_champion_it_was_not_measured_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run" / MODEL_FOLDER).mkdir(parents=True)
+    registry = MemoryRegistry(tmp_path / "registry")
+    for _ in range(3):
+        registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+    registry.set_alias("fraud", "champion", "3")
+    monkeypatch.setattr("lamina.registry.mlflow.MlflowRegistry", lambda uri: registry)
+    serving = Contender(version="1", logical_date=DAY, metrics={})
+    write_evaluation(
+        str(tmp_path),
+        Evaluation(
+            system="fraud",
+            logical_date=DAY,
+            rows=100,
+            frauds=3,
+            candidate=serving.model_copy(update={"version": "2"}),
+            champion=serving,
+            promote=False,
+            challenge=True,
+            reasons=("0.64 against 0.65",),
+        ),
+    )
+    assert "version 3 does now" in keep(str(tmp_path), "nowhere", "fraud", DAY)
+    assert registry.alias("fraud", "challenger") is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def evaluation(*, promote: bool) -> Evaluation:
         rows=10,
         frauds=1,
         candidate=Contender(version="2", logical_date=DAY, metrics={}),
-        champion=None,
+        champion=Contender(version="1", logical_date=DAY, metrics={}),
         promote=promote,
         reasons=("measured",),
     )
@@ -112,3 +113,50 @@ def test_a_challenger_that_wins_is_one_no_more(registry: MemoryRegistry) -> None
     assert registry.alias("fraud", CHALLENGER) is None
     with pytest.raises(RegistryError, match="cannot challenge itself"):
         challenge(registry, "fraud", "2")
+
+
+class TestTheChampionMoved:
+    """An evaluation is about the champion of its time: since it moved, it says nothing."""
+
+    def test_by_hand_meanwhile(self, registry: MemoryRegistry, tmp_path: Path) -> None:
+        registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+        promote(registry, "fraud", "3")
+        decided = deploy(registry, evaluation(promote=True), CLEAN)
+        assert (decided.decision, decided.champion, decided.challenger) == ("kept", "3", None)
+        assert (
+            "version 1 served when the version of 2018-08-21 was evaluated, and version 3 does now"
+            in (decided.reasons[-1])
+        )
+
+    def test_an_old_day_does_not_move_it_back(self, registry: MemoryRegistry) -> None:
+        """The very first version was evaluated against nobody; run again, its deployment must not bring it back."""
+        promote(registry, "fraud", "2")
+        first = evaluation(promote=True).model_copy(
+            update={
+                "candidate": Contender(version="1", logical_date=DAY, metrics={}),
+                "champion": None,
+                "against": None,
+            }
+        )
+        decided = deploy(registry, first, CLEAN)
+        assert (decided.decision, decided.champion) == ("kept", "2")
+        assert "nothing served when" in decided.reasons[-1] and "models.fraud.evaluate" in decided.reasons[-1]
+
+    def test_no_challenger_either(self, registry: MemoryRegistry, tmp_path: Path) -> None:
+        registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+        promote(registry, "fraud", "3")
+        assert deploy(registry, not_worse(), CLEAN).challenger is None
+
+    def test_its_champion_was_deleted(self, registry: MemoryRegistry) -> None:
+        registry.drop_alias("fraud", CHAMPION)
+        decided = deploy(registry, evaluation(promote=True), CLEAN)
+        assert (decided.decision, decided.champion) == ("kept", None)
+        assert "nothing does now" in decided.reasons[-1]
+
+
+def test_an_evaluation_of_before_knows_its_champion() -> None:
+    """Files written before `against` was: whoever was measured served."""
+    document = evaluation(promote=True).model_dump(mode="json", exclude={"against"})
+    assert Evaluation.model_validate_json(json.dumps(document)).against == "1"
+    assert Evaluation.model_validate_json(json.dumps({**document, "champion": None})).against is None
+    assert evaluation(promote=True).against == "1"

@@ -8,7 +8,7 @@ import pytest
 
 from lamina.lake import layout
 from lamina.registry.evaluation import Contender, Evaluation
-from lamina.registry.gate import BrokenReport, Parity, decide, latest_parity
+from lamina.registry.gate import BrokenReport, Enough, Parity, decide, latest_parity, may_challenge
 
 DAY = date(2018, 8, 21)
 CHAMPION = Contender(version="1", logical_date=DAY, metrics={})
@@ -53,7 +53,7 @@ def test_a_parity_report_that_does_not_say_is_refused(tmp_path: Path, document: 
 def test_a_version_passes_when_it_is_better_and_parity_is_clean(
     promote: bool, champion: Contender | None, mismatches: int | None
 ) -> None:
-    parity = None if mismatches is None else Parity(DAY, compared=5, mismatches=mismatches)
+    parity = None if mismatches is None else Parity(DAY, compared=100, mismatches=mismatches)
     promoted, reasons = decide(evaluated(promote=promote, champion=champion), parity)
     unproven = mismatches is None and champion is not None
     assert promoted is (promote and not mismatches and not unproven)
@@ -63,7 +63,37 @@ def test_a_version_passes_when_it_is_better_and_parity_is_clean(
     assert ("there is no parity report" in said) is (promote and unproven)
 
 
-def test_a_report_that_compared_nothing_says_so() -> None:
-    promoted, reasons = decide(evaluated(promote=True, champion=CHAMPION), Parity(DAY, compared=0, mismatches=0))
-    assert promoted
-    assert reasons[-1].endswith("found no decision to compare")
+@pytest.mark.parametrize(
+    ("parity", "says"),
+    [
+        (Parity(DAY, compared=0, mismatches=0), "found no decision to compare, and 100 are needed"),
+        (Parity(DAY, compared=99, mismatches=0), "compared 99 decisions, and 100 are needed"),
+        (Parity(date(2018, 8, 13), compared=10_000, mismatches=0), "is 8 days older than the version, and 7 are"),
+        (Parity(date(2017, 8, 21), compared=10_000, mismatches=0), "is 365 days older than the version, and 7 are"),
+    ],
+)
+def test_a_report_that_says_too_little_promotes_nobody(parity: Parity, says: str) -> None:
+    promoted, reasons = decide(evaluated(promote=True, champion=CHAMPION), parity)
+    assert not promoted
+    assert says in reasons[-1] and "jobs.spark.parity" in reasons[-1]
+    first, reasons = decide(evaluated(promote=True, champion=None), parity)
+    assert first and says in reasons[-1], "there may have been nothing to compare"
+
+
+def test_a_report_at_the_limits_is_enough() -> None:
+    parity = Parity(date(2018, 8, 14), compared=100, mismatches=0)
+    assert decide(evaluated(promote=True, champion=CHAMPION), parity)[0]
+    assert decide(evaluated(promote=True, champion=CHAMPION), parity, Enough(7, 101))[0] is False
+    assert decide(evaluated(promote=True, champion=CHAMPION), parity, Enough(6, 100))[0] is False
+    assert decide(evaluated(promote=True, champion=CHAMPION), Parity(DAY, 0, 0), Enough(7, 0))[0] is False
+
+
+def test_mismatches_count_however_old_and_few() -> None:
+    old = Parity(date(2017, 8, 21), compared=1, mismatches=1)
+    assert "has 1 mismatches" in decide(evaluated(promote=True, champion=None), old)[1][-1]
+    assert not decide(evaluated(promote=True, champion=None), old)[0]
+    assert not may_challenge(evaluated(promote=True, champion=CHAMPION), old)
+
+
+def test_one_that_is_better_unproven_may_be_tried() -> None:
+    assert may_challenge(evaluated(promote=True, champion=CHAMPION), Parity(DAY, compared=0, mismatches=0))
