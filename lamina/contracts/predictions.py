@@ -9,7 +9,10 @@ from pydantic import Field, JsonValue
 from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
 from lamina.contracts.decisions import FeatureValue
 
-ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$"
+LONGEST_MODEL_NAME = 128
+
+ModelName = Annotated[str, Field(min_length=1, max_length=LONGEST_MODEL_NAME, pattern=MODEL_NAME)]
 """Name of a registered model; also that of a folder."""
 
 MOST_ROWS = 512

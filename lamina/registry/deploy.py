@@ -47,6 +47,10 @@ def promote(registry: ModelRegistry, name: str, version: str) -> None:
     if champion is not None:
         registry.set_alias(name, PREVIOUS, champion.version)
     registry.set_alias(name, CHAMPION, wanted.version)
+    previous = registry.alias(name, PREVIOUS)
+    if previous is not None and previous.version == wanted.version:
+        # The champion before was deleted: nothing is left to return to.
+        registry.drop_alias(name, PREVIOUS)
     challenger = registry.alias(name, CHALLENGER)
     if challenger is not None and challenger.version == wanted.version:
         registry.drop_alias(name, CHALLENGER)
@@ -68,10 +72,10 @@ def rollback(registry: ModelRegistry, name: str) -> str:
 
     Raises: RegistryError: when no earlier champion is known.
     """
-    previous = registry.alias(name, PREVIOUS)
-    if previous is None:
+    previous, champion = registry.alias(name, PREVIOUS), registry.alias(name, CHAMPION)
+    if previous is None or (champion is not None and champion.version == previous.version):
         raise RegistryError(
-            f"model {name!r} has no version under the alias {PREVIOUS!r}: "
+            f"model {name!r} has no version under the alias {PREVIOUS!r} that does not serve already: "
             f"choose one with `lamina models promote {name} VERSION`"
         )
     promote(registry, name, previous.version)

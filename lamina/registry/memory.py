@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from lamina.clock import Clock, system_clock
+from lamina.registry.names import check_alias, check_name
 from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, RegistryError, TrainingRun, find
 
 
@@ -25,6 +26,7 @@ class MemoryRegistry:
 
     def record(self, run: TrainingRun) -> str:
         """See `ModelRegistry.record`."""
+        check_name(run.system)
         run_id = uuid4().hex
         shutil.copytree(run.artefacts, self._folder / run_id)
         self._runs[run_id] = run
@@ -32,6 +34,7 @@ class MemoryRegistry:
 
     def register(self, name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
         """See `ModelRegistry.register`."""
+        check_name(name)
         if run_id not in self._runs or not (self._folder / run_id / MODEL_FOLDER).is_dir():
             raise RegistryError(f"run {run_id} has no folder {MODEL_FOLDER!r}: record the run with its model first")
         number = self._last[name] = self._last.get(name, 0) + 1
@@ -74,10 +77,11 @@ class MemoryRegistry:
     def alias(self, name: str, alias: str) -> ModelVersion | None:
         """See `ModelRegistry.alias`."""
         version = self._aliases.get((name, alias))
-        return None if version is None else find(self, name, version)
+        return next((found for found in self.versions(name) if found.version == version), None)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """See `ModelRegistry.set_alias`."""
+        check_alias(alias)
         self._aliases[name, alias] = find(self, name, version).version
 
     def drop_alias(self, name: str, alias: str) -> None:

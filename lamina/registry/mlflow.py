@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina.registry.connection import MlflowConnection, pages
+from lamina.registry.names import check_alias, check_name, is_name
 from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, RegistryError, TrainingRun, find
 
 PAGE = 200
@@ -24,6 +25,7 @@ class MlflowRegistry(MlflowConnection):
 
     def record(self, run: TrainingRun) -> str:
         """See `ModelRegistry.record`."""
+        check_name(run.system)
         with self.asking(f"record the training of {run.system} for {run.logical_date}"):
             run_id = self._start(run)
             try:
@@ -52,6 +54,7 @@ class MlflowRegistry(MlflowConnection):
 
     def register(self, name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
         """See `ModelRegistry.register`."""
+        check_name(name)
         with self.asking(f"register run {run_id} as {name!r}"):
             if not self.client.list_artifacts(run_id, MODEL_FOLDER):
                 raise RegistryError(f"run {run_id} has no folder {MODEL_FOLDER!r}: record the run with its model first")
@@ -71,6 +74,7 @@ class MlflowRegistry(MlflowConnection):
 
     def supersede(self, system: str, day: date, *, by: str) -> list[str]:
         """See `ModelRegistry.supersede`."""
+        check_name(system)
         with self.asking(f"withdraw older runs of {system} for {day}"):
             where = f"tags.system = '{system}' and tags.logical_date = '{day.isoformat()}'"
             runs = pages(lambda token: self.client.search_runs([self.experiment(system)], where, page_token=token))
@@ -104,7 +108,10 @@ class MlflowRegistry(MlflowConnection):
     def versions(self, name: str) -> list[ModelVersion]:
         """See `ModelRegistry.versions`."""
         with self.asking(f"list the versions of {name!r}"):
-            found = list(pages(lambda token: self._search_versions(f"name = '{name}'", token)))
+            # A filter cannot hold every name that others may have given; of such a one all are looked through.
+            where = f"name = '{name}'" if is_name(name) else ""
+            every = pages(lambda token: self._search_versions(where, token))
+            found = [each for each in every if str(each.name) == name]
             if not found:
                 return []
             aliases = self._aliases(name)
@@ -139,6 +146,7 @@ class MlflowRegistry(MlflowConnection):
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """See `ModelRegistry.set_alias`."""
+        check_alias(alias)
         find(self, name, version)
         with self.asking(f"set alias {alias} of {name!r}"):
             self.client.set_registered_model_alias(name, alias, version)

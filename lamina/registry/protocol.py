@@ -56,7 +56,10 @@ class ModelRegistry(Protocol):
         """Keep `run`; returns its id. Tags it with the system and the logical date."""
 
     def register(self, name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
-        """A new version of the model `name` from the folder `model` of a run."""
+        """A new version of the model `name` from the folder `model` of a run.
+
+        Names are checked where they are written (`lamina.registry.names`), and so are aliases.
+        """
 
     def supersede(self, system: str, day: date, *, by: str) -> list[str]:
         """Withdraw the runs of `system` for `day` other than `by`, with their versions; returns their ids.

@@ -46,7 +46,63 @@ def registered(registry: ModelRegistry, name: str, folder: Path, content: str = 
 
 
 class RegistryContract:
-    """The suite."""
+    """The suite. `delete` takes a version away past our interface, as somebody does in the registry's own UI."""
+
+    def delete(self, registry: ModelRegistry, name: str, version: str) -> None:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("bad", ["a'b", 'a"b', "a/b", "../x", "a b", "", "\u00fc", "-x", "a\n", "x" * 129, "a%b"])
+    def test_a_name_is_checked_at_the_door(self, registry: ModelRegistry, name: str, tmp_path: Path, bad: str) -> None:
+        run_id = recorded(registry, name, tmp_path)
+        with pytest.raises(RegistryError, match="cannot be the name of a model"):
+            registry.register(bad, run_id, {})
+        with pytest.raises(RegistryError, match="cannot be the name of a model"):
+            registry.record(TrainingRun(bad, DAY, tmp_path))
+        assert bad not in registry.names() and registry.versions(bad) == []
+
+    @pytest.mark.parametrize("bad", ["a'b", "a b", "", "7", "latest", "v3", "a\n", "x" * 65, "a/b"])
+    def test_an_alias_is_checked_at_the_door(
+        self, registry: ModelRegistry, name: str, tmp_path: Path, bad: str
+    ) -> None:
+        version = registered(registry, name, tmp_path)
+        with pytest.raises(RegistryError, match="cannot be an alias"):
+            registry.set_alias(name, bad, version)
+        assert registry.versions(name)[0].aliases == ()
+
+    def test_no_two_names_are_mistaken_for_each_other(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:
+        registered(registry, name, tmp_path)
+        registered(registry, f"{name}_x", tmp_path)
+        assert [v.name for v in registry.versions(name)] == [name]
+        assert registry.versions(f"{name}%") == [] == registry.versions(f"{name}' or name != '")
+
+    def test_a_rollback_after_the_champion_was_deleted(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        first, second = (registered(registry, name, tmp_path) for _ in range(2))
+        promote(registry, name, first)
+        promote(registry, name, second)
+        self.delete(registry, name, second)
+        assert registry.alias(name, CHAMPION) is None
+        assert rollback(registry, name) == first
+        champion = registry.alias(name, CHAMPION)
+        assert champion is not None and champion.version == first
+        with pytest.raises(RegistryError, match=r"no version under the alias 'previous'.*lamina models promote"):
+            rollback(registry, name)
+        third = registered(registry, name, tmp_path)
+        promote(registry, name, third)
+        assert [rollback(registry, name) for _ in range(2)] == [first, third]
+
+    def test_a_rollback_to_a_deleted_version_is_refused(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        first, second = (registered(registry, name, tmp_path) for _ in range(2))
+        promote(registry, name, first)
+        promote(registry, name, second)
+        self.delete(registry, name, first)
+        with pytest.raises(RegistryError, match="lamina models promote"):
+            rollback(registry, name)
+        champion = registry.alias(name, CHAMPION)
+        assert champion is not None and champion.version == second
 
     def test_an_unknown_model_has_no_versions(self, registry: ModelRegistry, name: str) -> None:
         assert registry.versions(name) == []

@@ -15,3 +15,7 @@ class TestMemoryRegistry(RegistryContract):
     @pytest.fixture
     def registry(self, tmp_path: Path) -> ModelRegistry:
         return MemoryRegistry(tmp_path / "registry")
+
+    def delete(self, registry: ModelRegistry, name: str, version: str) -> None:
+        assert isinstance(registry, MemoryRegistry)
+        registry._versions[name] = [each for each in registry._versions[name] if each.version != version]

@@ -17,6 +17,24 @@ class TestMlflowRegistry(RegistryContract):
     def registry(self, mlflow_uri: str) -> ModelRegistry:
         return MlflowRegistry(mlflow_uri)
 
+    def delete(self, registry: ModelRegistry, name: str, version: str) -> None:
+        assert isinstance(registry, MlflowRegistry)
+        registry.client.delete_model_version(name, version)
+
+    @pytest.mark.parametrize("foreign", ["a'b", 'a"b', "a'b\"c", "a b", "100%", "a_b", "a\\b"])
+    def test_a_name_that_others_gave_breaks_nobody(
+        self, registry: ModelRegistry, mlflow_uri: str, name: str, tmp_path: Path, foreign: str
+    ) -> None:
+        from mlflow import MlflowClient
+
+        client, called = MlflowClient(mlflow_uri), f"{name}{foreign}"
+        client.create_registered_model(called)
+        client.create_model_version(called, str(tmp_path))
+        assert called in registry.names()
+        assert [(v.name, v.version) for v in registry.versions(called)] == [(called, "1")]
+        assert [registry.versions(each) for each in registry.names()]
+        client.delete_registered_model(called)
+
     def test_a_run_shows_what_it_was_made_with(self, mlflow_uri: str, name: str, tmp_path: Path) -> None:
         from mlflow import MlflowClient
 
