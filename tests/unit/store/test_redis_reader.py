@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lamina.store.protocol import EntityReply, ReadKey, Snapshot
+from lamina.store.protocol import Command, EntityReply, ReadKey, Snapshot
 from lamina.store.redis_reader import LANES, AsyncRedisReader
 
 SLOW = ReadKey("user", "slow", ())
@@ -22,7 +22,7 @@ class Held(AsyncRedisReader):
         self.let_go = asyncio.Event()
         self.most = self.now = 0
 
-    async def _read(self, keys: Sequence[ReadKey]) -> Snapshot:
+    async def _read(self, keys: Sequence[ReadKey], also: Sequence[Command]) -> Snapshot:
         self.now += 1
         self.most = max(self.most, self.now)
         if SLOW in keys:
@@ -71,10 +71,10 @@ def test_all_lanes_end_together_and_all_are_open_again() -> None:
 
 def test_an_error_of_any_kind_reaches_whoever_asked_and_closes_no_lane() -> None:
     class Broken(Held):
-        async def _read(self, keys: Sequence[ReadKey]) -> Snapshot:
+        async def _read(self, keys: Sequence[ReadKey], also: Sequence[Command]) -> Snapshot:
             if SLOW in keys:
                 raise ZeroDivisionError
-            return await super()._read(keys)
+            return await super()._read(keys, also)
 
     async def ask() -> None:
         reader = Broken()
