@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lamina.clock import day_of
+from lamina.contracts.cards import starred
 from lamina.contracts.features import EventSource, Revisions
 from lamina.errors import FrameError
+from lamina.features import given
+from lamina.features.given import Frame
 from lamina.features.sql import literal, quoted
 from lamina.features.standing import KNOWN, UNTIL
 from lamina.lake import layout
@@ -25,9 +27,6 @@ from lamina.lake.write import open_lake
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-Frame = Any
-"""A pandas, polars or Arrow table, a list of dicts, or the path of parquet files (a file, a folder or a pattern)."""
 
 ROW = "_arrival_row"
 IN_ORDER = (ROW,)
@@ -51,44 +50,29 @@ def connect() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"autoinstall_known_extensions": False})
 
 
-def frame_view(con: duckdb.DuckDBPyConnection, name: str, frame: Frame, timestamp: str) -> pa.Table | None:
-    """Make view `name` of `frame`; a `timestamp` given as a date and time becomes epoch milliseconds.
-
-    Returns: the view as a table, if `frame` is that already.
-
-    Raises: FrameError: when DuckDB cannot read it.
-    """
-    import duckdb
-    import pyarrow as pa
-
-    try:
-        if isinstance(frame, str | Path):
-            given = _parquet([_pattern(str(frame))])
-        else:
-            given = f"{name}_given"
-            con.register(given, pa.Table.from_pylist(frame) if isinstance(frame, list) else frame)
-        kinds = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE FROM {given}").fetchall()}
-    except (duckdb.Error, pa.ArrowException) as error:
-        raise FrameError(f"{name}: neither a table nor the path of parquet files: {error}") from error
-    ms, dated = quoted(timestamp), kinds.get(timestamp, "").startswith("TIMESTAMP")
-    con.execute(f"CREATE VIEW {name} AS SELECT *{f' REPLACE (epoch_ms({ms}) AS {ms})' if dated else ''} FROM {given}")
-    return frame if isinstance(frame, pa.Table) and not dated else None
-
-
-def _pattern(path: str) -> str:
-    return f"{path.rstrip('/')}/**/*.parquet" if Path(path).is_dir() else path
-
-
 def _parquet(files: Iterable[str], *options: str) -> str:
     names = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
     return f"read_parquet({', '.join([f'[{names}]', 'hive_partitioning = false', *options])})"
 
 
-def events_in_frame(con: duckdb.DuckDBPyConnection, source: EventSource, frame: Frame) -> EventView:
-    """The events of `source` in `frame`, in order of arrival."""
-    name = f"events_{source.name}"
-    frame_view(con, name, frame, source.timestamp)
-    return EventView(name, IN_ORDER)
+def events_in_frame(
+    con: duckdb.DuckDBPyConnection, source: EventSource, frame: Frame, keys: Sequence[str]
+) -> EventView:
+    """The events of `source` in `frame`, in order of arrival. `keys` are those of the entities they are about.
+
+    Raises: FrameError: when it is no table, or events lack an id, a key or a time or have one that cannot be exact.
+    """
+    name = f"events of {source.name!r}"
+    columns = {c.partition(".")[0] for c in (*source.columns, *keys, source.id, *given.times_of(source))}
+    table = given.table_of(con, name, frame, sorted(columns))
+
+    def missing(n: int, column: str) -> str:
+        return f"{name}: {n} of {len(table)} have no {column!r}: leave them out or fill them in"
+
+    found = given.with_ids_and_times(name, table, (*keys, source.id), given.times_of(source), missing)
+    view = f"events_{source.name}"
+    con.register(view, given.typed(name, found, source))
+    return EventView(view, IN_ORDER)
 
 
 def events_in_lake(
@@ -163,7 +147,7 @@ def read_events(
         ).to_arrow_table()
     except duckdb.Error as error:
         raise FrameError(
-            f"events of {source.name!r}: {error}; they need the columns that the definition names"
+            f"events of {source.name!r}: {starred(str(error))}; they need the columns that the definition names"
         ) from error
 
 

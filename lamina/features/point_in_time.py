@@ -23,7 +23,7 @@ from lamina.contracts.features import Entity, EventSource, FeatureSet
 from lamina.errors import FrameError
 from lamina.features import frames, sql
 from lamina.features.entity_pass import ID, EntityPass, Slot
-from lamina.features.frames import Frame
+from lamina.features.given import Frame, Given, table_of, with_ids_and_times
 from lamina.features.standing import KNOWN, UNTIL
 from lamina.features.windows import Ints, Probes, order_of
 
@@ -45,7 +45,8 @@ def features_at(
     until: date | None = None,
 ) -> duckdb.DuckDBPyRelation:
     """`rows` with every feature of `features`, as a relation of `con`."""
-    asked = _rows(con, features, rows)
+    given = _rows(con, features, rows)
+    asked = given.table
     passes = [EntityPass(features, entity) for entity in features.entities]
     at = asked[features.request.timestamp].cast(pa.int64()).to_numpy()
     ends = (int(at.min()), int(at.max())) if len(at) else (0, 0)
@@ -54,8 +55,14 @@ def features_at(
         for source in dict.fromkeys(s for p in passes for s in p.sources)
     }
     carried = [name for name in asked.column_names if name not in features.names]
+    if alike := sorted({name.lower() for name in carried} & {name.lower() for name in features.names}):
+        raise FrameError(
+            f"the rows have columns that are named as features {alike} but for the case: rename or drop them"
+        )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        questions = list(pool.map(lambda p: _questions(p, asked[p.entity.key].cast(pa.string()), at, tables), passes))
+        questions = list(
+            pool.map(lambda p: _questions(p, pa.chunked_array([given.ids[p.entity.key]]), at, tables), passes)
+        )
         tables.clear()  # keys are numbers from here on
         columns: dict[str, pa.ChunkedArray] = {}
         while questions:
@@ -70,11 +77,10 @@ def features_at(
     return con.sql(f"SELECT {', '.join((*kept, *sql.derived(features)))} FROM answered")
 
 
-def _rows(con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: Frame) -> pa.Table:
-    """The rows as they came, checked."""
+def _rows(con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: Frame) -> Given:
+    """The rows as they came, checked, with their times in epoch ms, and the ids of their entities."""
     request = features.request
-    given = frames.frame_view(con, "requested", rows, request.timestamp)
-    found = con.table("requested").to_arrow_table() if given is None else given
+    found = table_of(con, "the rows", rows)
     own = [c for f in features.request_features for c in (f.column, f.other) if c]
     keys = [e.key for e in features.entities]
     needed = (*keys, request.timestamp)
@@ -83,10 +89,11 @@ def _rows(con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: Frame) -> 
             f"the rows have no columns {missing}, which features of {features.system!r} need; add them, or ask for "
             f"views alone; there are {sorted(found.column_names)}"
         )
-    for name in needed:
-        if empty := found[name].null_count:
-            raise FrameError(f"{empty} of {len(found)} rows have no {name!r}: leave them out or fill them in")
-    return found
+
+    def missing(n: int, column: str) -> str:
+        return f"{n} of {len(found)} rows have no {column!r}: leave them out or fill them in"
+
+    return with_ids_and_times("the rows", found, keys, [request.timestamp], missing)
 
 
 def _events(
@@ -103,7 +110,7 @@ def _events(
     if isinstance(events, str):
         view = frames.events_in_lake(con, source, events, from_ms=from_ms, until=until)
     elif source.name in events:
-        view = frames.events_in_frame(con, source, events[source.name])
+        view = frames.events_in_frame(con, source, events[source.name], [p.entity.key for p in own])
     else:
         raise FrameError(f"no events of {source.name!r}: there are {sorted(events)}; give them by this name")
     columns = {_key(p.entity): f"CAST({sql.quoted(p.entity.key)} AS VARCHAR)" for p in own}
@@ -126,7 +133,7 @@ def _column(slot: Slot) -> str:
 
 def _expression(slot: Slot, source: EventSource) -> str:
     if not isinstance(slot.what, str):
-        return sql.condition(slot.what)
+        return sql.condition(slot.what, source)
     return sql.number(slot.what) if slot.kind == "double" else sql.text(source, slot.what)
 
 

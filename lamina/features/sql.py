@@ -22,18 +22,21 @@ def quoted(column: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in column.split("."))
 
 
-def condition(predicate: Predicate) -> str:
+def condition(predicate: Predicate, source: EventSource) -> str:
     """The predicate as an expression that is never null: a missing value satisfies only `is null`.
 
-    >>> condition(Predicate("is_fraud", "=", True))
+    >>> from lamina.definitions.fraud import FRAUD_LABELS
+    >>> condition(Predicate("is_fraud", "=", True), FRAUD_LABELS)
     'coalesce("is_fraud" = TRUE, FALSE)'
     """
-    return f"coalesce({predicate.sql(quoted(predicate.column))}, FALSE)"
+    column = predicate.column
+    name = number(column) if source.columns.get(column) == "double" else quoted(column)
+    return f"coalesce({predicate.sql(name)}, FALSE)"
 
 
 def number(column: str) -> str:
-    """A column as a double; the only form in which numbers and truth values are aggregated."""
-    return f"CAST({quoted(column)} AS DOUBLE)"
+    """A column as a double; the only form in which numbers and truth values are aggregated. NaN is nothing."""
+    return f"nullif(CAST({quoted(column)} AS DOUBLE), CAST('NaN' AS DOUBLE))"
 
 
 def text(source: EventSource, column: str) -> str:

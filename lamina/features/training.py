@@ -17,7 +17,7 @@ from lamina.contracts.features import ColumnType, EventSource, FeatureSet, Featu
 from lamina.definitions import load
 from lamina.errors import DefinitionError
 from lamina.features import frames
-from lamina.features.frames import Frame
+from lamina.features.given import Frame
 from lamina.settings import load_settings
 
 DICTIONARY = 1000
@@ -39,7 +39,8 @@ Events = Mapping[str, Frame] | str | None
 def training_set(
     rows: Frame, features: Wanted, *, events: Events = None, until: date | None = None, timestamp: str | None = None
 ) -> pd.DataFrame:
-    """`rows` with every feature as it was at the time of each row, never the future; in the order of `rows`.
+    """`rows` with every feature as it was at the time of each row, never the future; in the order of `rows`, and with
+    the index of a data frame.
 
     A row is a request: it has the keys of the entities, a time, and the columns of the request's own features. Its own
     event is expected among the events where a view includes it. A column named like a feature is replaced by it.
@@ -49,9 +50,13 @@ def training_set(
         features: a feature set, the name of a system, or views alone.
         events: by name of the source, in order of arrival, duplicates and all; or the URL of a lake.
         until: leave out what arrived in the lake after this day.
-        timestamp: column of the rows with their time, epoch ms or a date and time; the request's when not given.
+        timestamp: column of the rows with their time; the request's when not given.
 
-    Raises: FrameError: when a column is missing or empty.
+    Times, of rows and events, are a date and time, ISO-8601 text (UTC where neither says a zone), or numbers since the
+    epoch: seconds to nanoseconds are told apart by their size. Ids follow the rule of `lamina.contracts.ids`. NaN is
+    nothing.
+
+    Raises: FrameError: when a column is missing, or a row or an event has no id or time, or none that is exact.
 
     >>> from lamina.definitions.fraud import USER_SPEND
     >>> seen = [{"transaction_id": str(i), "user_id": "u", "amount": 10.0 * i, "timestamp": 1533686400000 + i}
@@ -61,7 +66,9 @@ def training_set(
     """
     with _answered(rows, features, events, until, timestamp) as found:
         frame: pd.DataFrame = found.df()
-        return frame
+    index = getattr(rows, "index", None)
+    # A list has a method of this name.
+    return frame if index is None or callable(index) else frame.set_axis(index)
 
 
 def write_training_set(

@@ -19,6 +19,10 @@ _ESCAPED = "|".join("".join("\\" + c if c in _LITERAL else c for c in text) for 
 _SUSPECT = rf"^[{BLANKS}]|[{BLANKS}]$|^(?i:{_ESCAPED})$|^(?:{WHOLE}|{SCIENTIFIC})$"
 
 
+SAMPLE = 4096
+"""Rows by which it is told whether the ids of a column repeat."""
+
+
 class Ids(NamedTuple):
     """Ids of a column, string[rows], null where it has none; and why: object[rows], a reason or None."""
 
@@ -73,6 +77,18 @@ def _floats(column: pa.Array, exact_below: int) -> Ids:
 
 def _texts(column: pa.Array) -> Ids:
     """Only what the rule speaks of is looked at one by one, each different value once."""
+    if len(column) > SAMPLE and pc.count_distinct(column.slice(0, SAMPLE)).as_py() < SAMPLE // 4:
+        # Ids that come again and again: each is looked at once.
+        encoded = column.dictionary_encode()
+        texts, reasons = _looked_at(encoded.dictionary)
+        if all(reason is None for reason in reasons) and texts is encoded.dictionary:
+            return Ids(column, _missing(column))
+        places = pc.fill_null(encoded.indices, len(reasons)).to_numpy()
+        return Ids(texts.take(encoded.indices), np.append(reasons, MISSING)[places])
+    return _looked_at(column)
+
+
+def _looked_at(column: pa.Array) -> Ids:
     reasons = _missing(column)
     suspect = np.asarray(
         pc.fill_null(pc.match_substring_regex(column, _SUSPECT), False).to_numpy(zero_copy_only=False), dtype=np.bool_
