@@ -47,8 +47,8 @@ def features_of(features: FeatureSet, entity: str) -> FeatureSet:
     Raises: DefinitionError: when the system has no such entity.
 
     >>> from lamina.definitions.fraud import FEATURES
-    >>> [v.name for v in features_of(FEATURES, "merchant").views]
-    ['merchant_traffic', 'merchant_fraud']
+    >>> {v.entity.name for v in features_of(FEATURES, "merchant").views}
+    {'merchant'}
     """
     views = tuple(replace(v, include_request=False) for v in features.views if v.entity.name == entity)
     if not views:

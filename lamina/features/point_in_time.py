@@ -84,9 +84,9 @@ def _rows(con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: Frame) -> 
     own = [c for f in features.request_features for c in (f.column, f.other) if c]
     keys = [e.key for e in features.entities]
     needed = (*keys, request.timestamp)
-    if missing := frames.lacking(found.column_names, (*needed, *own)):
+    if lacking := frames.lacking(found.column_names, (*needed, *own)):
         raise FrameError(
-            f"the rows have no columns {missing}, which features of {features.system!r} need; add them, or ask for "
+            f"the rows have no columns {lacking}, which features of {features.system!r} need; add them, or ask for "
             f"views alone; there are {sorted(found.column_names)}"
         )
 

@@ -69,7 +69,7 @@ def test_ids_are_one_text_on_both_sides(here: Any, there: Any) -> None:
 
 
 def to_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(row) for row in rows.to_dict("records")]
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
