@@ -21,11 +21,11 @@ import orjson
 import typer
 
 from benchmarks.api import THREE_VERSIONS, serving_api
+from benchmarks.messages import consume
 from benchmarks.report import Figure, emit
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import Settings
-from tests.integration.serving import consume
 
 RATE = 100
 LONGEST_PAUSE_S = 4.0

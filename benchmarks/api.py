@@ -188,7 +188,7 @@ def _models(
 ) -> tuple[list[Path], list[str]]:
     """A model a run, trained while the services start, and their versions, the last of which is to serve."""
     # What trains is imported for longer than it trains.
-    from tests.small_model import promote, train_small_model
+    from benchmarks.small_model import promote, train_small_model
 
     models = [
         train_small_model(run / MODEL_FOLDER, trees=n, seed=i)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+from benchmarks.tiles import batch_writes
 from lamina.clock import midnight_ms
 from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
 from lamina.local.stack import Stack
@@ -15,7 +16,6 @@ from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, make_plan
 from lamina.store.redis import RedisStore
 from lamina.worlds.fraud import FraudWorld
-from tests.parity.tiles import batch_writes
 
 PLAN: Plan = make_plan(FEATURES)
 

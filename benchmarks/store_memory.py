@@ -17,13 +17,13 @@ from redis import Redis
 
 from benchmarks.online import PLAN, make_world, online_stack, preload
 from benchmarks.report import emit
+from benchmarks.tiles import batch_writes, speed_writes
 from lamina.clock import DAY_MS
 from lamina.definitions.fraud import USER
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan
 from lamina.store.protocol import batch_key, speed_key
 from lamina.store.redis import RedisStore
-from tests.parity.tiles import batch_writes, speed_writes
 
 EVENTS = (1, 10, 100, 1000)
 DAYS = 90

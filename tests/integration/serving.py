@@ -13,6 +13,8 @@ import httpx
 import orjson
 import uvicorn
 
+from benchmarks.messages import consume
+from benchmarks.tiles import batch_writes, speed_writes
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.protocol import ModelRegistry
 from lamina.semantics.events import EventRow
@@ -21,7 +23,6 @@ from lamina.settings import Settings
 from lamina.store.redis import RedisStore
 from serving.bootstrap import Service, make_app, make_service
 from serving.routes.fraud import TRANSACTION
-from tests.parity.tiles import batch_writes, speed_writes
 
 AT_MS = int(str(TRANSACTION["timestamp"]))
 HOUR_MS = 3_600_000
@@ -59,32 +60,6 @@ def until(condition: object, *, within_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not come true in time"
         time.sleep(0.05)
-
-
-def consume(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
-    """Keys and values of everything on `topic`, partition by partition."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "tests", "enable.partition.eof": True}
-    )
-    try:
-        name = settings.topic_prefix + topic
-        partitions = sorted(consumer.list_topics(name, timeout=30).topics[name].partitions)
-        consumer.assign([TopicPartition(name, p, 0) for p in partitions])
-        found: dict[int, list[tuple[bytes, bytes]]] = {p: [] for p in partitions}
-        left = set(partitions)
-        while left:
-            message = consumer.poll(30)
-            assert message is not None, f"{name} could not be read to its end"
-            if (error := message.error()) is None:
-                found[message.partition() or 0].append((message.key() or b"", message.value() or b""))
-            else:
-                assert error.name() == "_PARTITION_EOF", error
-                left.discard(message.partition())
-        return [event for p in partitions for event in found[p]]
-    finally:
-        consumer.close()
 
 
 def metric(client: httpx.Client, name: str, **labels: str) -> float:

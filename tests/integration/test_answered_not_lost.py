@@ -12,12 +12,13 @@ import httpx
 import orjson
 import pytest
 
+from benchmarks.messages import consume
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, Settings
 from lamina.streams.topics import create_topics
 from serving.routes.fraud import TRANSACTION
-from tests.integration.serving import consume, free_port, until
+from tests.integration.serving import free_port, until
 
 pytestmark = pytest.mark.services
 USERS = 3

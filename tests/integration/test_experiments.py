@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.decisions import Decision, ShadowScore
 from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
@@ -14,7 +15,6 @@ from lamina.registry.protocol import CHAMPION, MODEL_FOLDER
 from lamina.settings import Settings
 from serving.stages.journal import Journal, Place
 from tests.integration.serving import decide, free_port, running, until
-from tests.small_model import promote, train_small_model
 
 pytestmark = pytest.mark.services
 FILE = """

@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
+from benchmarks.small_model import train_small_model
 from lamina.cli import app
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import MODEL_FOLDER
@@ -21,7 +22,6 @@ from lamina.store.redis import RedisStore
 from models.fraud import score
 from serving.routes.predict import FRAUD_QUESTION
 from tests.integration.serving import free_port, running, until
-from tests.small_model import train_small_model
 from tests.small_network import expected, write_small_network
 from tests.unit.serving.recognisable import AT_MS
 from tests.unit.serving.shop import add_model, tiles, views

@@ -10,13 +10,13 @@ import pytest
 from redis import Redis
 
 from benchmarks.fire.recount import Difference, Log, compare_features, compare_tiles, expected_tiles
+from benchmarks.tiles import speed_writes
 from lamina.definitions.fraud import FEATURES
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.store.redis import RedisStore
 from lamina.store.tiles import event_count, tile_field
 from tests.parity.generated import generate
-from tests.parity.tiles import speed_writes
 
 pytestmark = pytest.mark.services
 PLAN = make_plan(FEATURES)

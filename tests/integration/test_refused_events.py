@@ -9,6 +9,7 @@ from random import Random
 
 import orjson
 
+from benchmarks.messages import consume
 from lamina.contracts.topics import TOPICS, TRANSACTIONS
 from lamina.settings import Settings
 from lamina.streams import dead_letters
@@ -16,7 +17,7 @@ from lamina.streams.topics import create_topics
 from serving.routes.fraud import TRANSACTION
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog, Outgoing
-from tests.integration.serving import consume, until
+from tests.integration.serving import until
 
 
 def small_topics(kafka: str, prefix: str, **largest: int) -> None:

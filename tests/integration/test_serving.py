@@ -11,6 +11,8 @@ import orjson
 import psutil
 import pytest
 
+from benchmarks.messages import consume
+from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.contracts.transactions import FraudLabel, Transaction
@@ -31,7 +33,6 @@ from tests.integration.serving import (
     HOUR_MS,
     PLAN,
     codes,
-    consume,
     decide,
     free_port,
     ids,
@@ -41,7 +42,6 @@ from tests.integration.serving import (
     running,
     until,
 )
-from tests.small_model import promote, train_small_model
 
 pytestmark = pytest.mark.services
 NOWHERE = "127.0.0.1:1"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.tiles import batch_writes, speed_writes
 from lamina.clock import day_of
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan
 from lamina.store.memory import MemoryStore
 from lamina.store.reader import FeatureVector, Reader
 from tests.parity.generated import Generated
-from tests.parity.tiles import batch_writes, speed_writes
 
 Archived = dict[str, list[dict[str, object]]]
 """Events by source in order of arrival, with the day they were archived and their place in Kafka."""

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from benchmarks.tiles import as_layered
 from lamina.clock import DAY_MS
 from lamina.contracts.features import FeatureSet, Layers
 from lamina.definitions import load
@@ -34,7 +35,6 @@ from tests.parity.differences import same
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.malformed import broken
-from tests.parity.tiles import as_layered
 
 pytestmark = pytest.mark.services
 USERS = 5

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.tiles import as_layered, batch_writes, speed_writes
 from lamina.clock import DAY_MS
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
@@ -18,7 +19,6 @@ from tests.parity import activity
 from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
-from tests.parity.tiles import as_layered, batch_writes, speed_writes
 
 ACTIVITY = load("activity")
 

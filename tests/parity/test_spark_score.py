@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.small_model import train_small_model
 from jobs.spark.score import WrongModel, build, chosen
 from jobs.spark.training_set import RowsMissing
 from lamina.definitions import load as load_features
@@ -19,7 +20,6 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, ModelVersion, RegistryError
 from lamina.scoring.frames import FrameScorer
 from lamina.scoring.load import load
-from tests.small_model import train_small_model
 from tests.small_network import write_small_network
 from tests.training_sets import DAY, training_columns, write_training_set
 from tests.unit.serving.shop import add_model

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from benchmarks.tiles import as_layered, batch_writes, speed_writes
 from jobs.spark import batch_features, publish
 from jobs.spark.tiles import first_ms
 from lamina.clock import DAY_MS, day_of
@@ -28,7 +29,6 @@ from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.lake import TIMES, Arrivals, write_lake
-from tests.parity.tiles import as_layered, batch_writes, speed_writes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -43,6 +43,13 @@ def test_nothing_but_dags_knows_dags() -> None:
             assert "dags" not in set(_imports(file)), file
 
 
+def test_only_tests_know_tests() -> None:
+    """What a benchmark and a test both need lives with the benchmarks, or in lamina."""
+    for folder in ("lamina", "benchmarks", *LEAVES):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert "tests" not in set(_imports(file)), f"{file} imports tests: move what both need into benchmarks"
+
+
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_the_folders_names_are_nobody_elses(leaf: str) -> None:
     assert leaf not in metadata.packages_distributions()

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from benchmarks.tiles import as_layered, batch_writes, speed_writes
 from lamina.clock import DAY_MS
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_REPORTS
@@ -16,7 +17,6 @@ from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate
 from lamina.store.memory import MemoryStore
 from tests.parity.generated import START_MS, generate
-from tests.parity.tiles import as_layered, batch_writes, speed_writes
 
 FEATURES = load("fraud")
 PLAN = make_plan(FEATURES)

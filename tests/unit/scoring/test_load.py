@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.small_model import train_small_model
 from lamina.errors import ModelUnavailable
 from lamina.scoring.load import load
 from lamina.scoring.network import COMPILED_FILE, NetworkScorer
 from lamina.scoring.protocol import SPEC_FILE
 from models.fraud.score import Scorer as Trees
-from tests.small_model import train_small_model
 from tests.small_network import NAMES, expected, write_small_network
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.small_model import train_small_model
+from benchmarks.tiles import speed_writes
 from lamina.definitions import activity
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER, ModelRegistry, TrainingRun
@@ -16,8 +18,6 @@ from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.protocol import TileWrite
 from serving.bootstrap import Service, make_app, make_service
-from tests.parity.tiles import speed_writes
-from tests.small_model import train_small_model
 from tests.small_network import write_small_network
 from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore
 

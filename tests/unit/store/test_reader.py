@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from benchmarks.tiles import batch_writes, speed_writes
 from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES
 from lamina.semantics.events import EventRow
@@ -13,7 +14,6 @@ from lamina.semantics.plan import make_plan
 from lamina.store.memory import MemoryStore
 from lamina.store.reader import FeatureVector, Reader
 from tests.parity.generated import START_MS, generate
-from tests.parity.tiles import batch_writes, speed_writes
 
 PLAN = make_plan(FEATURES)
 NOON = START_MS + 9 * DAY_MS + DAY_MS // 2

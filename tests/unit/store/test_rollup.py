@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.tiles import batch_columns, speed_writes
 from lamina.definitions.fraud import FRAUD_LABELS
 from lamina.semantics.plan import Tiling, make_plan
 from lamina.store.protocol import speed_key
@@ -12,7 +13,6 @@ from lamina.store.rollup import RolledUp, Rollup
 from lamina.store.tiles import TileColumns, decode_speed
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import generate
-from tests.parity.tiles import batch_columns, speed_writes
 
 PLAN = make_plan(EVERYTHING)
 END_MS = 10**13

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from benchmarks.peers.agreement import different
 from benchmarks.peers.tiles import key_of, payload_of, start_of, with_event
+from benchmarks.tiles import speed_writes
 from lamina.definitions.fraud import FEATURES, USER
 from lamina.semantics.plan import make_plan
-from tests.parity.tiles import speed_writes
 
 (TILING,) = (t for t in make_plan(FEATURES).speed if t.entity == USER)
 KEY = key_of(TILING.id, "u", 5_000).encode()

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import xgboost
 
+from benchmarks.small_model import train_small_model
 from lamina.errors import ModelUnavailable
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import SPEC_FILE, Value
 from models.fraud.score import Scorer, load
 from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
-from tests.small_model import train_small_model
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmarks.small_model import train_small_model
 from lamina.contracts.features import days
 from lamina.definitions.fraud import FEATURES, USER_SPEND
 from lamina.errors import ModelUnavailable
 from lamina.scoring.inputs import inputs_of, meaning_of
 from lamina.scoring.protocol import SPEC_FILE
 from models.fraud.spec import Ensemble, ModelSpec, correct
-from tests.small_model import train_small_model
 
 
 @pytest.fixture(scope="module")

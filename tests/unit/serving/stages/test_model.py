@@ -9,12 +9,12 @@ from typing import NoReturn
 
 import pytest
 
+from benchmarks.small_model import promote, train_small_model
 from lamina.monitoring import metrics
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
 from models.fraud import score
 from serving.stages.model import ServedModel
-from tests.small_model import promote, train_small_model
 from tests.unit.serving.recognisable import Constant, add_version, load
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.small_model import train_small_model
 from lamina.contracts.decisions import Action, Decision
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import ModelUnavailable
@@ -22,7 +23,6 @@ from models.fraud.spec import Calibration, ModelSpec
 from serving.stages.model import Model, ServedModel
 from serving.stages.risk import Verdict, loading_for, misfit, settle
 from serving.stages.rules import RuleEngine
-from tests.small_model import train_small_model
 from tests.unit.serving.recognisable import Bench, add_version
 from tests.unit.serving.shop import Shop
 
