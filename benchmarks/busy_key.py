@@ -23,6 +23,7 @@ from redis import Redis
 from benchmarks.latency import percentiles
 from benchmarks.online import PLAN, make_world, online_stack
 from benchmarks.report import emit
+from benchmarks.tiles import speed_writes
 from lamina.definitions.fraud import TRANSACTIONS, USER
 from lamina.semantics.events import EventRow
 from lamina.semantics.reference import Value, equal_numbers
@@ -32,7 +33,6 @@ from lamina.store.protocol import TileWrite
 from lamina.store.reader import FeatureVector, Reader
 from lamina.store.redis import RedisStore
 from lamina.store.redis_reader import AsyncRedisReader
-from tests.parity.tiles import speed_writes
 
 EVENTS = (1, 100, 3_600, 20_000, 100_000)
 MERCHANTS = 211

@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 import lamina.store.redis
+from benchmarks.tiles import batch_writes, speed_writes
 from lamina.clock import DAY_MS
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
@@ -28,7 +29,6 @@ from tests.parity import activity
 from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
-from tests.parity.tiles import batch_writes, speed_writes
 
 ACTIVITY = load("activity")
 TIMES = ("timestamp", "transaction_timestamp")
