@@ -55,6 +55,21 @@ def folder(path: Path) -> Path:
     return path
 
 
+def file(path: Path) -> Path:
+    """`path` of a file to read, absolute: a relative one is of the current folder.
+
+    >>> file(Path("/etc/keys.yaml")).as_posix()
+    '/etc/keys.yaml'
+    """
+    text = str(path)
+    _required("" if text == "." else text)
+    if SCHEME.match(text):
+        raise ValueError("is a path of this machine, not a URL")
+    if not path.name or path.name == "..":
+        raise ValueError("must name a file")
+    return path.absolute()
+
+
 def lake(url: str) -> str:
     """`url`, where it is the root of a lake: an absolute path or a URL with a bucket or host, without a password.
 

@@ -221,7 +221,7 @@ class Settings(BaseSettings):
     def _refuse_elsewhere(cls, value: Any, info: Any) -> Any:
         check = CHECKS.get(info.field_name)
         if isinstance(value, Path):
-            check = addresses.folder
+            check = addresses.folder if info.field_name in FOLDERS else addresses.file
         if check is None:
             return value
         try:
@@ -269,6 +269,9 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs LAMINA_TLS_CERTIFICATE: without TLS no client shows a certificate")
         return self
 
+
+FOLDERS = frozenset({"stack_dir", "data", "secrets_dir"})
+"""Paths that must be the same for every process; other paths are files that are read."""
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightgbm
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from lamina.errors import LaminaError
 from lamina.scoring.compiled import Compiled, Float32s
+from models.fraud.boosters import lightgbm, xgboost
 
 TOLERANCE = 1e-5
 """Largest difference in probability between both: trees are added up in float32, in another order."""

@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import ModelUnavailable
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import Value
+from models.fraud.boosters import lightgbm, xgboost
 from models.fraud.compiled import CompiledTrees
 from models.fraud.spec import (
     COMPILED_LIGHTGBM_FILE,

@@ -13,7 +13,7 @@ import redis
 from pydantic import ValidationError
 
 from lamina.errors import SettingsError
-from lamina.settings import CHECKS, OTHERS, ROOT, STACK_ENV, Settings, load_settings, variable
+from lamina.settings import CHECKS, FOLDERS, OTHERS, ROOT, STACK_ENV, Settings, load_settings, variable
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,19 @@ def test_an_empty_address_or_path_is_refused(monkeypatch: pytest.MonkeyPatch, na
     assert name in said
 
 
-@pytest.mark.parametrize("name", [*PATHS, "LAMINA_LAKE_URL"])
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("value", ["/", ".", "..", "/srv/..", "/srv/lake ", "file:/srv/lake", "s3://bucket/lake"])
+def test_a_path_that_can_be_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert name in refusal(monkeypatch, **{name: value})
+
+
+def test_a_relative_file_is_of_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAMINA_API_KEYS_FILE", "keys.yaml")
+    assert load_settings().api_keys_file == tmp_path / "keys.yaml"
+
+
+@pytest.mark.parametrize("name", [*map(variable, FOLDERS), "LAMINA_LAKE_URL"])
 @pytest.mark.parametrize("value", ["/", "//", ".", "lake", "./lake", "/srv/../..", "/srv/lake ", "file:/srv"])
 def test_a_path_that_is_another_one_elsewhere_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, tmp_path: Path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr, ValidationError
 from starlette.responses import JSONResponse
 
-from lamina.settings import Settings
+from lamina.settings import ROOT, Settings
 from serving.app import tls_options
 
 PASSWORD = b"only-in-this-test"
@@ -90,3 +92,15 @@ def test_without_a_certificate_there_is_none() -> None:
 def test_half_a_configuration_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="LAMINA_TLS_CERTIFICATE"):
         Settings(**fields)  # type: ignore[arg-type]
+
+
+def test_it_starts_without_what_only_training_needs() -> None:
+    """scikit-learn alone took half of the processor time of a start; afterwards it can be had as ever."""
+    program = (
+        "import sys, serving.app\n"
+        "print([name for name in ('sklearn', 'scipy.stats', 'optuna', 'pyspark') if name in sys.modules])\n"
+        "import lightgbm, sklearn.linear_model, models.fraud.train\n"
+        "print(callable(lightgbm.train))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n")[:2] == ["[]", "True"], done.stdout + done.stderr[-2000:]
