@@ -21,6 +21,7 @@ from benchmarks.report import ROOT
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.demo.collect import write_rules
 from lamina.rules.book import RuleBook, load_rules
+from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
 from models.fraud.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats
 from models.fraud.savings import judged
@@ -103,7 +104,7 @@ def measure_together(
     def week(plan: Plan) -> Week:
         first, last = (midnight_ms(day) // DAY_MS for day in (plan.days.test_first, plan.days.test_last))
         rows = table.take((table.day >= first) & (table.day <= last))
-        scores = scorer.score(Encoder(spec.inputs).matrix(rows.inputs, len(rows)))
+        scores = all_finite(scorer.score(Encoder(spec.inputs).matrix(rows.inputs, len(rows))), len(rows))
         return Week(rows, scores, _fired(book, rows, payments))
 
     before, now = week(in_service), week(later)

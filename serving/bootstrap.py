@@ -112,7 +112,7 @@ class Service:
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Open what is needed, keep models, rules and experiment current, and at the end deliver what is queued."""
-        self.events.start()
+        self.events.start(self.repeats.recall)
         self._keep_all()
         # All that was imported stays: without this the collector stops requests to look at it again and again.
         gc.freeze()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lamina import definitions
-from lamina.errors import ModelUnavailable
+from lamina.errors import BadScore, ModelUnavailable
 from lamina.scoring.compiled import Compiled, Float32s
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import Input, fingerprint, misfit
@@ -90,8 +90,14 @@ class NetworkScorer:
         return []
 
     def score(self, matrix: Float32s) -> NDArray[np.float64]:
-        """float64[n] scores of encoded rows float32[n, inputs]."""
-        return self._compiled.run(matrix).reshape(len(matrix)).astype(np.float64)
+        """float64[n] scores of encoded rows float32[n, inputs].
+
+        Raises: BadScore: when the network gives more or fewer numbers than one a row.
+        """
+        found = self._compiled.run(matrix)
+        if found.size != len(matrix):
+            raise BadScore(f"a network gave {found.size} numbers for {len(matrix)} rows: it is to give one a row")
+        return found.reshape(len(matrix)).astype(np.float64)
 
 
 def load(folder: Path) -> NetworkScorer:

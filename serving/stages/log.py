@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import Counter
@@ -38,6 +38,8 @@ LINGER_MS = 25
 POLL_S = 0.05
 CHECK_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
+RECALLED_BYTES = 16 * 1024 * 1024
+"""As much as waits where a process was killed between an answer and Kafka; more waits where Kafka is away."""
 
 
 class Outgoing(NamedTuple):
@@ -92,13 +94,18 @@ class EventLog:
         self._counters: dict[str, Counter] = {}
         self._problem: str | None = "not started"
 
-    def start(self) -> None:
+    def start(self, recall: Callable[[str, bytes], None] | None = None) -> None:
         """Begin to deliver; what an earlier process could not deliver goes first.
 
+        Args: recall: is given topic, without the prefix, and value of each event of that before anything else, unless
+        there are more than `RECALLED_BYTES`.
         Raises: JournalTaken: when another process has the journal.
         """
         self._journal.open()
         self._handed_over = self._journal.acknowledged
+        if recall is not None and self._journal.waiting_bytes <= RECALLED_BYTES:
+            for event, _ in self._journal.read(self._journal.acknowledged):
+                recall(event.topic.removeprefix(self._prefix), event.value)
         self._producer = self._make_producer()
         self._problem = None
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)

@@ -18,6 +18,8 @@ from typing import Protocol
 
 from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
+from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.transactions import Transaction
 from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.protocol import Command
@@ -113,6 +115,7 @@ class Repeats:
         self._turns: dict[str, Turn] = {}
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._count = 0
+        self._recalled: tuple[str, bytes] | None = None
         self._own = blake2b(repr((time.time_ns(), id(self))).encode(), digest_size=8).digest()
 
     def turn(self, transaction_id: str, content: bytes, *, explain: bool) -> tuple[Turn, Decision | None, bool]:
@@ -122,16 +125,14 @@ class Repeats:
         Raises: RepeatedOtherwise: the id was used for another content.
         """
         digest = blake2b(content, digest_size=DIGEST_BYTES).digest()
-        self._count += 1
-        token = self._own + self._count.to_bytes(8)
         if not self._window_s:
-            return Turn(transaction_id, digest, token, explain), None, True
+            return self._new(transaction_id, digest, explain=explain), None, True
         going = self._turns.get(transaction_id)
         if going is not None:
             self._same(transaction_id, going.digest, digest)
             metrics.REPEATS.labels("waited").inc()
             return going, None, False
-        turn = Turn(transaction_id, digest, token, explain)
+        turn = self._new(transaction_id, digest, explain=explain)
         known = self._known.get(transaction_id)
         if known is not None:
             if self._now() < known.until_s:
@@ -141,6 +142,10 @@ class Repeats:
             del self._known[transaction_id]
         self._turns[transaction_id] = turn
         return turn, None, True
+
+    def _new(self, transaction_id: str, digest: bytes, *, explain: bool) -> Turn:
+        self._count += 1
+        return Turn(transaction_id, digest, self._own + self._count.to_bytes(8), explain)
 
     def claim(self, turns: Sequence[Turn]) -> list[Command]:
         """What to ask the store for beside the features of these, for `claimed`."""
@@ -191,6 +196,22 @@ class Repeats:
         self._over(turn, error if isinstance(error, Exception) else pending())
         if self._shared is not None:
             self._shared.release(turn)
+
+    def recall(self, topic: str, value: bytes) -> None:
+        """Take an event that an earlier process wrote down and may not have told anybody of, in the order of writing.
+
+        Args: topic: without a prefix.
+        """
+        if not self._window_s:
+            return
+        if topic == TRANSACTIONS:
+            found = Transaction.from_json(value)
+            self._recalled = (found.transaction_id, blake2b(value, digest_size=DIGEST_BYTES).digest())
+        elif topic == MODEL_PREDICTIONS:
+            decision = Decision.from_json(value)
+            if self._recalled is not None and self._recalled[0] == decision.transaction_id:
+                self.decided(self._new(*self._recalled, explain=False), decision)
+            self._recalled = None
 
     async def close(self) -> None:
         """Tell the other processes what they have not been told yet."""

@@ -34,10 +34,14 @@ if not held then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return held
 """
 
-# KEYS: a transaction. ARGV: the claim that it must still be under, if any; the answer, empty for none; milliseconds.
+# KEYS: a transaction. ARGV: a claim; the answer, empty for none; milliseconds. An answer stands under any claim of the
+# same content, which characters 18 and on are, but never replaces one; a claim is released by its own attempt alone.
 KEEP = """
 local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return 0 end
+if held and held ~= ARGV[1] then
+  local alike = string.sub(held, 1, 1) == '?' and string.sub(held, 18) == string.sub(ARGV[1], 18)
+  if ARGV[2] == '' or not alike then return 0 end
+end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1
 """

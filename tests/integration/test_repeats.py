@@ -19,6 +19,7 @@ from lamina.semantics.plan import make_plan
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.stages import shared_answers
+from serving.stages.decide import _Call
 from serving.stages.features import FeatureStage
 from serving.stages.repeats import Repeats
 from serving.stages.shared_answers import RedisAnswers, key_of
@@ -118,6 +119,28 @@ def test_a_process_that_died_on_it_holds_nobody_up(clean_redis: str, tmp_path: P
             found = await bench.decide("u1")
             assert (found.fallback, found.score) == ("none", 0.25)
             assert len(bench.events.decisions) == 1 and not dead.events.kept
+
+    asyncio.run(run())
+
+
+def test_what_was_recalled_stands_under_the_dead_processs_claim(clean_redis: str, tmp_path: Path, redis: Any) -> None:
+    async def run() -> None:
+        async with process(tmp_path / "a", clean_redis) as dead:
+            asked, _, _ = dead.maker._asked(dead.inquiry("u1"), False, 10**12)
+            (read,) = await dead.maker._read([asked])
+            dead.repeats._shared = None  # dies before Redis has the answer
+            (first,) = dead.maker._make_few(
+                _Call(dead.routing.lineup(), dead.maker._rules.book),
+                [read],  # type: ignore[list-item]
+            )
+        redis.persist(key_of("txn-0001"))
+        async with process(tmp_path / "b", clean_redis) as after, process(tmp_path / "c", clean_redis) as other:
+            for topic, value in dead.events.kept:
+                after.repeats.recall(topic, value)
+            assert isinstance(first, Decision)
+            assert alike(await after.decide("u1")) == alike(first)
+            assert alike(await other.decide("u1")) == alike(first)
+            assert not after.events.kept and not other.events.kept
 
     asyncio.run(run())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.small_model import train_small_model
-from lamina.errors import ModelUnavailable
+from lamina.errors import BadScore, ModelUnavailable
 from lamina.scoring.load import load
 from lamina.scoring.network import COMPILED_FILE, NetworkScorer
 from lamina.scoring.protocol import SPEC_FILE
@@ -74,3 +74,13 @@ def test_broken_files_are_named(network: Path, tmp_path: Path) -> None:
         load(network)
     with pytest.raises(ModelUnavailable, match=r"holds no spec\.json"):
         load(tmp_path)
+
+
+def test_a_network_of_several_numbers_a_row_is_no_model(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lamina.scoring.compiled import Compiled
+
+    monkeypatch.setattr(Compiled, "run", lambda self, matrix: np.zeros((len(matrix), 2), np.float32))
+    scorer = load(network)
+    for ask in (lambda: scorer.predict({}), lambda: scorer.predict_batch([{}, {}])):
+        with pytest.raises(BadScore, match="it is to give one a row"):
+            ask()

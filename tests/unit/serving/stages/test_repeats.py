@@ -15,6 +15,8 @@ from lamina.monitoring import metrics
 from serving.bootstrap import Service, make_app
 from serving.routes.fraud import DECISIONS, TRANSACTION
 from serving.stages import repeats
+from serving.stages.journal import Journal, JournaledEvent
+from serving.stages.log import EventLog
 from serving.stages.repeats import Repeats
 from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version
 from tests.unit.serving.shop import Shop
@@ -182,6 +184,31 @@ def test_without_a_window_each_is_decided(bench: Bench) -> None:
 
     asyncio.run(run())
     assert len(bench.events.decisions) == 3
+
+
+def test_what_a_killed_process_wrote_down_is_known_after_its_restart(bench: Bench, tmp_path: Path) -> None:
+    """Between the journal and Redis: the journal has the answer, and nothing of it is decided or sent again."""
+
+    async def run() -> None:
+        await bench.refresh()
+        first = [await bench.decide("u1"), await bench.decide("u2", transaction_id="t2")]
+        journal = Journal(tmp_path / "killed")
+        journal.open()
+        journal.append([JournaledEvent(f"p-{topic}", b"u", value) for topic, value in bench.events.kept])
+        journal.close()
+        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600)
+        log = EventLog("127.0.0.1:1", "p-", Journal(tmp_path / "killed"))
+        log.start(bench.repeats.recall)
+        log.stop(0)
+        made = len(bench.events.kept)
+        again = [await bench.decide("u1"), await bench.decide("u2", transaction_id="t2")]
+        assert [d.decided_at for d in again] == [d.decided_at for d in first]
+        assert [d.latency_ms for d in again] == [d.latency_ms for d in first]
+        assert len(bench.events.kept) == made
+        with pytest.raises(RepeatedOtherwise):
+            await bench.decide("u1", amount=3.0)
+
+    asyncio.run(run())
 
 
 class TestRoutes:
