@@ -89,34 +89,39 @@ def test_what_is_no_finite_number_is_not_written(
     lake = lake_of(tmp_path)
     found = chosen(registry, "fraud", CHAMPION)
     folder = registry.download("fraud", found.version, tmp_path / "download")
-    right = FrameScorer.__call__
 
     def broken(divisor: int) -> Any:
-        def scored(self: FrameScorer, batches: Any) -> Any:
-            from models.fraud.score import Scorer
+        """What stands for `FrameScorer`: every so many of a batch's scores are none. Travels to the workers by value."""
 
-            score = Scorer.score
+        def make(*given: Any) -> Any:
+            right = FrameScorer(*given)
 
-            def holes(scorer: Scorer, matrix: Any) -> Any:
-                made = score(scorer, matrix)
-                if len(made) > 1:
+            def scored(batches: Any) -> Any:
+                from models.fraud.score import Scorer
+
+                score = Scorer.score
+
+                def holes(scorer: Scorer, matrix: Any) -> Any:
+                    made = score(scorer, matrix)
                     made[::divisor] = np.nan
-                return made
+                    return made
 
-            Scorer.score = holes  # type: ignore[method-assign,assignment]
-            try:
-                yield from right(self, batches)
-            finally:
-                Scorer.score = score  # type: ignore[method-assign]
+                Scorer.score = holes  # type: ignore[method-assign,assignment]
+                try:
+                    yield from right(batches)
+                finally:
+                    Scorer.score = score  # type: ignore[method-assign]
 
-        return scored
+            return scored
 
-    monkeypatch.setattr(FrameScorer, "__call__", broken(2))
+        return make
+
+    monkeypatch.setattr("jobs.spark.score.FrameScorer", broken(2))
     counts = build(spark, lake, FEATURES, DAY, found, folder)
     scores = pq.read_table(layout.predictions(lake, "fraud", DAY)).column("score")
     assert 0 < counts["failed"] == scores.null_count < counts["rows"]
     assert np.isfinite(scores.drop_null().to_numpy()).all()
-    monkeypatch.setattr(FrameScorer, "__call__", broken(1))
+    monkeypatch.setattr("jobs.spark.score.FrameScorer", broken(1))
     with pytest.raises(WrongModel, match=r"no finite score to any of \d+ rows: nothing was replaced"):
         build(spark, lake, FEATURES, DAY, found, folder)
     assert pq.read_table(layout.predictions(lake, "fraud", DAY)).column("score").equals(scores)
