@@ -91,7 +91,7 @@ def test_what_is_no_finite_number_is_not_written(
     folder = registry.download("fraud", found.version, tmp_path / "download")
 
     def broken(divisor: int) -> Any:
-        """What stands for `FrameScorer`: every so many of a batch's scores are none. Travels to the workers by value."""
+        """What stands for `FrameScorer`: every so many scores are none. Travels to the workers by value."""
 
         def make(*given: Any) -> Any:
             right = FrameScorer(*given)
