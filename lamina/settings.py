@@ -107,6 +107,17 @@ class Settings(BaseSettings):
     api_max_in_flight: int = Field(
         200, gt=0, description="Requests at work at once; what comes on top is answered 503 with Retry-After."
     )
+    api_arrival_timeout_s: float = Field(
+        5.0,
+        gt=0,
+        description="Longest time in which a client may send the headers of a request, and again its body, in seconds; "
+        "then it is answered 408 and its connection closed.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="Address on which processes give their metrics. With another than the loopback, the API's /metrics "
+        "answers everybody; else this machine alone, and whoever has a key for it.",
+    )
     api_stop_grace_s: float = Field(
         1.0,
         ge=0,
@@ -243,6 +254,11 @@ class Settings(BaseSettings):
                 "in the pod, or give the service another name"
             )
         return value
+
+    @property
+    def metrics_are_open(self) -> bool:
+        """Whether it was said that others than this machine may read the metrics."""
+        return self.metrics_host not in ("127.0.0.1", "::1", "localhost")
 
     @model_validator(mode="after")
     def _cross_check(self) -> Self:

@@ -13,7 +13,7 @@ from lamina import entry
 from lamina.settings import Settings, load_settings
 from serving.bootstrap import make_app, make_service
 from serving.masking import log_json
-from serving.server import PatientServer
+from serving.server import PatientServer, TimelyProtocol, raise_limit_of_descriptors
 
 STARTUP_FAILURE = 3
 KEEP_ALIVE_S = 75
@@ -25,6 +25,7 @@ moment in which a client sends its next request.
 def main() -> None:
     """Serve until a signal; requests in flight are answered and queued events delivered before the end."""
     log_json()
+    raise_limit_of_descriptors()
     settings = load_settings()
     service = make_service(settings)
     config = uvicorn.Config(
@@ -32,7 +33,7 @@ def main() -> None:
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http="httptools",
+        http=TimelyProtocol.within(settings.api_arrival_timeout_s),
         ws="none",
         # Whom a request comes from is what the socket says: a header may say anything.
         proxy_headers=False,

@@ -32,13 +32,16 @@ from lamina.store.redis_reader import AsyncRedisReader
 from models.fraud import score
 from serving.card_numbers import CardNumbers
 from serving.middleware import errors
+from serving.middleware.access import check_routes
 from serving.middleware.admission import Admission
+from serving.middleware.bodies import Bodies
 from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
-from serving.middleware.requests import BodyLimit, Leaving, RequestContext
+from serving.middleware.requests import Leaving, RequestContext
 from serving.routes.admin import admin_router
 from serving.routes.fraud import DECISIONS, fraud_router, shown
 from serving.routes.health import Dependency, Readiness, Status, health_router
+from serving.routes.home import home_router
 from serving.routes.predict import predict_router
 from serving.stages.cache import PredictionCache
 from serving.stages.decide import DecisionMaker
@@ -62,6 +65,8 @@ from serving.supervision import Background, take_down
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
+ARRIVING_BYTES = 64 * 2**20
+"""Of bodies that are under way, together."""
 FILES_CHECK_S = 1.0
 PARITY_CHECK_S = 60.0
 BACKGROUND_S = 1.0
@@ -305,7 +310,7 @@ def _predictions(
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:
     """The HTTP application around `service`.
 
-    Raises: KeysError: when the file of API keys cannot be right.
+    Raises: KeysError: when the file of API keys cannot be right; AccessError: a route says not who may ask for it.
     """
 
     @asynccontextmanager
@@ -318,23 +323,31 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         version=version("lamina"),
         summary="Decisions on card transactions, predictions of registered models",
         lifespan=lifespan,
+        # Ours, from this machine: the framework's own load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
     )
     card_numbers = CardNumbers(service.settings.refuse_card_numbers_in)
     app.include_router(fraud_router(service.decisions, service.events, card_numbers))
     app.include_router(predict_router(service.predictions.predictor, card_numbers))
     app.include_router(health_router(service.readiness))
+    app.include_router(home_router(app.title, app.version))
     app.include_router(admin_router(service.rules, service.routing, service.predictions.shelf))
+    check_routes(app.routes)
     errors.install(app)
 
     async def decide(inquiry: Inquiry) -> bytes:
         return json_of(shown(await service.decisions.decide(inquiry, explain=False)))
 
     app.add_middleware(DirectRoute, path=DECISIONS, decide=decide, card_numbers=card_numbers)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
-    app.add_middleware(Admission, max_in_flight=service.settings.api_max_in_flight)
-    if service.settings.api_keys_file is None:
-        app.add_middleware(LocalAdmin)
+    settings = service.settings
+    app.add_middleware(Admission, max_in_flight=settings.api_max_in_flight)
+    app.add_middleware(
+        Bodies, max_bytes=MAX_BODY_BYTES, timeout_s=settings.api_arrival_timeout_s, arriving_bytes=ARRIVING_BYTES
+    )
+    if settings.api_keys_file is None:
+        app.add_middleware(LocalAdmin, open_metrics=settings.metrics_are_open)
     else:
-        app.add_middleware(KeyCheck, keys=load_keys(service.settings.api_keys_file))
+        app.add_middleware(KeyCheck, keys=load_keys(settings.api_keys_file), open_metrics=settings.metrics_are_open)
     app.add_middleware(RequestContext, new_id=new_id, leaving=service.leaving)
     return app

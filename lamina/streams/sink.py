@@ -288,7 +288,9 @@ def _lag(consumer: Consumer, topic: str, written: Mapping[int, int]) -> dict[int
 
 
 def main(
-    metrics_port: Annotated[int, typer.Option(help="Port for Prometheus; 0 for none.", min=0, max=65535)] = 0,
+    metrics_port: Annotated[
+        int, typer.Option(help="Port for Prometheus, on LAMINA_METRICS_HOST; 0: none.", min=0, max=65535)
+    ] = 0,
     from_start: Annotated[bool, typer.Option(help="Read the whole topic again: rebuilds an empty store.")] = False,
     until_now: Annotated[bool, typer.Option(help="End at the tiles that are there now.")] = False,
     batch_messages: Annotated[int, typer.Option(min=1)] = 2000,
@@ -308,7 +310,7 @@ def main(
         from_start=from_start,
         until_now=until_now,
     )
-    metrics = SinkMetrics(metrics_port) if metrics_port else None
+    metrics = SinkMetrics(metrics_port, settings.metrics_host) if metrics_port else None
     sink = TileSink(options, store_for_tiles(settings), metrics)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sink.stop())

@@ -44,9 +44,9 @@ class NoMetrics:
 
 
 class SinkMetrics(NoMetrics):
-    """Serves metrics on `port` of all addresses."""
+    """Serves metrics on `port` of the address `host`, in a thread of its own."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
         registry = CollectorRegistry()
@@ -75,7 +75,7 @@ class SinkMetrics(NoMetrics):
             registry=registry,
         )
         self._lag = Gauge("lamina_sink_lag_messages", "Messages that wait", ["partition"], registry=registry)
-        start_http_server(port, registry=registry)
+        start_http_server(port, host, registry=registry)
 
     def moved(
         self,

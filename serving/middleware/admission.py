@@ -9,10 +9,11 @@ from serving.middleware.errors import RETRY_AFTER_S, problem
 
 # Operators must be answered when everybody else is not.
 UNBOUNDED = ("/health", "/metrics", "/admin")
+_UNDER = tuple(f"{path}/" for path in UNBOUNDED)
 
 
 class Admission:
-    """Answers 503 with `Retry-After` to requests beyond `max_in_flight`, before anything of them is read.
+    """Answers 503 with `Retry-After` to requests beyond `max_in_flight`; their bodies have arrived (`Bodies`).
 
     A request that waits behind so many others would be answered too late to be of use, and would make all later ones
     late as well.
@@ -25,7 +26,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or scope["path"].startswith(UNBOUNDED):
+        if scope["type"] != "http" or scope["path"] in UNBOUNDED or scope["path"].startswith(_UNDER):
             await self._app(scope, receive, send)
             return
         if self.in_flight >= self._max:

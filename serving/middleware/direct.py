@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from pydantic import ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lamina.contracts.transactions import Transaction
 from lamina.errors import LaminaError
 from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
+from serving.middleware.bodies import replayed
 from serving.middleware.errors import answer_to
 from serving.stages.inquiry import Inquiry
 
@@ -45,7 +46,7 @@ class DirectRoute:
             return
         transaction = self._transaction(body)
         if transaction is None:
-            await self._app(scope, _again(body, receive), send)
+            await self._app(scope, replayed(body, receive), send)
             return
         TOKENS.set((transaction.card_token,))
         state = scope["state"]
@@ -76,13 +77,3 @@ def _is_plain(scope: Scope) -> bool:
         elif name == b"content-length":
             length = value
     return kind == JSON and length is not None
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives what was read once more, then what comes after it."""
-    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def received() -> Message:
-        return left.pop() if left else await receive()
-
-    return received

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,17 +17,10 @@ from lamina.contracts.transactions import LabelSource
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
 from lamina.yaml_files import read_yaml
-from serving.middleware.errors import problem
+from serving.middleware.access import LOCAL_RIGHTS, Right, is_local, needed
+from serving.middleware.errors import RETRY_AFTER_S, problem
 
 HEADER = b"x-api-key"
-Right = Literal["decide", "feedback", "admin"]
-# The longest that fits decides; what is under none of them (health, metrics, documentation) is open.
-RIGHTS: tuple[tuple[str, Right], ...] = (
-    ("/fraud/labels", "feedback"),
-    ("/fraud", "decide"),
-    ("/predict", "decide"),
-    ("/admin", "admin"),
-)
 EVERY_SOURCE: frozenset[LabelSource] = frozenset(get_args(LabelSource))
 LEAST_SOURCE: frozenset[LabelSource] = frozenset({"customer"})
 SOURCES = "label_sources"
@@ -53,6 +46,9 @@ class ApiKey(BaseModel):
     )
     per_second: float | None = Field(None, gt=0, description="Requests a second in the long run; none: unlimited.")
     burst: int | None = Field(None, ge=1, description="Requests that may come at once; a second's worth by default.")
+    at_once: int | None = Field(
+        None, ge=1, description="Requests under way at once, those whose body arrives among them; none: unlimited."
+    )
 
     @model_validator(mode="after")
     def _has_a_rate(self) -> ApiKey:
@@ -126,11 +122,22 @@ class Bucket:
 
 
 class KeyCheck:
-    """Answers 401 without a known key, 403 without the right, 429 with `Retry-After` beyond the key's rate."""
+    """Answers 401 without a known key, 403 without the right, 429 with `Retry-After` beyond what the key may.
 
-    def __init__(self, app: ASGIApp, keys: tuple[ApiKey, ...], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._app = app
+    Args: open_metrics: whether everybody may read the metrics; this machine always may.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: tuple[ApiKey, ...],
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        open_metrics: bool = False,
+    ) -> None:
+        self._app, self._open_metrics = app, open_metrics
         self._keys = [(key.sha256.encode(), key) for key in keys]
+        self._under_way = {key.name: 0 for key in keys if key.at_once is not None}
         self._buckets = {
             key.name: Bucket(
                 per_second=key.per_second, burst=key.burst or math.ceil(key.per_second), monotonic=monotonic
@@ -141,8 +148,11 @@ class KeyCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        right = needed(scope["path"]) if scope["type"] == "http" else None
-        if right is None:
+        if scope["type"] != "http":
+            await _only_lifespan(self._app, scope, receive, send)
+            return
+        right = needed(scope["path"])
+        if right is None or (right == "metrics" and (self._open_metrics or is_local(scope))):
             await self._app(scope, receive, send)
             return
         key = self._known(next((value for name, value in scope["headers"] if name == HEADER), b""))
@@ -154,6 +164,10 @@ class KeyCheck:
             metrics.KEYS_REFUSED.labels(key.name).inc()
             await problem(403, "forbidden")(scope, receive, send)
             return
+        if key.at_once is not None and self._under_way[key.name] >= key.at_once:
+            metrics.CONCURRENCY_LIMITED.labels(key.name).inc()
+            await problem(429, "too_many_at_once", retry_after_s=RETRY_AFTER_S)(scope, receive, send)
+            return
         bucket = self._buckets.get(key.name)
         if bucket is not None and (wait_s := bucket.take()):
             metrics.RATE_LIMITED.labels(key.name).inc()
@@ -161,7 +175,14 @@ class KeyCheck:
             return
         if right == "feedback":
             scope.setdefault("state", {})[SOURCES] = key.label_sources
-        await self._app(scope, receive, send)
+        if key.at_once is None:
+            await self._app(scope, receive, send)
+            return
+        self._under_way[key.name] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way[key.name] -= 1
 
     def _known(self, given: bytes) -> ApiKey | None:
         digest = sha256(given).hexdigest().encode()
@@ -174,29 +195,31 @@ class KeyCheck:
 
 
 class LocalAdmin:
-    """Without keys, `/admin` answers only this machine, and only its labels have a source: 403 to others."""
+    """Without keys, only this machine may administer, send labels and read metrics: 403 to others.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Args: open_metrics: whether everybody may read the metrics.
+    """
+
+    def __init__(self, app: ASGIApp, *, open_metrics: bool = False) -> None:
+        self._app, self._open_metrics = app, open_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and needed(scope["path"]) in ("admin", "feedback"):
-            client = scope.get("client")
-            if client is None or client[0] not in ("127.0.0.1", "::1"):
+        if scope["type"] != "http":
+            await _only_lifespan(self._app, scope, receive, send)
+            return
+        right = needed(scope["path"])
+        if right in LOCAL_RIGHTS and not (right == "metrics" and self._open_metrics):
+            if not is_local(scope):
                 await problem(403, "forbidden")(scope, receive, send)
                 return
             scope.setdefault("state", {})[SOURCES] = EVERY_SOURCE
         await self._app(scope, receive, send)
 
 
-def needed(path: str) -> Right | None:
-    """The right that a request to `path` needs.
-
-    >>> needed("/fraud/decisions/batch"), needed("/health/ready")
-    ('decide', None)
-    """
-    for prefix, right in RIGHTS:
-        if path == prefix or path.startswith(prefix + "/"):
-            return right
-    return None
+async def _only_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The application's own start and end pass; any other kind of connection has no rights stated."""
+    if scope["type"] == "lifespan":
+        await app(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})

@@ -1,4 +1,4 @@
-"""What every request passes: its id and arrival time, the limit of its size, and a log line when it fails."""
+"""What every request passes: its id and arrival time, and a log line when it fails."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import re
 import time
 from collections.abc import Callable
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.masking import REQUEST_ID, TOKENS
-from serving.middleware.errors import problem, unexpected
+from serving.middleware.errors import unexpected
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
-CONTENT_LENGTH = b"content-length"
-# Who is refused for coming too often would be refused the more slowly for a line each.
-COUNTED_ONLY = (429, 503)
+# Who is refused for coming too often, or for sending nothing, would be refused the more slowly for a line each.
+COUNTED_ONLY = (408, 429, 503)
 # Shorter than an identifier may be: a batch appends the place of each transaction.
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{1,100}")
 
@@ -89,31 +87,3 @@ class RequestContext:
                 if _ACCEPTED_ID.fullmatch(given):
                     return str(given)
         return self._new_id()
-
-
-class BodyLimit:
-    """Answers 413 to bodies longer than `max_bytes`, by the length announced or, without one, as they arrive."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max = app, max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = next((value for name, value in scope["headers"] if name == CONTENT_LENGTH), b"0")
-        if announced.isdigit() and int(announced) > self._max:
-            await problem(413, "too_large")(scope, receive, send)
-            return
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max:
-                raise HTTPException(413)
-            return message
-
-        await self._app(scope, counted, send)

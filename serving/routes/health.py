@@ -43,7 +43,12 @@ def health_router(readiness: Callable[[], Awaitable[Readiness]]) -> APIRouter:
         """Always `alive`."""
         return {"status": "alive"}
 
-    @router.get("/health/ready", response_model=Readiness, responses={503: {"model": Readiness}})
+    @router.get(
+        "/health/ready",
+        summary="Whether to send requests",
+        response_model=Readiness,
+        responses={503: {"model": Readiness}},
+    )
     async def ready() -> Response:
         """Whether to send requests, and how each dependency does. A lost dependency degrades, it does not unready."""
         found = await readiness()

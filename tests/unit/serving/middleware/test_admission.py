@@ -46,12 +46,16 @@ def test_a_burst_of_five_times_what_fits() -> None:
             assert next(iter(metrics.IN_FLIGHT.collect())).samples[0].value == LIMIT
             assert {(r.status_code, r.headers["Retry-After"]) for r in refused} == {(503, "1")}
             assert refused[0].json()["error"] == "overloaded"
-            # Operators are answered meanwhile.
-            assert (await client.get("/health/live")).status_code == 200
+            # Operators are answered meanwhile; whose path only begins like theirs is not.
+            for path in ("/health/live", "/health/ready", "/metrics", "/admin", "/admin/models", "/admin/reload"):
+                assert (await client.get(path)).status_code == 200, path
+            for path in ("/healthy", "/metricsx", "/administrator", "/adm", "/predict", "/"):
+                assert (await client.get(path)).status_code == 503, path
+            assert door.in_flight == LIMIT
             app.gate.set()
             answers = Counter([(await task).status_code for task in burst])
             assert answers == {200: LIMIT, 503: 4 * LIMIT}
-            assert metrics.REQUESTS_SHED._value.get() == shed + 4 * LIMIT
+            assert metrics.REQUESTS_SHED._value.get() == shed + 4 * LIMIT + 6
             assert [(await client.post("/fraud/decisions")).status_code for _ in range(LIMIT)] == [200] * LIMIT
             for _ in range(2 * LIMIT):
                 await client.post("/fraud/fails")

@@ -83,6 +83,22 @@ def test_rates(tmp_path: Path) -> None:
     assert metrics.RATE_LIMITED.labels("shop")._value.get() == limited + 4
 
 
+@pytest.mark.parametrize(("per_second", "at_once"), [(5, 5), (1, 1), (2.5, 3), (0.2, 1)])
+def test_without_a_burst_a_seconds_worth_may_come_at_once(tmp_path: Path, per_second: float, at_once: int) -> None:
+    line = f"{{name: shop, sha256: {digest(SHOP)}, scopes: [decide], per_second: {per_second}}}"
+    now_s = 0.0
+    app = KeyCheck(JSONResponse({}), load_keys(written(tmp_path, line)), monotonic=lambda: now_s)
+
+    async def run() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            answers = [await client.get("/predict", headers={"X-API-Key": SHOP}) for _ in range(at_once + 2)]
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(run()) == [200] * at_once + [429, 429]
+    now_s = 3600.0
+    assert asyncio.run(run()) == [200] * at_once + [429, 429], "and no more after an hour"
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [

@@ -1,0 +1,75 @@
+"""The first page, and the documentation with everything that it needs: nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from fastapi import APIRouter, HTTPException, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+
+ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+}
+
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title><link rel="icon" href="docs/assets/favicon-32x32.png">
+<style>body {{ font: 16px/1.5 sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; color: #222 }}
+code {{ background: #f2f2f2; padding: .1rem .3rem }} td {{ padding: .2rem 1rem .2rem 0; vertical-align: top }}
+</style></head>
+<body>
+<h1>{title} {version}</h1>
+<p>Decisions on card transactions and predictions of registered models, on the features of now.</p>
+<table>
+<tr><td><a href="docs">/docs</a></td><td>every route and field, with examples to try</td></tr>
+<tr><td><a href="openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
+<tr><td><a href="health/ready">/health/ready</a></td><td>whether it is ready, and how what it depends on does</td></tr>
+<tr><td><a href="metrics">/metrics</a></td><td>for Prometheus; from this machine, or with a key</td></tr>
+</table>
+<p>A decision is a <code>POST</code> to <code>/fraud/decisions</code>, a prediction one to <code>/predict</code>.
+Where keys are in use, each goes with the header <code>X-API-Key</code>.</p>
+</body></html>
+"""
+
+
+def home_router(title: str, version: str) -> APIRouter:
+    """`/`, `/docs` and the files of the latter."""
+    router = APIRouter(include_in_schema=False)
+    page = PAGE.format(title=escape(title), version=escape(version))
+
+    @router.get("/")
+    async def home() -> HTMLResponse:
+        """What this is, and where to go on."""
+        return HTMLResponse(page)
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        """The routes, to read and to try."""
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=f"{title}: documentation",
+            swagger_js_url="docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="docs/assets/swagger-ui.css",
+            swagger_favicon_url="docs/assets/favicon-32x32.png",
+        )
+
+    @router.get("/docs/assets/{name}")
+    def asset(name: str) -> Response:
+        """A file of the documentation; those of a fixed list."""
+        if name not in ASSETS:
+            raise HTTPException(404)
+        return Response(_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "max-age=3600"})
+
+    return router
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return (files("fastapi_swagger") / "resources" / name).read_bytes()

@@ -1,0 +1,61 @@
+"""The first page and the documentation: there, linked to what is there, and nothing of them from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+
+from lamina.registry.memory import MemoryRegistry
+from lamina.settings import Settings
+from serving.bootstrap import make_app, make_service
+
+BASE = "http://localhost"
+LINK = re.compile(r"""(?:href|src)=["']([^"']+)["']""")
+
+
+def get(folder: Path, *paths: str) -> list[httpx.Response]:
+    app = make_app(make_service(Settings(stack_dir=folder, redis_timeout_ms=1), registry=MemoryRegistry(folder)))
+
+    async def run() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+            return [await client.get(path) for path in paths]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_and_all_that_it_loads(tmp_path: Path, path: str) -> None:
+    (page,) = get(tmp_path, path)
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    links = LINK.findall(page.text)
+    assert len(links) >= 3
+    assert not re.search(r"https?://", page.text), "nothing from elsewhere"
+    for link, answer in zip(links, get(tmp_path, *(urljoin(f"{BASE}{path}", link) for link in links)), strict=True):
+        # Nothing is connected to anything here: unready is an answer.
+        assert answer.status_code in ((200, 503) if "ready" in link else (200,)), link
+        assert answer.content
+
+
+def test_the_documentation_reads_this_applications_description(tmp_path: Path) -> None:
+    docs, described = get(tmp_path, "/docs", "/openapi.json")
+    assert re.search(r"url: ['\"]openapi\.json['\"]", docs.text)
+    assert "/fraud/decisions" in described.json()["paths"]
+    assert not {"/", "/docs"} & set(described.json()["paths"])
+
+
+def test_files_are_those_of_a_list(tmp_path: Path) -> None:
+    script, style, other, above = get(
+        tmp_path,
+        "/docs/assets/swagger-ui-bundle.js",
+        "/docs/assets/swagger-ui.css",
+        "/docs/assets/__init__.py",
+        "/docs/assets/..%2f__init__.py",
+    )
+    assert script.headers["content-type"].startswith("text/javascript") and len(script.content) > 500_000
+    assert style.headers["content-type"].startswith("text/css")
+    assert (other.status_code, above.status_code) == (404, 404)
