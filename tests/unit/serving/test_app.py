@@ -88,7 +88,7 @@ def test_without_a_certificate_there_is_none() -> None:
     assert tls_options(Settings()) == {}
 
 
-@pytest.mark.parametrize("fields", [{"tls_certificate": "c.pem"}, {"tls_key": "k.pem"}, {"tls_client_ca": "ca.pem"}])
+@pytest.mark.parametrize("fields", [{"tls_certificate": "/c.pem"}, {"tls_key": "/k.pem"}, {"tls_client_ca": "/ca.pem"}])
 def test_half_a_configuration_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="LAMINA_TLS_CERTIFICATE"):
         Settings(**fields)  # type: ignore[arg-type]
