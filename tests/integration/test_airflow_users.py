@@ -71,6 +71,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_who_says_nothing_gets_nothing(airflow: str) -> None:
+    assert httpx.get(f"{airflow}/api/v2/monitor/health").status_code == 200, "the container's health check asks this"
     assert httpx.get(f"{airflow}/api/v2/dags").status_code == 401
     assert httpx.post(f"{airflow}/api/v2/dags/features_backfill/dagRuns", json={}).status_code == 401
     with AirflowClient(airflow) as client, pytest.raises(AirflowError, match="give a user name"):

@@ -69,13 +69,15 @@ def here() -> Iterator[str]:
 )
 def test_every_client_asks_this_machine_directly(here: str, variables: dict[str, str], tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    parts = [f"def part(url):\n    {code.replace(chr(10), chr(10) + '    ')}" for code in CLIENTS.values()]
+    # MLflow takes seconds to import, and asks by requests: once is enough.
+    clients = {name: code for name, code in CLIENTS.items() if name != "mlflow" or "HTTPS_PROXY" in variables}
+    parts = [f"def part(url):\n    {code.replace(chr(10), chr(10) + '    ')}" for code in clients.values()]
     program = "\n".join(
         [
             "from lamina.settings import load_settings",
             "load_settings()",
             *(f"{part}\ntry: part({here!r})\nexcept Exception as error: print({name!r}, repr(error))"
-              for name, part in zip(CLIENTS, parts, strict=True)),
+              for name, part in zip(clients, parts, strict=True)),
         ]
     )  # fmt: skip
     env |= {**variables, "LAMINA_STACK_DIR": str(tmp_path), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}

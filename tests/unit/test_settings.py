@@ -248,3 +248,19 @@ def test_secrets_come_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "lamina_redis_ulr").write_text("redis://:hunter2@elsewhere:1/0\n")
     assert "is LAMINA_REDIS_URL meant?" in refusal(monkeypatch)
     assert "no folder" in refusal(monkeypatch, LAMINA_SECRETS_DIR=str(tmp_path / "gone"))
+
+
+def test_every_name_in_documents_and_code_is_known() -> None:
+    """A name that is told and refused would send its reader in a circle."""
+    known = {*map(variable, Settings.model_fields), *OTHERS}
+    files = [ROOT / "README.md", ROOT / "docker-compose.yml", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
+    for folder in ("lamina", "jobs", "models", "serving", "dags", "benchmarks", "deploy"):
+        files += [file for file in (ROOT / folder).rglob("*") if file.suffix in (".py", ".sh", ".yaml")]
+    told = {
+        (name, file.relative_to(ROOT).as_posix())
+        for file in files
+        for name in re.findall(r"\bLAMINA_[A-Z0-9_]*[A-Z0-9]\b", file.read_text())
+        if "decisions/125" not in file.as_posix()
+    }
+    assert len(told) > 30
+    assert sorted(one for one in told if one[0] not in known) == []
