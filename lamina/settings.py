@@ -209,6 +209,9 @@ class Settings(BaseSettings):
     predict_cache_ttl_s: int = Field(
         3600, ge=0, description="How long Redis remembers a prediction, in seconds; 0 leaves Redis out."
     )
+    predict_cache_redis_entries: int = Field(
+        50_000, gt=0, description="Predictions that Redis remembers at most, of about 220 bytes each."
+    )
     rules_file: Path = Field(
         ROOT / "serving" / "rules" / "fraud.yaml", description="Versioned file with the fraud rules as data."
     )

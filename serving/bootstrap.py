@@ -283,6 +283,7 @@ def _predictions(
             settings.redis_url.get_secret_value(),
             timeout_ms=settings.redis_timeout_ms,
             ttl_s=settings.predict_cache_ttl_s,
+            entries=settings.predict_cache_redis_entries,
             rng=random.Random(),
         )
     batcher = MicroBatcher(

@@ -1,7 +1,9 @@
 """Scores that are known already: in this process, else in Redis, else from the model. Hot path.
 
 A key holds the model's version and the values of the features as read: another version or another value is another key,
-so an entry is never out of date. Only predictions pass here; a decision about money asks the model each time.
+so an entry is never out of date. Of values that change with every moment it holds the step (`lamina.scoring.moving`): a
+kept score is of one less than a hundredth, or a second, away. Only predictions pass here; a decision about money asks
+the model each time.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from cachetools import LRUCache
@@ -17,10 +20,12 @@ from cachetools import LRUCache
 from lamina.contracts.predictions import Tier
 from lamina.monitoring import metrics
 from lamina.scoring.checked import as_many
+from lamina.scoring.moving import step_of
 from lamina.scoring.protocol import Value
 from serving.stages.model import Model
 
 FINGERPRINT_BYTES = 16
+NOTHING_MOVES: Mapping[str, float] = MappingProxyType({})
 Score = Callable[[Sequence[int]], Awaitable[Sequence[float | None]]]
 """Scores the questions at these places, as many as there are places."""
 
@@ -42,8 +47,10 @@ class SharedScores(Protocol):
         """Keep `scores` for a while."""
 
 
-def cache_key(model: Model, features: Mapping[str, Value]) -> str:
+def cache_key(model: Model, features: Mapping[str, Value], moving: Mapping[str, float] = NOTHING_MOVES) -> str:
     """Names the answer of this version to these features, whoever asks.
+
+    Args: moving: as `lamina.scoring.moving.moving`, the inputs that count by steps.
 
     >>> from unittest.mock import Mock
     >>> model = Model("m", "3", Mock(names=("a",)), "run")
@@ -52,7 +59,8 @@ def cache_key(model: Model, features: Mapping[str, Value]) -> str:
     """
     get = features.get
     # `repr` tells apart what JSON does not: NaN, infinity and a missing value.
-    text = repr((model.run_id, [get(name) for name in model.scorer.names]))
+    values = [step_of(get(name), moving[name]) if name in moving else get(name) for name in model.scorer.names]
+    text = repr((model.run_id, values))
     found = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=FINGERPRINT_BYTES).hexdigest()
     return f"prediction:{model.name}:{model.version}:{found}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lamina import definitions
@@ -13,6 +13,7 @@ from lamina.clock import Clock
 from lamina.contracts.predictions import Prediction, Question
 from lamina.errors import ContractError, PredictionFailed, PredictionTimeout, StoreUnavailable
 from lamina.monitoring import metrics
+from lamina.scoring.moving import moving
 from lamina.scoring.protocol import Scorer, Value
 from lamina.scoring.questions import QuestionForm
 from lamina.store.reader import FeatureVector
@@ -66,6 +67,7 @@ class Predictor:
         self._default, self._clock = default_model, clock
         self._stages: dict[str, FeatureStage] = {}
         self._forms: dict[tuple[str, tuple[str, ...]], QuestionForm] = {}
+        self._moving: dict[str, Mapping[str, float]] = {}
 
     async def predict(self, call: Call) -> Prediction:
         """The answer to a call of one question.
@@ -134,6 +136,11 @@ class Predictor:
             self._forms[key] = QuestionForm(definitions.load(scorer.system), scorer.names)
         return self._forms[key]
 
+    def _steps(self, system: str) -> Mapping[str, float]:
+        if system not in self._moving:
+            self._moving[system] = moving(definitions.load(system))
+        return self._moving[system]
+
     def _stage(self, system: str) -> FeatureStage:
         if system not in self._stages:
             self._stages[system] = self._make_stage(system)
@@ -155,7 +162,8 @@ class Predictor:
     async def _scores(self, model: Model, vectors: Sequence[FeatureVector | None]) -> list[Answer | None]:
         """The answer for each vector; None without one."""
         values: list[dict[str, Value]] = [vector.values for vector in vectors if vector is not None]
-        keys = [cache_key(model, each) for each in values]
+        steps = self._steps(model.scorer.system)
+        keys = [cache_key(model, each, steps) for each in values]
         known = iter(
             await self._cache.scores(
                 keys, lambda places: self._batcher.score(model, [values[place] for place in places])

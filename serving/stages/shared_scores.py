@@ -1,4 +1,8 @@
-"""The tier of the prediction cache in Redis: within its time or not at all, and never the reason for a failure."""
+"""The tier of the prediction cache in Redis: within its time or not at all, and never the reason for a failure.
+
+It shares its Redis with the features, which must not be evicted, so it bounds itself: a prediction has one of so many
+places, named by its key, and takes it from whichever was there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from typing import cast
+from zlib import crc32
 
 from redis.exceptions import RedisError
 
@@ -16,6 +22,7 @@ from serving.stages.features import FAILING_FOR_S, FAILURES_IN_A_ROW, REST_S
 
 log = logging.getLogger(__name__)
 
+DEFAULT_ENTRIES = 50_000
 JITTER = 0.1
 """Share of its lifetime by which an entry may end earlier, so that those of one moment do not end at one moment."""
 
@@ -23,10 +30,14 @@ JITTER = 0.1
 class RedisScores:
     """Implements `SharedScores`. What Redis did not do is counted in `prediction_cache_total`, by outcome.
 
-    Args: ttl_s: how long an entry lives at most, in seconds; rng: draws how much earlier each one ends.
+    Args: ttl_s: how long an entry lives at most, in seconds; entries: how many there are at most, of all processes;
+    rng: draws how much earlier each one ends.
     """
 
-    def __init__(self, url: str, *, timeout_ms: int, ttl_s: int, rng: random.Random) -> None:
+    def __init__(
+        self, url: str, *, timeout_ms: int, ttl_s: int, rng: random.Random, entries: int = DEFAULT_ENTRIES
+    ) -> None:
+        self._entries = entries
         self._timeout_s, self._ttl_ms, self._rng = timeout_ms / 1000, ttl_s * 1000, rng
         self._redis = impatient(url, self._timeout_s)
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
@@ -38,8 +49,8 @@ class RedisScores:
             return [None] * len(keys)
         try:
             async with asyncio.timeout(self._timeout_s):
-                found = await self._redis.mget(keys)
-            scores = [None if value is None else float(value) for value in found]
+                found = await self._redis.mget([self._place(key) for key in keys])
+            scores = [_score(key, cast("bytes | None", held)) for key, held in zip(keys, found, strict=True)]
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             self._failed(error, len(keys))
             return [None] * len(keys)
@@ -53,7 +64,9 @@ class RedisScores:
         try:
             async with asyncio.timeout(self._timeout_s), self._redis.pipeline(transaction=False) as pipe:
                 for key, score in scores.items():
-                    pipe.set(key, repr(score), px=round(self._ttl_ms * (1 - JITTER * self._rng.random())))
+                    pipe.set(
+                        self._place(key), f"{key} {score!r}", px=round(self._ttl_ms * (1 - JITTER * self._rng.random()))
+                    )
                 await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error, len(scores))
@@ -62,7 +75,16 @@ class RedisScores:
         """Close every connection."""
         await self._redis.aclose()
 
+    def _place(self, key: str) -> str:
+        return f"prediction:{crc32(key.encode()) % self._entries}"
+
     def _failed(self, error: Exception, keys: int) -> None:
         self.breaker.failed()
         metrics.PREDICTION_CACHE.labels("redis", "error").inc(keys)
         log.debug("predictions go on without Redis: %s", error)
+
+
+def _score(key: str, held: bytes | None) -> float | None:
+    """The score in a place, if it is that of `key`."""
+    owner, _, score = (held or b"").rpartition(b" ")
+    return float(score) if owner == key.encode() else None

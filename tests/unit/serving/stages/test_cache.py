@@ -69,6 +69,29 @@ def test_what_no_input_reads_changes_no_key() -> None:
     assert cache_key(model(), FEATURES) == cache_key(model(), FEATURES | {"last_lat": 3.0})
 
 
+def test_only_inputs_that_move_count_by_steps() -> None:
+    moving = {"since": 1.0}
+    base = FEATURES | {"since": 3600.0}
+
+    def key(**changes: Value) -> str:
+        return cache_key(Model("m", "1", Inputs(), "run"), base | changes, moving)
+
+    assert key() == key(since=3600.04)
+    assert key() != key(since=3700.0)
+    assert key() != key(since=None)
+    assert key() != key(amount=1.0000001)
+    assert cache_key(Model("m", "1", Inputs(), "run"), base) != cache_key(
+        Model("m", "1", Inputs(), "run"), base | {"since": 3600.04}
+    )
+
+
+class Inputs(Constant):
+    names = ("amount", "since")
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+
 def test_the_nearest_tier_answers() -> None:
     async def run() -> None:
         shared, scoring = Shared(), Scoring(0.1, 0.2)
