@@ -28,7 +28,7 @@ def _to_epoch_ms(value: object) -> object:
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return rounded_ms((aware - _EPOCH) // timedelta(microseconds=1))
-    if type(value) is int and not MIN_TIMESTAMP_MS <= value <= MAX_TIMESTAMP_MS:
+    if isinstance(value, (int, float)) and not MIN_TIMESTAMP_MS <= value <= MAX_TIMESTAMP_MS:
         raise ValueError(not_milliseconds(value))
     return value
 

@@ -97,6 +97,10 @@ def _begin(
             f"{path.name}, line 1, byte {error.start + 1}: is not UTF-8; say encoding in the mapping's file, such as "
             "latin-1, cp1252 or utf-16"
         ) from None
+    if "\0" in line:
+        raise MappingError(
+            f"{path.name}, line 1: holds zero bytes; say encoding in the mapping's file, such as utf-16-le"
+        )
     if names:
         return _Cutter(path.name, separator or _separator(line, (), len(names)), list(names), 1), 0
     separator = separator or _separator(line, wanted, 0)

@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.ingest.checks import Check, is_text, mask_of
+from lamina.ingest.checks import Check, is_text, mask_of, something
 from lamina.ingest.file_format import FileFormat
 
 _NO_NUMBER = "is not a number"
@@ -30,8 +30,8 @@ def numbers(column: pa.Array, field: str, checks: list[Check], file: FileFormat)
 
 
 def _of_text(column: pa.Array, field: str, checks: list[Check], file: FileFormat) -> pa.Array:
-    trimmed = pc.utf8_trim_whitespace(column)
-    there = mask_of(pc.not_equal(trimmed, ""))
+    trimmed = something(column)
+    there = mask_of(trimmed.is_valid())
     good = mask_of(pc.match_substring_regex(trimmed, _pattern(file)))
     signs = ~good & there & mask_of(pc.match_substring_regex(trimmed, _ANY_SIGNS))
     checks.append(Check(field, _OTHER_SIGNS, signs))

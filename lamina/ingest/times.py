@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, PER_SECOND, UNITS, epoch_units, rounded_ms
-from lamina.ingest.checks import Check, Mask, is_text, mask_of
+from lamina.ingest.checks import Check, Mask, is_text, mask_of, something
 from lamina.ingest.fields import TimestampField
 from lamina.ingest.patterns import ISO, ISO_BASIC, MONTHS, pattern_of
 
@@ -95,8 +95,8 @@ def dated_times(column: pa.Array, zone: str) -> Times:
 
 def written_times(text: pa.Array, strptime: str | None, zone: str) -> Times:
     """Texts as `strptime` says, or ISO-8601 without it; there, digits alone are a number by the rule for numbers."""
-    text = pc.utf8_trim_whitespace(text)
-    present = mask_of(text.is_valid()) & mask_of(pc.not_equal(text, ""))
+    text = something(text)
+    present = mask_of(text.is_valid())
     counted = np.zeros(len(text), dtype=np.bool_)
     if strptime is None:
         parts = pc.extract_regex(text, ISO)
@@ -238,7 +238,7 @@ def timestamps(columns: list[pa.Array], texts: list[pa.Array], how: TimestampFie
     Args: columns: one or two; texts: the same as text.
     """
     if len(columns) == 2:
-        both = [_day_text(columns[0], texts[0]), pc.utf8_trim_whitespace(texts[1])]
+        both = [_day_text(columns[0], texts[0]), something(texts[1])]
         return written_times(pc.binary_join_element_wise(*both, " "), how.format, how.timezone)
     column, text = columns[0], texts[0]
     numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
@@ -264,9 +264,9 @@ def _numbers(column: pa.Array) -> tuple[pa.Array, Check]:
         return column.cast(pa.float64(), safe=False), Check(
             "timestamp", "is not a number", np.zeros(len(column), np.bool_)
         )
-    trimmed = pc.utf8_trim_whitespace(column)
+    trimmed = something(column)
     good = mask_of(pc.match_substring_regex(trimmed, _NUMBER))
-    bad = ~good & mask_of(column.is_valid()) & mask_of(pc.not_equal(trimmed, ""))
+    bad = ~good & mask_of(trimmed.is_valid())
     return pc.if_else(pa.array(good), trimmed, None).cast(pa.float64()), Check("timestamp", "is not a number", bad)
 
 
@@ -274,4 +274,4 @@ def _day_text(column: pa.Array, text: pa.Array) -> pa.Array:
     """The day of a date column; pandas stores days as midnights."""
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.date32(), safe=False).cast(pa.string())
-    return pc.utf8_trim_whitespace(text)
+    return something(text)

@@ -159,6 +159,12 @@ def import_transactions(
                 writers[MODEL_FEEDBACK].add(labels)
                 rejects.add(events.rejected)
             progress(report.read)
+        if not report.balanced:
+            told = report.accepted + report.rejected + report.outside
+            raise MappingError(
+                f"{path.name}: {report.read:,} rows were read and {told:,} accounted for; nothing was written. This is "
+                "a fault of lamina's: keep the file and report it"
+            )
         if not dry_run:
             report.days = writers[TRANSACTIONS].commit()
             writers[MODEL_FEEDBACK].commit()

@@ -201,6 +201,7 @@ def test_a_file_of_long_multi_line_values_is_read_in_full(tmp_path: Path, monkey
         (b"", {}, "is empty"),
         (b"\n\n", {}, "is empty"),
         (b"caf\xe9,b\n1,2\n", {}, r"line 1, byte 4: is not UTF-8; say encoding"),
+        ("a,b\n1,2\n".encode("utf-16-le"), {}, r"line 1: holds zero bytes; say encoding"),
         ("a,b\n1,é\n".encode(), {"encoding": "ascii"}, r"byte 6: is not ascii; correct encoding"),
     ],
 )

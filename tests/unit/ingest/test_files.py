@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import pytest
 from pydantic import ValidationError
 
 from lamina.errors import MappingError
-from lamina.ingest import bytes_of
+from lamina.ingest import bytes_of, transactions
 from lamina.ingest.mapping import TransactionMapping, load_mapping
-from lamina.ingest.transactions import ImportReport, import_transactions
+from lamina.ingest.transactions import Events, ImportReport, import_transactions
 from tests.unit.ingest.test_transactions import stored
 
 CONSTANT = {
@@ -97,7 +98,9 @@ def test_numbers_have_the_signs_of_the_mapping(
         ({"decimal": ",", "thousands": "."}, "12.5", "say decimal and thousands"),
         ({"thousands": ","}, "1,23,456", "say decimal and thousands"),
         ({}, "twelve", "is not a number"),
-        ({}, "NaN", "is not a number"),
+        ({}, "NaN", "is missing"),
+        ({}, "\\N", "is missing"),
+        ({}, "inf", "is not a number"),
         ({}, "$5", "is not a number"),
         ({}, "", "is missing"),
         ({}, "  ", "is missing"),
@@ -289,6 +292,20 @@ def test_counts_are_those_of_an_independent_count(tmp_path: Path, monkeypatch: p
             assert lines[row["line"] - 1].startswith(rows[row["row"] - 1]["id"] + ",")
         else:
             assert lines[row["line"] - 1] == row["original"]
+
+
+def test_an_import_whose_counts_do_not_add_up_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, "a.csv", as_csv([{**GOOD, "id": f"t{n}"} for n in range(5)]))
+    whole = transactions.read_events
+
+    def losing(*args: Any) -> Iterator[Events]:
+        for events in whole(*args):
+            yield replace(events, transactions=events.transactions.slice(1))
+
+    monkeypatch.setattr(transactions, "read_events", losing)
+    with pytest.raises(MappingError, match="5 rows were read and 4 accounted for; nothing was written"):
+        run(path)
+    assert not list((tmp_path / "lake").rglob("*.parquet"))
 
 
 def test_a_report_that_does_not_add_up_says_so() -> None:

@@ -86,6 +86,12 @@ def test_what_is_no_time_is_refused(tmp_path: Path, text: str) -> None:
     assert outcome(tmp_path, [text]) == ["timestamp: is not a date and time"]
 
 
+@pytest.mark.parametrize("text", ["NULL", "nan", "\\N", "", "  "])
+@pytest.mark.parametrize("how", [{}, {"format": "%Y-%m-%d"}, {"unit": "s"}])
+def test_what_says_nothing_is_missing(tmp_path: Path, text: str, how: dict[str, str]) -> None:
+    assert outcome(tmp_path, [text], **how) == ["timestamp: is missing"]
+
+
 @pytest.mark.parametrize("how", [{}, {"format": "%Y-%m-%d %H:%M:%S"}, {"date": "day", "time": "clock"}])
 def test_the_hour_that_comes_twice_is_taken_once_and_said(tmp_path: Path, how: dict[str, str]) -> None:
     texts = ["2018-10-28 02:30:00", "2018-03-25 02:30:00", "2018-10-28 03:30:00", "2018-03-25 03:00:00"]
@@ -256,6 +262,8 @@ def test_the_contract_tells_a_wrong_unit_by_the_same_rule(factor: int, unit: str
     event = {name: values[0] for name, values in GOOD.items()}
     with pytest.raises(ValidationError, match=f"this looks like {unit}"):
         Transaction.model_validate({**event, "timestamp": NOON * factor})
+    with pytest.raises(ValidationError, match=f"this looks like {unit}"):
+        Transaction.model_validate({**event, "timestamp": float(NOON * factor)})
     assert Transaction.model_validate({**event, "timestamp": NOON * 1000}).timestamp == NOON * 1000
 
 
