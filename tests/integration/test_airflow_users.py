@@ -20,7 +20,7 @@ from lamina.settings import ROOT
 
 pytestmark = pytest.mark.services
 WORDS = {"admin": "correct horse battery", "anna": "staple of batteries"}
-DEADLINE_S = 180
+DEADLINE_S = 360
 
 
 @pytest.fixture(scope="module")
