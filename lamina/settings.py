@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lamina import addresses, proxies
+from lamina.contracts.names import TOPIC_PREFIX
 from lamina.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -219,7 +220,9 @@ class Settings(BaseSettings):
         ROOT / "serving" / "rules" / "experiment.yaml",
         description="Versioned file with the experiment between models, if one runs.",
     )
-    topic_prefix: str = Field("", description="Put before every topic name; lets tests share a broker.")
+    topic_prefix: str = Field(
+        "", pattern=TOPIC_PREFIX, description="Put before every topic name; lets tests share a broker."
+    )
 
     @model_validator(mode="before")
     @classmethod

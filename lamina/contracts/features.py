@@ -16,6 +16,7 @@ from typing import Literal
 
 from lamina.contracts.aggregates import Aggregate
 from lamina.contracts.durations import NO_TIME, Duration, Window, days, hours, minutes, seconds
+from lamina.contracts.names import complaints_of_columns, complaints_of_names
 from lamina.contracts.revisions import Revisions
 from lamina.errors import DefinitionError
 
@@ -150,10 +151,22 @@ class FeatureView:
             found.extend(aggregate.complaints(self.source.columns))
             if aggregate.gap and self.delay.s:
                 found.append(f"{aggregate.name!r}: a delayed view does not know which session goes on: drop the delay")
+        found += self._complaints_of_names()
         names = [aggregate.name for aggregate in self.aggregates]
         if len(set(names)) < len(names):
             found.append(f"two aggregates share a name: {sorted(n for n in set(names) if names.count(n) > 1)}")
         return found
+
+    def _complaints_of_names(self) -> list[str]:
+        source = self.source
+        return [
+            *complaints_of_names("view", [self.name]),
+            *complaints_of_names("entity", [self.entity.name]),
+            *complaints_of_names("source", [source.name]),
+            *complaints_of_names("topic", [source.topic], topic=True),
+            *complaints_of_names("aggregate", [a.name for a in self.aggregates]),
+            *complaints_of_columns(source.name, source.columns),
+        ]
 
     def _complaints_at(self, resolution: Duration) -> list[str]:
         found = []
@@ -294,6 +307,9 @@ class FeatureSet:
         if wrong := sorted({t for e in self.elapsed for t in e.times} - times - set(unknown)):
             found.append(f"{wrong} hold no time to measure from: name a first_time or last_time feature")
         found += self._complaints_of_derived()
+        found += complaints_of_names("system", [self.system])
+        own = (*self.ratios, *self.elapsed, *self.request_features)
+        found += complaints_of_names("feature", [f.name for f in own])
         if keyless := sorted({v.entity.key for v in self.views} - set(self.request.columns)):
             found.append(
                 f"the request's source {self.request.name!r} has no columns {keyless}: add the keys of its entities"

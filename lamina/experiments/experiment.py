@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from lamina.experiments.buckets import BUCKETS, bucket_of
 
 NAME = r"^[a-z][a-z0-9_-]{0,63}$"
+# It names a folder, too.
+MODEL = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 # Control characters stay out of it: one of them separates salt and key.
 SALT = r"^[^\x00-\x1f\x7f]{1,64}$"
 
@@ -78,7 +80,7 @@ class Arm(_Data):
     """One of the models compared. `model` is an alias of the registry or the number of a version."""
 
     name: str = Field(pattern=NAME)
-    model: str = Field(min_length=1, max_length=64)
+    model: str = Field(pattern=MODEL)
     weight: float = Field(ge=0, description="Share of the buckets, relative to the other arms' weights.")
 
 
@@ -157,5 +159,5 @@ class Experiment(_Data):
 class ExperimentBook(_Data):
     """The content of an experiment file: its version and the experiment that runs, if one does."""
 
-    version: str = Field(min_length=1, max_length=64)
+    version: str = Field(pattern=SALT)
     experiment: Experiment | None = None

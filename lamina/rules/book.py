@@ -34,7 +34,7 @@ class RuleBook(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    version: str = Field(min_length=1, max_length=64)
+    version: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")
     rules: tuple[AnyRule, ...]
     risk: tuple[Band, ...]
     policy: Policy = FIXED_TABLE

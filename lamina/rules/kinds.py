@@ -94,7 +94,7 @@ _HEADINGS = frozenset({"card", "cards", "card_id", "card_token", "card_number", 
 
 
 class _Listed(Rule):
-    file: str = Field(min_length=1)
+    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,127}$")
     _entries: frozenset[str] = PrivateAttr(default=frozenset())
 
     def load(self, folder: Path) -> None:
