@@ -20,6 +20,8 @@ IS_CARD_NUMBER = "looks like a card number: send the token that stands for it"
 
 _RUN = re.compile(RUN)
 _DIGITS = re.compile(r"[0-9]+")
+# A number with decimals, such as a latitude; a card number that became a float has all its digits before the point.
+_DECIMAL = re.compile(r"[0-9]{1,11}\.[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Letters glued to digits, as in `card4000...`, are a prefix only where a word begins with them: hexadecimal digits of a
 # hash mix both.
@@ -75,6 +77,8 @@ def _numbers_in(text: str) -> list[str]:
     text = _UUID.sub("x", text)
     found = []
     for run in _RUN.finditer(text):
+        if _DECIMAL.fullmatch(run[0]):
+            continue
         # The whole of it, or one group where dates and counters stand beside the number.
         for part in (run, *_DIGITS.finditer(text, run.start(), run.end())):
             digits = "".join(c for c in part[0] if c.isdigit())
@@ -127,6 +131,8 @@ def starred(text: str) -> str:
 
 def _stars(found: re.Match[str]) -> str:
     run = found[0]
+    if _DECIMAL.fullmatch(run):
+        return run
     if sum(c.isdigit() for c in run) <= LONGEST:
         return _starred(run)
     # Longer than a card number: those of its groups that are one.

@@ -308,8 +308,8 @@ class FeatureSet:
             found.append(f"{wrong} hold no time to measure from: name a first_time or last_time feature")
         found += self._complaints_of_derived()
         found += complaints_of_names("system", [self.system])
-        own = (*self.ratios, *self.elapsed, *self.request_features)
-        found += complaints_of_names("feature", [f.name for f in own])
+        own = (self.ratios, self.elapsed, self.request_features)
+        found += complaints_of_names("feature", [f.name for group in own for f in group])
         if keyless := sorted({v.entity.key for v in self.views} - set(self.request.columns)):
             found.append(
                 f"the request's source {self.request.name!r} has no columns {keyless}: add the keys of its entities"

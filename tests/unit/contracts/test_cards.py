@@ -74,6 +74,20 @@ def test_a_number_beside_a_date_is_starred() -> None:
     assert starred("2018-08-08 10:00") == "2018-08-08 10:00"
 
 
+def test_numbers_with_decimals_are_no_card_numbers() -> None:
+    rng = random.Random(5)
+    numbers = [repr(rng.uniform(0, 99)) for _ in range(5000)] + [
+        "0.4111111111111111",
+        "38.520000023237",
+        "4111.111111111111",
+    ]
+    text = ", ".join(numbers)
+    assert not any(map(is_card_like, numbers)) and not is_card_like(text)
+    assert starred(text) == text
+    assert VISA[:-4] not in starred(f"{VISA}.0")
+    assert is_card_like(f"{VISA}.0") and is_card_like("4111.1111.1111.1111")
+
+
 def test_spellings_of_a_number_are_hashed_alike() -> None:
     assert {without_separators(text) for text in (VISA, "4111 1111-1111.1111")} == {VISA}
     assert without_separators("2018-08-08") == "2018-08-08"

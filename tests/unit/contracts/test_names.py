@@ -30,7 +30,7 @@ def test_names_of_a_definition(name: str) -> None:
         {"source": replace(TRANSACTIONS, columns={**TRANSACTIONS.columns, name: "string"})},
     ):
         with pytest.raises(DefinitionError):
-            replace(USER_SPEND, **changes)  # type: ignore[arg-type]
+            replace(USER_SPEND, **changes)
     with pytest.raises(DefinitionError):
         replace(FEATURES, system=name)
     with pytest.raises(DefinitionError):
