@@ -208,6 +208,29 @@ def test_a_client_that_goes_away_asks_for_nothing() -> None:
     assert asked == []
 
 
+def test_an_end_while_a_body_arrives_is_an_end_and_no_answer() -> None:
+    """Only its own clock makes it answer 408: the server's end cancels requests, too."""
+
+    async def run() -> None:
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+        async def receive() -> Message:
+            return await never
+
+        async def send(message: Message) -> None:
+            raise AssertionError("there is nobody to answer")
+
+        door = Bodies(echo, max_bytes=10, timeout_s=30, arriving_bytes=10)
+        scope: Scope = {"type": "http", "headers": [(b"content-length", b"5")], "path": "/"}
+        task = asyncio.create_task(door(scope, receive, send))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
 def test_a_key_has_so_many_at_once_those_that_arrive_among_them() -> None:
     """One client's silent connections are counted on its own account, and no other's."""
     other = "other-secret-0123456789"
