@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lamina import addresses, proxies
 from lamina.contracts.names import TOPIC_PREFIX
+from lamina.contracts.predictions import MODEL_NAME
 from lamina.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,7 +199,9 @@ class Settings(BaseSettings):
         gt=0,
         description="After this long a call to /predict is answered 504, in milliseconds, whatever it waits for.",
     )
-    predict_model: str = Field("fraud", description="Registered model that /predict asks where a call names none.")
+    predict_model: str = Field(
+        "fraud", pattern=MODEL_NAME, description="Registered model that /predict asks where a call names none."
+    )
     predict_batch_rows: int = Field(128, gt=0, description="Rows that a model scores in one call at most.")
     predict_batch_wait_ms: float = Field(
         2.0, ge=0, description="How long a row waits for others to be scored with, in milliseconds."

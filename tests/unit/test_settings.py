@@ -264,3 +264,9 @@ def test_every_name_in_documents_and_code_is_known() -> None:
     }
     assert len(told) > 30
     assert sorted(one for one in told if one[0] not in known) == []
+
+
+@pytest.mark.parametrize("name", ["a'b", "../x", "", "a b"])
+def test_the_default_model_has_a_models_name(name: str) -> None:
+    with pytest.raises(ValidationError, match="predict_model"):
+        Settings(predict_model=name)
