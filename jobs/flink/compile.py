@@ -12,15 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.flink.options import StreamOptions
+from jobs.flink.validity import CHECKED, MESSAGE, checked, literal, problems, quoted
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.features import ColumnType, EventSource
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES
 from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of
 from lamina.semantics.sketch import HASH_DIGITS, kept
 from lamina.semantics.states import TIMESTAMP_DIGITS
 
-LONGEST_TEXT = 128
 FIELD_SEPARATOR, PART_SEPARATOR, KEY_SEPARATOR = "CHR(31)", "CHR(30)", "CHR(9)"
 VALUE_SEPARATOR = "U&'\\001D'"  # LISTAGG takes a literal only
 _SQL_TYPE: dict[ColumnType, str] = {"string": "STRING", "double": "DOUBLE", "long": "BIGINT", "boolean": "BOOLEAN"}
@@ -52,16 +51,8 @@ def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
     return StreamSql(tuple(setup), tuple(inserts))
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _column(name: str) -> str:
-    return f"`{name.replace('.', '__')}`"
-
-
 def _options(pairs: dict[str, str]) -> str:
-    return ",\n".join(f"  {_text(key)} = {_text(value)}" for key, value in pairs.items())
+    return ",\n".join(f"  {literal(key)} = {literal(value)}" for key, value in pairs.items())
 
 
 def _tiles_table(options: StreamOptions) -> str:
@@ -121,49 +112,20 @@ def _parsed_view(source: EventSource) -> str:
     """Columns out of JSON. As both branches read it, Flink keeps it as a step of its own, and parses once."""
     values = []
     for name, kind in source.columns.items():
-        found = f"JSON_VALUE(CAST(`message` AS STRING), {_text('lax $.' + name)})"
+        found = f"JSON_VALUE({MESSAGE}, {literal('lax $.' + name)})"
         found = found if kind == "string" else f"TRY_CAST({found} AS {_SQL_TYPE[kind]})"
-        values.append(f"{found} AS {_column(name)}")
+        values.append(f"{found} AS {quoted(name)}")
+    values.append(f"{checked(source)} AS `{CHECKED}`")
     columns = ",\n  ".join(("`message`", "`_partition`", "`_offset`", "`_arrived`", *values))
     return f"CREATE TEMPORARY VIEW `{source.name}_parsed` AS\nSELECT\n  {columns}\nFROM `{source.name}_raw`"
-
-
-def _problems(source: EventSource) -> list[tuple[str, str]]:
-    """Conditions under which an event breaks its contract, each with the reason."""
-    required = {n: k for n, k in source.columns.items() if source.is_required(n)}
-    texts = [_column(n) for n, k in source.columns.items() if k == "string" and "." not in n]
-    written = [c if c.strip("`") in required else f"COALESCE({c}, '')" for c in texts]
-    at = _column(source.timestamp)
-    found = [(f"{_column(n)} IS NULL", f"{n}: missing, or not a {k}") for n, k in required.items()]
-    found += [
-        (f"CHAR_LENGTH({c}) NOT BETWEEN 1 AND {LONGEST_TEXT}", f"{c.strip('`')}: not of 1 to {LONGEST_TEXT} characters")
-        for c in texts
-    ]
-    found.append(
-        (f"{at} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{source.timestamp}: not epoch milliseconds")
-    )
-    # NaN and infinity. An inequality would not do: Flink turns NOT (x < y) into x >= y, and NaN passes both.
-    found += [
-        (f"{_column(n)} - {_column(n)} <> 0", f"{n}: not a finite number")
-        for n, k in source.columns.items()
-        if k == "double"
-    ]
-    # Control characters separate the parts of a stored tile; U+FFFD stands for what could not be decoded.
-    found.append(
-        (
-            f"REGEXP(CONCAT({', '.join(written)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')",
-            "a text holds a control character, or is not UTF-8",
-        )
-    )
-    return found
 
 
 def _first_view(source: EventSource) -> str:
     """Valid events, of each id the first to arrive, or of each id and verdict: a duplicate never counts twice."""
     told = source.revisions
-    key = ", ".join(map(_column, (source.id, told.verdict) if told else (source.id,)))
-    names = ", ".join(_column(name) for name in source.columns)
-    valid = "\n    AND ".join(f"({condition}) IS NOT TRUE" for condition, _ in _problems(source))
+    key = ", ".join(map(quoted, (source.id, told.verdict) if told else (source.id,)))
+    names = ", ".join(quoted(name) for name in source.columns)
+    valid = "\n    AND ".join(f"({condition}) IS NOT TRUE" for condition, _ in problems(source))
     return (
         f"CREATE TEMPORARY VIEW `{source.name}_first` AS\nSELECT {names}\nFROM (\n"
         f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY `_arrived`) AS `_turn`\n"
@@ -174,15 +136,15 @@ def _first_view(source: EventSource) -> str:
 def _dead_letters(source: EventSource) -> str:
     """`lamina.contracts.decisions.DeadLetter` as JSON; JSON_OBJECT writes bytes as base64."""
     fields = {
-        "topic": _text(source.topic),
+        "topic": literal(source.topic),
         "partition": "`_partition`",
         "offset": "`_offset`",
         "reason": "`_problem`",
         "raw": "COALESCE(`message`, X'')",
         "timestamp": "EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 + EXTRACT(MILLISECOND FROM CURRENT_TIMESTAMP)",
     }
-    pairs = ",\n  ".join(f"KEY {_text(name)} VALUE {value}" for name, value in fields.items())
-    problem = "\n    ".join(f"WHEN {condition} THEN {_text(reason)}" for condition, reason in _problems(source))
+    pairs = ",\n  ".join(f"KEY {literal(name)} VALUE {value}" for name, value in fields.items())
+    problem = "\n    ".join(f"WHEN {condition} THEN {reason}" for condition, reason in problems(source))
     return (
         f"SELECT JSON_OBJECT(\n  {pairs}\n)\nFROM (\n  SELECT *, CASE\n    {problem}\n  END AS `_problem`\n"
         f"  FROM `{source.name}_parsed`\n) WHERE `_problem` IS NOT NULL"
@@ -190,12 +152,12 @@ def _dead_letters(source: EventSource) -> str:
 
 
 def _tile_key(tiling: Tiling, *more: str) -> str:
-    at = _column(tiling.source.timestamp)
+    at = quoted(tiling.source.timestamp)
     parts = (
-        _text(tiling.entity.name + ":"),
-        _column(tiling.entity.key),
+        literal(tiling.entity.name + ":"),
+        quoted(tiling.entity.key),
         KEY_SEPARATOR,
-        _text(tiling.id + "/"),
+        literal(tiling.id + "/"),
         f"CAST({at} - MOD({at}, {tiling.resolution.ms}) AS STRING)",
         *more,
     )
@@ -215,14 +177,14 @@ def _whole_tiles(tiling: Tiling) -> str:
 def _keyed_tiles(tiling: Tiling, index: int, state: State) -> str:
     """A tile a value: the field's name holds the value, its payload how many events."""
     source = tiling.source
-    condition = f"{_column(state.column or '')} IS NOT NULL"
+    condition = f"{quoted(state.column or '')} IS NOT NULL"
     if state.where:
         condition += f" AND {_condition(state.where)}"
     value, size, order = _hash(state, source), kept(state.size), "`value` ASC"
     if state.kind == "last_k":
         value, size = _dated(state, source), state.size
-        order = f"{_column(source.timestamp)} DESC, {_column(source.id)} DESC"
-    key = _tile_key(tiling, _text(f"/{index}/"), value)
+        order = f"{quoted(source.timestamp)} DESC, {quoted(source.id)} DESC"
+    key = _tile_key(tiling, literal(f"/{index}/"), value)
     if tiling.counts_all(state):
         return _grouped(source, key, (), "CAST(COUNT(*) AS STRING)", condition)
     return _best(tiling, key, value, condition, order, size, once=state.kind == "distinct")
@@ -236,8 +198,8 @@ def _best(tiling: Tiling, key: str, value: str, condition: str, order: str, size
     """
     source = tiling.source
     rows = (
-        f"SELECT {_tile_key(tiling)} AS `tile`, {key} AS `key`, {value} AS `value`, {_column(source.timestamp)}, "
-        f"{_column(source.id)}, PROCTIME() AS `_arrived`\n  FROM `{source.name}_first` WHERE {condition}"
+        f"SELECT {_tile_key(tiling)} AS `tile`, {key} AS `key`, {value} AS `value`, {quoted(source.timestamp)}, "
+        f"{quoted(source.id)}, PROCTIME() AS `_arrived`\n  FROM `{source.name}_first` WHERE {condition}"
     )
     if once:
         rows = (
@@ -252,7 +214,7 @@ def _best(tiling: Tiling, key: str, value: str, condition: str, order: str, size
 
 
 def _grouped(source: EventSource, key: str, used: Iterable[str], payload: str, condition: str = "") -> str:
-    columns = "".join(f", {_column(name)}" for name in used)
+    columns = "".join(f", {quoted(name)}" for name in used)
     where = f" WHERE {condition}" if condition else ""
     return (
         f"SELECT `key`, {payload} AS `payload`\nFROM (\n  SELECT {key} AS `key`{columns}\n"
@@ -268,11 +230,11 @@ def _used_columns(tiling: Tiling, states: Iterable[State]) -> tuple[str, ...]:
 
 
 def _condition(where: Predicate) -> str:
-    return where.sql(_column(where.column))
+    return where.sql(quoted(where.column))
 
 
 def _as_text(column: str, source: EventSource) -> str:
-    name = _column(column)
+    name = quoted(column)
     match source.columns[column]:
         case "string":
             return name
@@ -290,8 +252,8 @@ def _hash(state: State, source: EventSource) -> str:
 def _dated(state: State, source: EventSource) -> str:
     """Time, id and value in the form of `lamina.semantics.states.encode_text`."""
     return (
-        f"CONCAT(LPAD(CAST({_column(source.timestamp)} AS STRING), {TIMESTAMP_DIGITS}, '0'), {PART_SEPARATOR}, "
-        f"{_column(source.id)}, {PART_SEPARATOR}, {_as_text(state.column or '', source)})"
+        f"CONCAT(LPAD(CAST({quoted(source.timestamp)} AS STRING), {TIMESTAMP_DIGITS}, '0'), {PART_SEPARATOR}, "
+        f"{quoted(source.id)}, {PART_SEPARATOR}, {_as_text(state.column or '', source)})"
     )
 
 
@@ -299,8 +261,8 @@ def _state(state: State, tiling: Tiling) -> str:
     """A state as an aggregate; NULL where nothing took part in it."""
     source = tiling.source
     only = f" FILTER (WHERE {_condition(state.where)})" if state.where else ""
-    column = _column(state.column) if state.column else "*"
-    at = _column(source.timestamp)
+    column = quoted(state.column) if state.column else "*"
+    at = quoted(source.timestamp)
     match state.kind:
         case "count" | "sum" | "min" | "max":
             return f"{state.kind.upper()}({column}){only}"

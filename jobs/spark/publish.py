@@ -33,6 +33,7 @@ from lamina.semantics.plan import Plan, State, Tiling, make_plan
 from lamina.settings import load_settings
 from lamina.store.progress import Progress
 from lamina.store.redis import RedisStore
+from lamina.store.staleness import batch_mark
 from lamina.store.tiles import MAGIC
 
 TILES_PER_PART = 100_000
@@ -95,7 +96,7 @@ def _publish_entity(
         counts[name] = sum(row[name] for row in written)
     if gone := {row["part"] for row in written} - progress.done():
         raise WritesLost(f"Redis was restarted without {len(gone)} of the parts it had taken: run the job again")
-    RedisStore(redis_url).announce(entity.name, through_ms)
+    RedisStore(redis_url).announce(batch_mark(plan.features.system, entity), through_ms)
     return counts
 
 

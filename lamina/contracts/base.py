@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, not_milliseconds, rounded_ms
 from lamina.contracts.ids import id_text
 from lamina.errors import ContractError
+
+ID, TOKEN = "id", "card-token"
+"""What the schema of a contract calls a text that follows the rule of ids, and one that stands for a card besides."""
+
+TEXT = r"^[^\x00-\x1f\x7f\ufffd]+$"
+"""No control characters, as they separate fields in stored tiles; nor U+FFFD, which stands for what could not be read:
+two ids that were broken on the way would become one.
+"""
+
+REWRITTEN = "is not written as on a topic: send it through the API, which reads it, or write it as the contract does"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,11 +44,17 @@ def _to_epoch_ms(value: object) -> object:
     return value
 
 
-EpochMs = Annotated[int, BeforeValidator(_to_epoch_ms), Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS)]
+EpochMs = Annotated[int, BeforeValidator(_to_epoch_ms), Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS, strict=True)]
 """Milliseconds since the epoch, UTC; ISO-8601 is accepted and converted. Another unit is refused by its name."""
 
-RequestId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""What a request is found again by, taken as it is: 1 to 128 characters, no control characters."""
+Number = Annotated[float, Field(strict=True)]
+"""A number, and nothing that could be read as one: neither `true` nor `"1_000"`."""
+
+Truth = Annotated[bool, Field(strict=True)]
+"""`true` or `false`, and nothing that could be read as one of them."""
+
+RequestId = Annotated[str, Field(min_length=1, max_length=128, pattern=TEXT)]
+"""What a request is found again by, taken as it is: 1 to 128 characters, none of them control characters."""
 
 
 def _to_id(value: object) -> object:
@@ -45,12 +62,12 @@ def _to_id(value: object) -> object:
     return id_text(value) if isinstance(value, str) and value else value
 
 
-Identifier = Annotated[RequestId, BeforeValidator(_to_id)]
+Identifier = Annotated[RequestId, BeforeValidator(_to_id), Field(json_schema_extra={"format": ID})]
 """An opaque id, by the rule of `lamina.contracts.ids`: 1 to 128 characters, no control characters (they separate fields
 in stored tiles).
 """
 
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=TEXT)]
 """A short categorical value, same alphabet as an identifier."""
 
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -64,6 +81,9 @@ class Event(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    only_with: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Fields that an event has if another one has a certain value, and only then."""
 
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
@@ -86,12 +106,21 @@ class Event(BaseModel):
     def from_json(cls, raw: bytes) -> Self:
         """The event held in `raw`, without fields that this version does not know.
 
+        What is on a topic is read by engines that see its bytes alone: a field that the contract would have to write in
+        another way, such as a time as text or an id with blanks around it, is refused.
+
         Raises: ContractError: names the first offending field; never repeats its value, which may be a secret.
         """
         try:
-            return cls.model_validate_json(raw, extra="ignore")
+            event = cls.model_validate_json(raw, extra="ignore")
         except ValidationError as error:
             raise contract_error(cls.__name__, error) from None
+        if event.to_json() != raw:
+            found = vars(event)
+            for name, given in from_json(raw).items():
+                if isinstance(given, str | int | float) and found.get(name, given) != given:
+                    raise ContractError(cls.__name__, name, REWRITTEN)
+        return event
 
 
 def json_of(fields: Mapping[str, object]) -> bytes:

@@ -57,13 +57,15 @@ class Layers(StrEnum):
 class Entity:
     """A thing features describe. Column `key` of every event about it holds its id; Redis keys start with `name`.
 
-    hot: one id can have a thousand events a second, as a popular item has. Its views keep tiles of at least a minute,
+    shared: another system describes the same things under this name; both say so, or neither is loaded. Their tiles lie
+    side by side. hot: one id can have a thousand events a second, as a popular item has. Its views keep tiles of at least a minute,
     and the speed layer bounds what a tile holds.
     """
 
     name: str
     key: str
     hot: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,24 +228,26 @@ class Ratio:
     """Quotient of two features; `default`, None being missing, where the denominator is 0 or either is missing.
 
     Each is a window's, both then of one entity, or the request's own and a number: `amount` against the mean of those
-    before it.
+    before it. `version` is as a view's.
     """
 
     name: str
     numerator: str
     denominator: str
     default: float | None = 0.0
+    version: int = 1
 
 
 @dataclass(frozen=True)
 class Elapsed:
     """Seconds from the time that feature `since`, a first_time or last_time, holds to the one that `until` holds, or to
-    the time asked for; missing where a time is.
+    the time asked for; missing where a time is. `version` is as a view's.
     """
 
     name: str
     since: str
     until: str | None = None
+    version: int = 1
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -260,7 +264,7 @@ class RequestFeature:
 
     `field`: the column itself; `hour_of_day` 0..23 and `day_of_week` 0 (Monday)..6 of the event time, UTC; `weekend`
     day_of_week >= 5; `night` hour_of_day <= 6 (both as in Le Borgne et al. 2022, 3.3); `differs`: 1.0 where two
-    columns differ; `equals`: 1.0 where the column equals `value`.
+    columns differ; `equals`: 1.0 where the column equals `value`. `version` is as a view's.
     """
 
     name: str
@@ -269,6 +273,7 @@ class RequestFeature:
     other: str = ""
     value: str = ""
     categorical: bool = False
+    version: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

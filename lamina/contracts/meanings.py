@@ -1,9 +1,9 @@
-"""What a windowed feature means, in a few letters: so that a name never silently comes to mean something else."""
+"""What a feature means, in a few letters: so that a name never silently comes to mean something else."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lamina.contracts.features import Duration, FeatureSet, WindowFeature
@@ -13,7 +13,7 @@ FINGERPRINT_DIGITS = 12
 
 @dataclass(frozen=True)
 class Meaning:
-    """A version of a feature's view, and the fingerprint of what the feature meant in it."""
+    """A version of a feature, which is that of its view, and the fingerprint of what the feature meant in it."""
 
     version: int
     fingerprint: str
@@ -33,10 +33,11 @@ def read_meaning(text: str) -> Meaning:
 
 
 def meaning_of(feature: WindowFeature) -> Meaning:
-    """The meaning of a feature: all that its value depends on, and nothing else, such as its owner."""
+    """The meaning of a windowed feature: all that its value depends on, and nothing else, such as its owner."""
     view, aggregate = feature.view, feature.aggregate
     source = view.source
-    parts = (
+    return _meaning(
+        view.version,
         (view.entity.name, view.entity.key),
         (source.topic, source.id, source.timestamp),
         (aggregate.kind, aggregate.column, source.columns.get(aggregate.column or "")),
@@ -46,31 +47,63 @@ def meaning_of(feature: WindowFeature) -> Meaning:
         # Where there is nothing to say, nothing is said: what was recorded before stays as it was.
         *((source.revisions,) if source.revisions else ()),
     )
-    return Meaning(view.version, hashlib.sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_DIGITS])
 
 
 def meanings_of(features: FeatureSet) -> dict[str, Meaning]:
-    """The meaning of every windowed feature, by its name."""
-    return {f.name: meaning_of(f) for f in features.window_features}
+    """The meaning of every feature, by its name.
+
+    What is made from others means what they mean: its version rises with each of theirs.
+    """
+    found = {f.name: meaning_of(f) for f in features.window_features}
+    source = features.request
+    for own in features.request_features:
+        columns = [(c, source.columns.get(c)) for c in (own.column, own.other) if c]
+        # Only of transforms of the time: others read what they read whenever it was.
+        at = None if columns else source.timestamp
+        found[own.name] = _meaning(own.version, source.topic, own.transform, columns, own.value, own.categorical, at)
+    for ratio in features.ratios:
+        parts = [found[name] for name in (ratio.numerator, ratio.denominator)]
+        found[ratio.name] = _derived(ratio.version, parts, "ratio", ratio.default)
+    for elapsed in features.elapsed:
+        parts = [found[name] for name in elapsed.times]
+        found[elapsed.name] = _derived(elapsed.version, parts, "elapsed", None if elapsed.until else source.timestamp)
+    return found
+
+
+def _derived(version: int, parts: Sequence[Meaning], *how: object) -> Meaning:
+    return _meaning(version + sum(p.version - 1 for p in parts), *how, *(p.fingerprint for p in parts))
+
+
+def _meaning(version: int, *parts: object) -> Meaning:
+    return Meaning(version, hashlib.sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_DIGITS])
 
 
 def complaints(features: FeatureSet, recorded: Mapping[str, Meaning]) -> Iterator[str]:
     """Features that mean something else than what was recorded of the same name and version."""
-    for feature in features.window_features:
-        before, now = recorded.get(feature.name), meaning_of(feature)
+    owners = _owners(features)
+    for name, now in meanings_of(features).items():
+        before = recorded.get(name)
         if before is None:
             continue
-        view = feature.view.name
+        whose, version = owners[name]
         if now.version < before.version:
             yield (
-                f"{feature.name!r} is recorded in version {before.version}, and view {view!r} says {now.version}: "
-                f"set version={before.version} or above"
+                f"{name!r} is recorded in version {before.version}, and {whose} makes it {now.version}: "
+                f"set version={version + before.version - now.version} or above"
             )
         elif now.version == before.version and now.fingerprint != before.fingerprint:
             yield (
-                f"{feature.name!r} means something else than it did in version {now.version} of view {view!r}: set "
-                f"version={now.version + 1}, or give the new meaning a new name"
+                f"{name!r} means something else than it did in version {now.version} of {whose}: set "
+                f"version={version + 1}, or give the new meaning a new name"
             )
+
+
+def _owners(features: FeatureSet) -> dict[str, tuple[str, int]]:
+    """What says the version of each feature, and which it says."""
+    found = {f.name: (f"view {f.view.name!r}", f.view.version) for f in features.window_features}
+    for own in (*features.ratios, *features.elapsed, *features.request_features):
+        found[own.name] = ("its own definition", own.version)
+    return found
 
 
 def _seconds(length: Duration | None) -> int | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from lamina.contracts.base import CountryCode, EpochMs, Event, Identifier, Label
+from lamina.contracts.base import TOKEN, CountryCode, EpochMs, Event, Identifier, Label, Number, Truth
 from lamina.contracts.cards import IS_CARD_NUMBER, holds_card_number
 from lamina.contracts.ids import id_text
 
@@ -23,7 +23,11 @@ def _to_token(value: object) -> object:
     return token
 
 
-CardToken = Annotated[str, Field(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$"), BeforeValidator(_to_token)]
+CardToken = Annotated[
+    str,
+    Field(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$", json_schema_extra={"format": TOKEN}),
+    BeforeValidator(_to_token),
+]
 """What stands for a card, by the rule of ids. One that holds 12 to 19 digits, with separators, behind a prefix or
 neither, is refused: it is a card number.
 """
@@ -34,8 +38,8 @@ class Location(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    lat: float = Field(ge=-90, le=90)
-    lon: float = Field(ge=-180, le=180)
+    lat: Number = Field(ge=-90, le=90)
+    lon: Number = Field(ge=-180, le=180)
 
 
 class Transaction(Event):
@@ -49,7 +53,7 @@ class Transaction(Event):
     transaction_id: Identifier
     user_id: Identifier
     card_token: CardToken = Field(repr=False)
-    amount: float = Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, description="In units of `currency`; a refund is negative.")
+    amount: Number = Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, description="In units of `currency`; a refund is negative.")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     merchant_id: Identifier
     merchant_category: Label
@@ -74,7 +78,7 @@ class FraudLabel(Event):
     transaction_id: Identifier
     user_id: Identifier
     merchant_id: Identifier
-    is_fraud: bool
+    is_fraud: Truth
     scenario: Label | None = Field(None, description="How the fraud was done, where that is known.")
     source: LabelSource
     transaction_timestamp: EpochMs

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lamina.contracts.base import EpochMs, Event, Identifier, Label
+from lamina.contracts.base import EpochMs, Event, Identifier, Label, Number
 
 EventType = Literal["page_view", "click", "cart", "purchase"]
 
@@ -19,6 +20,11 @@ class UserEvent(Event):
     lamina.errors.ContractError: UserEvent.event_id: Input should be a valid string
     """
 
+    only_with: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "purchase_id": ("event_type", "purchase"),
+        "purchase_amount": ("event_type", "purchase"),
+    }
+
     event_id: Identifier
     user_id: Identifier
     event_type: EventType
@@ -26,12 +32,11 @@ class UserEvent(Event):
     session_id: Identifier
     page: Label = Field(description="Kind of page it happened on, such as `item`, `search`, `cart`.")
     purchase_id: Identifier | None = Field(None, description="Of a purchase, and only of one.")
-    purchase_amount: float | None = Field(None, ge=0, le=1e9, description="Of a purchase, in the shop's currency.")
+    purchase_amount: Number | None = Field(None, ge=0, le=1e9, description="Of a purchase, in the shop's currency.")
     timestamp: EpochMs
 
     @model_validator(mode="after")
     def _a_purchase_says_what_it_was(self) -> Self:
-        given = (self.purchase_id is not None, self.purchase_amount is not None)
-        if given != (self.event_type == "purchase",) * 2:
+        if any((getattr(self, f) is not None) != (getattr(self, c) == v) for f, (c, v) in self.only_with.items()):
             raise ValueError("purchase_id and purchase_amount belong to a purchase, and it has both")
         return self

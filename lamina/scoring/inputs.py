@@ -77,11 +77,12 @@ def meaning_of(features: FeatureSet, name: str) -> str:
     for ratio in features.ratios:
         if ratio.name == name:
             top, bottom = meaning_of(features, ratio.numerator), meaning_of(features, ratio.denominator)
-            return f"({top}) / ({bottom}) else {'missing' if ratio.default is None else f'{ratio.default:g}'}"
+            default = "missing" if ratio.default is None else f"{ratio.default:g}"
+            return f"({top}) / ({bottom}) else {default}{_version(ratio.version)}"
     for elapsed in features.elapsed:
         if elapsed.name == name:
             until = f" until ({meaning_of(features, elapsed.until)})" if elapsed.until else ""
-            return f"seconds since ({meaning_of(features, elapsed.since)}){until}"
+            return f"seconds since ({meaning_of(features, elapsed.since)}){until}{_version(elapsed.version)}"
     return _request_meaning({f.name: f for f in features.request_features}[name])
 
 
@@ -96,9 +97,14 @@ def _window_meaning(feature: WindowFeature) -> str:
     text += f" over {feature.window.label} at {feature.resolution.label}"
     if view.delay.s:
         text += f" delayed {view.delay.label}"
-    return text + (" with the request" if view.include_request else "")
+    return text + (" with the request" if view.include_request else "") + _version(view.version)
 
 
 def _request_meaning(feature: RequestFeature) -> str:
     arguments = ", ".join(filter(None, (feature.column, feature.other, feature.value)))
-    return f"{feature.transform}({arguments}) of the request"
+    kind = " as a category" if feature.categorical else ""
+    return f"{feature.transform}({arguments}) of the request{kind}{_version(feature.version)}"
+
+
+def _version(number: int) -> str:
+    return f" version {number}" if number > 1 else ""

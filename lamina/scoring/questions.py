@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.features import ColumnType, FeatureSet
 from lamina.contracts.predictions import Question
 from lamina.errors import ContractError
@@ -36,6 +40,10 @@ class QuestionForm:
         columns = _columns(features, frozenset(names)) | set(keys)
         self.needed = tuple(sorted(c for c in columns - given if source.is_required(c)))
         self._types = {column: kind for column, kind in source.columns.items() if column not in given}
+        contract = CONTRACTS.get(source.topic)
+        fields = {} if contract is None else contract.model_fields
+        roots = dict.fromkeys(column.split(".")[0] for column in self._types)
+        self._fields = {root: TypeAdapter(fields[root].rebuild_annotation()) for root in roots if root in fields}
         self._folders = {column.split(".")[0] for column in self._types if "." in column}
 
     def row(self, question: Question, *, id: str, at_ms: int) -> dict[str, object]:
@@ -48,6 +56,9 @@ class QuestionForm:
                 self._check(column, value)
             elif value is not None or column not in self._folders:
                 raise _refused(column, f"no column of a question here; there are {', '.join(self._types)}")
+        for column, field in self._fields.items():
+            if (value := question.context.get(column)) is not None:
+                self._check_field(column, field, value)
         for column in self.needed:
             if value_of(question.context, column) is None:
                 raise _refused(column, "is missing, and features of the model are made from it")
@@ -66,6 +77,15 @@ class QuestionForm:
         kind = self._types[column]
         if not _fits(kind, value):
             raise _refused(column, f"must be a {kind}")
+
+    @staticmethod
+    def _check_field(column: str, field: TypeAdapter[Any], value: object) -> None:
+        """Hold a column to what the contract of the request's topic asks of it, as on every other way in."""
+        try:
+            field.validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            raise _refused(".".join([column, *map(str, first["loc"])]), first["msg"]) from None
 
 
 def _refused(column: str, reason: str) -> ContractError:

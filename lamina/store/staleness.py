@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lamina.contracts.features import FeatureView, Layers
+from lamina.contracts.features import Entity, FeatureView, Layers
 from lamina.semantics.plan import Plan
 from lamina.store.protocol import SPEED_TTL_S
 
@@ -21,6 +21,16 @@ def stream_mark(source: str) -> str:
     'stream:transactions'
     """
     return f"stream:{source}"
+
+
+def batch_mark(system: str, entity: Entity) -> str:
+    """Name under which the store is told up to when the batch layer of an entity is complete: of one that systems share
+    each has its own, as they are published one after the other.
+
+    >>> batch_mark("fraud", Entity("user", "user_id")), batch_mark("fraud", Entity("user", "user_id", shared=True))
+    ('user', 'user@fraud')
+    """
+    return f"{entity.name}@{system}" if entity.shared else entity.name
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Staleness:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._limits = [_limits(view) for view in plan.features.views]
+        self._limits = [_limits(view, batch_mark(plan.features.system, view.entity)) for view in plan.features.views]
 
     def begins(self, complete_ms: Mapping[str, int]) -> Begins:
         """When each view becomes stale, unless more comes to the store until then; the earliest first.
@@ -76,10 +86,10 @@ def stale(begins: Begins, at_ms: int) -> frozenset[str]:
     return frozenset(view for begin, view in begins if begin <= at_ms)
 
 
-def _limits(view: FeatureView) -> _Limits:
+def _limits(view: FeatureView, batch: str) -> _Limits:
     asked = view.stale_after
     if view.layers == Layers.BATCH:
         finest = min(f.resolution.ms for f in view.features)
-        return _Limits(view.name, view.entity.name, None, finest, view.delay.ms, asked.ms if asked else 0, 0)
+        return _Limits(view.name, batch, None, finest, view.delay.ms, asked.ms if asked else 0, 0)
     stream = stream_mark(view.source.name) if asked else None
-    return _Limits(view.name, view.entity.name, stream, 1, 0, 1000 * SPEED_TTL_S, asked.ms if asked else 0)
+    return _Limits(view.name, batch, stream, 1, 0, 1000 * SPEED_TTL_S, asked.ms if asked else 0)

@@ -5,30 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
-from lamina.contracts.topics import (
-    DEAD_LETTERS,
-    MODEL_FEEDBACK,
-    MODEL_PREDICTIONS,
-    SHADOW_SCORES,
-    TOPICS,
-    TRANSACTIONS,
-    USER_EVENTS,
-    Topic,
-)
-from lamina.contracts.transactions import FraudLabel, Transaction
-from lamina.contracts.user_events import UserEvent
+from lamina.contracts.by_topic import CONTRACTS
+from lamina.contracts.topics import TOPICS, Topic
 from lamina.errors import StreamError, UnknownTopic
-
-CONTRACTS: dict[str, type[Event]] = {
-    TRANSACTIONS: Transaction,
-    USER_EVENTS: UserEvent,
-    MODEL_FEEDBACK: FraudLabel,
-    MODEL_PREDICTIONS: Decision,
-    SHADOW_SCORES: ShadowScore,
-    DEAD_LETTERS: DeadLetter,
-}
-"""The contract of each topic that carries events."""
 
 
 def contract_of(topic: str) -> type[Event]:

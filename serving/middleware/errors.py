@@ -41,6 +41,13 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     (DecisionPending, 503),
     (LaminaError, 500),
 )
+HTTP: dict[int, tuple[str, str, str]] = {
+    400: ("bad_request", "body", "cannot be read: send JSON in UTF-8, and `Content-Type: application/json`"),
+    404: ("not_found", "path", "there is no such route: /docs lists those that there are"),
+    405: ("method_not_allowed", "method", "is not one that this route answers: /docs lists them"),
+    413: ("too_large", "body", "is longer than a request may be: send fewer rows at once"),
+}
+"""What the framework refuses: the error in one word, the field, and what is wrong with it."""
 LONGEST_FIELD = 128
 RETRY_AFTER_S = 1
 
@@ -53,6 +60,12 @@ def problem(
     body = {"error": error, "request_id": REQUEST_ID.get(), "details": list(details)}
     headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def refused(status: int) -> Response:
+    """The answer to what no route has looked at."""
+    name, field, message = HTTP.get(status, HTTP[400])
+    return problem(status, name, [{"field": field, "message": message}])
 
 
 def unexpected(error: Exception) -> Response:
@@ -87,8 +100,7 @@ def _detail(each: dict[str, Any]) -> dict[str, str]:
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    names = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-    return problem(error.status_code, names.get(error.status_code, "bad_request"))
+    return refused(error.status_code)
 
 
 async def _own(_: Request, error: Exception) -> Response:

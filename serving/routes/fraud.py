@@ -15,6 +15,7 @@ from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
+from serving.routes.json_route import JsonRoute
 from serving.stages.decide import DecisionMaker
 from serving.stages.inquiry import Inquiry
 from serving.stages.log import EventLog
@@ -73,7 +74,7 @@ Explain = Annotated[bool, Query(description="Return the features as used, and wh
 
 def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardNumbers) -> APIRouter:
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
-    router = APIRouter(prefix="/fraud", tags=["fraud"])
+    router = APIRouter(prefix="/fraud", tags=["fraud"], route_class=JsonRoute)
 
     @router.post("/decisions", response_model=Decision, summary="Decide on a transaction")
     async def decide(request: Request, transaction: OneTransaction, explain: Explain = False) -> Response:

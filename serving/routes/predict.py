@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction, Question
 from serving.card_numbers import CardNumbers
 from serving.masking import TOKENS
+from serving.routes.json_route import JsonRoute
 from serving.stages.predict import Call, Predictor
 
 JSON = "application/json"
@@ -39,7 +40,7 @@ Explain = Annotated[bool, Query(description="Return the features as used.")]
 
 def predict_router(predictor: Predictor, card_numbers: CardNumbers) -> APIRouter:
     """The routes under `/predict`. Handlers answer with bytes: what was validated once is not validated again."""
-    router = APIRouter(prefix="/predict", tags=["predict"])
+    router = APIRouter(prefix="/predict", tags=["predict"], route_class=JsonRoute)
 
     @router.post("", response_model=Prediction, summary="Predict for a user and an item")
     async def predict(request: Request, question: One, explain: Explain = False) -> Response:

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from jobs.spark.archive_events import checked_row
 from lamina.contracts.base import Event
+from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.contracts.user_events import UserEvent
 from lamina.errors import ContractError
 from lamina.lake.schemas import SCHEMAS
-from lamina.streams.topics import CONTRACTS
 
 FOLDER = Path(__file__).parent.parent / "data" / "events"
 NAMES: dict[str, type[Event]] = {

@@ -35,6 +35,7 @@ from tests.parity.differences import same
 from tests.parity.everything import EVERYTHING
 from tests.parity.generated import START_MS, generate
 from tests.parity.malformed import broken
+from tests.values import CASES
 
 pytestmark = pytest.mark.services
 USERS = 5
@@ -125,3 +126,30 @@ def test_stream_equals_reference(features: FeatureSet, kafka: str, clean_redis: 
             assert reason in by_raw[raw].reason
     assert sorted(letter.offset for letter in letters) == list(range(len(bad)))
     assert {letter.partition for letter in letters} == {1}
+
+
+def test_the_stream_keeps_the_contract_and_no_other(kafka: str, topic_prefix: str) -> None:
+    """Of every message in the table of values, those and only those that break their contract are dead letters."""
+    create_topics(kafka, topic_prefix)
+    producer = Producer({"bootstrap.servers": kafka})
+    for topic, cases in CASES.items():
+        for case in cases:
+            producer.produce(topic_prefix + topic, case.raw, b"k", partition=0)
+    assert producer.flush(30) == 0
+    _run_flink("fraud,activity", kafka, topic_prefix)
+    dead = {(letter.topic, letter.offset): letter.reason for letter in dead_letters.read(kafka, topic_prefix)}
+    wrong = [
+        (topic, str(case), dead.get((topic, offset), "counted"))
+        for topic, cases in CASES.items()
+        for offset, case in enumerate(cases)
+        if ((topic, offset) in dead) == case.topic
+    ]
+    assert not wrong
+    by_field = {
+        (topic, case.field): dead[topic, offset]
+        for topic, cases in CASES.items()
+        for offset, case in enumerate(cases)
+        if case.json and (topic, offset) in dead
+    }
+    for (_, field), reason in by_field.items():
+        assert reason.startswith((field, "a text holds", "(whole event)")), reason

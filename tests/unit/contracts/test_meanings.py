@@ -6,8 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from lamina.contracts.aggregates import Predicate, count, distinct
-from lamina.contracts.features import FeatureSet, FeatureView, days, hours, minutes, seconds
+from lamina.contracts.aggregates import Predicate, count, distinct, first_time, last_time
+from lamina.contracts.features import (
+    Elapsed,
+    FeatureSet,
+    FeatureView,
+    Ratio,
+    RequestFeature,
+    days,
+    hours,
+    minutes,
+    seconds,
+)
 from lamina.contracts.meanings import complaints, meanings_of, read_meaning
 from lamina.definitions.fraud import TRANSACTIONS, USER
 
@@ -51,6 +61,75 @@ def test_a_changed_meaning_asks_for_another_version(changed: FeatureView, names:
         assert f"{name!r} means something else" in complaint
         assert "version=2" in complaint
     assert not list(complaints(features(replace(changed, version=2)), RECORDED))
+
+
+SET = FeatureSet(
+    system="s",
+    request=TRANSACTIONS,
+    views=(VIEW, replace(VIEW, name="w", aggregates=(last_time("seen"), first_time("began")), suffix=False)),
+    ratios=(Ratio("share", "n_1h", "d_1h"), Ratio("against", "amount", "n_1h", default=None)),
+    elapsed=(Elapsed("since", "seen"), Elapsed("lasted", "began", until="seen")),
+    request_features=(
+        RequestFeature("amount", "field", "amount"),
+        RequestFeature("abroad", "differs", "country", other="user_country"),
+        RequestFeature("online", "equals", "transaction_type", value="online"),
+        RequestFeature("night", "night"),
+    ),
+)
+EVERY = meanings_of(SET)
+
+
+def _with(features: FeatureSet, **changes: object) -> FeatureSet:
+    """`features` with one of a kind replaced: `ratios=(0, {...})`."""
+    for kind, (at, fields) in changes.items():  # type: ignore[misc]
+        found = list(getattr(features, kind))
+        found[at] = replace(found[at], **fields)
+        features = replace(features, **{kind: tuple(found)})
+    return features
+
+
+def test_every_feature_has_a_meaning_of_its_own() -> None:
+    assert set(EVERY) == set(SET.names)
+    assert len({m.fingerprint for m in EVERY.values()}) == len(EVERY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"ratios": (0, {"default": 1.0})}, ["share"]),
+        ({"ratios": (0, {"numerator": "d_1h", "denominator": "n_1h"})}, ["share"]),
+        ({"ratios": (1, {"denominator": "d_1h"})}, ["against"]),
+        ({"elapsed": (0, {"since": "began"})}, ["since"]),
+        ({"elapsed": (1, {"until": None})}, ["lasted"]),
+        ({"request_features": (1, {"transform": "equals", "value": "FR", "other": ""})}, ["abroad"]),
+        ({"request_features": (2, {"value": "atm"})}, ["online"]),
+        ({"request_features": (3, {"transform": "weekend"})}, ["night"]),
+        # What is made of it means something else, too.
+        ({"request_features": (0, {"column": "location.lat"})}, ["amount", "against"]),
+    ],
+)
+def test_what_is_made_from_others_has_a_recorded_meaning(changes: dict[str, object], names: list[str]) -> None:
+    changed = _with(SET, **changes)
+    found = list(complaints(changed, EVERY))
+    assert sorted(c.split("'")[1] for c in found) == sorted(names)
+    assert all("set version=2" in c for c in found)
+    (kind, (at, _)), *_ = changes.items()  # type: ignore[misc]
+    assert not list(complaints(_with(changed, **{kind: (at, {"version": 2})}), EVERY))
+
+
+def test_a_newer_version_of_a_part_is_one_of_the_whole() -> None:
+    view = replace(VIEW, include_request=True)
+    changed = replace(SET, views=(view, *SET.views[1:]))
+    assert {c.split("'")[1] for c in complaints(changed, EVERY)} == {"n_1h", "d_1h", "share", "against"}
+    newer = replace(SET, views=(replace(view, version=2), *SET.views[1:]))
+    assert not list(complaints(newer, EVERY))
+    assert list(complaints(SET, meanings_of(newer))), "and none goes back"
+
+
+def test_a_new_name_of_a_part_changes_no_meaning() -> None:
+    renamed = replace(VIEW, aggregates=(count("number"), *VIEW.aggregates[1:]))
+    ratios = (Ratio("share", "number_1h", "d_1h"), Ratio("against", "amount", "number_1h", default=None))
+    assert not list(complaints(replace(SET, views=(renamed, *SET.views[1:]), ratios=ratios), EVERY))
 
 
 def test_a_version_does_not_go_back() -> None:

@@ -5,13 +5,14 @@ import re
 
 import pytest
 
+from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.cards import IS_CARD_NUMBER
 from lamina.contracts.decisions import DeadLetter
 from lamina.contracts.topics import FEATURE_TILES, TOPICS
 from lamina.contracts.transactions import Transaction
 from lamina.errors import ContractError, StreamError
 from lamina.streams.dead_letters import MASKED, make_letter
-from lamina.streams.topics import CONTRACTS, contract_of
+from lamina.streams.topics import contract_of
 
 
 @pytest.mark.parametrize("raw", [b"{broken", b"\xff\x00", b"", None])

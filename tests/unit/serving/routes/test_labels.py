@@ -52,10 +52,10 @@ def post(
     app = FastAPI()
     app.include_router(fraud_router(cast(Any, None), cast(Any, log), CardNumbers(())))
     errors.install(app)
-    REQUEST_ID.set("r")
     guarded = LocalAdmin(app) if keys is None else KeyCheck(app, load_keys(keys))
 
     async def ask() -> httpx.Response:
+        REQUEST_ID.set("r")
         transport = httpx.ASGITransport(guarded, client=(client, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": key}) as asking:
             return await asking.post("/fraud/labels", json={**LABEL, "source": source})

@@ -1,0 +1,89 @@
+"""The patterns that the stream checks messages by say what the contract says, field by field."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from jobs.flink.forms import CARD_NUMBER, HALF_PAIR, UUID, Forms
+from lamina.contracts.by_topic import CONTRACTS
+from lamina.contracts.cards import holds_card_number
+from tests.values import CASES, Case
+
+FORMS = {topic: Forms.of(CONTRACTS[topic]) for topic in CASES}
+# Whether these are right is seen by their columns: numbers by their value, tokens by what digits they hold.
+BY_VALUE = {
+    "amount",
+    "purchase_amount",
+    "timestamp",
+    "transaction_timestamp",
+    "card_token",
+    "location",
+    "event_type",
+    "purchase_id",
+}
+
+
+def rewritten(raw: bytes, names: list[str]) -> str:
+    """What Flink's `JSON_QUERY` makes of a message: fields by name, no blanks, numbers as decimals."""
+    found = json.loads(raw.decode(), parse_float=Decimal, parse_int=Decimal, parse_constant=_refused)
+
+    def written(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ",".join(f"{json.dumps(k)}:{written(v)}" for k, v in sorted(value.items())) + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(map(written, value)) + "]"
+        return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+
+    return written({k: found[k] for k in names if k in found})
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def python(pattern: str) -> str:
+    """Java's pattern as Python has it."""
+    return pattern.replace(r"\z", r"\Z")
+
+
+@pytest.mark.parametrize(("topic", "case"), [(t, c) for t, cases in CASES.items() for c in cases], ids=str)
+def test_the_patterns_say_what_the_contract_says(topic: str, case: Case) -> None:
+    forms = FORMS[topic]
+    try:
+        text = rewritten(case.raw, [f.name for f in forms.fields])
+    except (ValueError, AttributeError, TypeError):
+        assert not case.topic, "what is no JSON object keeps no contract"
+        return
+    half = re.search(HALF_PAIR, case.raw.decode())
+    fits = re.search(python(forms.loose), text) is not None and not half
+    if case.topic or case.field not in BY_VALUE:
+        assert fits == case.topic
+    exact = re.search(python(forms.exact), text) is not None and not half
+    assert fits or not exact
+    wrong = re.findall(python(forms.wrong), text)
+    if fits:
+        assert not wrong
+        assert exact or (
+            case.field == "location" and not (case.topic and b"_m" not in case.json and b"more" not in case.json)
+        )
+    elif not half and case.json:
+        assert wrong == [case.field]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_card_numbers_are_found_as_the_contract_finds_them(seed: int) -> None:
+    rng, found = random.Random(seed), 0
+    pieces = ["-", "_", "--", "----", "a", "card", "0", "12", "4000", "400000123456", "4546913736785082", "-", "e4"]
+    uuid = "123e4567-e89b-12d3-a456-426614174000"
+    for _ in range(20_000):
+        token = "".join(rng.choice([*pieces, uuid] if rng.random() < 0.1 else pieces) for _ in range(rng.randint(1, 9)))
+        has = re.search(CARD_NUMBER, re.sub(UUID, "x", token)) is not None
+        assert has == holds_card_number(token), token
+        found += has
+    assert 1_000 < found < 19_000

@@ -1,0 +1,165 @@
+"""One table of values: every route of the API takes and refuses the same, names the field, and repeats no value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import orjson
+import pytest
+from fastapi import FastAPI
+
+from lamina.contracts.base import json_of
+from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.definitions.fraud import FEATURES
+from serving.card_numbers import CardNumbers
+from serving.masking import REQUEST_ID
+from serving.middleware import errors
+from serving.middleware.direct import DirectRoute
+from serving.middleware.keys import LocalAdmin
+from serving.routes.fraud import DECISIONS, fraud_router
+from serving.stages.decide import Inquiry
+from tests.values import CASES, TRANSACTIONS, Case
+
+JSON = {"content-type": "application/json"}
+LABELS = CASES["model-feedback"]
+SECRETS = (b"4546913736785082", b"4000001234567899", b"4000-0012-3456-7899", b"1_000", b"2018-08-08T25")
+
+
+class Door:
+    """The routes under `/fraud` before a decision maker and an event log that remember what came through."""
+
+    def __init__(self) -> None:
+        self.decided: list[Transaction] = []
+        self.published: list[bytes] = []
+        app = FastAPI()
+        app.include_router(fraud_router(cast(Any, self), cast(Any, self), CardNumbers(())))
+        errors.install(app)
+        self.app = _WithState(LocalAdmin(DirectRoute(app, DECISIONS, self.answer, CardNumbers(()))))
+
+    async def answer(self, inquiry: Inquiry) -> bytes:
+        self.decided.append(inquiry.transaction)
+        return b"{}"
+
+    async def decide(self, inquiry: Inquiry, *, explain: bool) -> object:
+        self.decided.append(inquiry.transaction)
+        return SimpleNamespace(explain=explain)
+
+    async def decide_all(self, inquiries: list[Inquiry], *, explain: bool) -> list[object]:
+        return [await self.decide(inquiry, explain=explain) for inquiry in inquiries]
+
+    def publish(self, topic: str, key: str, value: bytes) -> None:
+        self.published.append(value)
+
+
+class _WithState:
+    """What `RequestContext` does for those behind it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        REQUEST_ID.set("r")
+        scope["state"] = {"request_id": "r", "started_ns": 0}
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[Door]:
+    yield Door()
+
+
+def post(door: Door, path: str, body: bytes) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(door.app, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return await client.post(path, content=body, headers=JSON)
+
+    return asyncio.run(ask())
+
+
+def check(answer: httpx.Response, case: Case) -> None:
+    if case.door:
+        assert answer.is_success, answer.text
+        return
+    assert answer.status_code == 422, answer.text
+    details = answer.json()["details"]
+    assert details and all(d["field"] and d["message"] for d in details)
+    if case.json and details[0]["field"] != "body":
+        assert case.field in details[0]["field"]
+    assert not any(secret in answer.content for secret in SECRETS)
+
+
+@pytest.mark.parametrize("case", TRANSACTIONS, ids=str)
+def test_decisions(door: Door, case: Case) -> None:
+    """Past the framework, by it, and several at once."""
+    door.decided.clear()
+    for path, body in (
+        (DECISIONS, case.raw),
+        (f"{DECISIONS}?explain=true", case.raw),
+        (f"{DECISIONS}/batch", b"[" + case.raw + b"]"),
+    ):
+        check(post(door, path, body), case)
+    assert len(door.decided) == (3 if case.door else 0)
+    assert len({json_of(vars(t)) for t in door.decided}) <= 1, "each way in reads the same"
+
+
+@pytest.mark.parametrize("case", LABELS, ids=str)
+def test_labels(door: Door, case: Case) -> None:
+    door.published.clear()
+    check(post(door, "/fraud/labels", case.raw), case)
+    assert len(door.published) == case.door
+    for raw in door.published:
+        assert FraudLabel.from_json(raw).to_json() == raw, "what is published keeps the contract on its topic"
+
+
+CONTEXT = ("amount", "card_token", "merchant_category", "country", "currency", "transaction_type", "location")
+
+
+@pytest.mark.parametrize("case", [c for c in TRANSACTIONS if c.field in CONTEXT and c.json], ids=str)
+def test_questions(case: Case) -> None:
+    """A question's context has the columns of a transaction, and is held to them; what it leaves out is missing."""
+    from pydantic import ValidationError
+
+    from lamina.contracts.predictions import OneQuestion
+    from lamina.errors import ContractError
+    from lamina.scoring.questions import QuestionForm
+
+    form = QuestionForm(FEATURES, ("amount_to_mean",))
+    body = b'{"user_id":"u","item_id":"m","context":{"amount":1.5,"%s":%s}}' % (case.field.encode(), case.json)
+    try:
+        form.row(OneQuestion.model_validate_json(body), id="r", at_ms=1_533_686_431_000)
+        taken = True
+    except (ContractError, ValidationError):
+        taken = False
+    if case.json != b"null" or case.field == "amount":
+        assert taken == case.door
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"), [("/nowhere", "GET", 404), ("/fraud/labels", "GET", 405), (DECISIONS, "PUT", 405)]
+)
+def test_what_no_route_takes_is_told_why(door: Door, path: str, method: str, status: int) -> None:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(door.app, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return await client.request(method, path)
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == status
+    [detail] = answer.json()["details"]
+    assert detail["field"] and detail["message"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"amount": ' + b"9" * 10_000 + b"}", "{}".encode("utf-16"), b"\xff", b"{}" + b" " * 9]
+)
+def test_bodies_that_cannot_be_read(door: Door, body: bytes) -> None:
+    for path in (DECISIONS, f"{DECISIONS}?explain=true", "/fraud/labels"):
+        answer = post(door, path, body)
+        assert answer.status_code in (400, 422)
+        assert all(d["field"] and d["message"] for d in answer.json()["details"]) and answer.json()["details"]
+    assert orjson.loads(answer.content)["request_id"] == "r"
