@@ -44,7 +44,7 @@ def _to_epoch_ms(value: object) -> object:
     return value
 
 
-EpochMs = Annotated[int, BeforeValidator(_to_epoch_ms), Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS, strict=True)]
+EpochMs = Annotated[int, Field(ge=MIN_TIMESTAMP_MS, le=MAX_TIMESTAMP_MS, strict=True), BeforeValidator(_to_epoch_ms)]
 """Milliseconds since the epoch, UTC; ISO-8601 is accepted and converted. Another unit is refused by its name."""
 
 Number = Annotated[float, Field(strict=True)]

@@ -58,8 +58,8 @@ class Entity:
     """A thing features describe. Column `key` of every event about it holds its id; Redis keys start with `name`.
 
     shared: another system describes the same things under this name; both say so, or neither is loaded. Their tiles lie
-    side by side. hot: one id can have a thousand events a second, as a popular item has. Its views keep tiles of at least a minute,
-    and the speed layer bounds what a tile holds.
+    side by side. hot: one id can have a thousand events a second, as a popular item has. Its views keep tiles of at
+    least a minute, and the speed layer bounds what a tile holds.
     """
 
     name: str

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lamina.contracts.features import Duration, FeatureSet, WindowFeature
+from lamina.contracts.features import Duration, Elapsed, FeatureSet, Ratio, RequestFeature, WindowFeature
 
 FINGERPRINT_DIGITS = 12
 
@@ -101,9 +101,9 @@ def complaints(features: FeatureSet, recorded: Mapping[str, Meaning]) -> Iterato
 def _owners(features: FeatureSet) -> dict[str, tuple[str, int]]:
     """What says the version of each feature, and which it says."""
     found = {f.name: (f"view {f.view.name!r}", f.view.version) for f in features.window_features}
-    for own in (*features.ratios, *features.elapsed, *features.request_features):
-        found[own.name] = ("its own definition", own.version)
-    return found
+    made: tuple[Ratio | Elapsed | RequestFeature, ...]
+    made = (*features.ratios, *features.elapsed, *features.request_features)
+    return found | {own.name: ("its own definition", own.version) for own in made}
 
 
 def _seconds(length: Duration | None) -> int | None:

@@ -1,4 +1,6 @@
-"""Generated events with everything that goes wrong in practice: ties, late arrivals, duplicates, missing values."""
+"""Generated events with everything that goes wrong in practice: ties, late arrivals, duplicates, missing values, ties
+across midnight, ids that users share with each other and with merchants, amounts from the tiniest to the largest.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,7 @@ from lamina.clock import DAY_MS
 from lamina.semantics.events import EventRow
 
 START_MS = 1_533_686_400_000  # 2018-08-08T00:00:00Z
-SOURCES = ("chargeback", "analyst", "customer", "hearsay")
-"""The last is one that the definition does not know."""
+SOURCES = ("chargeback", "analyst", "customer", "simulator")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,18 @@ def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Gene
     for i in range(0, n, 9):  # ties: the same user in the same millisecond
         other = transactions[(i + 1) % n]
         other["user_id"], other["timestamp"] = transactions[i]["user_id"], transactions[i]["timestamp"]
+    for i in range(4, n, 11):  # the last and the first millisecond of a day, of one user and of two
+        midnight = START_MS + rng.randrange(1, days) * DAY_MS
+        for step, other in zip((-1, -1, 0, 0), transactions[i : i + 4], strict=False):
+            other["timestamp"] = midnight + step
+        for other in transactions[i : i + 3]:
+            other["user_id"] = transactions[i]["user_id"]
+    for event in transactions[3::13]:
+        event["amount"] = _extreme(rng)
+    for event in transactions[5::17]:  # an id is one of a user and one of a merchant, and both have an event at once
+        event["merchant_id"] = event["user_id"]
+    for event in transactions[7::19]:  # one card, one device, several users
+        event["card_token"] = "tok_shared"
     transactions.sort(key=lambda e: int(str(e["timestamp"])))
     for _ in range(n // 20):  # late: arrives up to 30 places after its turn
         i = rng.randrange(n - 31)
@@ -52,6 +65,13 @@ def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Gene
         i = rng.randrange(len(labels))
         labels.insert(rng.randrange(len(labels) + 1), _said_again(rng, labels[i]))
     return Generated(transactions, labels)
+
+
+def _extreme(rng: random.Random) -> float:
+    """A refund, nothing, the tiniest or the largest that a contract takes, or a sum that binary fractions do not hold."""
+    huge = rng.choice([1e9, -1e9, 999_999_999.99, -999_999_999.99])
+    tiny = rng.choice([0.0, -0.0, 5e-324, -5e-324, 1e-12, 0.1, 0.2, 0.3, -0.01])
+    return rng.choice([tiny, huge, -round(rng.lognormvariate(3, 1), 2), 2.0**53 / 1e8])
 
 
 def _transaction(rng: random.Random, i: int, users: int, days: int) -> dict[str, object]:

@@ -69,7 +69,8 @@ def _differences(features: FeatureSet, store: RedisStore, arrived: Mapping[str, 
     speed = [f.name for f in features.window_features if f.view.layers == Layers.BOTH]
     found: list[object] = []
     for i in range(2 * USERS):
-        at_ms = START_MS + (10 + i % 2) * DAY_MS + (DAY_MS - 1)
+        # After the last tie across midnight: a tile holds its event at the moment asked for, too.
+        at_ms = START_MS + (11 + 2 * (i % 2)) * DAY_MS + (DAY_MS - 1)
         own, id_column = features.request.name, features.request.id
         request = {**arrived[own][i], id_column: f"r{i}", "user_id": f"u{i // 2}", "timestamp": at_ms}
         expected = evaluate_all(features, {**arrived, own: [*arrived[own], request]}, request, at_ms)

@@ -10,7 +10,7 @@ from benchmarks.tiles import as_layered, batch_writes, speed_writes
 from lamina.clock import DAY_MS
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
-from lamina.definitions.fraud import FRAUD_REPORTS
+from lamina.definitions.fraud import FRAUD_LABELS, FRAUD_REPORTS
 from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate_all
 from lamina.store.memory import MemoryStore
@@ -42,8 +42,8 @@ def test_reader_equals_reference(features: FeatureSet, seed: int, through_day: i
         at_ms = int(str(request["timestamp"]))
         before = [e for e in generated.arrived[own] if int(str(e["timestamp"])) < at_ms]
         arrived = {**generated.arrived, own: before}
-        if (reports := FRAUD_REPORTS.name) in arrived:
-            arrived[reports] = [e for e in arrived[reports] if int(str(e["timestamp"])) < at_ms]
+        for said in {FRAUD_REPORTS.name, FRAUD_LABELS.name} & arrived.keys():
+            arrived[said] = [e for e in arrived[said] if int(str(e["timestamp"])) < at_ms]
         store = MemoryStore()
         store.publish(batch_writes(plan, arrived, through if through_day else at_ms))
         store.write_tiles(speed_writes(plan.speed, arrived, 0))
