@@ -49,7 +49,7 @@ def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Gene
             other["user_id"] = transactions[i]["user_id"]
     for event in transactions[3::13]:
         event["amount"] = _extreme(rng)
-    for event in transactions[5::17]:  # an id is one of a user and one of a merchant, and both have an event at once
+    for event in transactions[5::17]:  # an id of a user and of a merchant, and both have an event at once
         event["merchant_id"] = event["user_id"]
     for event in transactions[7::19]:  # one card, one device, several users
         event["card_token"] = "tok_shared"
