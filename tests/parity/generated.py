@@ -68,7 +68,7 @@ def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Gene
 
 
 def _extreme(rng: random.Random) -> float:
-    """A refund, nothing, the tiniest or the largest that a contract takes, or a sum that binary fractions do not hold."""
+    """A refund, nothing, the tiniest or the largest that a contract takes, or what binary fractions do not hold."""
     huge = rng.choice([1e9, -1e9, 999_999_999.99, -999_999_999.99])
     tiny = rng.choice([0.0, -0.0, 5e-324, -5e-324, 1e-12, 0.1, 0.2, 0.3, -0.01])
     return rng.choice([tiny, huge, -round(rng.lognormvariate(3, 1), 2), 2.0**53 / 1e8])

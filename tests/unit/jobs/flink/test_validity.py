@@ -11,9 +11,7 @@ from lamina.definitions.fraud import FRAUD_REPORTS, TRANSACTIONS
 
 def test_every_range_of_a_contract_is_asked() -> None:
     """Of each number that is a column, whichever of its times is the source's."""
-    ranges = {
-        c for source in (TRANSACTIONS, FRAUD_REPORTS, USER_EVENTS) for c, _ in problems(source) if "BETWEEN" in c
-    }
+    ranges = {c for source in (TRANSACTIONS, FRAUD_REPORTS, USER_EVENTS) for c, _ in problems(source) if "BETWEEN" in c}
     for low, high, column in (
         (-1000000000.0, 1000000000.0, "amount"),
         (-90, 90, "location__lat"),
