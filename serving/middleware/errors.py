@@ -41,13 +41,18 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     (DecisionPending, 503),
     (LaminaError, 500),
 )
-HTTP: dict[int, tuple[str, str, str]] = {
-    400: ("bad_request", "body", "cannot be read: send JSON in UTF-8, and `Content-Type: application/json`"),
-    404: ("not_found", "path", "there is no such route: /docs lists those that there are"),
-    405: ("method_not_allowed", "method", "is not one that this route answers: /docs lists them"),
-    413: ("too_large", "body", "is longer than a request may be: send fewer rows at once"),
+NAMES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+TOLD: dict[int, tuple[str, str]] = {
+    400: ("body", "cannot be read: send JSON in UTF-8, and `Content-Type: application/json`"),
+    401: ("X-API-Key", "is missing, or no key that is known here"),
+    403: ("X-API-Key", "has not the right to this; without a file of keys only this machine has it"),
+    404: ("path", "there is no such route: /docs lists those that there are"),
+    405: ("method", "is not one that this route answers: /docs lists them"),
+    408: ("body", "did not arrive in time"),
+    413: ("body", "is longer than a request may be: send fewer rows at once"),
+    429: ("X-API-Key", "has too many requests: come again after `Retry-After` seconds"),
 }
-"""What the framework refuses: the error in one word, the field, and what is wrong with it."""
+"""What is wrong with a request that no route has looked into: the field, and a sentence."""
 LONGEST_FIELD = 128
 RETRY_AFTER_S = 1
 
@@ -57,15 +62,11 @@ def problem(
 ) -> Response:
     """An answer with the error in one word, the request's id, and for bad input each field with what is wrong."""
     metrics.INVALID_REQUESTS.labels(str(status)).inc()
+    if not details and (told := TOLD.get(status)) is not None:
+        details = [{"field": told[0], "message": told[1]}]
     body = {"error": error, "request_id": REQUEST_ID.get(), "details": list(details)}
     headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return Response(orjson.dumps(body), status, headers, "application/json")
-
-
-def refused(status: int) -> Response:
-    """The answer to what no route has looked at."""
-    name, field, message = HTTP.get(status, HTTP[400])
-    return problem(status, name, [{"field": field, "message": message}])
 
 
 def unexpected(error: Exception) -> Response:
@@ -100,7 +101,7 @@ def _detail(each: dict[str, Any]) -> dict[str, str]:
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refused(error.status_code)
+    return problem(error.status_code, NAMES.get(error.status_code, "bad_request"))
 
 
 async def _own(_: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -79,13 +80,12 @@ SET = FeatureSet(
 EVERY = meanings_of(SET)
 
 
-def _with(features: FeatureSet, **changes: object) -> FeatureSet:
-    """`features` with one of a kind replaced: `ratios=(0, {...})`."""
-    for kind, (at, fields) in changes.items():  # type: ignore[misc]
-        found = list(getattr(features, kind))
-        found[at] = replace(found[at], **fields)
-        features = replace(features, **{kind: tuple(found)})
-    return features
+def _with(features: FeatureSet, kind: str, at: int, **fields: Any) -> FeatureSet:
+    """`features` with one of a kind replaced."""
+    found = list(getattr(features, kind))
+    found[at] = replace(found[at], **fields)
+    changed: dict[str, Any] = {kind: tuple(found)}
+    return replace(features, **changed)
 
 
 def test_every_feature_has_a_meaning_of_its_own() -> None:
@@ -94,27 +94,28 @@ def test_every_feature_has_a_meaning_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "names"),
+    ("kind", "at", "fields", "names"),
     [
-        ({"ratios": (0, {"default": 1.0})}, ["share"]),
-        ({"ratios": (0, {"numerator": "d_1h", "denominator": "n_1h"})}, ["share"]),
-        ({"ratios": (1, {"denominator": "d_1h"})}, ["against"]),
-        ({"elapsed": (0, {"since": "began"})}, ["since"]),
-        ({"elapsed": (1, {"until": None})}, ["lasted"]),
-        ({"request_features": (1, {"transform": "equals", "value": "FR", "other": ""})}, ["abroad"]),
-        ({"request_features": (2, {"value": "atm"})}, ["online"]),
-        ({"request_features": (3, {"transform": "weekend"})}, ["night"]),
+        ("ratios", 0, {"default": 1.0}, ["share"]),
+        ("ratios", 0, {"numerator": "d_1h", "denominator": "n_1h"}, ["share"]),
+        ("ratios", 1, {"denominator": "d_1h"}, ["against"]),
+        ("elapsed", 0, {"since": "began"}, ["since"]),
+        ("elapsed", 1, {"until": None}, ["lasted"]),
+        ("request_features", 1, {"transform": "equals", "value": "FR", "other": ""}, ["abroad"]),
+        ("request_features", 2, {"value": "atm"}, ["online"]),
+        ("request_features", 3, {"transform": "weekend"}, ["night"]),
         # What is made of it means something else, too.
-        ({"request_features": (0, {"column": "location.lat"})}, ["amount", "against"]),
+        ("request_features", 0, {"column": "location.lat"}, ["amount", "against"]),
     ],
 )
-def test_what_is_made_from_others_has_a_recorded_meaning(changes: dict[str, object], names: list[str]) -> None:
-    changed = _with(SET, **changes)
+def test_what_is_made_from_others_has_a_recorded_meaning(
+    kind: str, at: int, fields: dict[str, object], names: list[str]
+) -> None:
+    changed = _with(SET, kind, at, **fields)
     found = list(complaints(changed, EVERY))
     assert sorted(c.split("'")[1] for c in found) == sorted(names)
     assert all("set version=2" in c for c in found)
-    (kind, (at, _)), *_ = changes.items()  # type: ignore[misc]
-    assert not list(complaints(_with(changed, **{kind: (at, {"version": 2})}), EVERY))
+    assert not list(complaints(_with(changed, kind, at, version=2), EVERY))
 
 
 def test_a_newer_version_of_a_part_is_one_of_the_whole() -> None:

@@ -21,7 +21,7 @@ from serving.middleware import errors
 from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import LocalAdmin
 from serving.routes.fraud import DECISIONS, fraud_router
-from serving.stages.decide import Inquiry
+from serving.stages.inquiry import Inquiry
 from tests.values import CASES, TRANSACTIONS, Case
 
 JSON = {"content-type": "application/json"}
