@@ -78,7 +78,10 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardN
 
     @router.post("/decisions", response_model=Decision, summary="Decide on a transaction")
     async def decide(request: Request, transaction: OneTransaction, explain: Explain = False) -> Response:
-        """Approve, review or reject, with the reasons. The transaction and the decision are published."""
+        """Approve, review or reject, with the reasons. The transaction and the decision are published.
+
+        The same transaction sent again gets the answer it had; another content under its id is answered 409.
+        """
         TOKENS.set((transaction.card_token,))
         card_numbers.refuse([transaction])
         inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)

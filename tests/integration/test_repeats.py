@@ -181,6 +181,18 @@ def test_every_key_has_a_time_and_there_are_so_many(clean_redis: str, tmp_path: 
     asyncio.run(run())
 
 
+def test_the_number_is_exact(clean_redis: str, tmp_path: Path, redis: Any) -> None:
+    async def run() -> None:
+        async with process(tmp_path / "a", clean_redis, entries=1) as bench:
+            for i in range(3):
+                await bench.decide("u1", transaction_id=f"t{i}")
+                while bench.repeats._shared._writing is not None:  # type: ignore[union-attr]
+                    await asyncio.sleep(0.01)
+                assert [key.decode() for key in redis.scan_iter("decided:*")] == [key_of(f"t{i}")]
+
+    asyncio.run(run())
+
+
 def test_a_claim_ends_by_itself(clean_redis: str, tmp_path: Path, redis: Any) -> None:
     async def run() -> None:
         async with process(tmp_path / "a", clean_redis) as bench:
