@@ -8,6 +8,8 @@ SHELL := /bin/bash
 # The demo's knobs: DATA=folder of third-party transactions, KEEP=1 leaves the stack up.
 DATA ?=
 KEEP ?=
+# make up DEMO=1 (and status, down): the stack that the demo has left.
+DEMO ?=
 # What to give pytest, lamina up and the benchmarks: make test ARGS="-k store -x", make up ARGS="--only kafka,redis".
 ARGS ?=
 
@@ -71,14 +73,14 @@ jars: .tools/jars/.stamp ## Fetch Kafka's broker, the Flink connector and Spark'
 	@$(PY) -m lamina.local.jars
 	@touch $@
 
-up: env dist/code.zip ## Start the stack; ARGS="--only kafka,redis" starts a part
-	@$(PY) -m lamina.cli up $(ARGS)
+up: env dist/code.zip ## Start the stack; DEMO=1 that of the demo; ARGS="--only kafka,redis" a part
+	@$(PY) -m lamina.cli up $(if $(DEMO),--demo) $(ARGS)
 
 down: .venv/.stamp ## Stop the stack and anything it left behind
-	@$(PY) -m lamina.cli down
+	@$(PY) -m lamina.cli down $(if $(DEMO),--demo)
 
 status: .venv/.stamp ## Show each service, its address, memory and age
-	@$(PY) -m lamina.cli status
+	@$(PY) -m lamina.cli status $(if $(DEMO),--demo)
 
 doctor: .venv/.stamp ## Check Java, ports, memory, disk and versions; say what to install
 	@$(PY) -m lamina.cli doctor

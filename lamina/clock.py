@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
+from lamina.errors import DayNotOver
+
 Clock = Callable[[], int]
 """Returns the current time in milliseconds since the epoch."""
 
@@ -46,3 +48,21 @@ def next_day(day: date) -> date:
     datetime.date(2019, 1, 1)
     """
     return day + timedelta(days=1)
+
+
+def require_over(day: date, clock: Clock) -> date:
+    """`day`, once it is over by `clock`.
+
+    Raises: DayNotOver: a batch layer that claims to be complete through a day to come hides every event until then.
+
+    >>> require_over(date(2018, 8, 14), lambda: midnight_ms(date(2018, 8, 15)))
+    datetime.date(2018, 8, 14)
+    """
+    now_ms = clock()
+    if day == date.max or midnight_ms(next_day(day)) > now_ms:
+        now = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
+        raise DayNotOver(
+            f"{day} is not over: it is {now:%Y-%m-%d %H:%M} UTC. Give a day up to {now.date() - timedelta(days=1)}; a "
+            "replay of other days says what time it is by LAMINA_CLOCK_AT"
+        )
+    return day

@@ -61,6 +61,14 @@ class Overloaded(LaminaError):
     """More is waiting than can be answered in time: come again later."""
 
 
+class NameRefused(LaminaError):
+    """A name that would be more than a name: a pattern, or a path to somewhere else."""
+
+
+class DayNotOver(LaminaError):
+    """A day was asked for that is not over: what would be made of it would stand as if the day were complete."""
+
+
 class QualityGateFailed(LaminaError):
     """A batch broke its expectation suite; the data is kept aside and the validation report says which rule."""
 
@@ -91,6 +99,10 @@ class MessageRefused(StreamError):
 
 class OffsetsLost(StreamError):
     """Kafka no longer holds messages that were to be archived; names the range and how to go on without it."""
+
+
+class TopicChanged(StreamError):
+    """A topic is another than the one that recorded offsets are of: it was deleted and made again under its name."""
 
 
 class FrameError(LaminaError):

@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lamina import addresses, proxies
+from lamina.clock import Clock, system_clock
 from lamina.contracts.names import TOPIC_PREFIX
 from lamina.contracts.predictions import MODEL_NAME
 from lamina.errors import SettingsError
@@ -85,6 +87,11 @@ class Settings(BaseSettings):
     airflow_url: str = Field("http://127.0.0.1:8080", description="Airflow's API server and UI.")
     dag_schedule: str = Field(
         "@daily", description="Cron expression of the daily DAGs; `none`: runs are triggered, as in a replay."
+    )
+    clock_at: datetime | None = Field(
+        None,
+        description="The time, UTC, that a replay takes for now: a day that is not over by it is not processed. None: "
+        "the system's clock counts.",
     )
     spark_driver_java: str = Field(
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -268,6 +275,15 @@ class Settings(BaseSettings):
     def metrics_are_open(self) -> bool:
         """Whether it was said that others than this machine may read the metrics."""
         return self.metrics_host not in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def clock(self) -> Clock:
+        """Says whether a day is over: the system's clock, or in a replay a standing one."""
+        if self.clock_at is None:
+            return system_clock
+        at = self.clock_at if self.clock_at.tzinfo else self.clock_at.replace(tzinfo=UTC)
+        at_ms = round(at.timestamp() * 1000)
+        return lambda: at_ms
 
     @model_validator(mode="after")
     def _cross_check(self) -> Self:

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
 from jobs.spark import offsets
-from jobs.spark.command import LakeUrl, LogicalDate, overrides, run
-from jobs.spark.lake import spark_url
-from lamina.clock import Clock, system_clock
+from jobs.spark.command import LakeUrl, LogicalDate, overrides, processed, run
+from jobs.spark.lake import spark_url, written_rows
+from lamina.clock import Clock, require_over, system_clock
 from lamina.contracts.base import Event
 from lamina.errors import ContractError, StreamError
 from lamina.lake.schemas import JSON_COLUMNS, SCHEMAS, in_lake
 from lamina.lake.write import open_lake, replacing, write_file
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
+from lamina.streams.identity import identity_of
 from lamina.streams.topics import contract_of
 
 if TYPE_CHECKING:
@@ -46,14 +46,21 @@ def archive(
 ) -> dict[str, Any]:
     """Archive `topic` for the logical date `day`; returns the counts: `read = archived + dead`, and `lost`.
 
-    Args: spark: gives a session; it is not asked for when there is nothing to read.
-    Raises: OffsetsLost: when messages are gone and `allow_gap` is False. StreamError: when Kafka fails or counts do not
-    add up.
+    Args: spark: gives a session; it is not asked for when there is nothing to read. clock: stamps dead letters; whether
+    the day is over, the settings' clock says.
+    Raises: DayNotOver: what arrives later would never be archived. OffsetsLost, TopicChanged: when messages are gone or
+    the topic was made anew, and `allow_gap` is False. StreamError: when Kafka fails or counts do not add up.
     """
+    require_over(day, settings.clock)
     began, now_ms = time.monotonic(), clock()
     target = offsets.folder(settings.lake_url, topic, day)
-    held = offsets.held(settings.kafka_bootstrap, settings.topic_prefix + topic)
-    plan = offsets.plan(topic, day, offsets.recorded(settings.lake_url, topic), *held, allow_gap=allow_gap)
+    name = settings.topic_prefix + topic
+    identity = identity_of(settings.kafka_bootstrap, name)
+    held = offsets.held(settings.kafka_bootstrap, name)
+    records = offsets.records(settings.lake_url, topic)
+    archived = offsets.of_topic(topic, day, records, identity, allow_gap=allow_gap)
+    plan = offsets.plan(topic, day, archived, *held, allow_gap=allow_gap)
+    offsets.note(records, identity)
     counts = {"read": 0, "archived": 0, "dead": 0}
     with replacing(target) as staging:
         fs, path = open_lake(staging)
@@ -71,6 +78,7 @@ def archive(
             "topic": topic,
             "date": day.isoformat(),
             "offsets": offsets.as_json(plan.ranges),
+            **offsets.as_fields(identity),
             **counts,
             # Offsets without a message: a transaction's markers, or what compaction removed.
             "without_message": plan.messages - counts["read"],
@@ -103,7 +111,7 @@ def _archive(
         dead = sum(row.n for row in broken.mapInArrow(write, "n long").collect())
     finally:
         checked.unpersist()
-    return {"read": read, "archived": _rows(staging), "dead": dead}
+    return {"read": read, "archived": written_rows(staging), "dead": dead}
 
 
 def _messages(spark: SparkSession, settings: Settings, topic: str, plan: offsets.Plan) -> DataFrame:
@@ -185,16 +193,6 @@ def _letter_writer(
     return write
 
 
-def _rows(url: str) -> int:
-    """Rows of the parquet files in a folder, from their footers."""
-    fs, path = open_lake(url)
-    total = 0
-    for file in fs.glob(f"{path}/*.parquet"):
-        with fs.open(file, "rb") as source:
-            total += pq.read_metadata(source).num_rows
-    return total
-
-
 def main(
     topic: Annotated[list[str], typer.Option(help="Topic to archive, without prefix; may be given several times.")],
     day: LogicalDate,
@@ -208,12 +206,13 @@ def main(
     from jobs.spark.session import make_session
 
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     for name in topic:
         contract_of(name)
         if name not in SCHEMAS:
             raise StreamError(f"topic {name!r} is not kept in the lake; those that are: {', '.join(SCHEMAS)}")
     for name in topic:
-        counts = archive(lambda: make_session("archive_events"), settings, name, day.date(), allow_gap=allow_gap)
+        counts = archive(lambda: make_session("archive_events"), settings, name, logical, allow_gap=allow_gap)
         print(orjson.dumps(counts).decode(), flush=True)
 
 

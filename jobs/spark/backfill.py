@@ -20,11 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from jobs.spark import batch_features
 from jobs.spark import publish as publishing
-from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, SystemName, overrides, processed, report, run
 from jobs.spark.session import make_session
+from lamina.clock import Clock, require_over, system_clock
 from lamina.definitions import load
 from lamina.errors import LaminaError
-from lamina.features.built import built_through
+from lamina.features.built import built_through, require_built_over
 from lamina.lake import layout
 from lamina.lake.write import open_lake
 from lamina.semantics.plan import Plan, make_plan
@@ -64,16 +65,19 @@ class Record:
             self._fs.rm_file(self._path)
 
 
-def days_of(lake: str, plan: Plan, first: date, last: date) -> list[date]:
+def days_of(lake: str, plan: Plan, first: date, last: date, clock: Clock = system_clock) -> list[date]:
     """The days to build, oldest first: the range, and the newest day that was built before where it lies behind it.
 
-    Raises: RangeError: when the range is empty.
+    Raises: RangeError: when the range is empty. DayNotOver: when the range, or what was built before, goes on beyond
+    the last day that is over.
     """
     if first > last:
         raise RangeError(f"from {first} to {last} there is no day: give the earlier one as --from")
+    require_over(last, clock)
     days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
     built = built_through(lake, plan)
     newest = built[-1] - timedelta(days=1) if built else last
+    require_built_over(newest, plan, clock)
     return [*days, newest] if newest > last else days
 
 
@@ -87,15 +91,18 @@ def backfill(
     *,
     again: bool = False,
     console: Console | None = None,
+    clock: Clock = system_clock,
 ) -> dict[str, Any]:
     """Build the tiles of each day from `first` to `last` and publish the newest; returns the counts.
 
     Counts: `days`, how many of them were `resumed` (done by a run before), `tiles` of this run, `published` (the day)
     and what `jobs.spark.publish` counts by entity.
 
-    Args: again: forget what a run before has done. console: where the progress is shown.
+    Args: again: forget what a run before has done. console: where the progress is shown. clock: says whether a
+    day is over.
+    Raises: RangeError, DayNotOver: see `days_of`; nothing is built then.
     """
-    days = days_of(lake, plan, first, last)
+    days = days_of(lake, plan, first, last, clock)
     record = Record(lake, plan, first, last)
     if again:
         record.clear()
@@ -113,7 +120,7 @@ def backfill(
             record.add(day)
             progress.advance(bar)
         progress.update(bar, description=f"publishing {days[-1]}")
-        published = publishing.publish(spark, lake, plan, days[-1], redis_url)
+        published = publishing.publish(spark, lake, plan, days[-1], redis_url, clock=clock)
         progress.advance(bar)
     record.clear()
     counts = {"days": len(days), "resumed": len(done), "tiles": tiles, "published": days[-1].isoformat()}
@@ -130,11 +137,19 @@ def main(
     """Build and publish the batch tiles of a range of days; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
     plan = make_plan(load(system))
-    days_of(settings.lake_url, plan, first.date(), last.date())
+    # Before a session is started.
+    days_of(settings.lake_url, plan, first.date(), processed(last, settings), settings.clock)
     began = time.monotonic()
     redis_url = settings.redis_url.get_secret_value()
     counts = backfill(
-        make_session("backfill"), settings.lake_url, plan, first.date(), last.date(), redis_url, again=again
+        make_session("backfill"),
+        settings.lake_url,
+        plan,
+        first.date(),
+        last.date(),
+        redis_url,
+        again=again,
+        clock=settings.clock,
     )
     report("backfill", system, last.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
 

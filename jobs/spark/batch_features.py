@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.lake import spark_url, written_rows
 from jobs.spark.revisions import events_of, standing
 from jobs.spark.session import make_session
@@ -51,10 +51,11 @@ def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, An
 def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUrl = None) -> None:
     """Build the batch tiles of a system for a logical date; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("batch_features")
-    counts = build(spark, settings.lake_url, make_plan(load(system)), day.date())
-    report("batch_features", system, day.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
+    counts = build(spark, settings.lake_url, make_plan(load(system)), logical)
+    report("batch_features", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 
 if __name__ == "__main__":

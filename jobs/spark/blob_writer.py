@@ -27,7 +27,8 @@ COUNTS_SCHEMA = "part int, entities long, blobs long, applied long, bytes long"
 class BlobWriter:
     """The function for `DataFrame.mapInArrow`: tiles of one part, sorted by (entity id, tiling, start), in; counts out.
 
-    speed: ids of the speed tilings whose tiles before `through_ms` the blobs replace.
+    speed: ids of the speed tilings whose tiles before `through_ms` the blobs replace. takes_back: blobs of later days
+    are replaced as well.
 
     A part is recorded as done after its last write was acknowledged. An entity gets a blob for every tiling, an empty
     one where it has no tiles, so that what an older blob said never outlives it.
@@ -38,6 +39,7 @@ class BlobWriter:
     through_ms: int
     redis_url: str
     work: str
+    takes_back: bool = False
 
     def __repr__(self) -> str:
         return f"BlobWriter(work={self.work!r})"  # the URL may hold a password
@@ -85,6 +87,7 @@ class BlobWriter:
                 speed_key(self.tilings[0].entity.name, entity_id),
                 {t.id: own[t.id] if t.id in own else self._nothing(t) for t in self.tilings},
                 self.speed,
+                self.takes_back,
             )
             for entity_id, own in blobs.items()
         ]

@@ -12,6 +12,8 @@ import orjson
 import typer
 
 from lamina import entry
+from lamina.clock import require_over
+from lamina.settings import Settings
 
 DEFAULT_SYSTEM = "fraud"
 SystemName = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
@@ -22,6 +24,14 @@ LakeUrl = Annotated[str | None, typer.Option("--lake-url", help="Root of the lak
 def overrides(lake_url: str | None) -> dict[str, object]:
     """What the command line says of the settings."""
     return {"lake_url": lake_url} if lake_url else {}
+
+
+def processed(day: datetime, settings: Settings) -> date:
+    """The day that a command line names, once it is over.
+
+    Raises: DayNotOver: see `lamina.clock.require_over`.
+    """
+    return require_over(day.date(), settings.clock)
 
 
 def report(job: str, system: str, day: date, figures: dict[str, Any]) -> None:

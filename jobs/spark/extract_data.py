@@ -15,8 +15,8 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
-from jobs.spark.lake import ARRIVAL, read_events, spark_url
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.lake import ARRIVAL, read_events, spark_source, spark_url
 from jobs.spark.revisions import events_of, standing
 from jobs.spark.session import make_session
 from lamina.clock import midnight_ms, next_day
@@ -75,7 +75,7 @@ def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, fir
     target = rows_url(lake, features.system, day)
     with replacing(target) as staging:
         rows.write.mode("append").parquet(spark_url(staging))
-    written = spark.read.schema(rows.schema).parquet(spark_url(target))
+    written = spark.read.schema(rows.schema).parquet(spark_source(target))
     counts = written.agg(F.count("*"), F.coalesce(F.sum(F.col(LABEL).cast("long")), F.lit(0))).first()
     assert counts is not None, "an aggregate without groups has one row"
     return {"first_day": first.isoformat(), "last_day": last.isoformat(), "rows": counts[0], "fraud": counts[1]}
@@ -92,10 +92,11 @@ def main(
     if not first_day <= last_day <= day:
         raise typer.BadParameter(f"days must be in order: {first_day.date()} <= {last_day.date()} <= {day.date()}")
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("extract_data")
-    counts = extract(spark, settings.lake_url, load(system), day.date(), first_day.date(), last_day.date())
-    report("extract_data", system, day.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
+    counts = extract(spark, settings.lake_url, load(system), logical, first_day.date(), last_day.date())
+    report("extract_data", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 
 if __name__ == "__main__":

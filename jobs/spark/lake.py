@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,12 +16,14 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lamina.clock import day_of
 from lamina.lake import layout
+from lamina.lake.files import children
 from lamina.lake.partitions import CLOCK_SKEW, INGESTED, ingested_days
 from lamina.lake.schemas import SCHEMAS, in_lake
 from lamina.lake.write import open_lake
 
 FILE = "arrival_file"
 ROW = "arrival_row"
+PATTERN = re.compile(r"[\[\]{}*?,\\]")
 ARRIVAL = (INGESTED, "partition", "offset", FILE, ROW)
 """Columns that order events by arrival: day, then imported rows (no partition) before those of Kafka, then their place.
 """
@@ -47,11 +51,20 @@ def spark_url(url: str) -> str:
     return "file://" + open_lake(url)[1]
 
 
+def spark_source(url: str) -> str:
+    r"""`url` as Spark reads it: a path that is read, unlike one that is written, is a pattern.
+
+    >>> print(spark_source("/data/la[k]e"))
+    file:///data/la\[k\]e
+    """
+    return PATTERN.sub(r"\\\g<0>", spark_url(url))
+
+
 def written_rows(url: str) -> int:
     """Rows of the parquet files in a folder, from their footers; Spark itself passes over folders being staged."""
     fs, path = open_lake(url)
     total = 0
-    for file in fs.glob(f"{path}/*.parquet"):
+    for file in _parquet_files(fs, path):
         with fs.open(file, "rb") as source:
             total += pq.read_metadata(source).num_rows
     return total
@@ -61,12 +74,16 @@ def rows_without(url: str, column: str) -> int:
     """Rows of the parquet files in a folder in which `column`, a plain one, is null, from their footers."""
     fs, path = open_lake(url)
     total = 0
-    for file in fs.glob(f"{path}/*.parquet"):
+    for file in _parquet_files(fs, path):
         with fs.open(file, "rb") as source:
             footer = pq.read_metadata(source)
         place = footer.schema.names.index(column)
         total += sum(footer.row_group(i).column(place).statistics.null_count for i in range(footer.num_row_groups))
     return total
+
+
+def _parquet_files(fs: Any, folder: str) -> list[str]:
+    return [file for file in children(fs, folder) if file.endswith(".parquet")]
 
 
 def archived(
@@ -90,7 +107,7 @@ def archived(
         return empty.select(*_arrival_last(empty.columns, F.lit(""), F.lit(""), F.lit(0).cast("long")))
     # Folders are named one by one, whatever lies below them: days can be left out, and a writer may add folders of its
     # own.
-    folders = [spark_url(layout.events(lake, topic, day)) for day in days]
+    folders = [spark_source(layout.events(lake, topic, day)) for day in days]
     frame = spark.read.schema(columns).option("recursiveFileLookup", True).parquet(*folders)
     file = F.col("_metadata.file_path")
     day_pattern = rf"/{INGESTED}=(\d{{4}}-\d{{2}}-\d{{2}})/"

@@ -8,9 +8,11 @@ from datetime import date
 
 import orjson
 
-from lamina.errors import OffsetsLost, StreamError
+from lamina.errors import OffsetsLost, StreamError, TopicChanged
 from lamina.lake import layout
+from lamina.lake.files import children, move, name_of
 from lamina.lake.write import open_lake
+from lamina.streams.identity import TopicIdentity
 
 MANIFEST = "_offsets.json"
 ORIGIN = "origin=kafka"
@@ -53,19 +55,85 @@ def folder(lake: str, topic: str, day: date) -> str:
     return f"{layout.events(lake, topic, day)}/{ORIGIN}"
 
 
-def recorded(lake: str, topic: str) -> dict[date, Ranges]:
-    """Ranges by the day they were archived for; days that the quality gate keeps aside are archived too."""
+@dataclass(frozen=True)
+class Record:
+    """What was archived for a day: the ranges, of which topic (None: written before that was noted), and where."""
+
+    ranges: Ranges
+    topic: TopicIdentity | None
+    url: str
+
+
+def records(lake: str, topic: str) -> dict[date, Record]:
+    """Records by the day they were archived for; days that the quality gate keeps aside are archived too."""
     return {
-        **dict(_recorded(layout.quarantine(lake, topic, date.min))),
-        **dict(_recorded(layout.events(lake, topic, date.min))),
+        **dict(_records(layout.quarantine(lake, topic, date.min))),
+        **dict(_records(layout.events(lake, topic, date.min))),
     }
 
 
-def _recorded(any_day: str) -> Iterator[tuple[date, Ranges]]:
+def recorded(lake: str, topic: str) -> dict[date, Ranges]:
+    """Ranges by the day they were archived for."""
+    return {day: record.ranges for day, record in records(lake, topic).items()}
+
+
+def _records(any_day: str) -> Iterator[tuple[date, Record]]:
     fs, path = open_lake(any_day.rsplit("/", 1)[0])
-    for file in fs.glob(f"{path}/ingested=*/{ORIGIN}/{MANIFEST}"):
+    for folder in children(fs, path):
+        if not name_of(folder).startswith("ingested="):
+            continue
+        file = f"{open_lake(str(fs.unstrip_protocol(folder)))[1]}/{ORIGIN}/{MANIFEST}"
+        if not fs.exists(file):
+            continue
         found = orjson.loads(fs.cat_file(file))
-        yield date.fromisoformat(found["date"]), {int(p): Range(*ends) for p, ends in found["offsets"].items()}
+        ranges = {int(p): Range(*ends) for p, ends in found["offsets"].items()}
+        identity = TopicIdentity(found["cluster"], found["topic_id"]) if "topic_id" in found else None
+        yield date.fromisoformat(found["date"]), Record(ranges, identity, str(fs.unstrip_protocol(file)))
+
+
+def of_topic(
+    topic: str, day: date, found: Mapping[date, Record], now: TopicIdentity, *, allow_gap: bool
+) -> dict[date, Ranges]:
+    """The ranges among `found` that are offsets of the topic as it is `now`; one that does not say is taken to be.
+
+    Args: allow_gap: go on with a topic that was made anew, from its beginning.
+    Raises: TopicChanged: when others are of another topic and `allow_gap` is False, or `day` itself was archived from
+    another.
+    """
+    others = {d: r.topic for d, r in found.items() if r.topic not in (None, now)}
+    if day in others:
+        raise TopicChanged(
+            f"{topic} for {day} was archived from the topic with {others[day]}, and is {now} now: the archived data "
+            "was left as it is, and is the only copy"
+        )
+    if others and not allow_gap and not _goes_on(found, now):
+        last = max(others)
+        raise TopicChanged(
+            f"{topic} was archived for {last} from the topic with {others[last]}, and is {now} now: it was made anew, "
+            "with other offsets. Have the old one back, or archive the new one from its beginning by --allow-gap"
+        )
+    return {d: r.ranges for d, r in found.items() if d not in others}
+
+
+def _goes_on(found: Mapping[date, Record], now: TopicIdentity) -> bool:
+    """Whether the topic as it is now was archived before: somebody has said that it is to be gone on with."""
+    return any(record.topic == now for record in found.values())
+
+
+def note(found: Mapping[date, Record], now: TopicIdentity) -> None:
+    """Write into records that do not say of which topic they are that they are of the one of `now`."""
+    for record in found.values():
+        if record.topic is None:
+            fs, path = open_lake(record.url)
+            said = orjson.loads(fs.cat_file(path)) | as_fields(now)
+            partial = f"{path}.partial"
+            fs.pipe_file(partial, orjson.dumps(said))
+            move(fs, partial, path)
+
+
+def as_fields(identity: TopicIdentity) -> dict[str, str]:
+    """An identity as it is written down."""
+    return {"cluster": identity.cluster, "topic_id": identity.topic_id}
 
 
 def plan(
@@ -119,12 +187,21 @@ def plan(
 
 def _again(topic: str, day: date, ranges: Ranges, earliest: Mapping[int, int], latest: Mapping[int, int]) -> Ranges:
     for p, r in ranges.items():
-        if len(r) and (r.start < earliest.get(p, 0) or r.end > latest.get(p, 0)):
+        if not are_held({p: r}, earliest, latest):
             raise OffsetsLost(
                 f"{topic} for {day} was archived from partition {p}, offsets {r.start} to {r.end - 1}, which Kafka no "
                 "longer holds: the archived data was left as it is"
             )
     return ranges
+
+
+def are_held(ranges: Ranges, earliest: Mapping[int, int], latest: Mapping[int, int]) -> bool:
+    """Whether Kafka still holds every message of `ranges`.
+
+    >>> are_held({0: Range(3, 9)}, {0: 0}, {0: 9}), are_held({0: Range(3, 9)}, {0: 4}, {0: 9})
+    (True, False)
+    """
+    return not any(len(r) and (r.start < earliest.get(p, 0) or r.end > latest.get(p, 0)) for p, r in ranges.items())
 
 
 def held(bootstrap: str, topic: str) -> tuple[dict[int, int], dict[int, int]]:

@@ -18,7 +18,7 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.comparison import Comparison, Difference, matches_of
 from jobs.spark.lake import ARRIVAL, archived, read_events, without_duplicates
 from jobs.spark.parity_report import EXAMPLES, make_report, write_report
@@ -271,12 +271,13 @@ def main(
 ) -> None:
     """Compare what was served on a logical date; the last line is the counts as JSON. Exit code 3: a mismatch."""
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     began = time.monotonic()
     since_ms = None if since is None else round(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)
-    found = compare(make_session("parity"), settings.lake_url, load(system), day.date(), since_ms)
+    found = compare(make_session("parity"), settings.lake_url, load(system), logical, since_ms)
     url = write_report(settings.lake_url, found)
     figures = {k: v for k, v in found.items() if isinstance(v, int)}
-    report("parity", system, day.date(), {**figures, "report": url, "seconds": round(time.monotonic() - began, 1)})
+    report("parity", system, logical, {**figures, "report": url, "seconds": round(time.monotonic() - began, 1)})
     if found["mismatches"]:
         raise typer.Exit(EXIT_MISMATCH)
 

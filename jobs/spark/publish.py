@@ -19,11 +19,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.spark.blob_writer import COUNTS_SCHEMA, NUMERIC, PART, SETS, TEXTS, TILING, BlobWriter
-from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
-from jobs.spark.lake import spark_url
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.lake import spark_source
 from jobs.spark.session import make_session
 from jobs.spark.tiles import ENTITY_ID, EVENTS, START
-from lamina.clock import midnight_ms, next_day
+from lamina.clock import Clock, midnight_ms, next_day, require_over, system_clock
 from lamina.contracts.features import Entity
 from lamina.definitions import load
 from lamina.errors import LaminaError, WritesLost
@@ -53,24 +53,43 @@ class _Built:
 
 
 def publish(
-    spark: SparkSession, lake: str, plan: Plan, day: date, redis_url: str, *, again: bool = False
+    spark: SparkSession,
+    lake: str,
+    plan: Plan,
+    day: date,
+    redis_url: str,
+    *,
+    again: bool = False,
+    takes_back: bool = False,
+    clock: Clock = system_clock,
 ) -> dict[str, Any]:
     """Publish the tiles of `plan` through the end of `day`; returns the counts by entity kind.
 
     Counts: `parts` and how many of them were `resumed` (done before), `entities`, `blobs`, `applied` (blobs that no
     newer one stood in the way of) and `bytes` of this run.
 
-    Raises: TilesMissing: when `batch_features` has not run for the day; WritesLost: when Redis was restarted meanwhile
-    and lost what it had acknowledged. A write that fails ends the job before `announce`.
+    Args: again: write every part, also those recorded as done; takes_back: replace blobs of later days, too; clock:
+    says whether the day is over.
+    Raises: DayNotOver: before anything is written; TilesMissing: when `batch_features` has not run for the day;
+    WritesLost: when Redis was restarted meanwhile and lost what it had acknowledged. A write that fails ends the job
+    before `announce`.
     """
+    require_over(day, clock)
     return {
-        entity.name: _publish_entity(spark, lake, plan, entity, day, redis_url, again)
+        entity.name: _publish_entity(spark, lake, plan, entity, day, redis_url, again, takes_back)
         for entity in plan.features.entities
     }
 
 
 def _publish_entity(
-    spark: SparkSession, lake: str, plan: Plan, entity: Entity, day: date, redis_url: str, again: bool
+    spark: SparkSession,
+    lake: str,
+    plan: Plan,
+    entity: Entity,
+    day: date,
+    redis_url: str,
+    again: bool,
+    takes_back: bool,
 ) -> dict[str, int]:
     tilings, speed = plan.of_entity(entity), tuple(t.id for t in plan.speed if t.entity == entity)
     through = next_day(day)
@@ -88,7 +107,7 @@ def _publish_entity(
     rows = _together(tilings, built.frames).select(part, "*")
     if done:
         rows = rows.where(~F.col(PART).isin(*done))
-    writer = BlobWriter(tilings, speed, through_ms, redis_url, work)
+    writer = BlobWriter(tilings, speed, through_ms, redis_url, work, takes_back)
     dealt = rows.repartitionById(parts, F.col(PART)).sortWithinPartitions(ENTITY_ID, TILING, START)
     # One row a part comes back: its counts.
     written = dealt.mapInArrow(writer, COUNTS_SCHEMA).collect()
@@ -110,7 +129,7 @@ def _read(spark: SparkSession, lake: str, tilings: tuple[Tiling, ...], through: 
         if not files:
             raise TilesMissing(f"no tiles at {url}: run jobs.spark.batch_features for the same date first")
         digest.update("\n".join((tiling.id, *files)).encode())
-        frames.append(spark.read.parquet(spark_url(url)))
+        frames.append(spark.read.parquet(spark_source(url)))
     return _Built(frames, digest.hexdigest()[:16])
 
 
@@ -145,12 +164,15 @@ def main(
 ) -> None:
     """Publish the batch tiles of a system for a logical date; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("publish")
     redis_url = settings.redis_url.get_secret_value()
-    counts = publish(spark, settings.lake_url, make_plan(load(system)), day.date(), redis_url, again=again)
+    counts = publish(
+        spark, settings.lake_url, make_plan(load(system)), logical, redis_url, again=again, clock=settings.clock
+    )
     figures = {"entities": counts, "seconds": round(time.monotonic() - began, 1)}
-    report("publish", system, day.date(), figures)
+    report("publish", system, logical, figures)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,22 @@ looked.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from html import escape
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from jobs.spark.command import LakeUrl, LogicalDate, overrides, run
+from jobs.spark.command import LakeUrl, LogicalDate, overrides, processed, run
 from jobs.spark.quarantine import Day
-from jobs.spark.validation import MAX_PANDAS_ROWS, Validation, validate
+from jobs.spark.validation import MAX_PANDAS_ROWS, Broken, Validation, validate
 from lamina.clock import Clock, system_clock
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.write import open_lake
+from lamina.quality.expectations import DEAD_LETTERS, Suite, not_suddenly_empty
 from lamina.quality.suites import suite_of
 from lamina.settings import Settings, load_settings
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 RELEASED = "released.json"
+AROUND = 2
+"""Number of the rules of `_around`."""
 
 
 def check(
@@ -42,7 +46,9 @@ def check(
 ) -> dict[str, Any]:
     """Hold the events of `day` to the topic's suite and write the report; returns its summary.
 
-    A day that was released stays released as long as it holds the same number of rows and breaks no further rule.
+    Beside the rules about rows: of the messages that were archived not too many became dead letters, and a day without
+    events follows another without. A day that was released stays released as long as it holds the same number of rows
+    and breaks no further rule.
 
     Raises: QualityGateFailed: when a critical rule is broken; the events were moved to the quarantine.
     """
@@ -51,23 +57,24 @@ def check(
     parameters = suite.parameters(day, clock())
     files = partition.files()
     done = validate(suite, partition.fs, files, parameters, spark, max_pandas_rows=max_pandas_rows)
-    critical = [b.expectation.name for b in done.broken if b.expectation.severity == "critical"]
+    broken = (*done.broken, *_around(suite, partition, settings.lake_url, day, done.rows))
+    critical = [b.expectation.name for b in broken if b.expectation.severity == "critical"]
     summary = {
         "job": "quality",
         "topic": topic,
         "date": day.isoformat(),
         "rows": done.rows,
         "engine": done.engine,
-        "expectations": len(done.result.results),
+        "expectations": len(done.result.results) + AROUND,
         "failed": critical,
-        "warnings": [b.expectation.name for b in done.broken if b.expectation.severity == "warning"],
+        "warnings": [b.expectation.name for b in broken if b.expectation.severity == "warning"],
     }
     released = bool(critical) and _is_released(settings.lake_url, topic, day, done.rows, critical)
     summary["status"] = "released" if released else "failed" if critical else "passed" if done.rows else "empty"
-    report = _write_report(settings.lake_url, topic, day, done, summary)
+    report = _write_report(settings.lake_url, topic, day, done, broken, summary)
     if critical and not released:
         partition.set_aside()
-        lines = [str(b) for b in done.broken if b.expectation.severity == "critical"]
+        lines = [str(b) for b in broken if b.expectation.severity == "critical"]
         raise QualityGateFailed(
             f"{topic} for {day}: {len(critical)} of {summary['expectations']} expectations failed on {done.rows} rows. "
             f"The events are in {layout.quarantine(settings.lake_url, topic, day)}; open {report}; after review: "
@@ -77,13 +84,26 @@ def check(
     return {**summary, "report": report, "seconds": round(time.monotonic() - began, 1)}
 
 
+def _around(suite: Suite, partition: Day, lake: str, day: date, rows: int) -> list[Broken]:
+    """The rules about the day as a whole that are broken: those that its rows alone cannot tell."""
+    found = []
+    read, dead = partition.messages()
+    if not suite.allows_dead(dead, read):
+        share = f"{dead} of {read} messages ({100 * dead / read:.3g} %; {100 * suite.most_dead:g} % may be)"
+        found.append(Broken(DEAD_LETTERS, share))
+    before = day - timedelta(days=1)
+    if not rows and Day(lake, suite.topic, before).has_rows():
+        found.append(Broken(not_suddenly_empty(suite.silence), f"no events, and some on {before}"))
+    return found
+
+
 def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_clock) -> dict[str, Any]:
     """Put a day back that was kept aside, and let it pass from now on.
 
     Raises: QualityGateFailed: when nothing of that day is kept aside.
     """
     partition = Day(settings.lake_url, topic, day)
-    if not partition.is_aside:
+    if not partition.is_aside and not _has_failed(settings.lake_url, topic, day):
         raise QualityGateFailed(f"{topic} for {day}: nothing is kept aside, so there is nothing to release")
     fs, folder = open_lake(_folder(settings.lake_url, topic, day))
     failed = orjson.loads(fs.cat_file(f"{folder}/report.json"))
@@ -97,6 +117,12 @@ def _folder(lake: str, topic: str, day: date) -> str:
     return f"{lake.rstrip('/')}/quality/{topic}/{day.isoformat()}"
 
 
+def _has_failed(lake: str, topic: str, day: date) -> bool:
+    """Whether the gate stopped the day; where it has no events, nothing is kept aside."""
+    fs, path = open_lake(f"{_folder(lake, topic, day)}/report.json")
+    return bool(fs.exists(path) and orjson.loads(fs.cat_file(path))["status"] == "failed")
+
+
 def _is_released(lake: str, topic: str, day: date, rows: int, failed: list[str]) -> bool:
     fs, path = open_lake(f"{_folder(lake, topic, day)}/{RELEASED}")
     if not fs.exists(path):
@@ -105,15 +131,19 @@ def _is_released(lake: str, topic: str, day: date, rows: int, failed: list[str])
     return bool(allowed["rows"] == rows and set(failed) <= set(allowed["failed"]))
 
 
-def _write_report(lake: str, topic: str, day: date, done: Validation, summary: dict[str, Any]) -> str:
+def _write_report(
+    lake: str, topic: str, day: date, done: Validation, found: Sequence[Broken], summary: dict[str, Any]
+) -> str:
     """Write `report.json` and `report.html`; returns where the page is."""
     url = _folder(lake, topic, day)
     fs, folder = open_lake(url)
     fs.makedirs(folder, exist_ok=True)
-    broken = [{"name": b.expectation.name, "observed": b.observed, "why": b.expectation.why} for b in done.broken]
+    broken = [{"name": b.expectation.name, "observed": b.observed, "why": b.expectation.why} for b in found]
     content = {**summary, "broken": broken, "results": done.result.to_json_dict()}
     fs.pipe_file(f"{folder}/report.json", orjson.dumps(content, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
-    fs.pipe_file(f"{folder}/report.html", done.html.encode())
+    # Great Expectations' page knows only of the rules about rows.
+    around = "".join(f"<p><b>{escape(str(b))}</b></p>" for b in found if b not in done.broken)
+    fs.pipe_file(f"{folder}/report.html", done.html.replace("<body>", f"<body>{around}", 1).encode())
     return f"{url}/report.html"
 
 
@@ -132,13 +162,14 @@ def main(
     from jobs.spark.session import make_session
 
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     problems: list[QualityGateFailed] = []
     for name in topic:
         try:
             if put_back:
-                summary = release(settings, name, day.date())
+                summary = release(settings, name, logical)
             else:
-                summary = check(lambda: make_session("quality"), settings, name, day.date())
+                summary = check(lambda: make_session("quality"), settings, name, logical, clock=settings.clock)
             print(orjson.dumps(summary).decode(), flush=True)
         except QualityGateFailed as problem:
             problems.append(problem)

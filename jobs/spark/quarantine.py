@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import orjson
+import pyarrow.parquet as pq
+
+from jobs.spark.offsets import MANIFEST, ORIGIN
 from lamina.lake import layout
+from lamina.lake.files import children, move_all, name_of, remove
 from lamina.lake.write import open_lake
 
 
@@ -24,6 +29,23 @@ class Day:
         held, aside = self._entries(self.place), self._entries(self.aside)
         entries = {**aside, **held}
         return sorted(str(f) for entry in entries.values() for f in self._files(entry))
+
+    def messages(self) -> tuple[int, int]:
+        """How many messages of Kafka the archive has read for the day, and how many of them became dead letters."""
+        entries = {**self._entries(self.aside), **self._entries(self.place)}
+        file = f"{entries[ORIGIN]}/{MANIFEST}" if ORIGIN in entries else ""
+        if not file or not self.fs.exists(file):
+            return 0, 0
+        found = orjson.loads(self.fs.cat_file(file))
+        return int(found["read"]), int(found["dead"])
+
+    def has_rows(self) -> bool:
+        """Whether there is any event, in place or kept aside."""
+        for file in self.files():
+            with self.fs.open(file, "rb") as source:
+                if pq.read_metadata(source).num_rows:
+                    return True
+        return False
 
     def set_aside(self) -> None:
         """Move every entry to the quarantine, where downstream jobs do not look."""
@@ -44,22 +66,20 @@ class Day:
             return
         if not self.fs.exists(target):
             self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self.fs.mv(origin, target, recursive=True)
+            move_all(self.fs, origin, target)
             return
         there = self._entries(target)
         for name, entry in entries.items():
             if name in there and not replace:
                 continue
             if name in there:
-                self.fs.rm(there[name], recursive=True)
-            self.fs.mv(entry, f"{target}/{name}", recursive=True)
-        self.fs.rm(origin, recursive=True)
+                remove(self.fs, there[name])
+            move_all(self.fs, entry, f"{target}/{name}")
+        if self.fs.exists(origin):
+            remove(self.fs, origin)
 
     def _entries(self, folder: str) -> dict[str, str]:
-        if not self.fs.exists(folder):
-            return {}
-        paths = (str(path).rstrip("/") for path in self.fs.ls(folder, detail=False))
-        names: dict[str, str] = {path.rsplit("/", 1)[1]: path for path in paths}
+        names = {name_of(path): path for path in children(self.fs, folder)}
         return {name: path for name, path in names.items() if not name.startswith(".")}
 
     def _files(self, entry: str) -> list[Any]:

@@ -16,8 +16,8 @@ import typer
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
-from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
-from jobs.spark.lake import rows_without, spark_url, written_rows
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.lake import rows_without, spark_source, spark_url, written_rows
 from jobs.spark.session import make_session
 from jobs.spark.training_set import RowsMissing, features_url
 from lamina.contracts.features import FeatureSet
@@ -69,7 +69,7 @@ def build(
         raise WrongModel(
             f"model {version.name!r} reads features of {scorer.system}: score with --system {scorer.system}"
         )
-    rows = spark.read.parquet(spark_url(origin))
+    rows = spark.read.parquet(spark_source(origin))
     request = features.request
     kept = list(dict.fromkeys((request.id, *(e.key for e in features.entities), request.timestamp)))
     schema = StructType(
@@ -109,13 +109,14 @@ def main(
     from lamina.registry.mlflow import MlflowRegistry
 
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     began = time.monotonic()
     registry = MlflowRegistry(settings.mlflow_uri)
     found = chosen(registry, model or system, version)
     with tempfile.TemporaryDirectory(prefix="lamina-score-") as name:
         folder = registry.download(found.name, found.version, Path(name))
-        counts = build(make_session("score"), settings.lake_url, load(system), day.date(), found, folder)
-    report("score", system, day.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
+        counts = build(make_session("score"), settings.lake_url, load(system), logical, found, folder)
+    report("score", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, report, run
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.extract_data import LABEL, LABEL_TIMESTAMP, SCENARIO, rows_url
-from jobs.spark.lake import spark_url, written_rows
+from jobs.spark.lake import spark_source, spark_url, written_rows
 from jobs.spark.point_in_time import features_at
 from jobs.spark.revisions import events_of
 from jobs.spark.session import make_session
@@ -65,7 +65,7 @@ def build(spark: SparkSession, lake: str, features: FeatureSet, day: date) -> di
     fs, path = open_lake(origin)
     if not fs.exists(path):
         raise RowsMissing(f"no rows at {origin}: run jobs.spark.extract_data for the same date first")
-    rows = spark.read.parquet(spark_url(origin))
+    rows = spark.read.parquet(spark_source(origin))
     request = features.request
     entity_keys = [e.key for e in features.entities]
     kept = dict.fromkeys((request.id, *entity_keys, request.timestamp, LABEL, LABEL_TIMESTAMP, SCENARIO))
@@ -81,10 +81,11 @@ def build(spark: SparkSession, lake: str, features: FeatureSet, day: date) -> di
 def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUrl = None) -> None:
     """Compute the features of the labelled rows of a logical date; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
+    logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("training_set")
-    counts = build(spark, settings.lake_url, load(system), day.date())
-    report("training_set", system, day.date(), {**counts, "seconds": round(time.monotonic() - began, 1)})
+    counts = build(spark, settings.lake_url, load(system), logical)
+    report("training_set", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 
 if __name__ == "__main__":

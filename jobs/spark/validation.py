@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.spark.lake import spark_url
+from jobs.spark.lake import spark_source
 from lamina.lake.schemas import SCHEMAS, in_lake
 from lamina.quality.expectations import Expectation, Suite
 
@@ -67,7 +67,7 @@ def validate(
     rows = sum(_rows(fs, file) for file in files)
     expectations = [e for e in suite.expectations if rows or not e.columns]
     if rows > max_pandas_rows:
-        urls = [spark_url(str(fs.unstrip_protocol(file))) for file in files]
+        urls = [spark_source(str(fs.unstrip_protocol(file))) for file in files]
         return _run(suite, expectations, _spark_frame(spark(), suite, urls), parameters, rows, "spark")
     return _run(suite, expectations, _pandas_frame(suite, fs, files), parameters, rows, "pandas")
 

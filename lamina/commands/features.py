@@ -169,17 +169,29 @@ def backfill(
 @app.command()
 def rebuild(system: System = "fraud") -> None:
     """Fill an empty Redis from the lake's newest batch tiles and the topic of tiles, while serving goes on."""
+    from lamina.features.built import require_built_over
+    from lamina.semantics.plan import make_plan
     from lamina.streams.rebuild import replay
     from lamina.streams.store import store_for_tiles
 
     settings = load_settings()
     day = newest_built(settings.lake_url, load(system))
+    require_built_over(day, make_plan(load(system)), settings.clock)
     console = Console(stderr=True)
     store = store_for_tiles(settings)
     with console.status("tiles of the stream job, from the beginning of their topic ..."):
         replay(settings.kafka_bootstrap, settings.topic_prefix, store)
     console.print(f"the tiles of the stream job are back; batch tiles of {day} follow")
     raise typer.Exit(run_job("publish", ["--system", system, "--date", day.isoformat(), "--again"]))
+
+
+@app.command("take-back")
+def take_back(
+    through: Annotated[datetime, typer.Option("--through", formats=DAY_FORMATS, help="Last day that is to stay, UTC.")],
+    system: System = "fraud",
+) -> None:
+    """Move the end of the batch layer back to the end of a day: what a run for a wrong day has published goes."""
+    raise typer.Exit(run_job("take_back", ["--system", system, "--date", through.date().isoformat()]))
 
 
 def newest_built(lake: str, features: FeatureSet) -> date:

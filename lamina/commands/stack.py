@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from lamina.commands.output import make_console, make_table
+from lamina.demo import left
 from lamina.settings import load_settings
+
+if TYPE_CHECKING:
+    from lamina.local.stack import Stack
 
 COLOURS = {"running": "green", "starting": "yellow", "failed": "red", "stopped": "dim"}
 
@@ -21,11 +28,9 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def _table() -> Table:
-    from lamina.local.stack import Stack
-
+def _table(stack: Stack) -> Table:
     rows = make_table("service", "state", "pid", "address", "up", "memory", right={"up", "memory"})
-    for state in Stack(load_settings().stack_dir).status():
+    for state in stack.status():
         minutes, seconds = divmod(state.uptime_s, 60)
         rows.add_row(
             state.name,
@@ -38,37 +43,79 @@ def _table() -> Table:
     return rows
 
 
+def _stack(demo: bool, names: Sequence[str] = ()) -> Stack:
+    """The platform's stack, or the one that the demo has left; `names` are the services to start, all without.
+
+    Raises: StackError: when there was no demo.
+    """
+    from lamina.local.stack import Stack
+
+    folder, env = load_settings().stack_dir, None
+    if demo:
+        folder = left.folder_of(folder)
+        env = {**os.environ, **left.variables_of(folder)}
+    return Stack(folder, services=names or None, env=env)
+
+
+def next_commands(stack: Stack, *, demo: bool = False) -> tuple[tuple[str, str], ...]:
+    """What to do with a stack that runs, and the command: the first three that bring it to life, and how it stops."""
+    # The commands find the platform's stack by themselves.
+    of = f"LAMINA_STACK_DIR={shlex.quote(str(stack.layout.stack_dir))} " if demo else ""
+    lamina, stop = f"{of}.venv/bin/lamina", ("stop it", f"make down{' DEMO=1' if demo else ''}")
+    if demo:
+        return (
+            ("see the model that serves", f"{lamina} models list"),
+            ("see what is known of a merchant or user", f"{lamina} features get user ID --explain"),
+            ("ask the API whether all is well", f"curl -s {stack.addresses['api']}/health/ready"),
+            stop,
+        )
+    return (
+        ("bring in your transactions", f"{lamina} import transactions FILE --mapping M"),
+        ("compute their features", f"{lamina} features backfill --from FIRST --to LAST"),
+        ("ask the API whether all is well", f"curl -s {stack.addresses['api']}/health/ready"),
+        stop,
+    )
+
+
+Demo = Annotated[bool, typer.Option("--demo", help="The stack that `make demo` has left, with its lake and model.")]
+
+
 def up(
     only: Annotated[str, typer.Option(help="Services to start, with commas between; what they need starts too.")] = "",
     keep: Annotated[bool, typer.Option(help="When a service fails, leave the others up to be looked at.")] = False,
+    demo: Demo = False,
 ) -> None:
     """Start the stack, wait until all of it is ready, create its topics and submit its stream jobs."""
-    from lamina.local.stack import Stack
     from lamina.local.streams import start_streams
 
     names = [name.strip() for name in only.split(",") if name.strip()]
     console = make_console()
-    stack = Stack(load_settings().stack_dir, services=names or None)
+    stack = _stack(demo, names)
     with console.status(f"starting {', '.join(names) or 'the stack'} ..."):
         stack.start(keep=keep)
         if not names:
-            start_streams(stack, load_settings())
-    console.print(_table())
+            start_streams(stack, stack.settings())
+    console.print(_table(stack))
+    if names:
+        return
+    if not demo:
+        console.print("\nThis is the platform's own stack; what `make demo` has left is another: make up DEMO=1")
+    console.print("\nnext:")
+    for what, command in next_commands(stack, demo=demo):
+        console.print(f"  {what + ':':42} {command}", markup=False, highlight=False, soft_wrap=True)
 
 
-def down() -> None:
+def down(demo: Demo = False) -> None:
     """Stop the stack and anything it left behind."""
-    from lamina.local.stack import Stack
-
     console = make_console()
     with console.status("stopping ..."):
-        strays = Stack(load_settings().stack_dir).stop()
+        strays = _stack(demo).stop()
     console.print(f"stopped{f'; ended {len(strays)} stray processes' if strays else ''}")
 
 
-def status() -> None:
+def status(demo: Demo = False) -> None:
     """Show each service, its address, memory and age."""
-    make_console().print(_table())
+    make_console().print(_table(_stack(demo)))
 
 
 def doctor() -> None:

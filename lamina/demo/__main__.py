@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 
 from lamina import entry
+from lamina.clock import next_day
+from lamina.demo import left
 from lamina.demo.collect import write_rules
 from lamina.demo.inputs import DemoInput, HandbookInput, WorldInput
 from lamina.demo.job import MainJob
@@ -35,13 +37,18 @@ def main(
     """Run the main job of the fraud system, from history to a report."""
     console = Console()
     home = load_settings().stack_dir
-    folder = home / "demo"
+    folder = left.folder_of(home)
     with tempfile.TemporaryDirectory(prefix="lamina-demo-") as scratch:
         source: DemoInput = HandbookInput(Path(data), Path(scratch)) if data else WorldInput(users=users, days=days)
         _clear(folder)
         rules = write_rules(folder / "rules", ROOT / "serving" / "rules" / "fraud.yaml", source.listed_cards)
         # Old events are replayed: a scheduled run for yesterday would take them for yesterday's.
-        own = {"LAMINA_RULES_FILE": str(rules), "LAMINA_DAG_SCHEDULE": UNSCHEDULED}
+        own = {
+            "LAMINA_RULES_FILE": str(rules),
+            "LAMINA_DAG_SCHEDULE": UNSCHEDULED,
+            "LAMINA_CLOCK_AT": f"{next_day(source.live_day)}T00:00:00Z",
+        }
+        left.note(folder, own)
         stack = Stack(folder, env={**os.environ, **own})
         job = MainJob(source, stack, console, rate)
         try:
@@ -57,7 +64,9 @@ def main(
     if keep:
         for name, address in stack.addresses.items():
             console.print(f"  {name:8} {address}")
-        console.print(f"stop it with: LAMINA_STACK_DIR={folder} .venv/bin/lamina down", soft_wrap=True)
+        console.print("stop it with: make down DEMO=1")
+    else:
+        console.print("its lake, model and topics are kept: make up DEMO=1 starts the stack on them again")
     if results.lost or results.wrong:
         raise LaminaError(f"{results.lost} rows lost, {results.wrong} values wrong: see {report}")
 

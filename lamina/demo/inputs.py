@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from lamina.clock import midnight_ms, next_day
+from lamina.clock import Clock, midnight_ms, next_day
 from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
 from lamina.errors import LaminaError
 from lamina.lake import layout
@@ -51,6 +51,11 @@ class DemoInput(Protocol):
     is_published: bool
     train_days: int
 
+    @property
+    def clock(self) -> Clock:
+        """The time that the jobs take for now: the live day is just over."""
+        return lambda: midnight_ms(next_day(self.live_day))
+
     def import_history(self, lake_url: str) -> History:
         """Put everything before the live day into the lake."""
 
@@ -58,7 +63,7 @@ class DemoInput(Protocol):
         """What is posted on the live day."""
 
 
-class WorldInput:
+class WorldInput(DemoInput):
     """The fraud world: `days` days, of which the last goes live. The model is trained on the newest complete labels."""
 
     def __init__(self, *, seed: int = 7, users: int = 1000, days: int = 45, start: date = date(2026, 1, 5)) -> None:
@@ -93,7 +98,7 @@ class WorldInput:
         return LiveDay(self.live_day, self.world.day(n), self.world.labels_known_on(n), frauds)
 
 
-class HandbookInput:
+class HandbookInput(DemoInput):
     """The Fraud Detection Handbook's transactions; the model is trained by the book's protocol (see `training_date`).
 
     Labels are complete a week back, so a training on 2018-08-21 tests on 2018-08-08..14 and learns on 2018-07-25..31.

@@ -30,7 +30,7 @@ from lamina.local.streams import start_streams
 from lamina.orchestration.airflow_client import AirflowClient, TaskState
 from lamina.reporting.results import DemoResults, Hop
 from lamina.semantics.plan import make_plan
-from lamina.settings import Settings, load_settings
+from lamina.settings import Settings
 from lamina.worlds.wire import event_bytes
 
 SYSTEM = "fraud"
@@ -82,7 +82,7 @@ class MainJob:
     def _start(self) -> Settings:
         with self.stages.run("start the stack") as stage:
             self.stack.start()
-            settings = load_settings(**_settings_of(self.stack))
+            settings = self.stack.settings()
             stage.figures["services"] = len(self.stack.services)
         return settings
 
@@ -118,7 +118,7 @@ class MainJob:
             if task.state in ("running", "success", "failed", "up_for_retry"):
                 self.console.print(f"  [dim]{dag}: {task.task_id}: {task.state}[/]", highlight=False)
 
-        with AirflowClient(settings.airflow_url) as airflow:
+        with AirflowClient(settings.airflow_url, clock=self.source.clock) as airflow:
             tasks = airflow.run_day(dag, day, DAG_TIMEOUT_S, conf, rerun=True, on_change=show)
         return {"tasks": len(tasks)}
 
@@ -205,10 +205,6 @@ class MainJob:
             environment=collect.environment(),
             remarks=_remarks(live, day, probe),
         )
-
-
-def _settings_of(stack: Stack) -> dict[str, str]:
-    return {name.removeprefix("LAMINA_").lower(): value for name, value in stack.env.items()}
 
 
 def _api(settings: Settings) -> str:

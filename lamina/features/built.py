@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from datetime import date
 
+from lamina.clock import Clock, require_over
+from lamina.errors import DayNotOver
 from lamina.lake import layout
+from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
 from lamina.semantics.plan import Plan, Tiling
 
@@ -29,8 +32,37 @@ def built_through(lake: str, plan: Plan) -> list[date]:
     """Every `through` of which the lake holds the tiles of all tilings of `plan`, oldest first."""
     common: set[date] | None = None
     for tiling in plan.tilings:
-        fs, folder = open_lake(tiles_url(lake, tiling, date.min).rsplit("/", 1)[0])
-        names = [str(f).rstrip("/").rsplit("/", 1)[1] for f in fs.ls(folder, detail=False)] if fs.exists(folder) else []
-        found = {date.fromisoformat(name.removeprefix(THROUGH)) for name in names if name.startswith(THROUGH)}
+        found = set(_throughs(lake, tiling))
         common = found if common is None else common & found
     return sorted(common or ())
+
+
+def built_later(lake: str, plan: Plan, through: date) -> list[str]:
+    """Folders of batch tiles of any tiling of `plan` that are complete later than `through`."""
+    return [
+        tiles_url(lake, tiling, found)
+        for tiling in plan.tilings
+        for found in _throughs(lake, tiling)
+        if found > through
+    ]
+
+
+def _throughs(lake: str, tiling: Tiling) -> list[date]:
+    fs, folder = open_lake(tiles_url(lake, tiling, date.min).rsplit("/", 1)[0])
+    names = [name_of(path) for path in children(fs, folder)]
+    return sorted(date.fromisoformat(name.removeprefix(THROUGH)) for name in names if name.startswith(THROUGH))
+
+
+def require_built_over(newest: date, plan: Plan, clock: Clock) -> None:
+    """Refuse to build on `newest`, the newest day that the lake has tiles of, while it is not over.
+
+    Raises: DayNotOver: says how to take it back.
+    """
+    try:
+        require_over(newest, clock)
+    except DayNotOver as problem:
+        raise DayNotOver(
+            f"the lake holds batch tiles of {plan.features.system!r} through a day that is not over. {problem}. Take "
+            f"them back first: lamina features take-back --system {plan.features.system} --through D, with D the last "
+            "day that is to stay"
+        ) from problem

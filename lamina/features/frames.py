@@ -5,6 +5,7 @@ Each becomes a view; of events, `read_events` then takes each id once and only t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -93,10 +94,13 @@ def events_in_lake(
         local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
         if not local:
             con.register_filesystem(fs)
-        found = (str(f) for f in fs.find(path) if str(f).endswith(".parquet"))
+        # What a writer is about to put there lies in a folder with a leading dot.
+        found = (f for f in map(str, fs.find(path)) if f.endswith(".parquet") and "/." not in f[len(path) :])
         files += sorted(f if local else fs.unstrip_protocol(f) for f in found)
     if files:
-        relation = _parquet(files, "filename = true", "file_row_number = true")
+        # DuckDB takes a name for a pattern.
+        names = [re.sub(r"[\[*?]", r"[\g<0>]", file) for file in files]
+        relation = _parquet(names, "filename = true", "file_row_number = true")
         day_column = f"regexp_extract(filename, '/{INGESTED}=([0-9-]+)/', 1) AS {INGESTED}"
         con.execute(f"CREATE VIEW {name} AS SELECT *, {day_column} FROM {relation}")
     else:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from lamina.contracts.cards import LONGEST, SHORTEST, is_card_like, starred
+from lamina.lake.files import move
 from lamina.lake.layout import STAGING_PREFIX
 from lamina.lake.write import open_lake
 
@@ -90,14 +91,14 @@ class RejectsFile:
         """Put the file in its place; returns its path, or None where nothing was rejected."""
         if self._sink is None:
             if self._fs.exists(self._path):
-                self._fs.rm(self._path)
+                self._fs.rm_file(self._path)
             return None
         self._sink.close()
-        self._fs.mv(self._staging, self._path)
+        move(self._fs, self._staging, self._path)
         return self._path
 
     def abort(self) -> None:
         """Drop what is not committed."""
         if self._sink is not None and self._fs.exists(self._staging):
             self._sink.close()
-            self._fs.rm(self._staging)
+            self._fs.rm_file(self._staging)

@@ -26,6 +26,7 @@ from lamina.ingest.reader import Batch, kind_of, read_batches
 from lamina.ingest.rejects import Rejected, RejectsFile
 from lamina.ingest.validate import SeenIds, first_problems
 from lamina.lake import layout
+from lamina.lake.layout import checked_name
 from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA, without_position
 from lamina.lake.write import SourceWriter
 
@@ -135,7 +136,7 @@ def import_transactions(
     Transactions go to the day they happened on, labels to the day they became known. `since` (included) and `until`
     (excluded) choose those days for both, so that an import up to a day knows nothing that was known later.
     """
-    source = source or default_source(path)
+    source = checked_name("source", source or default_source(path))
     report = ImportReport()
     low, high = _day_number(since, -(2**31)), _day_number(until, 2**31)
 

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+
+from lamina.errors import NameRefused
 
 STAGING_PREFIX = ".staging-"
 """Folders that a writer has not finished; Spark and pyarrow skip names with a leading dot."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+
+
+def checked_name(kind: str, name: str) -> str:
+    """`name`, when it can be part of a path and stands for nothing but itself.
+
+    Raises: NameRefused: says what a name may hold.
+
+    >>> checked_name("source", "bank-2018.q3")
+    'bank-2018.q3'
+    """
+    if not _NAME.fullmatch(name):
+        raise NameRefused(
+            f"{kind} {name!r} is no name: give letters, digits, `_`, `-` and `.`, not with a dot or dash in front, 200 "
+            "at most"
+        )
+    return name
 
 
 def _join(lake: str, *parts: str) -> str:

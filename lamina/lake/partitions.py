@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from lamina.lake import layout
+from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
 
 INGESTED = "ingested"
@@ -19,9 +20,7 @@ def ingested_days(lake: str, topic: str, *, since: date | None = None, until: da
     Args: since, until: first and last day of arrival that is asked for.
     """
     fs, path = open_lake(layout.topic(lake, topic))
-    if not fs.exists(path):
-        return []
-    names = [str(entry).rstrip("/").rsplit("/", 1)[1] for entry in fs.ls(path, detail=False)]
+    names = [name_of(entry) for entry in children(fs, path)]
     prefix = f"{INGESTED}="
     days = sorted(date.fromisoformat(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
     return [d for d in days if (since is None or d >= since) and (until is None or d <= until)]

@@ -8,6 +8,7 @@ made unique by id when they are read) but never neither.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,15 +20,19 @@ import fsspec  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lamina.lake.layout import STAGING_PREFIX
+from lamina.lake import files
+from lamina.lake.layout import STAGING_PREFIX, checked_name
 
 COMPRESSION = "zstd"
 
 
 def open_lake(url: str) -> tuple[Any, str]:
-    """The fsspec file system of `url` and the path of `url` on it."""
+    """The fsspec file system of `url` and the path of `url` on it; what a killed writer left there is put right."""
     fs, path = fsspec.core.url_to_fs(url)
-    return fs, str(path).rstrip("/")
+    path = str(path).rstrip("/")
+    if files.renames_folders(fs):
+        files.recover(path)
+    return fs, path
 
 
 def write_file(fs: Any, path: str, table: pa.Table) -> None:
@@ -51,40 +56,30 @@ def replacing(url: str) -> Iterator[str]:
     A block that raises leaves `url` as it was.
     """
     fs, path = open_lake(url)
-    parent, name = path.rsplit("/", 1)
-    token = uuid.uuid4().hex
+    parent, token = path.rsplit("/", 1)[0], uuid.uuid4().hex
     staging = f"{parent}/{STAGING_PREFIX}{token}"
     fs.makedirs(staging, exist_ok=True)
     try:
         yield str(fs.unstrip_protocol(staging))
-        _swap(fs, staging, path, f"{parent}/{STAGING_PREFIX}old-{name}-{token}")
+        if files.renames_folders(fs):
+            files.swap(staging, path, token)
+        else:
+            _swap_files(fs, staging, path)
     finally:
         if fs.exists(staging):
-            fs.rm(staging, recursive=True)
+            files.remove(fs, staging)
 
 
-def _swap(fs: Any, staging: str, path: str, aside: str) -> None:
-    """Put the files of `staging` in the place of those of `path`."""
-    if _renames_folders(fs):
-        if fs.exists(path):
-            fs.mv(path, aside)
-        fs.mv(staging, path)
-        if fs.exists(aside):
-            fs.rm(aside, recursive=True)
-        return
+def _swap_files(fs: Any, staging: str, path: str) -> None:
+    """Put the files of `staging` in the place of those of `path`, one by one."""
     old = {str(file) for file in (fs.find(path) if fs.exists(path) else ())}
     # Names that begin with `_` describe the data: they come last.
     for file in sorted(fs.find(staging), key=lambda f: (f.rsplit("/", 1)[1].startswith("_"), f)):
         target = f"{path}/{file.rsplit('/', 1)[1]}"
-        fs.mv(file, target)
+        files.move(fs, file, target)
         old.discard(target)
-    if old:
-        fs.rm(sorted(old))
-
-
-def _renames_folders(fs: Any) -> bool:
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    return protocol in ("file", "local")
+    for file in sorted(old):
+        fs.rm_file(file)
 
 
 @dataclass
@@ -97,6 +92,7 @@ class SourceWriter:
     without `commit` drops what was staged.
 
     Args: url: folder of the partitions; source: name that starts the files; owns: which partition names to clean.
+    Raises: NameRefused: when the source's name could stand for other files than its own.
     """
 
     url: str
@@ -105,6 +101,7 @@ class SourceWriter:
     _staged: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        checked_name("source", self.source)
         self._fs, self._root = open_lake(self.url)
         self._staging = f"{self._root}/{STAGING_PREFIX}{uuid.uuid4().hex}"
 
@@ -118,20 +115,20 @@ class SourceWriter:
 
     def add(self, partition: str, table: pa.Table) -> None:
         """Stage `table` as one more file of `partition`, such as `ingested=2018-04-01`."""
-        files = self._staged.setdefault(partition, [])
+        names = self._staged.setdefault(partition, [])
         folder = f"{self._staging}/{partition}"
-        if not files:
+        if not names:
             self._fs.makedirs(folder, exist_ok=True)
-        name = f"{self.source}-{len(files):05d}.parquet"
+        name = f"{self.source}-{len(names):05d}.parquet"
         write_file(self._fs, f"{folder}/{name}", table)
-        files.append(name)
+        names.append(name)
 
     def commit(self) -> int:
         """Move the staged files into place and delete this source's older ones; returns the number of partitions."""
-        for partition, files in self._staged.items():
+        for partition, names in self._staged.items():
             self._fs.makedirs(f"{self._root}/{partition}", exist_ok=True)
-            for name in files:
-                self._move(f"{self._staging}/{partition}/{name}", f"{self._root}/{partition}/{name}")
+            for name in names:
+                files.move(self._fs, f"{self._staging}/{partition}/{name}", f"{self._root}/{partition}/{name}")
         self._delete_stale()
         self.abort()
         return len(self._staged)
@@ -139,16 +136,15 @@ class SourceWriter:
     def abort(self) -> None:
         """Drop what is staged and not committed."""
         if self._fs.exists(self._staging):
-            self._fs.rm(self._staging, recursive=True)
-
-    def _move(self, origin: str, target: str) -> None:
-        # On a local disk the move is one rename, which also replaces a file of the same name.
-        self._fs.mv(origin, target)
+            files.remove(self._fs, self._staging)
 
     def _delete_stale(self) -> None:
-        for file in self._fs.glob(f"{self._root}/*/{self.source}-[0-9][0-9][0-9][0-9][0-9].parquet"):
-            partition, name = str(file).rsplit("/", 2)[1:]
-            if partition.startswith(STAGING_PREFIX) or not self.owns(partition):
+        own = re.compile(rf"{re.escape(self.source)}-\d{{5}}\.parquet")
+        for folder in files.children(self._fs, self._root):
+            partition = files.name_of(folder)
+            if partition.startswith(STAGING_PREFIX) or not self._fs.isdir(folder) or not self.owns(partition):
                 continue
-            if name not in self._staged.get(partition, ()):
-                self._fs.rm(file)
+            for file in files.children(self._fs, folder):
+                name = files.name_of(file)
+                if own.fullmatch(name) and name not in self._staged.get(partition, ()):
+                    self._fs.rm_file(file)

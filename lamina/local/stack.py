@@ -29,6 +29,7 @@ from lamina.local.services.airflow import airflow_env
 from lamina.local.services.flink import client_env
 from lamina.local.state import ServiceState, describe
 from lamina.local.supervisor import GONE_STATES, Supervisor
+from lamina.settings import PREFIX, Settings, load_settings
 
 POLL_S = 0.25
 LOG_LINES = 25
@@ -128,6 +129,10 @@ class Stack:
     def env(self) -> dict[str, str]:
         """The `LAMINA_*` variables that lead a process to this stack; `lamina.settings` reads them."""
         return dict(self._known_plan().env)
+
+    def settings(self) -> Settings:
+        """The settings of a process that shall use this stack."""
+        return load_settings(**{name.removeprefix(PREFIX).lower(): value for name, value in self.env.items()})
 
     def airflow_env(self) -> dict[str, str]:
         """Variables for any `airflow` command on this stack."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from lamina import proxies
+from lamina.clock import Clock, midnight_ms, require_over, system_clock
 from lamina.errors import LaminaError
 
 POLL_S = 1.0
@@ -95,6 +96,7 @@ class TaskState(BaseModel):
 
 class AirflowClient:
     """Talks to the API server at `url`. Without `username` it asks for the token that a server without logins gives.
+    `clock` says which days are over.
 
     >>> client = AirflowClient("http://127.0.0.1:8080")  # nothing is opened yet
     >>> client.run_url(DagRun(dag_id="features_daily", dag_run_id="manual__1", state="queued"))
@@ -110,10 +112,11 @@ class AirflowClient:
         transport: httpx.BaseTransport | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = system_clock,
     ) -> None:
         self.url = url.rstrip("/")
         self._login = {"username": username, "password": password} if username else None
-        self._monotonic, self._sleep = monotonic, sleep
+        self._monotonic, self._sleep, self._clock = monotonic, sleep, clock
         self._token: str | None = None
         self._http = httpx.Client(
             base_url=self.url,
@@ -178,8 +181,15 @@ class AirflowClient:
         A day has one run: with `rerun` an earlier one is deleted (its data is replaced as the new one writes), without
         it an earlier one is an error.
 
-        Raises: AirflowError: when the day has a run already, or a parameter is refused.
+        Raises: DayNotOver: when `day` is not over. AirflowError: when it has a run already, a parameter is refused, or
+        Airflow would not begin: it starts no task whose logical date lies in the future.
         """
+        require_over(day, self._clock)
+        if midnight_ms(day) > system_clock():
+            raise AirflowError(
+                f"{dag_id} cannot run for {day}, which lies in the future: Airflow would start none of its tasks and "
+                "no run after it. Set the clock of this machine right, or replay days of the past"
+            )
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         earlier = self.find(dag_id, day)
         if earlier and not rerun:

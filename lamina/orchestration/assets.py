@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import Asset, BaseSensorOperator
 
 from lamina.orchestration.days import logical_day
+from lamina.orchestration.spark import refuse_open_day
 
 
 def features_asset(system: str) -> Asset:
@@ -31,7 +32,8 @@ class DayOfAsset(BaseSensorOperator):  # type: ignore[misc]
         super().__init__(inlets=[asset], mode="reschedule", poke_interval=60, timeout=12 * 3600, **kwargs)
 
     def poke(self, context: Any) -> bool:
-        """Whether the day is there; a run with `wait_for_features` off does not ask."""
+        """Whether the day is there; a run with `wait_for_features` off does not ask. A day that is not over fails."""
+        refuse_open_day(context)
         if not context["params"]["wait_for_features"]:
             self.log.info("wait_for_features is off: going on with what the lake holds")
             return True

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
+from lamina.clock import Clock, require_over
 from lamina.errors import LaminaError
 
 TRAIN_DAYS, DELAY_DAYS, TEST_DAYS = 14, 7, 7
@@ -41,6 +42,14 @@ def logical_day(run: HasLogicalDate) -> date:
             "date set to the day, for example 2018-08-21T00:00:00Z"
         )
     return run.logical_date.date()
+
+
+def over_day(run: HasLogicalDate, clock: Clock) -> date:
+    """The UTC day that `run` processes, once it is over by `clock`.
+
+    Raises: NoLogicalDate: see `logical_day`. DayNotOver: when it is not over.
+    """
+    return require_over(logical_day(run), clock)
 
 
 def training_days(day: date, params: Mapping[str, Any]) -> tuple[date, date]:

@@ -15,7 +15,8 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.exceptions import AirflowFailException
 
 from lamina.addresses import redis_password
-from lamina.orchestration.days import logical_day
+from lamina.errors import DayNotOver
+from lamina.orchestration.days import NoLogicalDate, logical_day, over_day
 from lamina.orchestration.handover import Handover, hand_over
 from lamina.orchestration.jobs import CODE, QUALITY, SparkJob
 from lamina.settings import load_settings
@@ -34,7 +35,7 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
     def __init__(
         self, *, job: SparkJob, arguments: Mapping[str, str | Sequence[str]], dated: bool = True, **kwargs: Any
     ) -> None:
-        self.job = job
+        self.job, self.dated = job, dated
         date_arguments = ["--date", "{{ logical_day(dag_run) }}"] if dated else []
         super().__init__(
             conn_id=CONNECTION,
@@ -53,7 +54,12 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
         )
 
     def execute(self, context: Any) -> None:
-        """Submit and wait. Outlets get the day they were made for, so that a consumer can wait for that day."""
+        """Submit and wait. Outlets get the day they were made for, so that a consumer can wait for that day.
+
+        A day that is not over fails at once, without a retry: it would not be over then either.
+        """
+        if self.dated:
+            refuse_open_day(context)
         if not CODE.exists():
             raise AirflowFailException(f"{CODE} is missing: run `make dist/code.zip`, then clear this task")
         with handed_over() as given:
@@ -85,6 +91,17 @@ class QualityGateOperator(SparkJobOperator):
                 raise
             where = "; ".join(f"{topic}: see {url}" for topic, url in broken.items())
             raise AirflowFailException(f"expectations were broken, and nothing downstream runs. {where}") from error
+
+
+def refuse_open_day(context: Any) -> None:
+    """Fail the task for good when the run has no day, or one that is not over.
+
+    Raises: AirflowFailException: with what to do.
+    """
+    try:
+        over_day(context["dag_run"], load_settings().clock)
+    except (NoLogicalDate, DayNotOver) as problem:
+        raise AirflowFailException(f"{problem}. Delete this run and trigger one for a day that is over") from problem
 
 
 def _each(value: str | Sequence[str]) -> Sequence[str]:

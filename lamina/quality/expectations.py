@@ -48,11 +48,18 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules for a topic. `lateness` is how long before its day an event may have happened."""
+    """The rules for a topic. `lateness` is how long before its day an event may have happened.
+
+    most_dead: share of a day's messages that may be dead letters; few_dead: this many always may, unless they are all.
+    silence: what a day without events is after a day with some.
+    """
 
     topic: str
     lateness: timedelta
     expectations: tuple[Expectation, ...]
+    most_dead: float = 0.01
+    few_dead: int = 5
+    silence: Severity = "critical"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -66,6 +73,27 @@ class Suite:
             "end_of_day_ms": midnight_ms(next_day(day)),
             "now_ms": now_ms + CLOCK_SKEW_MS,
         }
+
+    def allows_dead(self, dead: int, read: int) -> bool:
+        """Whether so many dead letters among the messages that were read are no reason to stop.
+
+        >>> suite = Suite("t", timedelta(0), (), most_dead=0.01, few_dead=5)
+        >>> suite.allows_dead(5, 6), suite.allows_dead(6, 600), suite.allows_dead(7, 600), suite.allows_dead(2, 2)
+        (True, True, False, False)
+        """
+        return not dead or (dead < read and dead <= max(self.few_dead, self.most_dead * read))
+
+
+DEAD_LETTERS = Expectation(
+    "dead_letters_at_most", why="a producer and the contract disagree: see `lamina dead-letters list`"
+)
+"""Of a day's messages no more than the suite allows broke the contract; counted by the archive."""
+
+
+def not_suddenly_empty(severity: Severity) -> Expectation:
+    """There are events, or there were none on the day before either."""
+    why = "a producer, the topic or the archive stands still"
+    return Expectation("not_empty_after_a_day_with_events", severity=severity, why=why)
 
 
 def present(*columns: str) -> tuple[Expectation, ...]:

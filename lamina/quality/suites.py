@@ -74,6 +74,8 @@ SUITES: dict[str, Suite] = {
             ),
             *in_time(),
         ),
+        # Chargebacks and reviews come in working hours.
+        silence="warning",
     ),
     MODEL_PREDICTIONS: Suite(
         MODEL_PREDICTIONS,

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from lamina import entry
+from lamina.clock import require_over
 from lamina.registry.evaluation import Evaluation, read_evaluation
 from lamina.registry.gate import ENOUGH, Enough, Parity, decide, latest_parity, may_challenge
 from lamina.registry.protocol import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
@@ -136,7 +137,7 @@ def main(
 
     settings = load_settings()
     lake = lake_url or settings.lake_url
-    evaluation = read_evaluation(lake, system, date.date())
+    evaluation = read_evaluation(lake, system, require_over(date.date(), settings.clock))
     enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
     decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system), enough)
     sys.stdout.write(json.dumps(asdict(decided)) + "\n")

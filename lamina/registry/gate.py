@@ -11,6 +11,7 @@ from datetime import date
 
 from lamina.errors import LaminaError
 from lamina.lake import layout
+from lamina.lake.files import children
 from lamina.lake.write import open_lake
 from lamina.registry.evaluation import Evaluation
 
@@ -52,7 +53,7 @@ def latest_parity(lake: str, system: str) -> Parity | None:
     Raises: BrokenReport: when the report does not say how many mismatches there were.
     """
     fs, folder = open_lake(layout.parity(lake, system, date.min).rsplit("/", 1)[0])
-    reports = sorted(fs.glob(f"{folder}/*/{REPORT}"))
+    reports = [file for day in children(fs, folder) if fs.exists(file := f"{day}/{REPORT}")]
     if not reports:
         return None
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lamina.errors import WritesLost
 from lamina.store.protocol import BatchWrite, EntityReply, Mark, ReadKey, Snapshot, TileWrite, batch_key, speed_key
@@ -19,6 +19,7 @@ class MemoryStore:
         self._through: dict[str, int] = {}
         self._marks: dict[str, int] = {}
         self._offsets: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self._topics: dict[str, str] = {}
 
     def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
         """See `OnlineStore.write_tiles`."""
@@ -38,6 +39,13 @@ class MemoryStore:
         self._marks[writer] = 0
         return dict(self._offsets[log])
 
+    def identify(self, log: str, topic_id: str, *, anew: bool = False) -> str:
+        """See `OnlineStore.identify`."""
+        if anew and self._topics.get(log, topic_id) != topic_id:
+            del self._topics[log]
+            self._offsets.pop(log, None)
+        return self._topics.setdefault(log, topic_id)
+
     def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
         """See `OnlineStore.settle`."""
         if self._marks.get(mark.writer) != mark.number:
@@ -52,7 +60,7 @@ class MemoryStore:
             blobs, speed = self._batch[batch_key(write.key)], self._speed[write.key]
             for tiling, blob in write.blobs.items():
                 through = blob[THROUGH_SLICE]
-                if tiling in blobs and blobs[tiling][THROUGH_SLICE] > through:
+                if not write.takes_back and tiling in blobs and blobs[tiling][THROUGH_SLICE] > through:
                     continue
                 blobs[tiling] = blob
                 applied += 1
@@ -64,6 +72,19 @@ class MemoryStore:
     def announce(self, name: str, through_ms: int) -> None:
         """See `OnlineStore.announce`."""
         self._through[name] = max(through_ms, self._through.get(name, 0))
+
+    def take_back(self, entity: str, tilings: Collection[str], through_ms: int) -> int:
+        """See `OnlineStore.take_back`."""
+        removed = 0
+        for key, blobs in self._batch.items():
+            if key.startswith(batch_key(speed_key(entity, ""))):
+                gone = [t for t in tilings if t in blobs and int(blobs[t][THROUGH_SLICE]) > through_ms]
+                removed += len(gone)
+                for tiling in gone:
+                    del blobs[tiling]
+        if entity in self._through:
+            self._through[entity] = min(through_ms, self._through[entity])
+        return removed
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """See `OnlineStore.read`."""

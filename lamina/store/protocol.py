@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -51,12 +51,13 @@ class Mark(NamedTuple):
 class BatchWrite:
     """The batch blobs of one entity, by tiling id, and the ids of the speed tilings that they stand in for.
 
-    `key` is the entity's speed key, such as `user:7`.
+    `key` is the entity's speed key, such as `user:7`. With `takes_back` they replace blobs of a later `through`, too.
     """
 
     key: str
     blobs: Mapping[str, bytes]
     speed: tuple[str, ...] = ()
+    takes_back: bool = False
 
     @property
     def through_ms(self) -> int:
@@ -117,6 +118,12 @@ class OnlineStore(Protocol):
         each of the log's partitions is known to be in this store.
         """
 
+    def identify(self, log: str, topic_id: str, *, anew: bool = False) -> str:
+        """Id of the topic that the offsets of the log are of: `topic_id`, which is noted now, where none was.
+
+        Args: anew: forget the offsets of another topic, and note `topic_id`.
+        """
+
     def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
         """Note that everything below `offsets`, by partition, is in this store; `mark` is that of the last write.
 
@@ -124,16 +131,22 @@ class OnlineStore(Protocol):
         """
 
     def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
-        """Number of blobs that were written; one whose `through` is before the stored one's is left out.
+        """Number of blobs that were written; one whose `through` is before the stored one's is left out, unless its
+        write takes back.
 
         Tiles of a write's speed tilings that start before the `through` of all its blobs are removed afterwards.
         `mark` is as in `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
         """
 
     def announce(self, name: str, through_ms: int) -> None:
-        """Say that all there is of `name` up to `through_ms` is in the store; never moves back.
+        """Say that all there is of `name` up to `through_ms` is in the store; only `take_back` moves it back.
 
         Args: name: an entity, whose every blob is published; or a source by its `lamina.store.staleness.stream_mark`.
+        """
+
+    def take_back(self, entity: str, tilings: Collection[str], through_ms: int) -> int:
+        """Remove what says that it is complete later than `through_ms`: blobs of the tilings of `entity`, by their ids,
+        and what was announced of it; returns the number of blobs. Speed tiles stay as they are.
         """
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:

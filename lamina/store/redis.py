@@ -6,7 +6,8 @@ key with many tiles are folded (`lamina.store.redis_scripts`), and such a key is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar, cast
 
 import hiredis
@@ -33,10 +34,13 @@ from lamina.store.redis_folding import Folding
 from lamina.store.redis_scripts import (
     ANNOUNCE,
     BEGIN,
+    IDENTIFY,
     MARK,
     PUBLISH,
     READ_FOLDED,
+    RENOUNCE,
     SETTLE,
+    TAKE_BACK,
     TRIM,
     WRITE_TILES,
 )
@@ -47,6 +51,8 @@ MARK_TTL_S = 86_400
 TREE_TTL_S = SPEED_TTL_S + 86_400  # what an entity's own hash speaks of outlives it
 BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
 ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecond, readers wait
+ENTITIES_PER_SCAN = 1000
+TOPIC_FIELD = "topic_id"
 Command = tuple[str, ...]
 T = TypeVar("T")
 
@@ -66,8 +72,11 @@ class RedisStore:
         self._publish = self._redis.register_script(PUBLISH)
         self._trim = self._redis.register_script(TRIM)
         self._announce = self._redis.register_script(ANNOUNCE)
+        self._take_back = self._redis.register_script(TAKE_BACK)
+        self._renounce = self._redis.register_script(RENOUNCE)
         self._mark = self._redis.register_script(MARK)
         self._settle = self._redis.register_script(SETTLE)
+        self._identify = self._redis.register_script(IDENTIFY)
         self._begin = self._redis.register_script(BEGIN)
         self._folding = Folding(self._redis, folder) if folder else None
 
@@ -106,7 +115,16 @@ class RedisStore:
             flat = cast("list[bytes]", self._begin(keys=[mark_key(writer), _log_key(log)], args=[MARK_TTL_S]))
         except RedisError as error:
             raise unavailable(error) from error
-        return {int(p): int(offset) for p, offset in zip(flat[::2], flat[1::2], strict=True)}
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {int(p): int(offset) for p, offset in pairs if p != TOPIC_FIELD.encode()}
+
+    def identify(self, log: str, topic_id: str, *, anew: bool = False) -> str:
+        """See `OnlineStore.identify`."""
+        try:
+            found = cast("bytes", self._identify(keys=[_log_key(log)], args=[TOPIC_FIELD, topic_id, int(anew)]))
+        except RedisError as error:
+            raise unavailable(error) from error
+        return found.decode()
 
     def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
         """See `OnlineStore.settle`."""
@@ -127,7 +145,9 @@ class RedisStore:
                 with self._redis.pipeline(transaction=False) as pipe:
                     for write in chunk:
                         flat = [x for item in write.blobs.items() for x in item]
-                        self._publish(keys=[batch_key(write.key)], args=[BATCH_TTL_S, *flat], client=pipe)
+                        self._publish(
+                            keys=[batch_key(write.key)], args=[BATCH_TTL_S, int(write.takes_back), *flat], client=pipe
+                        )
                     if mark is not None:
                         self._mark(keys=[mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
                     counts: list[int] = pipe.execute()
@@ -149,6 +169,18 @@ class RedisStore:
             self._announce(keys=[THROUGH_KEY], args=[name, through_ms])
         except RedisError as error:
             raise unavailable(error) from error
+
+    def take_back(self, entity: str, tilings: Collection[str], through_ms: int) -> int:
+        """See `OnlineStore.take_back`."""
+        removed = 0
+        try:
+            self._renounce(keys=[THROUGH_KEY], args=[entity, through_ms])
+            found = self._redis.scan_iter(match=f"{batch_key(speed_key(entity, ''))}*", count=ENTITIES_PER_SCAN)
+            while keys := list(islice(found, ENTITIES_PER_CALL)):
+                removed += cast("int", self._take_back(keys=keys, args=[through_ms, *tilings]))
+        except RedisError as error:
+            raise unavailable(error) from error
+        return removed
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """See `OnlineStore.read`."""

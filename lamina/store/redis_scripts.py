@@ -224,18 +224,50 @@ redis.call('SET', KEYS[1], '0', 'EX', ARGV[1])
 return redis.call('HGETALL', KEYS[2])
 """
 
-# ARGV: time to live in seconds, then tiling and blob in turn. Characters 5 to 17 of a blob are its `through`.
+# KEYS: a log's offsets. ARGV: the field of the topic's id, an id, '1' to forget the offsets of another. The id lies
+# beside the offsets, so that both are lost or restored together.
+IDENTIFY = """
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+if old and (old == ARGV[2] or ARGV[3] ~= '1') then return old end
+if old then redis.call('DEL', KEYS[1]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return ARGV[2]
+"""
+
+# ARGV: time to live in seconds, '1' to replace later ones, too, then tiling and blob in turn. Characters 5 to 17 of a
+# blob are its `through`.
 PUBLISH = """
 local applied = 0
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   local old = redis.call('HGET', KEYS[1], ARGV[i])
-  if not old or string.sub(old, 5, 17) <= string.sub(ARGV[i + 1], 5, 17) then
+  if not old or ARGV[2] == '1' or string.sub(old, 5, 17) <= string.sub(ARGV[i + 1], 5, 17) then
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
     applied = applied + 1
   end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return applied
+"""
+
+# KEYS: batch hashes. ARGV: a time, then tilings. Blobs that are complete later than it go.
+TAKE_BACK = """
+local removed = 0
+for _, key in ipairs(KEYS) do
+  for i = 2, #ARGV do
+    local blob = redis.call('HGET', key, ARGV[i])
+    if blob and tonumber(string.sub(blob, 5, 17)) > tonumber(ARGV[1]) then
+      removed = removed + redis.call('HDEL', key, ARGV[i])
+    end
+  end
+end
+return removed
+"""
+
+# ARGV: a name, the time that it goes back to.
+RENOUNCE = """
+local old = redis.call('HGET', KEYS[1], ARGV[1])
+if old and tonumber(old) > tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
 """
 
 ANNOUNCE = """

@@ -21,12 +21,13 @@ import typer
 from lamina import entry
 from lamina.clock import system_clock
 from lamina.contracts.topics import FEATURE_TILES
-from lamina.errors import LaminaError, StoreUnavailable, StreamError, WritesLost
+from lamina.errors import LaminaError, StoreUnavailable, StreamError, TopicChanged, WritesLost
 from lamina.settings import load_settings
 from lamina.store.protocol import Mark, OnlineStore
 from lamina.store.staleness import stream_mark
 from lamina.streams import dead_letters
 from lamina.streams.batch import make_batch
+from lamina.streams.identity import identity_of
 from lamina.streams.sink_metrics import NoMetrics, SinkMetrics
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class TileSink:
     def __init__(self, options: SinkOptions, store: OnlineStore, metrics: NoMetrics | None = None) -> None:
         self._options, self._store, self._metrics = options, store, metrics or NoMetrics()
         self._stopped = False
-        self._log = ""
+        self._log, self._topic_id = "", ""
         self._mark = Mark(uuid.uuid4().hex, 0)
         self._written: dict[int, int] = {}
         self._newest_ms: dict[str, int] = {}
@@ -84,7 +85,8 @@ class TileSink:
     def run(self) -> None:
         """Move tiles.
 
-        Raises: StoreUnavailable: when the store did not answer for `give_up_s`; StreamError: when Kafka fails for good.
+        Raises: StoreUnavailable: when the store did not answer for `give_up_s`; TopicChanged: when the topic is not the
+        one that the store was filled from; StreamError: when Kafka fails for good.
         What the store does not know of is read again by the next run.
         """
         from confluent_kafka import KafkaException
@@ -94,6 +96,7 @@ class TileSink:
             cluster = consumer.list_topics(self._options.topic, KAFKA_TIMEOUT_S)
             # Another cluster's topic of this name is another log.
             self._log = f"{cluster.cluster_id}:{self._options.topic}"
+            self._topic_id = identity_of(self._options.bootstrap, self._options.topic).topic_id
             ends = self._ends(consumer) if self._options.until_now else {}
             while not self._stopped:
                 try:
@@ -157,6 +160,7 @@ class TileSink:
 
     def _known(self, consumer: Consumer, partitions: Iterable[int]) -> dict[int, int]:
         """Offsets up to which the store holds these partitions, where they exist; begins a sequence of writes."""
+        self._require_same_topic()
         known = dict(self._until_done(lambda: self._store.begin(self._log, self._mark.writer)))
         self._mark = Mark(self._mark.writer, 0)
         found = {}
@@ -167,6 +171,19 @@ class TileSink:
                 if low <= known[p] <= high:
                     found[p] = known[p]
         return found
+
+    def _require_same_topic(self) -> None:
+        """Refuse a topic that was made anew: what the store says of the old one's offsets means nothing in it.
+
+        Reading from the start takes the new one for what it is.
+        """
+        anew = self._options.from_start
+        noted = self._until_done(lambda: self._store.identify(self._log, self._topic_id, anew=anew))
+        if noted != self._topic_id:
+            raise TopicChanged(
+                f"{self._options.topic} was made anew: Redis was filled from the topic with id {noted}, and it has "
+                f"id {self._topic_id} now. `lamina features rebuild` reads it from its beginning; then start the sink"
+            )
 
     def _span(self, consumer: Consumer, partition: int) -> tuple[int, int]:
         """First offset of a partition and the one after its last; a leader that is just being chosen is waited for."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from lamina import proxies
 from lamina.errors import StackError
+from lamina.lake.files import children, name_of
 from lamina.settings import Settings
 
 JOB_ID = re.compile(r"Job has been submitted with JobID ([0-9a-f]{32})")
@@ -170,7 +171,11 @@ def newest_checkpoint(folder: str) -> str | None:
         if not fs.exists(path):
             raise StackError(f"checkpoints cannot be read: {folder} does not exist here")
         # Flink writes this file last.
-        found = [*fs.glob(f"{path}/chk-*/_metadata"), *fs.glob(f"{path}/*/chk-*/_metadata")]
+        below = [folder for folder in children(fs, path) if fs.isdir(folder)]
+        made = [*below, *(inner for folder in below for inner in children(fs, folder))]
+        found = [
+            file for folder in made if name_of(folder).startswith("chk-") and fs.exists(file := f"{folder}/_metadata")
+        ]
         newest = max(found, key=lambda file: (fs.modified(file), _number(file)), default=None)
     except (OSError, ValueError, ImportError) as error:
         raise StackError(f"checkpoints in {folder} cannot be read ({error}): check the URL and its access") from error

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lamina.errors import LaminaError
 from lamina.lake import layout
+from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
 
 SEARCH = "search.json"
@@ -80,7 +81,7 @@ def last_chosen(lake: str, system: str, day: date) -> Chosen | None:
     Raises: BrokenSearch: when the file cannot be read.
     """
     fs, folder = open_lake(layout.training(lake, system, day).rsplit("/", 1)[0])
-    found = {path.split("/")[-2]: path for path in fs.glob(f"{folder}/*/{SEARCH}")}
+    found = {name_of(made): path for made in children(fs, folder) if fs.exists(path := f"{made}/{SEARCH}")}
     earlier = sorted(name for name in found if name <= day.isoformat())
     if not earlier:
         return None

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from lamina import entry
-from lamina.clock import DAY_MS, midnight_ms
+from lamina.clock import DAY_MS, midnight_ms, require_over
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import BadScore, ModelUnavailable
 from lamina.registry.evaluation import Contender, Evaluation, Interval, write_evaluation
@@ -236,8 +236,9 @@ def main(
 
     settings = load_settings()
     lake = lake_url or settings.lake_url
-    table = read_table(lake, SYSTEM, date.date(), FEATURES.names)
-    found = evaluate(MlflowRegistry(settings.mlflow_uri), table, date.date(), min_auc, better)
+    day = require_over(date.date(), settings.clock)
+    table = read_table(lake, SYSTEM, day, FEATURES.names)
+    found = evaluate(MlflowRegistry(settings.mlflow_uri), table, day, min_auc, better)
     write_evaluation(lake, found)
     sys.stdout.write(found.model_dump_json() + "\n")
 

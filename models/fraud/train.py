@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from lamina import entry
-from lamina.clock import DAY_MS, midnight_ms
+from lamina.clock import DAY_MS, midnight_ms, require_over
 from lamina.definitions.fraud import FEATURES
 from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
@@ -307,7 +307,8 @@ def main(
 
     settings = load_settings()
     lake = lake_url or settings.lake_url
-    plan = Plan(date.date(), train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate)
+    day = require_over(date.date(), settings.clock)
+    plan = Plan(day, train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate)
     table = read_table(lake, SYSTEM, plan.day, FEATURES.names)
     chosen = None
     if search:

@@ -130,6 +130,30 @@ class OnlineStoreContract:
         found = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
         assert {e: found[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
 
+    def test_a_write_that_takes_back_replaces_a_later_blob(self, store: OnlineStore) -> None:
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON + 1, 5)})])
+        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON, 6)}, takes_back=True)]) == 1
+        assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [6]
+
+    def test_taking_back_removes_later_blobs_of_the_entity_alone(self, store: OnlineStore) -> None:
+        store.write_tiles([tile(1)])
+        store.publish([BatchWrite(f"user:{i}", {TILING: blob(NOON + 1), OTHER: blob(NOON)}) for i in range(120)])
+        store.publish([BatchWrite("merchant:7", {TILING: blob(NOON + 1)})])
+        store.publish([BatchWrite("user_x:7", {TILING: blob(NOON + 1)})])
+        for entity in ("user", "merchant"):
+            store.announce(entity, NOON + 1)
+        assert store.take_back("user", [TILING, OTHER], NOON) == 120
+        assert store.take_back("user", [TILING, OTHER], NOON) == 0
+        user, merchant = store.read([USER, ReadKey("merchant", "7", (TILING,))]).replies
+        assert (set(user.batch), len(user.speed), set(merchant.batch)) == ({OTHER}, 1, {TILING})
+        assert set(store.read([ReadKey("user_x", "7", (TILING,))]).replies[0].batch) == {TILING}
+        announced = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
+        assert {e: announced[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
+
+    def test_what_was_never_announced_is_not_by_being_taken_back(self, store: OnlineStore) -> None:
+        assert store.take_back("user", [TILING], NOON) == 0
+        assert "user" not in store.read([USER]).through_ms
+
     def test_writes_of_a_sequence_are_settled(self, store: OnlineStore) -> None:
         assert store.begin("log", "w") == {}
         first = Mark("w", 0).next()
@@ -138,6 +162,23 @@ class OnlineStoreContract:
         store.settle("log", first.next(), {0: 7, 3: 9})
         assert store.begin("log", "other") == {0: 7, 3: 9}
         assert store.begin("other log", "w") == {}
+
+    def test_the_topic_of_a_log_is_noted_once(self, store: OnlineStore) -> None:
+        """Also of offsets that were noted before topics were."""
+        store.begin("log", "w")
+        store.settle("log", Mark("w", 0), {0: 7})
+        assert store.identify("log", "t1") == "t1"
+        assert store.identify("log", "t2") == "t1"
+        assert store.identify("log", "t1", anew=True) == "t1"
+        assert store.begin("log", "w") == {0: 7}
+        assert store.identify("other log", "t2") == "t2"
+
+    def test_offsets_of_another_topic_can_be_forgotten(self, store: OnlineStore) -> None:
+        store.begin("log", "w")
+        store.identify("log", "t1")
+        store.settle("log", Mark("w", 0), {0: 7})
+        assert store.identify("log", "t2", anew=True) == "t2"
+        assert store.begin("log", "w") == {}
 
     def test_a_repeated_write_of_a_sequence_is_accepted(self, store: OnlineStore) -> None:
         store.begin("log", "w")

@@ -74,6 +74,23 @@ def test_a_table_and_one_self_contained_report(demo: tuple[str, dict[str, Any], 
     assert "<script" not in page
 
 
+def test_its_model_is_there_when_its_stack_is_started_again(demo: tuple[str, dict[str, Any], Path]) -> None:
+    folder = demo[2]
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("LAMINA_", "AIRFLOW"))}
+
+    def said(*command: str, stack_dir: Path = folder) -> str:
+        own = env | {"LAMINA_STACK_DIR": str(stack_dir)}
+        run = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False, timeout=600)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
+    try:
+        assert "mlflow" in said("make", "up", "DEMO=1", "ARGS=--only mlflow")
+        assert "champion" in said(".venv/bin/lamina", "models", "list", stack_dir=folder / "demo")
+    finally:
+        said("make", "down", "DEMO=1")
+
+
 def test_everything_that_was_started_is_stopped(demo: tuple[str, dict[str, Any], Path]) -> None:
     marker = str(demo[2])
     left = []

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from lamina.clock import day_of, system_clock
 from lamina.lake import layout
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
 from lamina.local.stack import Stack
-from lamina.orchestration.airflow_client import AirflowClient, AirflowError, DagRunTimedOut
+from lamina.orchestration.airflow_client import AirflowClient, AirflowError, DagRun, DagRunFailed, DagRunTimedOut
 from lamina.orchestration.jobs import CODE
 from lamina.streams.topics import create_topics
 
@@ -63,6 +64,36 @@ def test_training_waits_for_the_features_of_its_day(airflow: AirflowClient) -> N
     assert found is not None
     assert (found.dag_run_id, found.logical_date) == (run.dag_run_id, datetime(2018, 8, 21, tzinfo=UTC))
     assert "run the DAG features_daily_<system> for that day" in "\n".join(airflow.log(found, airflow.tasks(found)[0]))
+
+
+def test_a_run_of_the_future_fails_and_holds_nothing_up(airflow: AirflowClient) -> None:
+    """As triggered in the UI, behind our client's back: none of its tasks is ever started, and one more waits."""
+    dag_id = "features_backfill"
+    airflow.wait_for_dag(dag_id)
+    airflow.unpause(dag_id)
+    ahead, behind = (
+        DagRun.model_validate(
+            airflow._json("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": at, "conf": {"system": "fraud"}})
+        )
+        for at in ("2099-01-01T00:00:00Z", "2018-08-21T00:00:00Z")
+    )
+    with pytest.raises(DagRunFailed, match="before any task ran"):
+        airflow.wait(ahead, PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
+    while airflow._look(behind)[0].state == "queued":
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
+def test_a_day_that_is_not_over_fails_in_the_first_task(airflow: AirflowClient) -> None:
+    today, dag_id = day_of(system_clock()), "features_daily_activity"
+    airflow.wait_for_dag(dag_id)
+    airflow.unpause(dag_id)
+    run = airflow._json("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": f"{today}T00:00:00Z"})
+    with pytest.raises(DagRunFailed, match=f"{today} is not over") as failure:
+        airflow.wait(DagRun.model_validate(run), PATIENCE_S)
+    first = airflow.tasks(failure.value.run)[0]
+    assert (first.task_id, first.try_number) == (failure.value.task_id, 1)
 
 
 def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_url: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,63 @@ def test_a_day_without_events_is_no_failure(settings: Settings) -> None:
     summary = check(_no_session, settings, TRANSACTIONS, DAY)
     assert (summary["status"], summary["rows"]) == ("empty", 0)
     assert summary["warnings"] == ["expect_table_row_count_to_be_between(min_value)"]
+
+
+def _archived(settings: Settings, read: int, dead: int) -> None:
+    folder = _put(settings, TRANSACTIONS, STREAMED, kafka=True)
+    manifest = {"date": DAY.isoformat(), "offsets": {}, "read": read, "dead": dead}
+    (folder / "_offsets.json").write_bytes(orjson.dumps(manifest))
+
+
+def test_a_day_of_dead_letters_is_kept_aside(settings: Settings) -> None:
+    """The rows that are left are good; what is missing is the fault."""
+    _archived(settings, 1000, 11)
+    with pytest.raises(QualityGateFailed, match=r"dead_letters_at_most\(\): 11 of 1000 messages \(1\.1 %; 1 % may be"):
+        check(_no_session, settings, TRANSACTIONS, DAY)
+    assert not Path(layout.events(settings.lake_url, TRANSACTIONS, DAY)).exists()
+    # Also when it is looked at again, where it lies; the page says so as well.
+    with pytest.raises(QualityGateFailed, match="11 of 1000") as failure:
+        check(_no_session, settings, TRANSACTIONS, DAY)
+    report = Path(settings.lake_url) / f"quality/{TRANSACTIONS}/{DAY}/report.html"
+    assert str(report) in str(failure.value)
+    assert "11 of 1000 messages" in report.read_text()
+    release(settings, TRANSACTIONS, DAY)
+    assert check(_no_session, settings, TRANSACTIONS, DAY)["status"] == "released"
+
+
+def test_a_few_dead_letters_stop_nothing(settings: Settings) -> None:
+    _archived(settings, 1000, 10)
+    assert check(_no_session, settings, TRANSACTIONS, DAY)["status"] == "passed"
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_an_empty_day_after_one_with_events_is_a_failure(settings: Settings, aside: bool) -> None:
+    before = DAY - timedelta(days=1)
+    folder = _put(settings, TRANSACTIONS, GENERATED.transactions, day=before)
+    if aside:
+        Path(layout.quarantine(settings.lake_url, TRANSACTIONS, DAY)).parent.mkdir(parents=True)
+        folder.rename(layout.quarantine(settings.lake_url, TRANSACTIONS, before))
+    with pytest.raises(QualityGateFailed, match=f"no events, and some on {before}"):
+        check(_no_session, settings, TRANSACTIONS, DAY)
+    # A person knows that it was a holiday; the day after it is quiet as well.
+    assert release(settings, TRANSACTIONS, DAY)["status"] == "released"
+    assert check(_no_session, settings, TRANSACTIONS, DAY)["status"] == "released"
+    assert check(_no_session, settings, TRANSACTIONS, DAY + timedelta(days=1))["status"] == "empty"
+
+
+def test_a_day_without_labels_is_a_warning(settings: Settings) -> None:
+    labels = [{**e, "timestamp": e["transaction_timestamp"]} for e in GENERATED.fraud_labels]
+    _put(settings, MODEL_FEEDBACK, labels, day=DAY - timedelta(days=1))
+    summary = check(_no_session, settings, MODEL_FEEDBACK, DAY)
+    assert (summary["status"], summary["failed"]) == ("empty", [])
+    assert "not_empty_after_a_day_with_events()" in summary["warnings"]
+
+
+def test_an_empty_day_that_was_archived_fails_too(settings: Settings) -> None:
+    _put(settings, TRANSACTIONS, GENERATED.transactions, day=DAY - timedelta(days=1))
+    _put(settings, TRANSACTIONS, [], kafka=True)
+    with pytest.raises(QualityGateFailed, match="not_empty_after_a_day_with_events"):
+        check(_no_session, settings, TRANSACTIONS, DAY)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from lamina.settings import ROOT
 
 README = (ROOT / "README.md").read_text()
 MAKE = sorted(set(re.findall(r"^make ([\w/.-]+)|`make ([\w/.-]+)", README, re.MULTILINE)))
-LAMINA = sorted(set(re.findall(r"`lamina ([a-z-]+(?: [a-z]+)?)", README)))
+LAMINA = sorted(set(re.findall(r"`lamina ([a-z-]+(?: [a-z][a-z-]*)?)", README)))
 LINKS = sorted(set(re.findall(r"\]\(([^)#]+)\)", README)))
 
 

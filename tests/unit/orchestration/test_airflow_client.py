@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from lamina.clock import DAY_MS, Clock, midnight_ms, system_clock
+from lamina.errors import LaminaError
 from lamina.orchestration.airflow_client import (
     AirflowClient,
     AirflowError,
@@ -29,7 +31,7 @@ RUN = {
 Answer = tuple[int, Any]
 
 
-def _client(answer: Callable[[str, str, Any], Answer]) -> AirflowClient:
+def _client(answer: Callable[[str, str, Any], Answer], clock: Clock = system_clock) -> AirflowClient:
     """A client whose requests are answered by `answer(method, path, body)`; time passes by a second a look."""
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -42,7 +44,11 @@ def _client(answer: Callable[[str, str, Any], Answer]) -> AirflowClient:
 
     seconds: Iterator[int] = count()
     return AirflowClient(
-        URL, transport=httpx.MockTransport(handle), monotonic=lambda: next(seconds), sleep=lambda _: None
+        URL,
+        transport=httpx.MockTransport(handle),
+        monotonic=lambda: next(seconds),
+        sleep=lambda _: None,
+        clock=clock,
     )
 
 
@@ -73,6 +79,22 @@ def test_a_day_is_triggered_with_its_own_interval() -> None:
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("clock", "day", "said"),
+    [
+        (lambda: midnight_ms(DAY) + DAY_MS - 1, DAY, "2018-08-21 is not over: it is 2018-08-21 23:59 UTC"),
+        (lambda: midnight_ms(DAY), date(2099, 1, 1), "2099-01-01 is not over"),
+        (lambda: midnight_ms(date(2100, 1, 1)), date(2099, 1, 1), "would start none of its tasks"),
+    ],
+)
+def test_a_day_that_is_not_over_is_not_triggered(clock: Clock, day: date, said: str) -> None:
+    def answer(*_: object) -> Answer:
+        raise AssertionError("nothing is to be sent")
+
+    with pytest.raises(LaminaError, match=said):
+        _client(answer, clock).trigger("features_daily", day, rerun=True)
 
 
 def test_a_day_that_has_a_run_is_refused_or_run_again() -> None:

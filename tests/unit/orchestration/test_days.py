@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.orchestration.days import NoLogicalDate, WindowError, logical_day, training_days
+from lamina.clock import midnight_ms
+from lamina.errors import DayNotOver
+from lamina.orchestration.days import NoLogicalDate, WindowError, logical_day, over_day, training_days
 
 WEEKS = {"train_days": 7, "delay_days": 7, "test_days": 7, "first_day": None, "last_day": None}
 
@@ -19,6 +21,13 @@ def test_the_day_of_a_run_is_its_logical_date() -> None:
 def test_a_run_without_a_logical_date_says_what_to_do() -> None:
     with pytest.raises(NoLogicalDate, match=r"manual__1 has no logical date.*trigger it again"):
         logical_day(SimpleNamespace(run_id="manual__1", logical_date=None))
+
+
+def test_a_run_for_a_day_that_is_not_over_is_refused() -> None:
+    run = SimpleNamespace(run_id="manual__1", logical_date=datetime(2018, 8, 21, tzinfo=UTC))
+    assert over_day(run, lambda: midnight_ms(date(2018, 8, 22))) == date(2018, 8, 21)
+    with pytest.raises(DayNotOver, match="2018-08-21 is not over"):
+        over_day(run, lambda: midnight_ms(date(2018, 8, 22)) - 1)
 
 
 @given(train=st.integers(1, 90), delay=st.integers(0, 30), test=st.integers(1, 30))

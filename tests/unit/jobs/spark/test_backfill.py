@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from jobs.spark.backfill import RangeError, Record, days_of
+from lamina.clock import Clock, midnight_ms
 from lamina.definitions import load
-from lamina.features.built import built_through, tiles_url
+from lamina.errors import DayNotOver
+from lamina.features.built import built_later, built_through, tiles_url
 from lamina.semantics.plan import make_plan
 
 PLAN = make_plan(load("fraud"))
@@ -36,6 +38,32 @@ def test_a_later_day_that_was_built_is_built_anew(tmp_path: Path) -> None:
 def test_an_empty_range_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RangeError, match="give the earlier one as --from"):
         days_of(str(tmp_path), PLAN, LAST, FIRST)
+
+
+def at(day: date, hour: int = 0) -> Clock:
+    return lambda: midnight_ms(day) + 3_600_000 * hour
+
+
+def test_a_range_ends_with_a_day_that_is_over(tmp_path: Path) -> None:
+    with pytest.raises(DayNotOver, match="2018-08-10 is not over: it is 2018-08-10 23:00 UTC"):
+        days_of(str(tmp_path), PLAN, FIRST, LAST, at(LAST, 23))
+    assert days_of(str(tmp_path), PLAN, FIRST, LAST, at(date(2018, 8, 11))) == RANGE
+    with pytest.raises(DayNotOver, match="2099-01-01"):
+        days_of(str(tmp_path), PLAN, FIRST, date(2099, 1, 1))
+
+
+def test_tiles_of_a_day_that_is_not_over_are_not_built_upon(tmp_path: Path) -> None:
+    make_built(tmp_path, date(2099, 1, 2))
+    with pytest.raises(DayNotOver, match=r"2099-01-01 is not over.*take-back --system fraud --through"):
+        days_of(str(tmp_path), PLAN, FIRST, LAST)
+
+
+def test_folders_of_later_tiles_are_found_also_of_a_run_that_was_not_finished(tmp_path: Path) -> None:
+    make_built(tmp_path, date(2018, 8, 10))
+    make_built(tmp_path, date(2018, 8, 11), tilings=2)
+    assert built_later(str(tmp_path), PLAN, date(2018, 8, 10)) == [
+        tiles_url(str(tmp_path), tiling, date(2018, 8, 11)) for tiling in PLAN.tilings[:2]
+    ]
 
 
 def test_done_days_are_remembered_until_cleared_or_the_tilings_change(tmp_path: Path) -> None:
