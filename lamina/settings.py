@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         description="Ids, separated by commas, that the API refuses where they have the length, first digits and check "
         "digit of a card number; empty where long numbers are ids by right. A card_token is refused in any case.",
     )
+    currency: str = Field(
+        "EUR",
+        pattern=r"^[A-Z]{3}$",
+        description="Currency of all amounts, ISO 4217: they are added up, so the API refuses any other, and an import "
+        "converts it by its mapping's rates or refuses it.",
+    )
     api_max_in_flight: int = Field(
         200, gt=0, description="Requests at work at once; what comes on top is answered 503 with Retry-After."
     )

@@ -31,6 +31,7 @@ from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from models.fraud import score
 from serving.card_numbers import CardNumbers
+from serving.currency import OneCurrency
 from serving.middleware import errors
 from serving.middleware.access import check_routes
 from serving.middleware.admission import Admission
@@ -329,8 +330,9 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         redoc_url=None,
     )
     card_numbers = CardNumbers(service.settings.refuse_card_numbers_in)
-    app.include_router(fraud_router(service.decisions, service.events, card_numbers))
-    app.include_router(predict_router(service.predictions.predictor, card_numbers))
+    currency = OneCurrency(service.settings.currency)
+    app.include_router(fraud_router(service.decisions, service.events, card_numbers, currency))
+    app.include_router(predict_router(service.predictions.predictor, card_numbers, currency))
     app.include_router(health_router(service.readiness))
     app.include_router(home_router(app.title, app.version))
     app.include_router(admin_router(service.rules, service.routing, service.predictions.shelf))
@@ -340,7 +342,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     async def decide(inquiry: Inquiry) -> bytes:
         return json_of(shown(await service.decisions.decide(inquiry, explain=False)))
 
-    app.add_middleware(DirectRoute, path=DECISIONS, decide=decide, card_numbers=card_numbers)
+    app.add_middleware(DirectRoute, path=DECISIONS, decide=decide, card_numbers=card_numbers, currency=currency)
     settings = service.settings
     app.add_middleware(Admission, max_in_flight=settings.api_max_in_flight)
     app.add_middleware(

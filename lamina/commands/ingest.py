@@ -91,6 +91,7 @@ def transactions(
             until=until.date() if until else None,
             salt=salt,
             dry_run=dry_run,
+            currency=load_settings().currency,
             progress=lambda rows: bar.update(task, completed=rows),
         )
     console.print(_table(report, dry_run))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -22,6 +22,9 @@ from lamina.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).parent / "mappings"
 _NEEDS_TEXT = {"string_type", "model_type", "literal_error"}
+
+
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 class TransactionMapping(Strict):
@@ -45,6 +48,10 @@ class TransactionMapping(Strict):
     timestamp: TimestampField
     location: LocationField | None = None
     label: LabelField | None = None
+    rates: dict[CurrencyCode, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict,
+        description="What one unit of a foreign currency is worth in the installation's: amounts become so.",
+    )
     no_cards: tuple[str, ...] = Field((), description="Columns whose long numbers are no card numbers.")
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
 from lamina.errors import MappingError
 from lamina.ingest.card_columns import CardColumns
 from lamina.ingest.convert import ColumnError, Converted, convert
+from lamina.ingest.currencies import in_currency
 from lamina.ingest.mapping import TransactionMapping
 from lamina.ingest.reader import Batch, kind_of, read_batches
 from lamina.ingest.rejects import Rejected, RejectsFile
@@ -129,12 +130,17 @@ def import_transactions(
     until: date | None = None,
     salt: str | None = None,
     dry_run: bool = False,
+    currency: str | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> ImportReport:
     """Bring a file into the lake; a rerun replaces what the same source wrote for the same dates.
 
     Transactions go to the day they happened on, labels to the day they became known. `since` (included) and `until`
     (excluded) choose those days for both, so that an import up to a day knows nothing that was known later.
+
+    Args: currency: that of all amounts, ISO 4217; others become so by the mapping's rates. None: as they come.
+
+    Raises: MappingError: among others, for amounts in a currency without a rate; nothing is written then.
     """
     source = checked_name("source", source or default_source(path))
     report = ImportReport()
@@ -154,6 +160,9 @@ def import_transactions(
         stack.callback(rejects.abort)
         for events in read_events(path, mapping, salt):
             transactions, labels = _within(events.transactions, low, high), _within(events.labels, low, high)
+            if currency is not None:
+                transactions, converted = in_currency(transactions, currency, mapping, path.name)
+                report.notes += converted
             _count(report, events, transactions, labels)
             if not dry_run:
                 writers[TRANSACTIONS].add(transactions)

@@ -33,6 +33,11 @@ SUITES: dict[str, Suite] = {
             between("amount", -1e6, 1e6, mostly=0.9999, why="minor units sent as major ones"),
             between("amount", 0, None, mostly=0.5, severity="warning", why="most amounts are refunds"),
             matches("currency", "^[A-Z]{3}$"),
+            Expectation(
+                "expect_column_unique_value_count_to_be_between",
+                {"column": "currency", "max_value": 1},
+                why="amounts of several currencies would be added up",
+            ),
             matches("country", COUNTRY),
             matches("user_country", COUNTRY),
             one_of("transaction_type", "in_store", "online", "atm", "transfer"),

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lamina.contracts.transactions import Transaction
 from lamina.errors import LaminaError
 from serving.card_numbers import CardNumbers
+from serving.currency import OneCurrency
 from serving.masking import TOKENS
 from serving.middleware.bodies import replayed
 from serving.middleware.errors import answer_to
@@ -26,11 +27,15 @@ Decide = Callable[[Inquiry], Awaitable[bytes]]
 class DirectRoute:
     """Answers POSTs of one transaction to `path` by one parse and `decide`; everything else goes on to `app`.
 
-    That is: whatever has a query, another type of content, no length, is not a transaction, or holds a card number.
+    That is: whatever has a query, another type of content, no length, is not a transaction, holds a card number, or is
+    in another currency.
     """
 
-    def __init__(self, app: ASGIApp, path: str, decide: Decide, card_numbers: CardNumbers) -> None:
+    def __init__(
+        self, app: ASGIApp, path: str, decide: Decide, card_numbers: CardNumbers, currency: OneCurrency | None = None
+    ) -> None:
         self._app, self._path, self._decide, self._card_numbers = app, path, decide, card_numbers
+        self._currency = currency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -63,6 +68,8 @@ class DirectRoute:
         try:
             transaction = Transaction.model_validate_json(body)
         except ValidationError:
+            return None
+        if self._currency is not None and self._currency.is_other(transaction):
             return None
         return None if self._card_numbers.field(transaction) else transaction
 

@@ -12,6 +12,7 @@ from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import MODEL_FEEDBACK
 from lamina.contracts.transactions import FraudLabel, Transaction
 from serving.card_numbers import CardNumbers
+from serving.currency import OneCurrency
 from serving.masking import TOKENS
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
@@ -72,7 +73,9 @@ OneLabel = Annotated[FraudLabel, Body(openapi_examples={"chargeback": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used, and what weighed most, for approvals too.")]
 
 
-def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardNumbers) -> APIRouter:
+def fraud_router(
+    decisions: DecisionMaker, events: EventLog, card_numbers: CardNumbers, currency: OneCurrency | None = None
+) -> APIRouter:
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/fraud", tags=["fraud"], route_class=JsonRoute)
 
@@ -84,6 +87,8 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardN
         """
         TOKENS.set((transaction.card_token,))
         card_numbers.refuse([transaction])
+        if currency is not None:
+            currency.refuse([transaction])
         inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)
         decision = await decisions.decide(inquiry, explain=explain)
         return Response(json_of(shown(decision, explain=explain)), media_type=JSON)
@@ -96,6 +101,8 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, card_numbers: CardN
         """
         TOKENS.set(tuple(transaction.card_token for transaction in transactions))
         card_numbers.refuse(transactions)
+        if currency is not None:
+            currency.refuse(transactions)
         request_id, started_ns = request.state.request_id, request.state.started_ns
         inquiries = [Inquiry(t, f"{request_id}-{i}", started_ns) for i, t in enumerate(transactions)]
         made = await decisions.decide_all(inquiries, explain=explain)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction, Question
 from serving.card_numbers import CardNumbers
+from serving.currency import OneCurrency
 from serving.masking import TOKENS
 from serving.routes.json_route import JsonRoute
 from serving.stages.predict import Call, Predictor
@@ -38,7 +39,7 @@ Many = Annotated[ManyQuestions, Body(openapi_examples={"three items": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used.")]
 
 
-def predict_router(predictor: Predictor, card_numbers: CardNumbers) -> APIRouter:
+def predict_router(predictor: Predictor, card_numbers: CardNumbers, currency: OneCurrency | None = None) -> APIRouter:
     """The routes under `/predict`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/predict", tags=["predict"], route_class=JsonRoute)
 
@@ -47,6 +48,8 @@ def predict_router(predictor: Predictor, card_numbers: CardNumbers) -> APIRouter
         """The champion's score on the features of now. 404 names the models there are; 503: none is in service."""
         _keep_secret([question])
         card_numbers.refuse([question])
+        if currency is not None:
+            currency.refuse([question])
         call = Call([question], question.model, request.state.request_id, request.state.started_ns, explain)
         return Response(orjson.dumps(_shown(await predictor.predict(call), explain)), media_type=JSON)
 
@@ -58,6 +61,8 @@ def predict_router(predictor: Predictor, card_numbers: CardNumbers) -> APIRouter
         """
         _keep_secret(questions.rows)
         card_numbers.refuse(questions.rows)
+        if currency is not None:
+            currency.refuse(questions.rows)
         call = Call(questions.rows, questions.model, request.state.request_id, request.state.started_ns, explain)
         made = await predictor.predict_all(call)
         return Response(orjson.dumps([_shown(each, explain) for each in made]), media_type=JSON)

@@ -16,13 +16,14 @@ from lamina.contracts.base import json_of
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.definitions.fraud import FEATURES
 from serving.card_numbers import CardNumbers
+from serving.currency import OneCurrency
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
 from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import LocalAdmin
 from serving.routes.fraud import DECISIONS, fraud_router
 from serving.stages.inquiry import Inquiry
-from tests.values import CASES, TRANSACTIONS, Case
+from tests.values import CASES, TRANSACTION, TRANSACTIONS, Case
 
 JSON = {"content-type": "application/json"}
 LABELS = CASES["model-feedback"]
@@ -36,9 +37,9 @@ class Door:
         self.decided: list[Transaction] = []
         self.published: list[bytes] = []
         app = FastAPI()
-        app.include_router(fraud_router(cast(Any, self), cast(Any, self), CardNumbers(())))
+        app.include_router(fraud_router(cast(Any, self), cast(Any, self), CardNumbers(()), OneCurrency("EUR")))
         errors.install(app)
-        self.app = _WithState(LocalAdmin(DirectRoute(app, DECISIONS, self.answer, CardNumbers(()))))
+        self.app = _WithState(LocalAdmin(DirectRoute(app, DECISIONS, self.answer, CardNumbers(()), OneCurrency("EUR"))))
 
     async def answer(self, inquiry: Inquiry) -> bytes:
         self.decided.append(inquiry.transaction)
@@ -105,6 +106,21 @@ def test_decisions(door: Door, case: Case) -> None:
         check(post(door, path, body), case)
     assert len(door.decided) == (3 if case.door else 0)
     assert len({json_of(vars(t)) for t in door.decided}) <= 1, "each way in reads the same"
+
+
+def test_another_currency_is_refused_on_every_way_in(door: Door) -> None:
+    door.decided.clear()
+    dollars = orjson.dumps({**TRANSACTION, "currency": "USD"})
+    for path, body in (
+        (DECISIONS, dollars),
+        (f"{DECISIONS}?explain=true", dollars),
+        (f"{DECISIONS}/batch", b"[" + dollars + b"]"),
+    ):
+        answer = post(door, path, body)
+        assert answer.status_code == 422
+        [detail] = answer.json()["details"]
+        assert detail["field"] == "currency" and "EUR" in detail["message"]
+    assert not door.decided
 
 
 @pytest.mark.parametrize("case", LABELS, ids=str)
