@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.contracts.cards import starred
-from lamina.contracts.epoch import PER_SECOND, epoch_units, rounded_ms
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, PER_SECOND, epoch_units, rounded_ms
 from lamina.contracts.features import EventSource
 from lamina.contracts.ids import EXACT_BELOW, MISSING
 from lamina.errors import FrameError
@@ -106,7 +106,7 @@ def with_ids_and_times(
         if column not in table.column_names:
             continue
         texts, reasons = ids_of(table[column])
-        counted = Counter(reason for reason in reasons.tolist() if reason)
+        counted = Counter(reasons[reasons != None].tolist())  # noqa: E711 - elementwise
         if empty := counted.pop(MISSING, 0):
             raise FrameError(missing(empty, column))
         for reason, n in counted.items():
@@ -196,11 +196,13 @@ def _of_timestamps(given: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def _of_numbers(name: str, column: str, given: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_integer(given.type) and len(given):
+        ends = pc.min_max(given).as_py()
+        if ends["min"] is not None and MIN_TIMESTAMP_MS <= ends["min"] <= ends["max"] <= MAX_TIMESTAMP_MS:
+            return given.cast(pa.int64())
     values = given.cast(pa.float64(), safe=False).to_numpy()
     there = ~np.isnan(values)
     units = epoch_units(values)
-    if (units[there] == "ms").all() and pa.types.is_integer(given.type):
-        return given.cast(pa.int64())
     if unknown := int(there.sum() - np.count_nonzero(units)):
         raise FrameError(
             f"{name}: {column!r} of {unknown} of {len(given)} rows is no time: give epoch milliseconds of the years "
