@@ -23,7 +23,7 @@ from tests.parity.generated import START_MS, generate
 
 DAY = date(2018, 8, 8)
 RECORDED = Path(__file__).parent.parent / "data" / "events"
-GENERATED = generate(1, n=400, days=1)
+GENERATED = generate(1, n=400, days=1, strained=False)
 
 
 def _no_session() -> SparkSession:

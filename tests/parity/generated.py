@@ -34,25 +34,18 @@ class Generated:
         }
 
 
-def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Generated:
-    """`n` transactions of `users` users over `days` days from `START_MS`, and labels of a third of them."""
+def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12, strained: bool = True) -> Generated:
+    """`n` transactions of `users` users over `days` days from `START_MS`, and labels of a third of them.
+
+    strained: with what no honest day holds, see `_strain`; for two days or more.
+    """
     rng = random.Random(seed)
     transactions = [_transaction(rng, i, users, days) for i in range(n)]
     for i in range(0, n, 9):  # ties: the same user in the same millisecond
         other = transactions[(i + 1) % n]
         other["user_id"], other["timestamp"] = transactions[i]["user_id"], transactions[i]["timestamp"]
-    for i in range(4, n, 11):  # the last and the first millisecond of a day, of one user and of two
-        midnight = START_MS + rng.randrange(1, days) * DAY_MS
-        for step, other in zip((-1, -1, 0, 0), transactions[i : i + 4], strict=False):
-            other["timestamp"] = midnight + step
-        for other in transactions[i : i + 3]:
-            other["user_id"] = transactions[i]["user_id"]
-    for event in transactions[3::13]:
-        event["amount"] = _extreme(rng)
-    for event in transactions[5::17]:  # an id of a user and of a merchant, and both have an event at once
-        event["merchant_id"] = event["user_id"]
-    for event in transactions[7::19]:  # one card, one device, several users
-        event["card_token"] = "tok_shared"
+    if strained:
+        _strain(rng, transactions, days)
     transactions.sort(key=lambda e: int(str(e["timestamp"])))
     for _ in range(n // 20):  # late: arrives up to 30 places after its turn
         i = rng.randrange(n - 31)
@@ -65,6 +58,22 @@ def generate(seed: int, *, n: int = 400, users: int = 5, days: int = 12) -> Gene
         i = rng.randrange(len(labels))
         labels.insert(rng.randrange(len(labels) + 1), _said_again(rng, labels[i]))
     return Generated(transactions, labels)
+
+
+def _strain(rng: random.Random, transactions: list[dict[str, object]], days: int) -> None:
+    """Give some of them extreme amounts, times on both sides of midnight, and ids that others have."""
+    for i in range(4, len(transactions), 11):  # the last and the first millisecond of a day, of one user and of two
+        midnight = START_MS + rng.randrange(1, days) * DAY_MS
+        for step, other in zip((-1, -1, 0, 0), transactions[i : i + 4], strict=False):
+            other["timestamp"] = midnight + step
+        for other in transactions[i : i + 3]:
+            other["user_id"] = transactions[i]["user_id"]
+    for event in transactions[3::13]:
+        event["amount"] = _extreme(rng)
+    for event in transactions[5::17]:  # an id of a user and of a merchant, and both have an event at once
+        event["merchant_id"] = event["user_id"]
+    for event in transactions[7::19]:  # one card, one device, several users
+        event["card_token"] = "tok_shared"
 
 
 def _extreme(rng: random.Random) -> float:
