@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from lamina.errors import MappingError
 from lamina.ingest import bytes_of, transactions
 from lamina.ingest.mapping import TransactionMapping, load_mapping
+from lamina.ingest.reader import read_batches
 from lamina.ingest.transactions import Events, ImportReport, import_transactions
 from tests.unit.ingest.test_transactions import stored
 
@@ -241,6 +242,14 @@ def test_dates_beyond_pythons_are_rejected_rows(tmp_path: Path) -> None:
 def test_a_header_that_does_not_fit_says_what_may_be_meant(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(MappingError, match=message):
         run(put(tmp_path, "a.csv", content))
+
+
+def test_rows_of_parquet_are_numbered_through_all_batches(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": [f"t{n}" for n in range(7)]}), path)
+    batches = list(read_batches(path, batch_rows=3))
+    assert [number for batch in batches for number in batch.numbers.tolist()] == [1, 2, 3, 4, 5, 6, 7]
+    assert [batch.rows for batch in batches] == [3, 3, 1]
 
 
 def test_a_parquet_file_that_breaks_off_says_so(tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_a_row_knows_the_line_it_starts_on(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [3, 4, 5, 1 << 20])
+def test_a_number_is_not_cut_by_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(bytes_of, "BLOCK_BYTES", size)
+    rows, bad = read(put(tmp_path, '[123456789, {"a": 1}, 12]'))
+    assert [row for _, _, row in rows] == [{"a": 1}]
+    assert [text for *_, text in bad] == ["123456789", "12"]
+
+
 def test_nothing_and_no_number_are_read_as_in_csv(tmp_path: Path) -> None:
     content = '{"a": "", "b": NaN, "c": {"d": ""}}\n{"a": "x", "b": -Infinity, "c": {"d": 1}}\n'
     for written in (content, "[" + content.strip().replace("\n", ",") + "]"):

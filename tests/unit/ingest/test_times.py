@@ -223,6 +223,12 @@ def test_a_stated_unit_is_held_to(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("unit", ["s", "ns", "d"])
+def test_numbers_beyond_all_years_are_refused(tmp_path: Path, unit: str) -> None:
+    found = outcome(tmp_path, [1e300, -1e300, 1e19], unit=unit)
+    assert all("between the years 2000 and 2100" in str(one) for one in found)
+
+
 def test_numbers_count_from_the_mappings_origin(tmp_path: Path) -> None:
     start = ms("2017-12-01T00:00:00Z")
     assert outcome(tmp_path, [0, 86_400], unit="s", origin="2017-12-01") == [start, start + 86_400_000]
