@@ -27,6 +27,7 @@ BENCHMARKS = (
     "online_read",
     "outages",
     "serving_throughput",
+    "soak",
     "store_memory",
     "stream_throughput",
 )

@@ -7,7 +7,7 @@ entity, and every speed feature of every entity at moments where its tiles are c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -129,8 +129,10 @@ def expected_tiles(plan: Plan, log: Log) -> dict[str, Counter[bytes]]:
     return found
 
 
-def compare_tiles(plan: Plan, expected: dict[str, Counter[bytes]], redis_url: str) -> Difference:
-    """Every tile of every entity, also those that only one side knows."""
+def compare_tiles(
+    plan: Plan, expected: Mapping[str, Counter[bytes]], redis_url: str, *, from_ms: int = 0
+) -> Difference:
+    """Every tile of every entity that starts at or after `from_ms`, also those that only one side knows."""
     found = Difference()
     client, store = Redis.from_url(redis_url), RedisStore(redis_url)
     keys = set(expected)
@@ -143,7 +145,11 @@ def compare_tiles(plan: Plan, expected: dict[str, Counter[bytes]], redis_url: st
         named = (key.partition(":") for key in some)
         replies = store.read([ReadKey(entity, entity_id, ()) for entity, _, entity_id in named]).replies
         for key, reply in zip(some, replies, strict=True):
-            held = {name: event_count(payload) for name, payload in reply.speed.items() if name.count(b"/") == 1}
+            held = {
+                name: event_count(payload)
+                for name, payload in reply.speed.items()
+                if name.count(b"/") == 1 and int(name.rpartition(b"/")[2]) >= from_ms
+            }
             wanted = expected.get(key, Counter())
             for name in held.keys() | wanted.keys():
                 found.tiles += 1
@@ -156,8 +162,8 @@ def compare_tiles(plan: Plan, expected: dict[str, Counter[bytes]], redis_url: st
     return found
 
 
-def compare_features(plan: Plan, log: Log, redis_url: str, found: Difference) -> None:
-    """Every feature of the speed layer, of every entity, at the ends of tiles; adds to `found`.
+def compare_features(plan: Plan, log: Log, redis_url: str, found: Difference, *, since_ms: int = 0) -> None:
+    """Every feature of the speed layer, of every entity, at the ends of tiles from `since_ms` on; adds to `found`.
 
     Not at the millisecond of an event: a view without the request ends before it, and a tile holds it.
     """
@@ -166,8 +172,9 @@ def compare_features(plan: Plan, log: Log, redis_url: str, found: Difference) ->
     request_source = plan.features.request
     for (source, key), events in log.events.items():
         unique = without_duplicates(request_source, events) if source == request_source.name else events
-        step = max(len(unique) // MOMENTS, 1)
         times = {time_of(request_source, e) for e in unique}
+        unique = [e for e in unique if time_of(request_source, e) >= since_ms]
+        step = max(len(unique) // MOMENTS, 1)
         for event in unique[::step]:
             ts = time_of(request_source, event)
             for at_ms in {ts - ts % 1000 + 999, ts - ts % DAY_MS + DAY_MS - 1} - times:

@@ -200,6 +200,34 @@ def over_time(
     return _svg(figure, name, title)
 
 
+@_styled
+def sizes(
+    name: str,
+    title: str,
+    at_s: Sequence[float],
+    series: Mapping[str, Sequence[float | None]],
+    marks_s: Sequence[float],
+) -> str:
+    """Sizes in MiB from `at_s` on, a line each, named at its end; `marks_s`: thin lines where something happened."""
+    figure, axes = _axes(10.6, 3.6)
+    for at in marks_s:
+        axes.axvline(at, color=MUTED, linewidth=0.8, alpha=0.6, linestyle=":", zorder=0)
+    palette = (ACCENT, WARM, *ACTION_COLOURS.values(), SOFT, MUTED, INK)
+    for i, (label, values) in enumerate(series.items()):
+        known = [float("nan") if value is None else value for value in values]
+        axes.plot(
+            at_s,
+            known,
+            color=palette[i % len(palette)],
+            linewidth=1.6,
+            label=label,
+            linestyle="-" if i < len(palette) else "--",
+        )
+    axes.set(ylabel="MiB", xlabel="seconds", ylim=(0, None), xlim=(at_s[0], max(at_s[-1], at_s[0] + 1)))
+    axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, columnspacing=1.4)
+    return _svg(figure, name, title)
+
+
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
