@@ -81,7 +81,7 @@ class Sampler(threading.Thread):
         found = {(MEMORY, name): _resident(pid) for name, pid in self._stack.pids().items()}
         layout = self._stack.layout
         found[JOURNAL, "journal"] = _on_disk(layout.stack_dir / "journal")
-        for folder in (layout.data / "kafka").glob("*-*"):
+        for folder in (layout.data / "kafka" / "log").glob("*-*"):
             topic = folder.name.rpartition("-")[0]
             if not topic.startswith("__"):
                 found[TOPIC, topic] = found.get((TOPIC, topic), 0.0) + _on_disk(folder)

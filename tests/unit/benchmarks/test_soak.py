@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from benchmarks.fire.clients import Clients
 from benchmarks.fire.sampler import JOURNAL, MEMORY, STORE, TOPIC, Sampler
 from benchmarks.soak_page import write_page
+from lamina.local.layout import Layout
 from lamina.worlds.fraud import FraudWorld
 
 FIGURES = {"answered": 3, "events": 4, "days": 2, "lost": 0, "growth_mib": 1.5}
@@ -37,6 +39,22 @@ def sampler() -> Sampler:
 def test_growth_is_that_of_the_last_half_without_the_topics() -> None:
     # Redis alone grows after the half, by 1 a moment: from the tenth at 20 to the last one.
     assert sampler().growth_mib() == 16.0
+
+
+def test_sizes_are_those_of_the_stacks_folders(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    logs = layout.data / "kafka" / "log"
+    for topic, n in (("feature-tiles-0", 3), ("feature-tiles-1", 1), ("__consumer_offsets-0", 9)):
+        (logs / topic).mkdir(parents=True)
+        (logs / topic / "0.log").write_bytes(b"x" * n * 2**20)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "1").write_bytes(b"x" * 2**20)
+    settings = Mock()
+    settings.redis_url.get_secret_value.return_value = "redis://127.0.0.1:1/0"
+    found = Sampler(Mock(layout=layout, pids=lambda: {"me": os.getpid()}), settings, every_s=1.0)._look()
+    assert found.keys() == {(MEMORY, "me"), (JOURNAL, "journal"), (TOPIC, "feature-tiles")}
+    assert found[TOPIC, "feature-tiles"] == pytest.approx(4.0, abs=0.1)
+    assert found[JOURNAL, "journal"] == pytest.approx(1.0, abs=0.1)
 
 
 def test_what_was_gone_for_a_moment_is_a_gap() -> None:
