@@ -70,7 +70,7 @@ def beside(stack: Stack, settings: Settings, folder: Path, wanted: int, ours_per
     found: Figures = {"peer_workers": WORKERS}
     for name, peer, share in (("quix", _quix, 1.0), ("pyflink_per_event", _pyflink, PYFLINK_SHARE)):
         target = f"tiles-of-{name.replace('_', '-')}"
-        create_topics(settings.kafka_bootstrap, topics=(Topic(target, retention_ms=None),))
+        create_topics(settings.kafka_bootstrap, topics=(Topic(target, compacted=True),))
         with peer(stack, settings, folder, target) as cpu_s:
             steady = _watch(stack, settings, target, round(share * wanted), cpu_s).steady(WARM)
         ours, theirs = (tiles_on(settings.kafka_bootstrap, topic) for topic in (FEATURE_TILES, target))

@@ -12,30 +12,48 @@ MODEL_FEEDBACK = "model-feedback"
 FEATURE_TILES = "feature-tiles"
 DEAD_LETTERS = "dead-letters"
 
-WEEK_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+TILES_MS = 4 * DAY_MS
+"""How long tiles stay on their topic: the three days for which the speed layer keeps a key, and one for whoever fills
+an empty Redis from it.
+"""
+SEGMENT_MS = DAY_MS // 4
+"""Kafka deletes whole segments, and of a topic of little traffic the newest would stay for a week."""
 LETTER_BYTES = 4 * 2**20
 """Largest dead letter: any message of a topic with Kafka's own limit (1 MiB) fits, in base64 and with its reason."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it is created. `retention_ms` of None keeps the newest value of every key (compaction).
+    """A topic as it is created and kept.
 
-    `max_bytes`: the largest message; None leaves it to the broker, 1 MiB.
+    compacted: of every key the newest value alone is kept, for as long as `retention_ms` after the broker has taken
+    it, whatever time the message itself names.
+    max_bytes: the largest message; None leaves it to the broker, 1 MiB.
     """
 
     name: str
     partitions: int = 4
-    retention_ms: int | None = WEEK_MS
+    retention_ms: int = WEEK_MS
+    compacted: bool = False
     max_bytes: int | None = None
 
     @property
     def config(self) -> dict[str, str]:
-        """Topic configuration as Kafka names it."""
-        size = {} if self.max_bytes is None else {"max.message.bytes": str(self.max_bytes)}
-        if self.retention_ms is None:
-            return {"cleanup.policy": "compact", "compression.type": "lz4", **size}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), "compression.type": "lz4", **size}
+        """Topic configuration as Kafka names it.
+
+        >>> Topic("tiles", compacted=True).config["cleanup.policy"]
+        'compact,delete'
+        """
+        found = {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), "compression.type": "lz4"}
+        if self.compacted:
+            found["cleanup.policy"] = "compact,delete"
+            found["message.timestamp.type"] = "LogAppendTime"
+            found["segment.ms"] = str(SEGMENT_MS)
+        if self.max_bytes is not None:
+            found["max.message.bytes"] = str(self.max_bytes)
+        return found
 
 
 TOPICS: tuple[Topic, ...] = (
@@ -44,6 +62,6 @@ TOPICS: tuple[Topic, ...] = (
     Topic(MODEL_PREDICTIONS),
     Topic(SHADOW_SCORES, partitions=1),
     Topic(MODEL_FEEDBACK),
-    Topic(FEATURE_TILES, retention_ms=None),
+    Topic(FEATURE_TILES, retention_ms=TILES_MS, compacted=True),
     Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS, max_bytes=LETTER_BYTES),
 )
