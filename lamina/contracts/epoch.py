@@ -7,10 +7,11 @@ time.
 
 from __future__ import annotations
 
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIN_TIMESTAMP_MS = 946_684_800_000  # 2000-01-01
 MAX_TIMESTAMP_MS = 4_102_444_800_000  # 2100-01-01
@@ -32,9 +33,12 @@ def epoch_unit(number: float) -> str | None:
 def epoch_units(numbers: NDArray[np.float64]) -> NDArray[np.object_]:
     """`epoch_unit` of each number.
 
+    >>> import numpy as np
     >>> epoch_units(np.array([1_533_729_600, np.nan])).tolist()
     ['s', None]
     """
+    import numpy as np  # Airflow reads its DAGs without it
+
     units = np.full(len(numbers), None, dtype=object)
     for unit, per in PER_SECOND.items():
         units[(numbers >= _FIRST_S * per) & (numbers <= _LAST_S * per)] = unit
