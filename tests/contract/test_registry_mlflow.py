@@ -29,7 +29,8 @@ class TestMlflowRegistry(RegistryContract):
 
         client, called = MlflowClient(mlflow_uri), f"{name}{foreign}"
         client.create_registered_model(called)
-        client.create_model_version(called, str(tmp_path))
+        run_id = recorded(registry, name, tmp_path)
+        client.create_model_version(called, f"{client.get_run(run_id).info.artifact_uri}/model", run_id=run_id)
         assert called in registry.names()
         assert [(v.name, v.version) for v in registry.versions(called)] == [(called, "1")]
         assert [registry.versions(each) for each in registry.names()]
