@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from jobs.flink.options import StreamOptions
 from jobs.flink.validity import CHECKED, MESSAGE, checked, literal, problems, quoted
 from lamina.contracts.aggregates import Predicate
+from lamina.contracts.cards import STARRED
 from lamina.contracts.features import ColumnType, EventSource
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES
 from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of
@@ -32,6 +33,15 @@ class StreamSql:
 
     setup: tuple[str, ...]
     inserts: tuple[str, ...]
+
+
+_RUN = r"[0-9](?:[ ._/-]{0,3}[0-9]){11,18}"
+CARD_NUMBER = rf"(?<![0-9]){_RUN}(?![0-9])"
+# Hashes in hexadecimal digits and UUIDs may have twelve digits in a row; letters before or behind them tell.
+CARD_FIELD = (
+    r'"card_token"\s*:\s*"(?![^"]*[0-9a-f]{8}-[0-9a-f]{4}-)(?:[^"]*[^0-9A-Za-z"])?[A-Za-z]*'
+    rf"{_RUN}(?![0-9A-Za-z])"
+)
 
 
 def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
@@ -140,7 +150,7 @@ def _dead_letters(source: EventSource) -> str:
         "partition": "`_partition`",
         "offset": "`_offset`",
         "reason": "`_problem`",
-        "raw": "COALESCE(`message`, X'')",
+        "raw": f"COALESCE({_without_card_numbers('`message`')}, X'')",
         "timestamp": "EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 + EXTRACT(MILLISECOND FROM CURRENT_TIMESTAMP)",
     }
     pairs = ",\n  ".join(f"KEY {literal(name)} VALUE {value}" for name, value in fields.items())
@@ -149,6 +159,14 @@ def _dead_letters(source: EventSource) -> str:
         f"SELECT JSON_OBJECT(\n  {pairs}\n)\nFROM (\n  SELECT *, CASE\n    {problem}\n  END AS `_problem`\n"
         f"  FROM `{source.name}_parsed`\n) WHERE `_problem` IS NOT NULL"
     )
+
+
+def _without_card_numbers(message: str) -> str:
+    """The bytes of a message; where its card token is a card number, with all such numbers starred."""
+    text = f"CAST({message} AS STRING)"
+    starred = f"REGEXP_REPLACE({text}, {literal(CARD_NUMBER)}, '****')"
+    masked = f"CAST(CONCAT({literal(STARRED)}, {starred}) AS BYTES)"
+    return f"CASE WHEN REGEXP({text}, {literal(CARD_FIELD)}) THEN {masked} ELSE {message} END"
 
 
 def _tile_key(tiling: Tiling, *more: str) -> str:

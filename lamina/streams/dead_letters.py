@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from lamina.contracts.cards import IS_CARD_NUMBER, is_card_like, starred
+from lamina.contracts.cards import IS_CARD_NUMBER, STARRED, is_card_like, starred
 from lamina.contracts.decisions import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.errors import ContractError, MessageRefused, StreamError, UnknownTopic
@@ -21,7 +21,7 @@ ANSWER_S = 10
 FILL_S = 0.2
 """Longest wait for a full batch: the client waits so long even when the partition's end is among the messages."""
 MESSAGES_AT_ONCE = 500
-MASKED = b"card numbers starred: "
+MASKED = STARRED.encode()
 """Begins the bytes of a letter that are not those of its message."""
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from jobs.flink.compile import StreamSql, compile_stream
+from jobs.flink.compile import CARD_FIELD, CARD_NUMBER, StreamSql, compile_stream
 from jobs.flink.options import StreamOptions
 from lamina.contracts.aggregates import (
     Aggregate,
@@ -24,6 +24,7 @@ from lamina.contracts.aggregates import (
     std,
     total,
 )
+from lamina.contracts.cards import holds_card_number
 from lamina.contracts.features import (
     Entity,
     FeatureSet,
@@ -218,3 +219,24 @@ def test_a_label_counts_once_a_verdict() -> None:
     setup = "\n".join(compile_stream(make_plan(load("fraud")), OPTIONS).setup)
     assert "PARTITION BY `transaction_id`, `is_fraud` ORDER BY `_arrived`" in setup
     assert "PARTITION BY `transaction_id` ORDER BY `_arrived`" in setup
+
+
+@pytest.mark.parametrize(
+    ("token", "is_number"),
+    [
+        ("4000001234567899", True),
+        ("4000-0012-3456-7890", True),
+        ("card-4000001234567899", True),
+        ("card4000001234567899", True),
+        ("426614174000", True),
+        ("card-83e1204c97a1b02c55d0e1f4", False),
+        ("123e4567-e89b-12d3-a456-426614174000", False),
+        ("12345678901", False),
+        ("1" * 20, False),
+    ],
+)
+def test_letters_hold_no_card_number(token: str, is_number: bool) -> None:
+    message = f'{{"user_id": "u1", "card_token": "{token}", "timestamp": 1533686400}}'
+    assert bool(re.search(CARD_FIELD, message)) == is_number == holds_card_number(token)
+    if is_number:
+        assert not re.search(r"([0-9][ -]?){11}", re.sub(CARD_NUMBER, "****", message))
