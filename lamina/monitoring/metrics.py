@@ -22,7 +22,7 @@ FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["
 REPEATS = Counter(
     "repeats_total",
     "Transactions that came again and were answered (waited, known, shared) or refused (other_content, pending), were "
-    "decided unchecked because Redis does not answer, and answers not kept for all (unwritten, forgotten)",
+    "decided unchecked because Redis does not answer, and answers not kept for all (unwritten, forgotten, unreadable)",
     ["outcome"],
 )
 EXPLANATIONS_FAILED = Counter("explanations_failed_total", "Decisions by a score whose causes the model could not name")

@@ -80,8 +80,8 @@ def decide(evaluation: Evaluation, parity: Parity | None, enough: Enough = ENOUG
     """Whether the evaluated version goes live, and every reason for or against it.
 
     It must have been found better, and features must be served as they are computed, by a report that is recent and
-    compared something. Without one only a version with no champion to beat goes live: before the first one, nothing may
-    have been served yet.
+    compared something. Without one only the first version goes live, before which nothing may have been served: not one
+    whose champion could not be measured.
     """
     promoted, reasons = evaluation.promote, list(evaluation.reasons)
     system = evaluation.system
@@ -95,7 +95,7 @@ def decide(evaluation: Evaluation, parity: Parity | None, enough: Enough = ENOUG
     if lacking is None:
         assert parity is not None, "one that lacks nothing is there"
         reasons.append(f"the parity report of {parity.day} is clean over {parity.compared} decisions")
-    elif promoted and evaluation.champion is not None:
+    elif promoted and evaluation.against is not None:
         promoted = False
         reasons.append(f"{lacking}: run features_daily_{system}, or jobs.spark.parity, for a day that was served")
     elif parity is not None:

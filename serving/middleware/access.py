@@ -79,11 +79,12 @@ def is_local(scope: Scope) -> bool:
     """Whether a request comes from this machine, and from nobody beyond it.
 
     The address is the socket's, which no client can choose. A proxy on this machine has the same one: it is told by the
-    headers that it adds, or by the name that its client asked for. Whoever adds such a header without a proxy only
-    locks himself out. A name with a dot is somebody's domain: a page of his in a browser here asks for it.
+    headers that it adds, by the name that its client asked for, or by HTTP/1.0, which proxies still speak and hardly a
+    client does. Whoever adds such a header without a proxy only locks himself out. A name with a dot is somebody's
+    domain: a page of his in a browser here asks for it.
     """
     client = scope.get("client")
-    if client is None or not _is_loopback(client[0]):
+    if client is None or not _is_loopback(client[0]) or scope.get("http_version") == "1.0":
         return False
     for name, value in scope["headers"]:
         if name in FORWARDED or name.startswith(X_FORWARDED):

@@ -154,10 +154,11 @@ class DecisionMaker:
                 if isinstance(mine, _Read):
                     await self._making.ask(mine)
             return [known or await asked.turn.answer() for asked, known, _ in planned]
-        except BaseException as error:
+        except BaseException:
             for asked, _, first in planned:
                 if first:
-                    self._repeats.failed(asked.turn, error)
+                    # The error is about one of the call; who waits for another of them is to ask again.
+                    self._repeats.failed(asked.turn, pending())
             raise
 
     def _asked(self, inquiry: Inquiry, explain: bool, wait_ns: int) -> tuple[Asked, Decision | None, bool]:

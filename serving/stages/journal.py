@@ -163,6 +163,9 @@ class Journal:
 
     def check(self) -> None:
         """See whether events would be taken now, and say so in `problem`; not while another thread appends."""
+        # Tried again where no new file could be had: what was refused for its size tries no more by itself.
+        if self._file >= 0 and self.end.offset >= self._segment_bytes and self._roll() and self._nothing_waits:
+            self._drop_before(self.end.segment)
         # What was full is so until there is room for many.
         room = 1 if self.problem is None else min(PROBE_BYTES, self._segment_bytes)
         if lack := self._lack(room, self._clock()):
@@ -265,7 +268,8 @@ class Journal:
     def read(self, after: Place) -> Iterator[tuple[JournaledEvent, Place]]:
         """What was written behind `after`, oldest first, up to the end as it is when the reading comes there.
 
-        A last line that a crash cut short is left out: nobody was answered for it.
+        A last line that a crash cut short is left out, and so is what `append` is still writing, which a full disk may
+        make it take back: nobody was answered for it.
         """
         for number in self._numbers():
             if number < after.segment:
@@ -277,6 +281,8 @@ class Journal:
                     if not line.endswith(b"\n"):
                         break
                     offset += len(line)
+                    if self._file >= 0 and Place(number, offset) > self.end:
+                        return
                     topic, key, value = line[:-1].split(b"\t", 2)
                     yield JournaledEvent(topic.decode(), key, value), Place(number, offset)
 
@@ -287,16 +293,19 @@ class Journal:
         """
         if self.acknowledged.segment != place.segment:
             # Before it is noted: on a full disk the note may need the room. What is gone needs no note.
-            for number in self._numbers():
-                if number < place.segment:
-                    self._name(number).unlink(missing_ok=True)
-            with self._files:
-                self._older_bytes = self._bytes_before(self.end.segment)
+            self._drop_before(place.segment)
         self._note(place)
         self.acknowledged = place
         with self._files:
             while len(self._ages) > 1 and self._ages[1][0] <= place:
                 self._ages.popleft()
+
+    def _drop_before(self, segment: int) -> None:
+        for number in self._numbers():
+            if number < segment:
+                self._name(number).unlink(missing_ok=True)
+        with self._files:
+            self._older_bytes = self._bytes_before(self.end.segment)
 
     def _note(self, place: Place) -> None:
         os.pwrite(self._mark, b"%020d %020d\n" % place, 0)

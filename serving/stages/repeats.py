@@ -9,6 +9,7 @@ afterwards, off the way of the request. Hot path.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,9 +21,11 @@ from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.contracts.transactions import Transaction
-from lamina.errors import DecisionPending, RepeatedOtherwise
+from lamina.errors import ContractError, DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.protocol import Command
+
+log = logging.getLogger(__name__)
 
 LOCAL_ANSWERS = 10_000
 """Kept in the process, about a kilobyte each: what there is to go by while Redis is away."""
@@ -200,18 +203,27 @@ class Repeats:
     def recall(self, topic: str, value: bytes) -> None:
         """Take an event that an earlier process wrote down and may not have told anybody of, in the order of writing.
 
+        One that this version cannot read is left out: another wrote it, and the process is to start all the same.
+
         Args: topic: without a prefix.
         """
         if not self._window_s:
             return
-        if topic == TRANSACTIONS:
-            found = Transaction.from_json(value)
-            self._recalled = (found.transaction_id, blake2b(value, digest_size=DIGEST_BYTES).digest())
-        elif topic == MODEL_PREDICTIONS:
-            decision = Decision.from_json(value)
-            if self._recalled is not None and self._recalled[0] == decision.transaction_id:
-                self.decided(self._new(*self._recalled, explain=False), decision)
-            self._recalled = None
+        try:
+            if topic == TRANSACTIONS:
+                self._recalled = None
+                # As this version writes it: it is held against what a client sends now.
+                found = Transaction.from_json(value)
+                digest = blake2b(found.to_json(), digest_size=DIGEST_BYTES).digest()
+                self._recalled = (found.transaction_id, digest)
+            elif topic == MODEL_PREDICTIONS:
+                recalled, self._recalled = self._recalled, None
+                decision = Decision.from_json(value)
+                if recalled is not None and recalled[0] == decision.transaction_id:
+                    self.decided(self._new(*recalled, explain=False), decision)
+        except ContractError as error:
+            metrics.REPEATS.labels("unreadable").inc()
+            log.debug("a transaction that was decided on before would not be known again: %s", error)
 
     async def close(self) -> None:
         """Tell the other processes what they have not been told yet."""

@@ -55,7 +55,7 @@ def _together(
 def _noted(lane: Lane, row: Mapping[str, FeatureValue], score: float, each_ms: float) -> Scored | Exception:
     try:
         score = probability(score)
-    except BadScore:
+    except (BadScore, TypeError):
         return _alone(lane, row)
     lane.note(each_ms, score)
     return lane, score

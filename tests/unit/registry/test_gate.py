@@ -80,6 +80,13 @@ def test_a_report_that_says_too_little_promotes_nobody(parity: Parity, says: str
     assert first and says in reasons[-1], "there may have been nothing to compare"
 
 
+def test_a_champion_that_cannot_be_measured_has_served_all_the_same() -> None:
+    unmeasured = evaluated(promote=True, champion=None).model_copy(update={"against": "1"})
+    promoted, reasons = decide(unmeasured, None)
+    assert not promoted and "there is no parity report of fraud" in reasons[-1]
+    assert decide(unmeasured, Parity(DAY, compared=100, mismatches=0))[0]
+
+
 def test_a_report_at_the_limits_is_enough() -> None:
     parity = Parity(date(2018, 8, 14), compared=100, mismatches=0)
     assert decide(evaluated(promote=True, champion=CHAMPION), parity)[0]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
@@ -120,6 +120,16 @@ def test_what_a_proxy_on_this_machine_hands_on_is_not_local(path: str, header: s
     for value in ("10.0.0.7", "127.0.0.1", ""):
         assert ask(app, path, headers={header: value}) == 403
     assert ask(app, "/fraud/decisions", headers={header: "10.0.0.7"}) == 200
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.0", 403), ("1.1", 200), ("2", 200)])
+def test_nginx_without_a_word_about_headers_is_not_local(version: str, status: int) -> None:
+    """Its `proxy_pass http://127.0.0.1:8000` alone adds no header and asks by that name, in HTTP/1.0."""
+
+    async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
+        await LocalAdmin(JSONResponse({}))(dict(scope) | {"http_version": version}, receive, send)
+
+    assert ask(proxied, "/admin/rules", host="127.0.0.1:8000") == status
 
 
 @pytest.mark.parametrize(

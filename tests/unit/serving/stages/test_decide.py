@@ -157,6 +157,16 @@ def test_too_few_or_too_many_scores_are_nobodys(bench: Bench, monkeypatch: pytes
     assert [d.score for d in found] == [0.25] * 3
 
 
+def test_a_row_that_a_model_leaves_out_costs_its_neighbours_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Constant, "predict_batch", lambda self, rows: [None, *[0.75] * (len(rows) - 1)] if rows[0] else [0.0, 0.0]
+    )
+    found = asyncio.run(together(bench, ["user-1", "user-2", "user-3"]))
+    assert [d.score for d in found] == [0.25, 0.75, 0.75]
+
+
 def test_whoever_sends_many_waits_for_all_of_them(bench: Bench) -> None:
     """The time of a call grows with what it brings: none of it is decided without the model as one alone would be."""
     many = 40

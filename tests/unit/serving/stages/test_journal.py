@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +28,6 @@ def opened(folder: Path, segment_bytes: int = 2**20) -> Journal:
 
 def killed(journal: Journal) -> None:
     """The process ends: descriptors close, nothing else happens."""
-    import os
-
     for descriptor in (journal._file, journal._mark, journal._lock):
         os.close(descriptor)
 
@@ -299,6 +299,37 @@ def test_size_is_bounded(tmp_path: Path) -> None:
     assert found.checked() == ""
     found.append(0)
     found.journal.close()
+
+
+def test_a_file_that_could_not_be_changed_is_once_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without descriptors one file grows to the bound, though nothing waits; afterwards it must not stay so."""
+    found = Clocked(tmp_path, max_bytes=1000)
+    with monkeypatch.context() as without:
+
+        def none_left(number: int) -> int:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        without.setattr(found.journal, "_new", none_left)
+        with pytest.raises(JournalFull, match="LAMINA_JOURNAL_MAX_BYTES"):
+            for n in range(100):
+                found.journal.acknowledge(found.append(n))
+        assert "at most" in found.checked()
+    assert found.checked() == ""
+    found.append(0)
+    assert waiting(found.journal) == [event(0)]
+    found.journal.close()
+
+
+def test_what_is_not_wholly_written_is_not_read(tmp_path: Path) -> None:
+    """A full disk took the first line of two: it is cut off again a moment later, when it may not be with Kafka."""
+    journal = opened(tmp_path)
+    journal.append([event(0)])
+    os.write(journal._file, event(1).line)
+    assert waiting(journal) == [event(0)]
+    os.ftruncate(journal._file, journal.end.offset)
+    journal.append([event(2)])
+    assert waiting(journal) == [event(0), event(2)]
+    journal.close()
 
 
 def test_age_is_bounded(tmp_path: Path) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
-from lamina.contracts.topics import TRANSACTIONS
-from lamina.errors import RepeatedOtherwise
+from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
+from lamina.store.memory import MemoryStore
+from lamina.store.protocol import Command, ReadKey, Snapshot
 from serving.bootstrap import Service, make_app
 from serving.routes.fraud import DECISIONS, TRANSACTION
 from serving.stages import repeats
 from serving.stages.journal import Journal, JournaledEvent
 from serving.stages.log import EventLog
-from serving.stages.repeats import Repeats
+from serving.stages.repeats import Repeats, Turn
+from serving.stages.shared_answers import Recorded
 from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version
 from tests.unit.serving.shop import Shop
 
@@ -166,6 +171,50 @@ def test_within_a_batch(bench: Bench) -> None:
     assert [d.transaction_id for d in bench.events.decisions] == ["t0", "t1", "t2", "t3"]
 
 
+class OtherwiseElsewhere:
+    """Processes share what they know; t2 was decided on elsewhere, with another content."""
+
+    def claim(self, turn: Turn) -> Command:
+        return (turn.transaction_id,)
+
+    def found(self, turn: Turn, reply: object) -> Recorded | None:
+        return Recorded(b"another", b"") if turn.transaction_id == "t2" else None
+
+    def keep(self, turn: Turn, answer: bytes) -> None:
+        pass
+
+    def release(self, turn: Turn) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for one of its transactions is not at fault, and not told of another."""
+
+    async def read(keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        await asyncio.sleep(0.01)
+        found = MemoryStore().read(keys)
+        return Snapshot(found.replies, found.through_ms, [None] * len(also))
+
+    monkeypatch.setattr(bench.maker._features._store, "read", read)
+    bench.maker._repeats = Repeats(OtherwiseElsewhere(), window_s=600)
+
+    async def run() -> list[Any]:
+        await bench.refresh()
+        both = [bench.inquiry("u1", transaction_id="t1"), bench.inquiry("u2", transaction_id="t2")]
+        batch = asyncio.create_task(bench.maker.decide_all(both, explain=False))
+        await asyncio.sleep(0)
+        found = await asyncio.gather(batch, bench.decide("u1", transaction_id="t1"), return_exceptions=True)
+        return [*found, await bench.decide("u1", transaction_id="t1")]
+
+    refused, waited, again = asyncio.run(run())
+    assert isinstance(refused, RepeatedOtherwise) and "transaction t2 " in str(refused)
+    assert isinstance(waited, DecisionPending)
+    assert again.transaction_id == "t1"
+
+
 def test_explained_answers_are_kept_as_they_were(bench: Bench) -> None:
     async def run() -> None:
         await bench.refresh()
@@ -209,6 +258,30 @@ def test_what_a_killed_process_wrote_down_is_known_after_its_restart(bench: Benc
             await bench.decide("u1", amount=3.0)
 
     asyncio.run(run())
+
+
+def test_what_another_version_wrote_down(bench: Bench) -> None:
+    """What it can read it knows, however it was written; what it cannot keeps nobody from starting."""
+    before = count("unreadable")
+    clear = orjson.dumps(TRANSACTION | {"card_token": "4111111111111111"})
+
+    async def run() -> None:
+        await bench.refresh()
+        first = await bench.decide("u1")
+        (_, sent), (_, made) = bench.events.kept
+        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600)
+        bench.repeats.recall(TRANSACTIONS, clear)
+        bench.repeats.recall(MODEL_PREDICTIONS, made)
+        assert count("unreadable") == before + 1 and not bench.repeats._known, "whose decision it was is not known"
+        bench.repeats.recall(TRANSACTIONS, sent)
+        bench.repeats.recall(MODEL_PREDICTIONS, b'{"action":"call the police"}')
+        assert count("unreadable") == before + 2 and not bench.repeats._known
+        bench.repeats.recall(TRANSACTIONS, orjson.dumps(orjson.loads(sent), option=orjson.OPT_SORT_KEYS))
+        bench.repeats.recall(MODEL_PREDICTIONS, made)
+        assert (await bench.decide("u1")).decided_at == first.decided_at
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) == 1
 
 
 class TestRoutes:
