@@ -135,6 +135,13 @@ def redis(url: str) -> str:
     'redis://:a%23b%2Fc@host:6379/0'
     """
     _required(url)
+    encoded = _encoded(url)
+    if any(name == "password" for name, _ in parse_qsl(urlsplit(encoded).query)):
+        raise ValueError("holds the password as an option: write it before the host, as redis://:password@host")
+    return encoded
+
+
+def _encoded(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("redis", "rediss", "unix"):
         raise ValueError("must begin with redis://, rediss:// or unix://")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from lamina.errors import LaminaError
-from lamina.settings import told
+from lamina.settings import Settings, variable
 
 
 def run(main: Callable[[], object]) -> None:
@@ -20,7 +20,7 @@ def run(main: Callable[[], object]) -> None:
     except LaminaError as error:
         _end(str(error), error)
     except ValidationError as error:
-        sentence = told(error)
+        sentence = _told(error)
         if sentence is None:
             raise
         _end(sentence, error)
@@ -29,3 +29,15 @@ def run(main: Callable[[], object]) -> None:
 def _end(sentence: str, error: Exception) -> None:
     sys.stderr.write(f"{sentence}\n")
     raise SystemExit(1) from error
+
+
+def _told(error: ValidationError) -> str | None:
+    """What is wrong with the settings, a line each, without what was given; None when it is no error of theirs."""
+    if error.title != Settings.__name__:
+        return None
+    lines = []
+    for wrong in error.errors(include_url=False, include_context=False, include_input=False):
+        where = variable(str(wrong["loc"][0])) if wrong["loc"] else ""
+        what = wrong["msg"].removeprefix("Value error, ")
+        lines.append(what if not where or where in what else f"{where}: {what}")
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lamina import addresses, proxies
@@ -359,18 +359,6 @@ def variable(field: str) -> str:
     'LAMINA_REDIS_URL'
     """
     return f"{PREFIX}{field.upper()}"
-
-
-def told(error: ValidationError) -> str | None:
-    """What is wrong with the settings, a line each, without what was given; None when it is no error of theirs."""
-    if error.title != Settings.__name__:
-        return None
-    lines = []
-    for wrong in error.errors(include_url=False, include_context=False, include_input=False):
-        where = variable(str(wrong["loc"][0])) if wrong["loc"] else ""
-        what = wrong["msg"].removeprefix("Value error, ")
-        lines.append(what if not where or where in what else f"{where}: {what}")
-    return "\n".join(lines)
 
 
 def _known(name: str, value: str) -> bool:

@@ -36,7 +36,7 @@ def _group() -> None:
 
 @app.command()
 def transactions(
-    file: Annotated[Path, typer.Argument(help="CSV, JSON lines or parquet file.")],
+    file: Annotated[Path, typer.Argument(help="CSV, JSON or parquet file.")],
     mapping: Annotated[
         str | None,
         typer.Option(help="Path of a mapping, or a shipped one, such as handbook; with --guess, where to write."),

@@ -34,7 +34,7 @@ def moving(features: FeatureSet) -> Mapping[str, float]:
 def step_of(value: Value, smallest: float) -> Value:
     """Names the step that `value` is in; what is no number, or no finite one, is a step of its own.
 
-    >>> step_of(3600.0, 1.0) == step_of(3607.0, 1.0), step_of(4.2, 1.0) == step_of(5.1, 1.0)
+    >>> step_of(3610.0, 1.0) == step_of(3620.0, 1.0), step_of(4.2, 1.0) == step_of(5.1, 1.0)
     (True, False)
     """
     if not isinstance(value, int | float) or not math.isfinite(value) or value == 0:

@@ -221,6 +221,17 @@ def test_the_secrets_are_those_that_the_head_names() -> None:
     assert all(name in head for name in REQUIRED)
 
 
+@pytest.mark.parametrize("service", [name for name in SERVICES if SERVICES[name]["image"].startswith("lamina-")])
+def test_no_container_of_ours_is_asked_through_a_proxy_that_docker_gives_it(service: str) -> None:
+    """Health is asked by urllib from inside, which would take the proxy and find nobody well."""
+    for name in ("NO_PROXY", "no_proxy"):
+        spared = _environment(service)[name].split(",")
+        assert {"127.0.0.1", "localhost", *SERVICES} - set(spared) <= {
+            *("flink-taskmanager", "spark-worker", "sink"),
+            *("airflow-migrate", "airflow-scheduler", "airflow-dags", "airflow-triggerer"),
+        }
+
+
 def test_airflow_asks_who_comes() -> None:
     for service in ("airflow-api", "airflow-scheduler", "airflow-dags", "airflow-triggerer"):
         assert _environment(service)["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "false"

@@ -173,6 +173,9 @@ def test_every_path_and_address_of_the_settings_is_among_them() -> None:
         (REDIS, "http://host:6379"),
         (REDIS, "unix://:hunter2@sock"),
         (REDIS, "redis://host:6379/0?client_name=me@here"),
+        (REDIS, "redis://host:6379/0?password=hunter2"),
+        (REDIS, "redis://me@host:6379/0?db=1&p%61ssword=hunter2"),
+        (REDIS, "unix:///run/redis.sock?password=hunter2"),
     ],
 )
 def test_half_an_address_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -206,6 +209,12 @@ def test_any_password_arrives_as_it_was_written(monkeypatch: pytest.MonkeyPatch,
     found = redis.ConnectionPool.from_url(load_settings().redis_url.get_secret_value()).connection_kwargs
     expected = {"username": "user", "password": password, "host": "127.0.0.1", "port": 6379, "db": 3}
     assert {name: found[name] for name in expected} == expected
+
+
+def test_a_password_that_looks_like_an_option_is_one_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REDIS, "redis://:word?password=x@127.0.0.1:6379/3")
+    found = redis.ConnectionPool.from_url(load_settings().redis_url.get_secret_value()).connection_kwargs
+    assert (found["host"], found["password"]) == ("127.0.0.1", "word?password=x")
 
 
 def test_an_encoded_password_stays_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
