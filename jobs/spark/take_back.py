@@ -26,6 +26,7 @@ from lamina.lake.write import open_lake
 from lamina.orchestration.jobs import archived_topics
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import Settings, load_settings
+from lamina.store.staleness import batch_mark
 from lamina.streams.identity import identity_of
 from lamina.streams.rebuild import replay
 from lamina.streams.store import store_for_tiles
@@ -63,7 +64,8 @@ def take_back(spark: Callable[[], SparkSession], settings: Settings, plan: Plan,
         spark(), settings.lake_url, plan, day, url, again=True, takes_back=True, clock=settings.clock
     )
     for entity in plan.features.entities:
-        removed += store.take_back(entity.name, [t.id for t in plan.of_entity(entity)], midnight_ms(through))
+        tilings, mark = [t.id for t in plan.of_entity(entity)], batch_mark(plan.features.system, entity)
+        removed += store.take_back(entity.name, tilings, midnight_ms(through), mark)
     reports = _reports(settings, plan.features.system)
     return {**counts, "folders": len(later), "reports": reports, "entities": published, "removed": removed}
 

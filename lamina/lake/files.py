@@ -27,13 +27,15 @@ def renames_folders(fs: Any) -> bool:
 
 
 def children(fs: Any, folder: str) -> list[str]:
-    """Paths of what lies directly in `folder`, sorted; none where there is no such folder.
+    """Paths of what lies directly in `folder`, sorted, without what a writer has staged; none where there is no such
+    folder.
 
     Nothing in `folder` is taken for a pattern, as `fs.glob` would.
     """
     if not fs.exists(folder):
         return []
-    return sorted(str(path).rstrip("/") for path in fs.ls(folder, detail=False))
+    paths = (str(path).rstrip("/") for path in fs.ls(folder, detail=False))
+    return sorted(path for path in paths if not name_of(path).startswith(STAGING_PREFIX))
 
 
 def name_of(path: str) -> str:

@@ -142,7 +142,7 @@ class SourceWriter:
         own = re.compile(rf"{re.escape(self.source)}-\d{{5}}\.parquet")
         for folder in files.children(self._fs, self._root):
             partition = files.name_of(folder)
-            if partition.startswith(STAGING_PREFIX) or not self._fs.isdir(folder) or not self.owns(partition):
+            if not self._fs.isdir(folder) or not self.owns(partition):
                 continue
             for file in files.children(self._fs, folder):
                 name = files.name_of(file)

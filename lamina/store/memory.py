@@ -73,7 +73,7 @@ class MemoryStore:
         """See `OnlineStore.announce`."""
         self._through[name] = max(through_ms, self._through.get(name, 0))
 
-    def take_back(self, entity: str, tilings: Collection[str], through_ms: int) -> int:
+    def take_back(self, entity: str, tilings: Collection[str], through_ms: int, announced: str | None = None) -> int:
         """See `OnlineStore.take_back`."""
         removed = 0
         for key, blobs in self._batch.items():
@@ -82,8 +82,9 @@ class MemoryStore:
                 removed += len(gone)
                 for tiling in gone:
                     del blobs[tiling]
-        if entity in self._through:
-            self._through[entity] = min(through_ms, self._through[entity])
+        name = announced or entity
+        if name in self._through:
+            self._through[name] = min(through_ms, self._through[name])
         return removed
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:

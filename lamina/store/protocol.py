@@ -144,9 +144,11 @@ class OnlineStore(Protocol):
         Args: name: an entity, whose every blob is published; or a source by its `lamina.store.staleness.stream_mark`.
         """
 
-    def take_back(self, entity: str, tilings: Collection[str], through_ms: int) -> int:
+    def take_back(self, entity: str, tilings: Collection[str], through_ms: int, announced: str | None = None) -> int:
         """Remove what says that it is complete later than `through_ms`: blobs of the tilings of `entity`, by their ids,
         and what was announced of it; returns the number of blobs. Speed tiles stay as they are.
+
+        Args: announced: its name there, see `lamina.store.staleness.batch_mark`; None: that of the entity.
         """
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:

@@ -170,11 +170,11 @@ class RedisStore:
         except RedisError as error:
             raise unavailable(error) from error
 
-    def take_back(self, entity: str, tilings: Collection[str], through_ms: int) -> int:
+    def take_back(self, entity: str, tilings: Collection[str], through_ms: int, announced: str | None = None) -> int:
         """See `OnlineStore.take_back`."""
         removed = 0
         try:
-            self._renounce(keys=[THROUGH_KEY], args=[entity, through_ms])
+            self._renounce(keys=[THROUGH_KEY], args=[announced or entity, through_ms])
             found = self._redis.scan_iter(match=f"{batch_key(speed_key(entity, ''))}*", count=ENTITIES_PER_SCAN)
             while keys := list(islice(found, ENTITIES_PER_CALL)):
                 removed += cast("int", self._take_back(keys=keys, args=[through_ms, *tilings]))

@@ -16,13 +16,21 @@ from __future__ import annotations
 MOST_FIELDS = 200
 """A hash with more fields is folded; one of 200 tiles is read and decoded in about 3 ms."""
 
+LARGEST = 5000
+"""A hash that had more fields before this version is left as it is: to fold it would hold Redis up for seconds."""
+
 _TREE = f"""
-local HOUR, MINUTE, MOST = 3600000, 60000, {MOST_FIELDS}
+local HOUR, MINUTE, MOST, LARGEST = 3600000, 60000, {MOST_FIELDS}, {LARGEST}
 local function node(level, key, tiling, start)
   local colon = string.find(key, ':', 1, true)
   return string.format('%s_%s%s\\t%s/%.0f', string.sub(key, 1, colon - 1), level, string.sub(key, colon), tiling, start)
 end
 local function whole(value) return value and string.find(value, '^%d') end
+local function count(payload) return tonumber(string.match(payload, '^%d+')) end
+local function parsed(field)
+  local tiling, start = string.match(field, '^([^/~][^/]*)/(%d+)')
+  return tiling, tonumber(start)
+end
 """
 
 # KEYS: entities. ARGV: time to live in seconds, that of the tree, then for each entity the number of its tiles, and
@@ -31,35 +39,33 @@ local function whole(value) return value and string.find(value, '^%d') end
 WRITE_TILES = (
     _TREE
     + """
-local function count(payload) return tonumber(string.match(payload, '^%d+')) end
 local function put(key, tiling, start, field, payload)
   local hour, minute = start - start % HOUR, start - start % MINUTE
   local leaf, branch = node('minute', key, tiling, minute), node('hour', key, tiling, hour)
-  local old = redis.call('HGET', leaf, field)
+  local old, own = redis.call('HGET', leaf, field), string.format('~%s/%.0f', tiling, hour)
+  -- The hash of the entity may be gone, and what lies below it not.
+  local lost = old and redis.call('HSETNX', key, own, '') == 1
   if payload == '' then
     if not old then return 0, false end
     redis.call('HDEL', leaf, field)
   else
-    if old and count(old) > count(payload) then return 0, false end
+    if old and count(old) > count(payload) then return 0, lost end
     if old ~= payload then redis.call('HSET', leaf, field, payload) end
   end
   redis.call('EXPIRE', leaf, ARGV[2])
   redis.call('EXPIRE', branch, ARGV[2])
-  if old == payload then return 1, false end
-  local name, dirty = string.format('%.0f', minute), false
+  if old == payload then return 1, lost end
+  local name, dirty = string.format('%.0f', minute), lost
   if redis.call('HGET', branch, name) ~= '' then
     redis.call('HSET', branch, name, '')
     redis.call('EXPIRE', branch, ARGV[2])
     dirty = true
   end
-  redis.call('HSET', key, string.format('~%s/%.0f', tiling, hour), '')
+  redis.call('HSET', key, own, '')
   return 1, dirty
 end
-local function parsed(field)
-  local tiling, start = string.match(field, '^([^/~][^/]*)/(%d+)')
-  return tiling, tonumber(start)
-end
 local function fold(key)
+  redis.call('HSET', key, '~', '') -- first: whatever ends this, the reader finds all
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     local tiling, start = parsed(all[i])
@@ -68,11 +74,10 @@ local function fold(key)
       redis.call('HDEL', key, all[i])
     end
   end
-  redis.call('HSET', key, '~', '')
 end
 local applied, at, busy = 0, 3, {}
 for place, key in ipairs(KEYS) do
-  local last, grown, dirty = at + 2 * tonumber(ARGV[at]), false, false
+  local last, more, dirty = at + 2 * tonumber(ARGV[at]), 0, false
   for i = at + 1, last, 2 do
     local found = redis.call('HMGET', key, ARGV[i], '~')
     local old, folded = found[1], found[2]
@@ -83,17 +88,19 @@ for place, key in ipairs(KEYS) do
           put(key, tiling, start, ARGV[i], old) -- written by a version that does not fold
           redis.call('HDEL', key, ARGV[i])
         end
-        local more, fresh = put(key, tiling, start, ARGV[i], ARGV[i + 1])
-        applied, dirty = applied + more, dirty or fresh
+        local done, fresh = put(key, tiling, start, ARGV[i], ARGV[i + 1])
+        applied, dirty = applied + done, dirty or fresh
       end
     elseif ARGV[i + 1] == '' then
       applied = applied + redis.call('HDEL', key, ARGV[i])
     elseif not old or count(old) <= count(ARGV[i + 1]) then
       redis.call('HSET', key, ARGV[i], ARGV[i + 1])
-      applied, grown = applied + 1, grown or not old
+      applied = applied + 1
+      if not old then more = more + 1 end
     end
   end
-  if grown and redis.call('HLEN', key) > MOST then
+  local fields = more > 0 and redis.call('HLEN', key) or 0
+  if fields > MOST and fields - more <= LARGEST then
     fold(key)
     dirty = true
   end
@@ -121,8 +128,9 @@ while at <= #ARGV do
   at = at + 4 + #own.cuts
 end
 local everything = #ARGV == 0 and {from = 0, longest = 0, cuts = {}}
-local function as_one(own, start, length, value)
-  if own.longest < length or not whole(value) then return false end
+local direct, around = {}, {}
+local function as_one(own, tiling, start, length, value)
+  if own.longest < length or not whole(value) or around[tiling .. '/' .. start] then return false end
   for _, cut in ipairs(own.cuts) do if start < cut and cut < start + length then return false end end
   return true
 end
@@ -130,28 +138,39 @@ local found = {}
 local function add(name, payload) table.insert(found, name) table.insert(found, payload) end
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
+  local tiling, start = parsed(all[i])
+  if tiling then -- written by a version that does not fold
+    direct[all[i]] = all[i + 1]
+    around[tiling .. '/' .. start - start % HOUR], around[tiling .. '/' .. start - start % MINUTE] = true, true
+  end
+end
+for i = 1, #all, 2 do
   local tiling, hour = string.match(all[i], '^~(.+)/(%d+)$')
   local own, begin = tiling and (tilings[tiling] or everything), tonumber(hour)
-  if string.sub(all[i], 1, 1) ~= '~' then
-    add(all[i], all[i + 1])
-  elseif own and begin + HOUR > own.from then
-    if as_one(own, begin, HOUR, all[i + 1]) then
+  if own and begin + HOUR > own.from then
+    if as_one(own, tiling, begin, HOUR, all[i + 1]) then
       add(tiling .. '/' .. hour, all[i + 1])
     else
       local minutes = redis.call('HGETALL', node('hour', KEYS[1], tiling, begin))
       for k = 1, #minutes, 2 do
         local minute = tonumber(minutes[k])
-        if as_one(own, minute, MINUTE, minutes[k + 1]) then
+        if as_one(own, tiling, minute, MINUTE, minutes[k + 1]) then
           add(tiling .. '/' .. minutes[k], minutes[k + 1])
         else
-          for _, part in ipairs(redis.call('HGETALL', node('minute', KEYS[1], tiling, minute))) do
-            table.insert(found, part)
+          local parts = redis.call('HGETALL', node('minute', KEYS[1], tiling, minute))
+          for p = 1, #parts, 2 do
+            local other = direct[parts[p]]
+            if not other or count(other) < count(parts[p + 1]) then
+              add(parts[p], parts[p + 1])
+              direct[parts[p]] = nil
+            end
           end
         end
       end
     end
   end
 end
+for name, payload in pairs(direct) do add(name, payload) end
 return found
 """
 )

@@ -150,6 +150,13 @@ class OnlineStoreContract:
         announced = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
         assert {e: announced[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
 
+    def test_taking_back_goes_by_the_name_that_was_announced(self, store: OnlineStore) -> None:
+        """Of an entity that systems share each has its own."""
+        for name in ("user@fraud", "user@activity"):
+            store.announce(name, NOON + 1)
+        store.take_back("user", [TILING], NOON, "user@fraud")
+        assert store.read([USER]).through_ms == {"user@fraud": NOON, "user@activity": NOON + 1}
+
     def test_what_was_never_announced_is_not_by_being_taken_back(self, store: OnlineStore) -> None:
         assert store.take_back("user", [TILING], NOON) == 0
         assert "user" not in store.read([USER]).through_ms

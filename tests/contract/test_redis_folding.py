@@ -16,7 +16,7 @@ from lamina.store.folded import Folder, Hour, hours_of, is_whole
 from lamina.store.protocol import SPEED_TTL_S, BatchWrite, EntityReply, ReadKey, TileWrite
 from lamina.store.redis import TREE_TTL_S, RedisStore
 from lamina.store.redis_folding import Folding
-from lamina.store.redis_scripts import MOST_FIELDS
+from lamina.store.redis_scripts import LARGEST, MOST_FIELDS
 from lamina.store.tiles import TileColumns, encode_batch, encode_speed
 
 PLAN = make_plan(load("fraud"))
@@ -140,6 +140,56 @@ def test_hashes_from_before_are_folded_with_the_next_tile(store: RedisStore, cli
     store.write_tiles([tile(NOON + 4_000_000)])
     assert client.hlen(KEY) < 10
     assert read(store, None) == as_written([*written, tile(NOON + 4_000_000)])
+
+
+def test_a_very_large_hash_from_before_is_left(store: RedisStore, client: Redis) -> None:
+    """Folding it would hold up everybody else for seconds. Many tiles in one write are folded all the same."""
+    written = tiles(LARGEST + 1)
+    client.hset(KEY, mapping=as_written(written))  # type: ignore[arg-type]
+    late = tile(NOON + 1000 * len(written))
+    assert store.write_tiles([late]) == 1
+    assert client.keys("*") == [KEY.encode()]
+    assert read(store, None) == as_written([*written, late])
+    client.delete(KEY)
+    store.write_tiles(written)
+    assert client.hlen(KEY) < 10
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_an_emptied_hash_is_filled_again(store: RedisStore, client: Redis, n: int) -> None:
+    """It is emptied by hand, or expires before what lies below it; what was newer there stays."""
+    before = [tile(NOON + 1000 * i, 2) for i in range(MANY)]
+    store.write_tiles(before)
+    client.delete(KEY)
+    again = [tile(NOON + 1000 * i, n) for i in range(MANY)]
+    store.write_tiles(again)
+    assert read(store, None) == as_written(again if n > 2 else before)
+    found = read(store, NOON + 86_399_999)
+    assert events(found) == MANY * max(n, 2)
+    assert len(found) < 100
+
+
+def test_a_hash_that_is_emptied_while_folded_is_whole_with_the_next_replay(store: RedisStore, client: Redis) -> None:
+    store.write_tiles(tiles(4000))
+    client.hdel(KEY, *(hour.field for hour in hours(client)))
+    store.write_tiles(tiles(4000))
+    assert events(read(store, NOON + 86_399_999)) == 4000
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_tiles_of_a_sink_that_does_not_fold_are_counted_once(store: RedisStore, client: Redis, n: int) -> None:
+    """While versions change, one of before may write to a folded key; of two tiles that with more events counts."""
+    store.write_tiles([tile(NOON + 1000 * i, 2) for i in range(7200)])
+    other, new = tile(NOON + 61_000, n), tile(NOON + 7_200_000, n)
+    client.hset(KEY, mapping=as_written([other, new]))  # type: ignore[arg-type]
+    expected = 2 * 7199 + max(n, 2) + n
+    found = read(store, NOON + 7_200_000)
+    assert events(found) == expected
+    assert len(found) < 400
+    assert events(read(store, None)) == expected
+    store.write_tiles([other])
+    assert events(read(store, NOON + 7_200_000)) == expected
+    assert client.hlen(KEY) < 10
 
 
 def test_what_changes_below_a_sum_while_it_is_computed_is_not_lost(store: RedisStore, client: Redis) -> None:

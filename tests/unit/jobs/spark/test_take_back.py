@@ -1,0 +1,61 @@
+"""Which marks and reports a take-back moves; what it does to tiles and archives needs the services."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.spark import batch_features, publish, take_back
+from lamina.clock import midnight_ms, next_day
+from lamina.contracts.features import FeatureSet
+from lamina.definitions import load
+from lamina.lake import layout
+from lamina.semantics.plan import Plan, make_plan
+from lamina.settings import load_settings
+from lamina.store.memory import MemoryStore
+from lamina.store.staleness import batch_mark
+
+DAY, WRONG = date(2018, 8, 14), date(2018, 8, 20)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    store = MemoryStore()
+    monkeypatch.setattr(take_back, "store_for_tiles", lambda _: store)
+    monkeypatch.setattr(take_back, "replay", lambda *_: None)
+    monkeypatch.setattr(batch_features, "build", lambda *_: {})
+    monkeypatch.setattr(publish, "publish", lambda *_, **__: {})
+    return store
+
+
+def shared_plan() -> Plan:
+    found: FeatureSet = load("fraud")
+    views = tuple(replace(v, entity=replace(v.entity, shared=True)) for v in found.views)
+    return make_plan(replace(found, views=views))
+
+
+def run(lake: Path, plan: Plan) -> dict[str, Any]:
+    settings = load_settings(lake_url=str(lake), clock_at="2018-08-15T01:00:00Z")
+    return take_back.take_back(lambda: None, settings, plan, DAY)
+
+
+def test_what_was_announced_moves_back_of_shared_entities_too(tmp_path: Path, store: MemoryStore) -> None:
+    plan = shared_plan()
+    marks = [batch_mark("fraud", entity) for entity in plan.features.entities]
+    assert all(mark.endswith("@fraud") for mark in marks)
+    for mark in marks:
+        store.announce(mark, midnight_ms(next_day(WRONG)))
+    run(tmp_path, plan)
+    assert store.read([]).through_ms == dict.fromkeys(marks, midnight_ms(next_day(DAY)))
+
+
+def test_what_a_killed_writer_has_staged_beside_reports_stops_nothing(tmp_path: Path, store: MemoryStore) -> None:
+    folder = Path(layout.parity(str(tmp_path), "fraud", DAY)).parent
+    for name in (DAY.isoformat(), WRONG.isoformat(), f"{layout.STAGING_PREFIX}{'0' * 32}"):
+        (folder / name).mkdir(parents=True)
+    assert run(tmp_path, make_plan(load("fraud")))["reports"] == 1
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {DAY.isoformat()}
