@@ -332,6 +332,32 @@ def test_what_is_not_wholly_written_is_not_read(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_part_that_could_not_be_cut_off_is_before_the_next_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path)
+    journal.append([event(0)])
+    write = os.write
+
+    def some(descriptor: int, data: bytes) -> int:
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:-5])
+
+    def none(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", some)
+        broken.setattr(os, "ftruncate", none)
+        broken.setattr(journal, "_new", none)
+        with pytest.raises(JournalFull):
+            journal.append([event(1)])
+    journal.append([event(2)])
+    assert waiting(journal) == [event(0), event(2)]
+    journal.close()
+
+
 def test_age_is_bounded(tmp_path: Path) -> None:
     found = Clocked(tmp_path, max_age_s=100)
     first = found.append(0)

@@ -171,8 +171,26 @@ def test_within_a_batch(bench: Bench) -> None:
     assert [d.transaction_id for d in bench.events.decisions] == ["t0", "t1", "t2", "t3"]
 
 
+def test_a_waiter_that_gives_up_costs_nobody_an_answer(bench: Bench) -> None:
+    async def run() -> None:
+        await bench.refresh()
+        first, second, third = (asyncio.create_task(bench.decide("u1")) for _ in range(3))
+        await asyncio.sleep(0)
+        second.cancel()
+        async with asyncio.timeout(10):
+            found = await asyncio.gather(first, second, third, return_exceptions=True)
+        assert isinstance(found[1], asyncio.CancelledError)
+        assert not isinstance(found[0], BaseException) and found[0] is found[2]
+
+    asyncio.run(run())
+    assert len(bench.events.decisions) == 1
+
+
 class OtherwiseElsewhere:
     """Processes share what they know; t2 was decided on elsewhere, with another content."""
+
+    def __init__(self) -> None:
+        self.kept, self.released = list[str](), list[str]()
 
     def claim(self, turn: Turn) -> Command:
         return (turn.transaction_id,)
@@ -181,10 +199,10 @@ class OtherwiseElsewhere:
         return Recorded(b"another", b"") if turn.transaction_id == "t2" else None
 
     def keep(self, turn: Turn, answer: bytes) -> None:
-        pass
+        self.kept.append(turn.transaction_id)
 
     def release(self, turn: Turn) -> None:
-        pass
+        self.released.append(turn.transaction_id)
 
     async def close(self) -> None:
         pass
@@ -199,7 +217,8 @@ def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pyt
         return Snapshot(found.replies, found.through_ms, [None] * len(also))
 
     monkeypatch.setattr(bench.maker._features._store, "read", read)
-    bench.maker._repeats = Repeats(OtherwiseElsewhere(), window_s=600)
+    shared = OtherwiseElsewhere()
+    bench.maker._repeats = Repeats(shared, window_s=600)
 
     async def run() -> list[Any]:
         await bench.refresh()
@@ -213,6 +232,7 @@ def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pyt
     assert isinstance(refused, RepeatedOtherwise) and "transaction t2 " in str(refused)
     assert isinstance(waited, DecisionPending)
     assert again.transaction_id == "t1"
+    assert shared.released == ["t1", "t2"] and shared.kept == ["t1"], "another process may begin at once"
 
 
 def test_explained_answers_are_kept_as_they_were(bench: Bench) -> None:
