@@ -7,11 +7,13 @@ a password with characters that end the host of a URL must not be taken for a po
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
 PORT = range(1, 65536)
-HOST = re.compile(r"\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+")
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+HOST = re.compile(rf"\[[0-9A-Fa-f:.%]+\]|{NAME.pattern}")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 ENCODED = "write it percent-encoded there (# is %23, / is %2F, ? is %3F, @ is %40, % is %25, : is %3A)"
 # As they are in a URL's user name and password; everything else there is percent-encoded.
@@ -113,6 +115,35 @@ def server(url: str) -> str:
     if not _is_host(re.split(r"[/?#]", rest, maxsplit=1)[0]):
         raise ValueError("must be http://host:port, with a port of 1 to 65535")
     return url
+
+
+def listener(host: str) -> str:
+    """`host`, where it is an address or a name to listen on: an empty one would mean all addresses.
+
+    >>> listener("0.0.0.0"), listener("::1")
+    ('0.0.0.0', '::1')
+    """
+    _required(host)
+    try:
+        ip_address(host)
+    except ValueError:
+        if not NAME.fullmatch(host):
+            raise ValueError("must be an IP address or a host name, without a port") from None
+    return host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address of this machine that no other reaches.
+
+    >>> [is_loopback(host) for host in ("127.0.0.2", "::1", "::ffff:127.0.0.1", "0.0.0.0", "localhost")]
+    [True, True, True, False, False]
+    """
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return found.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
 def bootstrap(servers: str) -> str:

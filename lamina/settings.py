@@ -61,6 +61,8 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
+        # A time-out or a bound without an end is none.
+        allow_inf_nan=False,
         # What is wrong may be a password, or hold one.
         hide_input_in_errors=True,
     )
@@ -280,7 +282,7 @@ class Settings(BaseSettings):
     @property
     def metrics_are_open(self) -> bool:
         """Whether it was said that others than this machine may read the metrics."""
-        return self.metrics_host not in ("127.0.0.1", "::1", "localhost")
+        return self.metrics_host != "localhost" and not addresses.is_loopback(self.metrics_host)
 
     @property
     def clock(self) -> Clock:
@@ -328,6 +330,8 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "mlflow_uri": addresses.server,
         "flink_url": addresses.server,
         "airflow_url": addresses.server,
+        "api_host": addresses.listener,
+        "metrics_host": addresses.listener,
     }
 )
 """What holds for a field's value; a folder or file is checked by its type."""

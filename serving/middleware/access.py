@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Literal
 
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
+from lamina.addresses import is_loopback
 from lamina.errors import LaminaError
 
 Right = Literal["decide", "feedback", "admin", "metrics"]
@@ -84,7 +84,7 @@ def is_local(scope: Scope) -> bool:
     domain: a page of his in a browser here asks for it.
     """
     client = scope.get("client")
-    if client is None or not _is_loopback(client[0]) or scope.get("http_version") == "1.0":
+    if client is None or not is_loopback(client[0]) or scope.get("http_version") == "1.0":
         return False
     for name, value in scope["headers"]:
         if name in FORWARDED or name.startswith(X_FORWARDED):
@@ -101,13 +101,4 @@ def _is_own_name(host: str) -> bool:
     [True, True, True, False, False]
     """
     name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    return _is_loopback(name) or ("." not in name and ":" not in name)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return found.is_loopback or (mapped is not None and mapped.is_loopback)
+    return is_loopback(name) or ("." not in name and ":" not in name)

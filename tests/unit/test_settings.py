@@ -142,7 +142,7 @@ def test_a_path_that_is_another_one_elsewhere_is_refused(
 
 def test_every_path_and_address_of_the_settings_is_among_them() -> None:
     assert {"LAMINA_STACK_DIR", "LAMINA_API_KEYS_FILE", "LAMINA_SECRETS_DIR"} <= set(PATHS)
-    looks = ("_url", "_uri", "_bootstrap")
+    looks = ("_url", "_uri", "_bootstrap", "_host")
     assert {variable(n) for n in Settings.model_fields if n.endswith(looks)} == set(ADDRESSES)
 
 
@@ -160,6 +160,10 @@ def test_every_path_and_address_of_the_settings_is_among_them() -> None:
         ("LAMINA_MLFLOW_URI", "http://"),
         ("LAMINA_MLFLOW_URI", "http://me:hunter2@mlflow:5000"),
         ("LAMINA_FLINK_URL", "http:///jobs"),
+        ("LAMINA_API_HOST", ""),
+        ("LAMINA_API_HOST", "0.0.0.0:8000"),
+        ("LAMINA_METRICS_HOST", ""),
+        ("LAMINA_METRICS_HOST", "http://127.0.0.1"),
         ("LAMINA_AIRFLOW_URL", "http://airflow:port"),
         ("LAMINA_KAFKA_BOOTSTRAP", "kafka"),
         ("LAMINA_KAFKA_BOOTSTRAP", "kafka:9092,"),
@@ -182,6 +186,14 @@ def test_half_an_address_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, 
     said = refusal(monkeypatch, **{name: value})
     assert name in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("name", [n for n, f in Settings.model_fields.items() if f.annotation is float])
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_a_bound_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(variable(name), value)
+    with pytest.raises(ValidationError, match="finite number"):
+        load_settings()
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,18 @@ def test_metrics_are_for_this_machine_and_for_keys_that_may(tmp_path: Path) -> N
     assert ask(LocalAdmin(JSONResponse({})), "/metrics", client="10.0.0.7") == 403
 
 
-@pytest.mark.parametrize(("host", "is_open"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True)])
+@pytest.mark.parametrize(
+    ("host", "is_open"),
+    [
+        ("127.0.0.1", False),
+        ("127.0.0.2", False),
+        ("::1", False),
+        ("localhost", False),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("metrics.example", True),
+    ],
+)
 def test_metrics_are_open_when_it_was_said(tmp_path: Path, host: str, is_open: bool) -> None:
     settings = Settings(stack_dir=tmp_path, metrics_host=host)
     app = make_app(make_service(settings, registry=MemoryRegistry(tmp_path)))
