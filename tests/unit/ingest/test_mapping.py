@@ -69,7 +69,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_broken_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(MappingError, match="one of: handbook, ieee-cis, paysim, sparkov, ulb"):
+    with pytest.raises(MappingError, match="one of: handbook, ieee-cis, paysim, sparkov, sparkov-kaggle, ulb"):
         load_mapping("nothing")
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [")

@@ -106,3 +106,39 @@ def test_ieee_cis(tmp_path: Path) -> None:
     assert [row["timestamp"] for row in rows] == [ms("2017-12-02T00:00Z"), ms("2017-12-02T00:00:01Z")]
     assert (rows[0]["currency"], rows[0]["amount"], rows[0]["merchant_category"]) == ("USD", 68.5, "W")
     assert [label["transaction_id"] for label in labels] == ["2987001"]
+
+
+KAGGLE = (
+    ",trans_date_trans_time,cc_num,merchant,category,amt,first,last,gender,street,city,state,zip,lat,long,city_pop,job,"
+    "dob,trans_num,unix_time,merch_lat,merch_long,is_fraud"
+)
+CARDS = ("4000001234567899", "30009800000003", "4000001234567899")
+
+
+def test_sparkov_in_kaggles_edition(tmp_path: Path) -> None:
+    person = 'Ann,Bee,F,1 Road,Town,NC,28654,36.1,-81.2,3495,"Psychologist, counselling",1988-03-09'
+    rows = [
+        ("2019-01-01 00:00:18", '"fraud_Rippin, Kub and Mann",misc_net,4.97', "0b242abb623afc57", 1325376018, 0),
+        ("2019-01-01 00:00:44", "fraud_Zieme,grocery_pos,107.23", "1f76529f85747349", 1325376044, 1),
+        ("2020-12-31 23:59:34", "fraud_Zieme,travel,1", "a1a22d70485983ea", 1388534374, 0),
+    ]
+    lines = [
+        f"{number},{at},{card},{bought},{person},{id},{unix_time},36.01,-82.05,{fraud}"
+        for number, (card, (at, bought, id, unix_time, fraud)) in enumerate(zip(CARDS, rows, strict=True))
+    ]
+    content = "\n".join([KAGGLE, *lines, ""])
+    found, labels = imported(tmp_path, "fraudTrain.csv", "sparkov-kaggle", content)
+    assert [row["transaction_id"] for row in found] == [id for *_, id, _, _ in rows]
+    assert [row["timestamp"] for row in found] == [
+        ms("2019-01-01T00:00:18Z"), ms("2019-01-01T00:00:44Z"), ms("2020-12-31T23:59:34Z"),
+    ]  # fmt: skip
+    first, second, third = found
+    assert (first["amount"], first["currency"]) == (4.97, "USD")
+    assert (first["merchant_id"], first["merchant_category"]) == ("fraud_Rippin, Kub and Mann", "misc_net")
+    assert [row["transaction_type"] for row in found] == ["online", "in_store", "in_store"]
+    assert first["location"] == {"lat": 36.01, "lon": -82.05}
+    assert (first["user_id"], first["card_token"]) == (third["user_id"], third["card_token"])
+    assert first["user_id"] != second["user_id"]
+    assert first["user_id"].removeprefix("customer-") == first["card_token"].removeprefix("card-")
+    assert not any(card in str(found + labels) for card in CARDS)
+    assert [label["transaction_id"] for label in labels] == ["1f76529f85747349"]
