@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from lamina.contracts.cards import UNSEEN
 from lamina.rules.tokens import mask_token
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -19,7 +20,9 @@ TOKENS: ContextVar[tuple[str, ...]] = ContextVar("card_tokens", default=())
 
 _NAMED = re.compile(r"""(card_?token["'\\]*\s*[:=]\s*["'\\]*)([A-Za-z0-9_\-]+)""", re.IGNORECASE)
 # Points only between groups: a number may have decimals.
-_CARD_NUMBER = re.compile(r"(?<![\d.])(?:\d(?:[ \u00a0\-_/]{0,3}\d){11,18}|\d{4}(?:\.\d{2,7}){2,4})(?!\d|\.\d)")
+_CARD_NUMBER = re.compile(
+    rf"(?<![\d.])(?:\d(?:[ \u00a0\-_/{UNSEEN}]{{0,3}}\d){{11,18}}|\d{{4}}(?:\.\d{{2,7}}){{2,4}})(?!\d|\.\d)"
+)
 _EPOCH_MS = re.compile(r"\d{13}")
 
 

@@ -13,6 +13,11 @@ SEPARATORS = "[ \u00a0\\-_./]{0,3}"
 """What people write between the groups of a card number."""
 RUN = rf"[0-9](?:{SEPARATORS}[0-9]){{11,}}"
 """Twelve digits or more with separators, or without."""
+UNSEEN = (
+    "\u00ad\u034f\u061c\u1680\u180e\u2000-\u200f\u202a-\u202f\u205f-\u2064\u2066-\u206f\u3000\ufe00-\ufe0f\ufeff"
+    "\u2010-\u2015\u2043\u2212\ufe58\ufe63\uff0d\uff0e\uff0f\uff3f"
+)
+"""More separators, for a set of characters in a pattern: blanks of all widths, none among them, and other dashes."""
 SHORTEST, LONGEST = 12, 19
 SHOWN = 4  # trailing digits, as on a receipt
 
@@ -21,8 +26,12 @@ STARRED = "card numbers starred: "
 
 IS_CARD_NUMBER = "looks like a card number: send the token that stands for it"
 
-_RUN = re.compile(RUN)
-_DIGITS = re.compile(r"[0-9]+")
+_ASCII_RUN = re.compile(RUN)
+# Digits of all scripts, such as those of full width.
+_ANY_RUN = re.compile(rf"\d(?:[ \u00a0\-_./{UNSEEN}]{{0,3}}\d){{11,}}")
+# Nothing but groups of digits, whatever stands between them: `4000|0012|3456|7899`.
+_GROUPS = re.compile(r"[^\w.]*\d{2,8}(?:[^\w.]{1,3}\d{2,8}){1,5}[^\w.]*")
+_DIGITS = re.compile(r"\d+")
 # A number with decimals, such as a latitude; a card number that became a float has all its digits before the point.
 _DECIMAL = re.compile(r"[0-9]{1,11}\.[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -71,20 +80,44 @@ def is_card_like(text: str) -> bool:
     >>> is_card_like("customer-4000001234567899"), is_card_like("4000001234567898")
     (True, False)
     """
-    return any(_from_network(digits) and luhn_holds(digits) for digits in _numbers_in(text))
+    if len(text) < SHORTEST:
+        return False
+    return any(_has_all_marks(digits) for digits in _numbers_in(text)) or _is_grouped(text)
+
+
+def _is_grouped(text: str) -> bool:
+    return len(text) > SHORTEST and _GROUPS.fullmatch(text) is not None and _has_all_marks(_digits(text))
+
+
+def _has_all_marks(digits: str) -> bool:
+    return SHORTEST <= len(digits) <= LONGEST and _from_network(digits) and luhn_holds(digits)
+
+
+def _run(text: str) -> re.Pattern[str]:
+    return _ASCII_RUN if text.isascii() else _ANY_RUN
+
+
+def _digits(text: str) -> str:
+    """The digits of `text`, as those of ASCII.
+
+    >>> _digits("4-\uff17 \u0667")
+    '477'
+    """
+    return "".join(str(int(c)) for c in text if c.isdecimal())
 
 
 def _numbers_in(text: str) -> list[str]:
-    if _RUN.search(text) is None:
+    runs = _run(text)
+    if runs.search(text) is None:
         return []
     text = _UUID.sub("x", text)
     found = []
-    for run in _RUN.finditer(text):
+    for run in runs.finditer(text):
         if _DECIMAL.fullmatch(run[0]):
             continue
         # The whole of it, or one group where dates and counters stand beside the number.
         for part in (run, *_DIGITS.finditer(text, run.start(), run.end())):
-            digits = "".join(c for c in part[0] if c.isdigit())
+            digits = _digits(part[0])
             if SHORTEST <= len(digits) <= LONGEST and _stands_alone(text, part.start(), part.end()):
                 found.append(digits)
     return found
@@ -116,8 +149,8 @@ def without_separators(text: str) -> str:
     >>> without_separators("4000 0012-3456 7899"), without_separators("card 7")
     ('4000001234567899', 'card 7')
     """
-    if _RUN.fullmatch(text):
-        digits = "".join(c for c in text if c.isdigit())
+    if _run(text).fullmatch(text):
+        digits = _digits(text)
         if len(digits) <= LONGEST:
             return digits
     return text
@@ -129,14 +162,14 @@ def starred(text: str) -> str:
     >>> starred("paid with 4546 9135.3678-5083")
     'paid with ***************5083'
     """
-    return _RUN.sub(_stars, text)
+    return _starred(text) if _is_grouped(text) else _run(text).sub(_stars, text)
 
 
 def _stars(found: re.Match[str]) -> str:
     run = found[0]
     if _DECIMAL.fullmatch(run):
         return run
-    if sum(c.isdigit() for c in run) <= LONGEST:
+    if sum(c.isdecimal() for c in run) <= LONGEST:
         return _starred(run)
     # Longer than a card number: those of its groups that are one.
     return _DIGITS.sub(lambda group: _starred(group[0]) if SHORTEST <= len(group[0]) <= LONGEST else group[0], run)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from lamina.contracts.ids import id_of
 from lamina.ingest.patterns import pattern_of
 
 LONGEST_LABEL_DELAY_S = 7 * 86_400
@@ -24,15 +26,30 @@ class Strict(BaseModel):
 
 
 def _keys_as_text(value: Any) -> Any:
-    """Numbers as keys are the text they are written as; truth values are not what was meant."""
+    """Keys as the values of a file are read, by the rule of ids: 1, 1.0 and `"1"` are one. Truth values are not what
+    was meant.
+    """
     if not isinstance(value, dict):
         return value
-    for key in value:
+    found: dict[str, Any] = {}
+    for key, meant in value.items():
         if isinstance(key, bool) or key is None:
             raise ValueError(
                 f"YAML reads a key as {str(key).lower()}, such as NO, YES, ON, OFF or NULL without quotes: quote it"
             )
-    return {str(key): meant for key, meant in value.items()}
+        text = _as_read(key)
+        if text in found:
+            raise ValueError(
+                f"names {text!r} twice, once as {key!r}: they are one value, and only one of them can count"
+            )
+        found[text] = meant
+    return found
+
+
+def _as_read(key: object) -> str:
+    with suppress(ValueError):  # of countries `NA` is one, and what is refused in a file matches nothing
+        return id_of(key)
+    return str(key)
 
 
 class TextField(Strict):

@@ -28,6 +28,7 @@ MASKED = re.compile(r"^\*{3}$|\*{4}")
 """What a value hidden in a file of rejects looks like."""
 MAX_OBJECT_CHARS = 32 << 20
 _SPACE = re.compile(r"[\s,]*")
+_HALF_PAIR = "holds half of a surrogate pair, which is no text"
 
 
 class _Found(NamedTuple):
@@ -123,6 +124,7 @@ def _found(number: int, line: bytes) -> _Found:
         return _Found(number, _loads(line), "", None)
     except (ValueError, RecursionError) as error:
         problem = f"not JSON (column {error.colno})" if isinstance(error, json.JSONDecodeError) else "not JSON"
+        problem = _HALF_PAIR if isinstance(error, UnicodeEncodeError) else problem
         return _Found(number, None, line.decode(errors="backslashreplace").rstrip("\r\n"), problem)
 
 
@@ -131,7 +133,15 @@ def _loads(line: bytes) -> Any:
         return exact.loads(line)
     except json.JSONDecodeError:
         # Python's own reader takes NaN and Infinity, which pandas writes.
-        return json.loads(line)
+        value = json.loads(line)
+    if b"\\u" in line or not line.isascii():
+        _check_text(value)
+    return value
+
+
+def _check_text(value: Any) -> None:
+    """Raise: UnicodeEncodeError: on half of a surrogate pair, which Python's reader takes and nothing can store."""
+    json.dumps(value, ensure_ascii=False).encode()
 
 
 def _stream(name: str, start: bytes, more: Iterator[bytes]) -> Iterator[_Found]:
@@ -165,7 +175,7 @@ def _stream(name: str, start: bytes, more: Iterator[bytes]) -> Iterator[_Found]:
                 ) from None
             whole = False
         if whole:
-            yield _Found(line, value, "" if isinstance(value, dict) else text[place:end], None)
+            yield _whole(line, value, text, place, end)
             line += text.count("\n", place, end)
             place = end
             continue
@@ -174,6 +184,15 @@ def _stream(name: str, start: bytes, more: Iterator[bytes]) -> Iterator[_Found]:
         text, place = text[place:] + decode.decode(block or b"", final=last), 0
     if in_array:
         raise MappingError(f"{name}, line {line}: the array is not closed: the file breaks off; fetch it again")
+
+
+def _whole(line: int, value: Any, text: str, place: int, end: int) -> _Found:
+    if text.find("\\u", place, end) >= 0:
+        try:
+            _check_text(value)
+        except UnicodeEncodeError:
+            return _Found(line, None, text[place:end], _HALF_PAIR)
+    return _Found(line, value, "" if isinstance(value, dict) else text[place:end], None)
 
 
 def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -28,6 +28,9 @@ _ENDINGS = {
     "parquet": (".parquet", ".pq"),
 }
 
+# Arrow computes little on views; other programs write them.
+_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+
 
 def kind_of(path: Path, file: FileFormat) -> str:
     """`csv`, `json` or `parquet`.
@@ -99,4 +102,18 @@ def _line(error: Exception) -> str:
 def _flatten(table: pa.Table) -> pa.Table:
     while any(pa.types.is_struct(column.type) for column in table.schema):
         table = table.flatten()
+    for place, column in enumerate(table.columns):
+        kind = _VIEWS.get(column.type, column.type)
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            kind = pa.string() if _is_utf8(column) else kind
+        if kind != column.type:
+            table = table.set_column(place, table.column_names[place], column.cast(kind))
     return table
+
+
+def _is_utf8(column: pa.ChunkedArray) -> bool:
+    try:
+        column.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -13,15 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lamina.contracts.base import TEXT
 from lamina.contracts.cards import IS_CARD_NUMBER, RUN, holds_card_number
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.transactions import Transaction
 from lamina.ingest.checks import Check, Mask, mask_of
 from lamina.ingest.convert import Converted
 
-_CLEAN = r"^[^\x00-\x1f\x7f]+$"
+_CLEAN = TEXT.replace(r"\ufffd", r"\x{fffd}")  # as RE2 writes it
 _IDENTIFIER, _LABEL = 128, 64
 _AMOUNT_LIMIT = 1e9
+_RUN = rf"{RUN}|[^\x00-\x7f]"  # digits of other scripts are looked at one by one
 _TYPES = pa.array(["in_store", "online", "atm", "transfer"])
 
 _TEXTS: dict[str, tuple[int, int, str]] = {
@@ -90,7 +92,7 @@ def _text_checks(field: str, column: pa.ChunkedArray, shortest: int, longest: in
 
 def _card_numbers(tokens: pa.ChunkedArray) -> Mask:
     """Which tokens hold a card number: only those with so many digits are looked at one by one."""
-    found = mask_of(pc.match_substring_regex(tokens, RUN))
+    found = mask_of(pc.match_substring_regex(tokens, _RUN))
     found[found] = [holds_card_number(token) for token in tokens.filter(pa.array(found)).to_pylist()]
     return found
 

@@ -91,3 +91,43 @@ def test_numbers_with_decimals_are_no_card_numbers() -> None:
 def test_spellings_of_a_number_are_hashed_alike() -> None:
     assert {without_separators(text) for text in (VISA, "4111 1111-1111.1111")} == {VISA}
     assert without_separators("2018-08-08") == "2018-08-08"
+
+
+def _wide(text: str) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) for c in text)
+
+
+UNUSUAL = [
+    _wide(VISA),
+    _wide("4111-1111-1111-1111"),
+    "".join(chr(0x0660 + int(c)) for c in VISA),  # Arabic-Indic digits
+    *(mark.join(["4111", "1111", "1111", "1111"]) for mark in "\u200b\u00ad\u2011\u2013\u202f\u2009\u2060\ufeff\u3000"),
+    "\u200b".join(VISA),
+]
+
+
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_digits_of_other_scripts_and_marks_that_nobody_sees_hide_no_card_number(text: str) -> None:
+    assert is_card_like(text) and holds_card_number(f"card-{text}")
+    assert without_separators(text) == VISA
+    shown = starred(f"paid by {text} at Café")
+    assert without_separators(text[:-4]) not in without_separators(shown)
+    assert shown == f"paid by {'*' * (len(text) - 4)}{text[-4:]} at Café"
+    other = text[:-1] + chr(ord(text[-1]) + 1)
+    assert not is_card_like(other)
+
+
+@pytest.mark.parametrize("mark", list("|:,;'*\u00b7\t") + [" | "])
+def test_groups_are_a_card_number_whatever_stands_between_them(mark: str) -> None:
+    text = mark.join(["4111", "1111", "1111", "1111"])
+    assert is_card_like(text)
+    assert starred(text) == "*" * (len(text) - 4) + "1111"
+    assert not is_card_like(text[:-1] + "2")
+
+
+@pytest.mark.parametrize(
+    "text", ["2018-08-08 10:00:00.123", "10:00:00", "1,2,3,4,5,6,7,8,9,0,1,2", "40.75,-77.23", "\u0664"]
+)
+def test_times_and_lists_are_no_card_numbers(text: str) -> None:
+    assert not is_card_like(text)
+    assert starred(text) == text

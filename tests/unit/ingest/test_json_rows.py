@@ -144,3 +144,16 @@ def test_a_file_of_rejects_stands_for_its_rows(tmp_path: Path) -> None:
     assert [(number, line, reason.split(" ")[0]) for number, line, reason, _ in bad] == [
         (9, 12, "is"), (11, 14, "card"), (12, 15, "note"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDFFF", r"\ud83d x", r"\udc00\ud800"])
+def test_half_of_a_surrogate_pair_costs_its_row(tmp_path: Path, name: str, half: str) -> None:
+    rows = [r'{"id": "t\ud83d\ude00"}', f'{{"id": "t{half}"}}', '{"id": "t3"}']
+    content = "\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]"
+    found, bad = read(put(tmp_path, content, name))
+    assert [row["id"] for _, _, row in found] == ["t\U0001f600", "t3"]
+    assert [(number, problem) for number, _, problem, _ in bad] == [
+        (2, "holds half of a surrogate pair, which is no text")
+    ]
+    assert [text for *_, text in bad] == [rows[1]]
