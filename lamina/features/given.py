@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lamina.contracts.cards import starred
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, PER_SECOND, epoch_units, rounded_ms
 from lamina.contracts.features import EventSource
-from lamina.contracts.ids import EXACT_BELOW, MISSING
+from lamina.contracts.ids import EXACT_BELOW, MISSING, id_of
 from lamina.errors import FrameError
 from lamina.lake.ids import ids_of
 
@@ -29,6 +29,7 @@ Frame = Any
 """A pandas, polars or Arrow table, a list of dicts, or the path of parquet files (a file, a folder or a pattern)."""
 
 _US_PER_S = 10**6
+_OFFSET = r"[Tt ].*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,14 @@ def _read(con: duckdb.DuckDBPyConnection, frame: Frame, columns: Sequence[str] |
         return frame if columns is None else frame.select([c for c in frame.column_names if c in columns])
     if isinstance(frame, pd.DataFrame):
         part = frame if columns is None else frame[[c for c in frame.columns if c in columns]]
-        return pa.Table.from_pandas(part, preserve_index=False)
+        try:
+            return pa.Table.from_pandas(part, preserve_index=False)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return pa.Table.from_pandas(part.apply(_one_type), preserve_index=False)
     if isinstance(frame, list):
         # Of a list Arrow itself takes the columns of the first row.
         names = dict.fromkeys(name for row in frame for name in row)
-        return pa.table({name: [row.get(name) for row in frame] for name in names})
+        return pa.table({name: _values([row.get(name) for row in frame]) for name in names})
     if hasattr(frame, "to_arrow"):
         return _read(con, frame.to_arrow(), columns)
     if isinstance(frame, str | Path):
@@ -80,6 +84,30 @@ def _read(con: duckdb.DuckDBPyConnection, frame: Frame, columns: Sequence[str] |
         relation = con.table("given")
     wanted = [c for c in relation.columns if columns is None or c in columns]
     return relation.select(*(_column(c) for c in wanted)).to_arrow_table()
+
+
+def _one_type(column: Any) -> Any:
+    return _values(column.tolist()).to_pandas() if column.dtype == object else column
+
+
+def _values(values: list[Any]) -> pa.Array:
+    """Values as Arrow has them; whole numbers beside texts, and those too long for a number, as the texts they are.
+
+    Raises: TypeError: a value among others of another type has no text that is exact.
+    """
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: object) -> str | None:
+    try:
+        return id_of(value.item() if isinstance(value, np.generic) else value)
+    except ValueError as error:
+        if str(error) == MISSING:
+            return None
+        raise TypeError(f"one of several values of different types {error}") from None
 
 
 def _column(name: str) -> Any:
@@ -217,7 +245,12 @@ def _of_texts(name: str, column: str, given: pa.ChunkedArray) -> pa.Array:
     import pandas as pd
 
     texts = ids_of(given).texts  # without blanks and words for nothing
-    times = pd.to_datetime(pd.Series(texts.to_pylist(), dtype=object), format="ISO8601", errors="coerce", utc=True)
+    written = pd.Series(texts.to_pylist(), dtype=object)
+    zoned = pc.fill_null(pc.match_substring_regex(texts, _OFFSET), False).to_numpy(zero_copy_only=False)
+    # Apart: pandas reads a text without an offset in that of the text before it.
+    times = pd.concat([
+        pd.to_datetime(written[part], format="ISO8601", errors="coerce", utc=True) for part in (zoned, ~zoned)
+    ]).sort_index()  # fmt: skip
     # Digits alone pass for a year and more.
     digits = pc.fill_null(pc.match_substring_regex(texts, r"^[0-9.]+$"), False).to_numpy(zero_copy_only=False)
     bad = (times.isna().to_numpy() & texts.is_valid().to_numpy(zero_copy_only=False)) | digits.astype(np.bool_)

@@ -56,6 +56,8 @@ WAYS_OF_IDS: dict[str, Any] = {
     "nullable": pd.array([596, 596, 7], dtype="Int64"),
     "category": pd.Categorical(["596", "596", "7"]),
     "float32": np.array([596, 596, 7], dtype=np.float32),
+    "numbers among texts": pd.Series([596, "596", 7.0], dtype=object),
+    "numpy's numbers among texts": pd.Series(["596.0", np.int64(596), np.float32(7)], dtype=object),
 }
 
 
@@ -66,6 +68,28 @@ def test_ids_are_one_text_on_both_sides(here: Any, there: Any) -> None:
     result = found(frame(user_id=here), frame(user_id=there))
     check(result)
     assert list(result["user_id"]) == list(frame(user_id=here)["user_id"]), "the caller's own ids stay"
+
+
+def test_numbers_too_long_for_64_bits_are_their_digits() -> None:
+    long = [2**70, str(2**70), 2**70 + 1]
+    result = found(to_dicts(frame(user_id=pd.Series(long, dtype=object))), frame(user_id=pd.Series(long, dtype=object)))
+    assert result[MEAN].tolist() == MEANS
+
+
+@pytest.mark.parametrize("odd", [True, 2.0**60, {"id": 7}])
+def test_a_value_among_others_that_has_no_text_is_refused_without_repeating_it(odd: object) -> None:
+    with pytest.raises(FrameError, match=r"the rows: .*(neither text|rounded)") as raised:
+        found(frame(user_id=pd.Series(["4111111111111111", 596, odd], dtype=object)), frame())
+    assert "1111" not in str(raised.value)
+
+
+@pytest.mark.parametrize("first", ["2018-08-08T02:00:00+02:00", "2018-08-07T20:00:00-0400", "2018-08-08T00:00:00Z"])
+def test_a_time_without_an_offset_is_utc_whatever_stands_before_it(first: str) -> None:
+    times = [first, "2018-08-08 00:00:01", "2018-08-08T00:00:02"]
+    check(found(frame(timestamp=times), frame()))
+    check(found(frame(), frame(timestamp=times)))
+    days = ["2018-08-08T05:30:00+05:30", "2018-08-08", "2018-08-08"]
+    assert found(frame(timestamp=days), frame(timestamp=[AT_MS] * 3))[MEAN].tolist() == [15.0, 15.0, 30.0]
 
 
 def to_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
