@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def read_yaml(path: Path, error: type[LaminaError]) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as wrong:
         # Values such as 2018-13-45, which look like a date and are none.
         raise error(f"{path}: {_said(str(wrong))}") from None
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """What pydantic says of one value of a file, with the remedy where YAML has read a text as something else.
+
+    >>> sentence({"type": "string_type", "msg": "Input should be a valid string", "input": False})
+    'Input should be a valid string: YAML reads this one as a truth value: quote it'
+    """
+    value, text = error["input"], str(error["msg"])
+    if error["type"] != "string_type" or not isinstance(value, bool | int | float | date):
+        return text
+    kind = "a truth value" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
+    return f"{text}: YAML reads this one as {kind}: quote it"
 
 
 def _said(problem: str | None) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from lamina.errors import LaminaError
 from lamina.experiments.experiment import Condition, ExperimentBook
-from lamina.yaml_files import read_yaml
+from lamina.yaml_files import read_yaml, sentence
 
 
 class ExperimentError(LaminaError):
@@ -29,8 +29,8 @@ def load_experiments(
     try:
         book = ExperimentBook.model_validate(content)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        sentences = [f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {each['msg']}" for each in found]
+        found = error.errors(include_url=False)
+        sentences = [f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {sentence(each)}" for each in found]
         raise ExperimentError(f"{file}: {'; '.join(sentences)}") from None
     if book.experiment is not None:
         unknown = sorted({condition.field for condition in book.experiment.targeting} - set(fields))

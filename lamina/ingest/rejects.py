@@ -49,6 +49,14 @@ def _without_cards(value: object) -> object:
     return masked(value) if is_card_like(str(_whole(value))) else value
 
 
+HIDDEN = "***"
+
+
+def _within(name: str, other: str) -> bool:
+    """Whether one of two columns, whose dots reach into nested JSON, is the other or a part of it."""
+    return name == other or name.startswith(f"{other}.") or other.startswith(f"{name}.")
+
+
 class Rejected(NamedTuple):
     """A refused row: its number in the file, the line it starts on, why, and the row, or its text where it is none."""
 
@@ -77,14 +85,22 @@ class RejectsFile:
             if self._sink is None:
                 self._fs.makedirs(self._staging.rsplit("/", 1)[0], exist_ok=True)
                 self._sink = self._fs.open(self._staging, "wb")
-            kept = masked(row) if isinstance(row, str) else {starred(name): self._kept(name, row[name]) for name in row}
+            kept = (
+                self._line(row)
+                if isinstance(row, str)
+                else {starred(name): self._kept(name, row[name]) for name in row}
+            )
             self._sink.write(
                 orjson.dumps({"row": number, "line": line, "reason": reason, "original": kept}, default=str) + b"\n"
             )
 
+    def _line(self, text: str) -> object:
+        """A line that is no row: where in it a secret stands nobody knows."""
+        return HIDDEN if self._secret else masked(text)
+
     def _kept(self, name: str, value: object) -> object:
-        if name in self._secret and value is not None:
-            return "***"
+        if value is not None and any(_within(name, secret) for secret in self._secret):
+            return HIDDEN
         return _without_cards(value) if name in self._plain else masked(value)
 
     def commit(self) -> str | None:

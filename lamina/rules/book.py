@@ -14,7 +14,7 @@ from lamina.rules.bands import Band, complaint, most_severe
 from lamina.rules.costs import Costs
 from lamina.rules.kinds import AnyRule, Features
 from lamina.rules.passing import PassThrough
-from lamina.yaml_files import read_yaml
+from lamina.yaml_files import read_yaml, sentence
 
 FIXED_TABLE: Final = "fixed_table"
 """The thresholds of `risk`, by amount."""
@@ -83,12 +83,12 @@ def load_rules(file: Path) -> RuleBook:
 
 def _sentences(error: ValidationError, raw: Any) -> list[str]:
     found = []
-    for each in error.errors(include_input=False, include_url=False):
+    for each in error.errors(include_url=False):
         parts = [str(part) for part in each["loc"]]
         if len(parts) > 1 and parts[0] == "rules":
             code = _code(raw, int(parts[1]))
             parts = ["rules", code, *parts[3:]] if len(parts) > 2 else ["rules", code]
-        found.append(f"{'.'.join(parts) or 'file'}: {each['msg']}")
+        found.append(f"{'.'.join(parts) or 'file'}: {sentence(each)}")
     return found
 
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lamina.contracts.transactions import LabelSource
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
-from lamina.yaml_files import read_yaml
+from lamina.yaml_files import read_yaml, sentence
 from serving.middleware.access import LOCAL_RIGHTS, Right, is_local, needed
 from serving.middleware.errors import RETRY_AFTER_S, problem
 
@@ -93,8 +93,8 @@ def load_keys(file: Path) -> tuple[ApiKey, ...]:
     try:
         return _KeyFile.model_validate(content).keys
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        sentences = [f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {each['msg']}" for each in found]
+        found = error.errors(include_url=False)
+        sentences = [f"{'.'.join(str(part) for part in each['loc']) or 'file'}: {sentence(each)}" for each in found]
         raise KeysError(f"{file}: {'; '.join(sentences)}") from None
 
 

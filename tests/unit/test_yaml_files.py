@@ -98,3 +98,20 @@ def test_no_other_loader_is_used() -> None:
 def test_shipped_files_give_no_key_twice() -> None:
     for path in [*SHIPPED.glob("*.yaml"), *(ROOT / "serving" / "rules").glob("*.yaml"), ROOT / "docker-compose.yml"]:
         read_yaml(path, StackError)
+
+
+def test_a_word_that_yaml_reads_as_a_truth_value_is_to_be_quoted(tmp_path: Path) -> None:
+    arms = "arms: [{name: old, model: champion, weight: 9}, {name: new, model: challenger, weight: 1}]"
+    targets = "targeting: [{field: country, one_of: [NO]}]"
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(f'version: "1"\nexperiment: {{name: a, salt: b, control: old, {arms}, {targets}}}\n')
+    with pytest.raises(LaminaError, match=r"one_of.0: .*YAML reads this one as a truth value: quote it"):
+        load_experiments(experiment, {"country"})
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("version: 3\nrules: []\nrisk: [{reject: 0.9, review: 0.5}]\n")
+    with pytest.raises(LaminaError, match=r"version: .*as a number: quote it"):
+        load_rules(rules)
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("keys: [{name: 2018-08-08, sha256: no}]\n")
+    with pytest.raises(LaminaError, match=r"name: .*as a date: quote it.*sha256: .*as a truth value: quote it"):
+        load_keys(keys)

@@ -409,3 +409,25 @@ def test_a_key_written_in_two_ways_is_given_twice(field: str) -> None:
     values: dict[Any, Any] = {1: True, "1": False} if field == "label" else {1: "online", "1": "atm"}
     with pytest.raises(ValidationError, match="'1' twice"):
         mapping(**{field: {"column": "fraud", "values": values}})
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_hashed_value_stands_in_no_reject_not_even_in_one_of_a_line_that_is_no_row(tmp_path: Path, name: str) -> None:
+    mail = "ann@example.com"
+    rows = [{**GOOD, "id": f"t{n}", "user": mail, "amt": "x" if n else "1"} for n in range(2)]
+    lines = as_csv(rows).splitlines() if name == "a.csv" else [json.dumps(row) for row in rows]
+    lines += [f"{lines[-1]},7", lines[-1].replace(mail, f'"{mail}')]
+    path = put(tmp_path, name, "\n".join([*lines, ""]))
+    hashed = {"column": "user", "sha256": True, "prefix": "user-"}
+    report = run(path, user_id=hashed, salt="not-secret")
+    assert (report.accepted, report.rejected) == (1, 3)
+    [file] = (tmp_path / "lake" / "rejects").glob("*/*.jsonl")
+    assert "example" not in file.read_text()
+    assert [row["original"] for row in rejects(path)[1:]] == ["***", "***"]
+
+
+def test_a_hashed_part_of_an_object_is_hidden_when_it_is_all_of_it(tmp_path: Path) -> None:
+    rows = [{**GOOD, "user": {"mail": "bob@example.com"}}, {**GOOD, "id": "t2", "user": "ann@example.com"}]
+    path = put(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert run(path, user_id={"column": "user.mail", "sha256": True}, salt="not-secret").rejected == 1
+    assert "example" not in str(rejects(path))

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings, load_settings
@@ -24,7 +24,8 @@ DECISION, BATCH, LABELS, PREDICT = "/fraud/decisions", "/fraud/decisions/batch",
 
 def post(folder: Path, path: str, body: Any, fields: frozenset[str] | None = None) -> httpx.Response:
     given: dict[str, Any] = {} if fields is None else {"refuse_card_numbers_in": fields}
-    settings = Settings(stack_dir=folder, **given)
+    # Not the Redis of a stack that runs meanwhile, which would remember what other tests have sent.
+    settings = Settings(stack_dir=folder, redis_url=SecretStr("redis://127.0.0.1:1/0"), **given)
     service = make_service(settings, registry=MemoryRegistry(folder / "registry"))
     service.events._journal.open()
 
