@@ -23,7 +23,7 @@ from lamina.clock import Clock, system_clock
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.write import open_lake
-from lamina.quality.expectations import DEAD_LETTERS, Suite, not_suddenly_empty
+from lamina.quality.expectations import DEAD_LETTERS, Suite, in_currency, not_suddenly_empty
 from lamina.quality.suites import suite_of
 from lamina.settings import Settings, load_settings
 
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 RELEASED = "released.json"
+CURRENCY = "currency"
+MOST_NAMED = 3
 AROUND = 2
-"""Number of the rules of `_around`."""
+"""Number of the rules of `_around`, but for that on a topic with amounts."""
 
 
 def check(
@@ -46,9 +48,9 @@ def check(
 ) -> dict[str, Any]:
     """Hold the events of `day` to the topic's suite and write the report; returns its summary.
 
-    Beside the rules about rows: of the messages that were archived not too many became dead letters, and a day without
-    events follows another without. A day that was released stays released as long as it holds the same number of rows
-    and breaks no further rule.
+    Beside the rules about rows: of the messages that were archived not too many became dead letters, amounts are in the
+    currency of the settings, and a day without events follows another without. A day that was released stays released
+    as long as it holds the same number of rows and breaks no further rule.
 
     Raises: QualityGateFailed: when a critical rule is broken; the events were moved to the quarantine.
     """
@@ -57,7 +59,7 @@ def check(
     parameters = suite.parameters(day, clock())
     files = partition.files()
     done = validate(suite, partition.fs, files, parameters, spark, max_pandas_rows=max_pandas_rows)
-    broken = (*done.broken, *_around(suite, partition, settings.lake_url, day, done.rows))
+    broken = (*done.broken, *_around(suite, partition, settings, day, done.rows))
     critical = [b.expectation.name for b in broken if b.expectation.severity == "critical"]
     summary = {
         "job": "quality",
@@ -65,7 +67,7 @@ def check(
         "date": day.isoformat(),
         "rows": done.rows,
         "engine": done.engine,
-        "expectations": len(done.result.results) + AROUND,
+        "expectations": len(done.result.results) + AROUND + (CURRENCY in suite.columns),
         "failed": critical,
         "warnings": [b.expectation.name for b in broken if b.expectation.severity == "warning"],
     }
@@ -84,15 +86,17 @@ def check(
     return {**summary, "report": report, "seconds": round(time.monotonic() - began, 1)}
 
 
-def _around(suite: Suite, partition: Day, lake: str, day: date, rows: int) -> list[Broken]:
+def _around(suite: Suite, partition: Day, settings: Settings, day: date, rows: int) -> list[Broken]:
     """The rules about the day as a whole that are broken: those that its rows alone cannot tell."""
     found = []
     read, dead = partition.messages()
     if not suite.allows_dead(dead, read):
         share = f"{dead} of {read} messages ({100 * dead / read:.3g} %; {100 * suite.most_dead:g} % may be)"
         found.append(Broken(DEAD_LETTERS, share))
+    if CURRENCY in suite.columns and (others := sorted(partition.texts(CURRENCY) - {settings.currency})):
+        found.append(Broken(in_currency(settings.currency), f"observed {', '.join(others[:MOST_NAMED])}"))
     before = day - timedelta(days=1)
-    if not rows and Day(lake, suite.topic, before).has_rows():
+    if not rows and Day(settings.lake_url, suite.topic, before).has_rows():
         found.append(Broken(not_suddenly_empty(suite.silence), f"no events, and some on {before}"))
     return found
 

@@ -47,6 +47,15 @@ class Day:
                     return True
         return False
 
+    def texts(self, column: str) -> set[str]:
+        """The different values of a column of texts."""
+        found: set[str] = set()
+        for file in self.files():
+            with self.fs.open(file, "rb") as source:
+                values = pq.ParquetFile(source, read_dictionary=[column]).read(columns=[column]).column(column)
+                found.update(value for value in values.unique().to_pylist() if value is not None)
+        return found
+
     def set_aside(self) -> None:
         """Move every entry to the quarantine, where downstream jobs do not look."""
         self._move(self.place, self.aside, replace=True)

@@ -18,7 +18,7 @@ from lamina.errors import SettingsError
 from lamina.local.service import write
 from lamina.settings import Settings, variable
 
-PASSED = ("clock_at", "kafka_bootstrap", "lake_url", "mlflow_uri", "topic_prefix")
+PASSED = ("clock_at", "currency", "kafka_bootstrap", "lake_url", "mlflow_uri", "topic_prefix")
 """Settings that the jobs read and that anybody may read."""
 
 SECRET = "redis_url"

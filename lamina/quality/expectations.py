@@ -96,6 +96,12 @@ def not_suddenly_empty(severity: Severity) -> Expectation:
     return Expectation("not_empty_after_a_day_with_events", severity=severity, why=why)
 
 
+def in_currency(code: str) -> Expectation:
+    """All amounts are in the currency of the installation."""
+    why = f"amounts are added up and weighed as {code}: convert them, or set LAMINA_CURRENCY where all are in another"
+    return Expectation("in_the_currency_of_the_installation", {"column": "currency"}, why=why)
+
+
 def present(*columns: str) -> tuple[Expectation, ...]:
     """No value of these columns is missing."""
     return tuple(Expectation("expect_column_values_to_not_be_null", {"column": c}) for c in columns)

@@ -151,6 +151,15 @@ def test_a_few_dead_letters_stop_nothing(settings: Settings) -> None:
     assert check(_no_session, settings, TRANSACTIONS, DAY)["status"] == "passed"
 
 
+def test_a_day_in_another_currency_is_kept_aside(settings: Settings) -> None:
+    """Also one that is in a single one: it is added to the days before."""
+    _put(settings, TRANSACTIONS, [{**e, "currency": "JPY"} for e in STREAMED])
+    with pytest.raises(QualityGateFailed, match=r"observed JPY .*as EUR: convert them, or set LAMINA") as found:
+        check(_no_session, settings, TRANSACTIONS, DAY)
+    assert "1 of " in str(found.value)
+    assert check(_no_session, settings.model_copy(update={"currency": "JPY"}), TRANSACTIONS, DAY)["failed"] == []
+
+
 @pytest.mark.parametrize("aside", [False, True])
 def test_an_empty_day_after_one_with_events_is_a_failure(settings: Settings, aside: bool) -> None:
     before = DAY - timedelta(days=1)
