@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 touch .env
 chmod 600 .env
+[[ -z $(tail -c 1 .env) ]] || echo >>.env # else a last line without its end would take up the first digest
 pin() {
   local digest
   digest=$(docker buildx imagetools inspect "$2" --format '{{.Manifest.Digest}}')

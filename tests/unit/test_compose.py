@@ -275,6 +275,16 @@ def test_digests_are_written_once_and_beside_what_was_there(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
 
 
+def test_a_last_line_without_its_end_stays_a_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AIRFLOW_SECRET=mine")
+    assert _pin(tmp_path, DIGEST).returncode == 0
+    assert (tmp_path / ".env").read_text().splitlines()[0] == "AIRFLOW_SECRET=mine"
+
+
+def test_the_file_of_passwords_is_never_committed() -> None:
+    assert {"/.env", "/.env.before"} <= set((ROOT / ".gitignore").read_text().splitlines())
+
+
 def test_what_is_no_digest_is_not_written(tmp_path: Path) -> None:
     done = _pin(tmp_path, "latest")
     assert done.returncode == 1
