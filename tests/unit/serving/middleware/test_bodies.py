@@ -118,6 +118,17 @@ def test_drops_do_not_extend_the_time() -> None:
             assert ARRIVAL_S * 0.9 < time.monotonic() - began < 4
 
 
+def test_the_next_request_that_comes_slowly_does_not_cut_off_the_answer_before() -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(2.5 * ARRIVAL_S)
+        await echo(scope, receive, send)
+
+    whole = HEAD + "Content-Length: 2\r\n\r\nab"
+    with serving(stacked(slow)) as port, connected(port, whole + "POST /fraud") as found:
+        status, headers, _ = answer(found)
+        assert status == 200 and headers["content-length"], "and closed then, as the next never came"
+
+
 def test_a_body_in_pieces_is_handed_on_whole_and_is_not_older_for_it() -> None:
     with (
         serving(stacked(echo)) as port,
