@@ -68,7 +68,11 @@ def _read(con: duckdb.DuckDBPyConnection, frame: Frame, columns: Sequence[str] |
     if isinstance(frame, pd.DataFrame):
         part = frame if columns is None else frame[[c for c in frame.columns if c in columns]]
         try:
-            return pa.Table.from_pandas(part, preserve_index=False)
+            table = pa.Table.from_pandas(part, preserve_index=False)
+            for place, kind in enumerate(part.dtypes):
+                if pd.api.types.is_object_dtype(kind):
+                    _check_truths(table.column(place).type, part.iloc[:, place])
+            return table
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             return pa.Table.from_pandas(part.apply(_one_type), preserve_index=False)
     if isinstance(frame, list):
@@ -96,9 +100,17 @@ def _values(values: list[Any]) -> pa.Array:
     Raises: TypeError: a value among others of another type has no text that is exact.
     """
     try:
-        return pa.array(values, from_pandas=True)
+        found = pa.array(values, from_pandas=True)
+        _check_truths(found.type, values)
+        return found
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([_text(value) for value in values], pa.string())
+
+
+def _check_truths(kind: pa.DataType, values: Iterable[object]) -> None:
+    """Raise: TypeError: among fractions Arrow takes a truth value for 1."""
+    if pa.types.is_floating(kind) and any(isinstance(value, bool | np.bool_) for value in values):
+        raise TypeError("a truth value stands among numbers")
 
 
 def _text(value: object) -> str | None:

@@ -35,11 +35,17 @@ def loads(line: bytes) -> Any:
 def column(values: list[Any]) -> pa.Array:
     """Values as a column; a mixture of types becomes text, each value as it was written, so that each is judged alone.
 
+    >>> column([1.5, True]).to_pylist()
+    ['1.5', 'true']
     >>> column([9007199254740993, 1.5, "u1"]).to_pylist()
     ['9007199254740993', '1.5', 'u1']
     """
     kinds = {type(value) for value in values}
-    if not ({int, float} <= kinds and any(type(value) is int and abs(value) >= EXACT_BELOW for value in values)):
+    # Among fractions Arrow takes a truth value for 1.
+    truths = bool in kinds and not kinds <= {bool, type(None)}
+    if not truths and not (
+        {int, float} <= kinds and any(type(value) is int and abs(value) >= EXACT_BELOW for value in values)
+    ):
         try:
             return pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

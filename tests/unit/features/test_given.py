@@ -92,6 +92,13 @@ def test_a_time_without_an_offset_is_utc_whatever_stands_before_it(first: str) -
     assert found(frame(timestamp=days), frame(timestamp=[AT_MS] * 3))[MEAN].tolist() == [15.0, 15.0, 30.0]
 
 
+@pytest.mark.parametrize("kind", [lambda rows: rows, lambda rows: to_dicts(rows)])
+@pytest.mark.parametrize("truth", [True, np.bool_(True)])
+def test_a_truth_value_is_not_one(kind: Callable[[pd.DataFrame], Any], truth: object) -> None:
+    with pytest.raises(FrameError, match=r"truth value stands among numbers|neither text nor a whole number"):
+        found(kind(frame(user_id=pd.Series([1.0, truth, 7.5], dtype=object))), frame())
+
+
 def to_dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
