@@ -235,6 +235,44 @@ def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pyt
     assert shared.released == ["t1", "t2"] and shared.kept == ["t1"], "another process may begin at once"
 
 
+@pytest.mark.parametrize("batch", [False, True])
+def test_what_another_process_decides_on_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, batch: bool
+) -> None:
+    """Of a batch, too: the rest is decided here, and that one is answered by whoever came first."""
+    looks: list[str] = []
+
+    async def read(keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        found = MemoryStore().read(keys)
+        return Snapshot(found.replies, found.through_ms, [None] * len(also))
+
+    async def run() -> list[Any]:
+        await bench.refresh()
+        elsewhere = (await bench.decide("u2", transaction_id="t2")).to_json()
+        bench.events.kept.clear()
+        monkeypatch.setattr(bench.maker._features._store, "read", read)
+
+        class DecidedElsewhere(OtherwiseElsewhere):
+            def found(self, turn: Turn, reply: object) -> Recorded | None:
+                if turn.transaction_id != "t2":
+                    return None
+                looks.append(turn.transaction_id)
+                return Recorded(turn.digest, elsewhere if len(looks) > 2 else None)
+
+        bench.maker._repeats = Repeats(DecidedElsewhere(), window_s=600)
+        asked = [bench.inquiry("u2", transaction_id="t2"), bench.inquiry("u1", transaction_id="t1")]
+        async with asyncio.timeout(20):
+            if batch:
+                made = await bench.maker.decide_all(asked, explain=False)
+            else:
+                made = [await bench.maker.decide(each, explain=False) for each in asked]
+        return [elsewhere, *made]
+
+    elsewhere, second, first = asyncio.run(run())
+    assert second.to_json() == elsewhere and first.transaction_id == "t1"
+    assert len(looks) == 3 and [d.transaction_id for d in bench.events.decisions] == ["t1"]
+
+
 def test_explained_answers_are_kept_as_they_were(bench: Bench) -> None:
     async def run() -> None:
         await bench.refresh()
