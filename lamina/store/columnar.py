@@ -188,7 +188,8 @@ def _ratio(definition: Ratio, found: _Columns) -> Floats:
     """As `reference.ratio`."""
     top, bottom = found.numbers(definition.numerator), found.numbers(definition.denominator)
     column = np.full(len(top), nan if definition.default is None else definition.default)
-    np.divide(top, bottom, out=column, where=(bottom != 0) & ~np.isnan(bottom) & ~np.isnan(top))
+    with np.errstate(over="ignore"):  # infinity, as Python's own division says
+        np.divide(top, bottom, out=column, where=(bottom != 0) & ~np.isnan(bottom) & ~np.isnan(top))
     return column
 
 
