@@ -18,6 +18,7 @@ from lamina.store.tiles import (
     encode_speed,
     event_count,
     keyed_field,
+    open_batch,
     reachable,
     tile_field,
 )
@@ -33,6 +34,12 @@ def test_batch_round_trip() -> None:
     assert [list(c) for c in found.numeric] == tiles.numeric
     assert [list(c) for c in found.texts] == tiles.texts
     assert [list(c) for c in found.sets] == [[["x"], ["x", "ÿ"]]]
+
+
+@pytest.mark.parametrize("starts", [[7000], [1000, 7000], [1000, 2000, 3000, 7000]])
+def test_the_newest_of_a_blobs_tiles_is_known_without_reading_them(starts: list[int]) -> None:
+    tiles = TileColumns(starts, [1] * len(starts), [[0.5] * len(starts)])
+    assert open_batch(encode_batch(9000, tiles)).newest_ms == 7000
 
 
 def test_sets_of_hashes_round_trip() -> None:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lamina.contracts.topics import TOPICS
+from lamina.store.progress import PROGRESS_TTL_S, Progress
+from lamina.store.protocol import SPEED_TTL_S, Mark
+from lamina.store.redis import RedisStore
+
+
+def test_the_mark_after_a_mark_is_one_further_and_the_same_writers() -> None:
+    assert Mark("sink", 4).next() == Mark("sink", 5)
+
+
+def test_the_speed_layer_keeps_an_entity_as_long_as_the_topic_of_its_tiles_could_bring_it_back() -> None:
+    (tiles,) = (topic for topic in TOPICS if topic.name == "feature-tiles")
+    a_day_s = 86_400
+    assert SPEED_TTL_S == 3 * a_day_s
+    assert int(tiles.config["retention.ms"]) >= 1000 * (SPEED_TTL_S + a_day_s)
+
+
+def test_finished_parts_are_known_for_a_week() -> None:
+    assert PROGRESS_TTL_S == 604_800
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(lambda url, ms: RedisStore(url, timeout_ms=ms), id="store"),
+        pytest.param(lambda url, ms: Progress(url, "work", timeout_ms=ms), id="progress"),
+    ],
+)
+def test_a_wait_for_redis_is_as_long_as_was_said(client: Callable[[str, int], RedisStore | Progress]) -> None:
+    given = client("redis://127.0.0.1:1/0", 1500)._redis.connection_pool.connection_kwargs
+    assert (given["socket_timeout"], given["socket_connect_timeout"]) == (1.5, 1.5)
+
+
+@pytest.mark.parametrize("client", [RedisStore("redis://127.0.0.1:1/0"), Progress("redis://127.0.0.1:1/0", "work")])
+def test_a_wait_for_redis_is_five_seconds_where_nothing_is_said(client: RedisStore | Progress) -> None:
+    assert client._redis.connection_pool.connection_kwargs["socket_timeout"] == 5.0
