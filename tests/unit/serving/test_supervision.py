@@ -183,7 +183,7 @@ class Recorded:
         )
         service = self.service
         service.background.first_wait_s = 0.01
-        monkeypatch.setattr(type(service.events), "start", lambda events: None)
+        monkeypatch.setattr(type(service.events), "start", lambda events, recall: None)
         monkeypatch.setattr(type(service.events), "stop", lambda events, timeout_s: self.done.append("events"))
 
         async def close(features: object) -> None:
