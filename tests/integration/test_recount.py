@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,7 @@ FINEST = PLAN.speed[0]
 @pytest.fixture(scope="module")
 def log() -> Log:
     events: defaultdict[tuple[str, str], list[EventRow]] = defaultdict(list)
-    generated = generate(5, n=120).transactions
+    generated = generate(5, n=160).transactions
     # In the last millisecond of its tile, where most moments lie that are asked for.
     at_the_end = {
         **generated[0],
@@ -95,7 +96,7 @@ def test_a_changed_value_is_found(log: Log, filled: Any, clean_redis: str) -> No
     for key in filled.scan_iter("user:*"):
         for name, payload in filled.hgetall(key).items():
             if b"\x1f" in payload:
-                filled.hset(key, name, payload.replace(b"\x1f", b"\x1f9", 2))
+                filled.hset(key, name, re.sub(rb"(?<=\x1f)(-?)(?=\d)", rb"\g<1>9", payload, count=2))
     found = recount(log, clean_redis)
     assert found.tiles_wrong == 0
     assert found.features_wrong > 0
