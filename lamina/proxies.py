@@ -51,7 +51,8 @@ def open_url(request: urllib.request.Request, timeout_s: float) -> bytes:
 
     Raises: OSError: when it does not answer, or not with success.
     """
-    opener = _directly.open if is_here(request.full_url) else urllib.request.urlopen
-    with opener(request, timeout=timeout_s) as response:
+    # One made now: `urlopen` keeps the proxies that it found when it was first called.
+    opener = _directly if is_here(request.full_url) else urllib.request.build_opener()
+    with opener.open(request, timeout=timeout_s) as response:
         body: bytes = response.read()
     return body
