@@ -195,7 +195,7 @@ class OnlineStoreContract:
 
     def test_a_write_whose_predecessor_is_gone_is_told(self, store: OnlineStore) -> None:
         store.begin("log", "w")
-        with pytest.raises(WritesLost, match="write 1 of w is not there"):
+        with pytest.raises(WritesLost):
             store.write_tiles([tile(1)], Mark("w", 2))
         with pytest.raises(WritesLost):
             store.settle("log", Mark("w", 1), {0: 7})
