@@ -17,11 +17,10 @@ from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
 from serving.stages.model import Model, ServedModel
 from serving.stages.targets import FIELDS, never_holds
+from serving.stages.watched import WatchedFiles
 
 log = logging.getLogger(__name__)
 
-
-FileState = tuple[int, int]
 NS_PER_MS = 1_000_000
 
 
@@ -148,7 +147,7 @@ class Routing:
     ) -> None:
         self.champion, self._source, self._file, self._now = champion, source, file, monotonic
         self.problem: str | None = None
-        self._state = _state_of(file)
+        self._watched = WatchedFiles(lambda: [file])
         self.book = load_experiments(file, FIELDS, never_holds)
         self._trial: Trial | None = None
         self._trial = self._begin(self.book)
@@ -191,16 +190,7 @@ class Routing:
 
     def reload(self) -> bool:
         """Whether a changed file was taken over. A refused one is counted, logged once, and kept in `problem`."""
-        state = _state_of(self._file)
-        if state == self._state:
-            return False
-        before, self._state = self._state, state
-        try:
-            return self._take_over()
-        except Exception:
-            # Whatever this was, it is met again at the next look, not forgotten.
-            self._state = before
-            raise
+        return self._watched.reload(self._take_over)
 
     def _take_over(self) -> bool:
         try:
@@ -240,11 +230,3 @@ class Routing:
         )
         sources = {arm.name: held[arm.model] for arm in experiment.arms}
         return Trial(experiment, f"{experiment.name}@{book.version}", sources, rails)
-
-
-def _state_of(path: Path) -> FileState:
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, -1)
-    return (found.st_mtime_ns, found.st_size)

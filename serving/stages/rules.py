@@ -9,10 +9,9 @@ from pathlib import Path
 
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook, RulesError, load_rules
+from serving.stages.watched import WatchedFiles
 
 log = logging.getLogger(__name__)
-
-FileState = tuple[tuple[str, int, int], ...]
 
 
 @dataclass
@@ -32,20 +31,11 @@ class RuleEngine:
     def __post_init__(self) -> None:
         self.book = load_rules(self.file)
         self.problem: str | None = None
-        self._state = self._files_now()
+        self._watched = WatchedFiles(self._files)
 
     def reload(self) -> bool:
         """Whether new rules were taken over. A refused file is counted, logged once, and kept in `problem`."""
-        state = self._files_now()
-        if state == self._state:
-            return False
-        before, self._state = self._state, state
-        try:
-            return self._take_over()
-        except Exception:
-            # Whatever this was, it is met again at the next look, not forgotten.
-            self._state = before
-            raise
+        return self._watched.reload(self._take_over)
 
     def _take_over(self) -> bool:
         try:
@@ -58,20 +48,11 @@ class RuleEngine:
             log.error("rules of version %s stay in force: %s", self.book.version, error)
             return False
         self.book, self.problem = book, None
-        self._state = self._files_now()
+        self._watched.note()
         metrics.RULES_RELOADS.labels("taken").inc()
         self.taken()
         log.info("rules of version %s are in force", book.version)
         return True
 
-    def _files_now(self) -> FileState:
-        names = [self.file, *(self.file.parent / name for rule in self.book.rules for name in rule.files)]
-        return tuple(_state_of(path) for path in names)
-
-
-def _state_of(path: Path) -> tuple[str, int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return (str(path), 0, -1)
-    return (str(path), found.st_mtime_ns, found.st_size)
+    def _files(self) -> list[Path]:
+        return [self.file, *(self.file.parent / name for rule in self.book.rules for name in rule.files)]
