@@ -1,7 +1,8 @@
 """Definitions to Flink SQL, pure text: topic -> valid events -> first of each id -> tiles -> topic `feature-tiles`.
 
-An event is parsed once. One that breaks its contract goes to topic `dead-letters`, all others to the tiles: both sides
-read the same column `problem`, so none is lost and none counted twice. Every tile is one group of `GROUP BY key`, where
+Whether a message has the form of its contract is found once, as column `_fits`. One that breaks its contract goes to
+topic `dead-letters`, all others to the tiles: both sides ask the same conditions, so none is lost and none counted
+twice. Every tile is one group of `GROUP BY key`, where
 the key is the message key of `feature-tiles`; what is written are absolute values, so that repeating a write changes
 nothing.
 """
@@ -12,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.flink.options import StreamOptions
-from jobs.flink.validity import CHECKED, MESSAGE, checked, literal, problems, quoted
+from jobs.flink.validity import FITS, asked_columns, extracted, fits, literal, of_values, problems, quoted
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.cards import STARRED
-from lamina.contracts.features import ColumnType, EventSource
+from lamina.contracts.features import EventSource
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES
 from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of
 from lamina.semantics.sketch import HASH_DIGITS, kept
@@ -23,7 +24,6 @@ from lamina.semantics.states import TIMESTAMP_DIGITS
 
 FIELD_SEPARATOR, PART_SEPARATOR, KEY_SEPARATOR = "CHR(31)", "CHR(30)", "CHR(9)"
 VALUE_SEPARATOR = "U&'\\001D'"  # LISTAGG takes a literal only
-_SQL_TYPE: dict[ColumnType, str] = {"string": "STRING", "double": "DOUBLE", "long": "BIGINT", "boolean": "BOOLEAN"}
 _START = {"earliest": "earliest-offset", "latest": "latest-offset", "committed": "group-offsets"}
 
 
@@ -50,7 +50,8 @@ def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
     setup = [_tiles_table(options), _dead_letters_table(options)]
     tiles, dead = [], []
     for source in sources:
-        setup += [_raw_table(source, options), _parsed_view(source), _first_view(source)]
+        columns = _columns(source, plan.speed)
+        setup += [_raw_table(source, options), _parsed_view(source, columns), _first_view(source, columns)]
         dead.append(_dead_letters(source))
     for tiling in plan.speed:
         tiles.append(_whole_tiles(tiling))
@@ -118,24 +119,32 @@ def _raw_table(source: EventSource, options: StreamOptions) -> str:
     )
 
 
-def _parsed_view(source: EventSource) -> str:
-    """Columns out of JSON. As both branches read it, Flink keeps it as a step of its own, and parses once."""
-    values = []
-    for name, kind in source.columns.items():
-        found = f"JSON_VALUE({MESSAGE}, {literal('lax $.' + name)})"
-        found = found if kind == "string" else f"TRY_CAST({found} AS {_SQL_TYPE[kind]})"
-        values.append(f"{found} AS {quoted(name)}")
-    values.append(f"{checked(source)} AS `{CHECKED}`")
-    columns = ",\n  ".join(("`message`", "`_partition`", "`_offset`", "`_arrived`", *values))
-    return f"CREATE TEMPORARY VIEW `{source.name}_parsed` AS\nSELECT\n  {columns}\nFROM `{source.name}_raw`"
+def _columns(source: EventSource, tilings: Iterable[Tiling]) -> tuple[str, ...]:
+    """Those of the source's columns that somebody reads: each costs reading the message once more."""
+    read = {source.id, source.timestamp, *asked_columns(source)}
+    if source.revisions:
+        read.add(source.revisions.verdict)
+    for tiling in tilings:
+        if tiling.source == source:
+            read |= {tiling.entity.key, *_used_columns(tiling, (*tiling.states, *tiling.keyed))}
+    return tuple(name for name in source.columns if name in read)
 
 
-def _first_view(source: EventSource) -> str:
+def _parsed_view(source: EventSource, columns: Iterable[str]) -> str:
+    """Columns out of JSON. As both branches read it, Flink keeps it as a step of its own, and makes them once."""
+    values = [f"{extracted(source, name)} AS {quoted(name)}" for name in columns]
+    values.append(f"{fits(source)} AS `{FITS}`")
+    chosen = ",\n  ".join(("`message`", "`_partition`", "`_offset`", "`_arrived`", *values))
+    return f"CREATE TEMPORARY VIEW `{source.name}_parsed` AS\nSELECT\n  {chosen}\nFROM `{source.name}_raw`"
+
+
+def _first_view(source: EventSource, columns: Iterable[str]) -> str:
     """Valid events, of each id the first to arrive, or of each id and verdict: a duplicate never counts twice."""
     told = source.revisions
     key = ", ".join(map(quoted, (source.id, told.verdict) if told else (source.id,)))
-    names = ", ".join(quoted(name) for name in source.columns)
-    valid = "\n    AND ".join(f"({condition}) IS NOT TRUE" for condition, _ in problems(source))
+    names = ", ".join(map(quoted, columns))
+    kept = [f"`{FITS}` IS TRUE", *(f"({condition}) IS NOT TRUE" for condition, _ in of_values(source))]
+    valid = "\n    AND ".join(kept)
     return (
         f"CREATE TEMPORARY VIEW `{source.name}_first` AS\nSELECT {names}\nFROM (\n"
         f"  SELECT *, ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY `_arrived`) AS `_turn`\n"

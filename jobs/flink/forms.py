@@ -1,15 +1,16 @@
 """What a contract asks of each field, as patterns over the JSON of an event: what the stream checks beside columns.
 
-A message is written anew by `JSON_QUERY` with the contract's fields alone, in the order of their names and without
-blanks. Then one pattern says whether types, lengths, alphabets and choices are those of the contract; another finds the
-field that is not so.
+A message that is written as the contract writes it, as nearly all are, is told by one pattern (`Forms.written`). Any other
+is written anew by `JSON_QUERY` with the contract's fields alone, in the order of their names and without blanks. Then
+one pattern says whether types, lengths, alphabets and choices are those of the contract; another finds the field that
+is not so.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,9 +19,11 @@ from lamina.contracts.base import ID, TOKEN, Event
 from lamina.contracts.cards import LONGEST, SHORTEST
 from lamina.contracts.ids import BLANKS, NOTHING, SCIENTIFIC, WHOLE
 
-NUMBER, WHOLE_NUMBER = r"-?[0-9][0-9.E+\-]*", "-?[0-9]+"
-"""Any number, as what is no number does not begin like one; its value is checked beside."""
-CHARACTER = r'(?:[^"\\\x00-\x1f\x7f\uFFFD]|\\["\\])'
+WHOLE_NUMBER = "-?(?:0|[1-9][0-9]*)"
+NUMBER = rf"{WHOLE_NUMBER}(?:\.[0-9]+)?(?:[eE][+\-]?[0-9]+)?"
+"""A number as JSON writes it; its value is checked beside."""
+PLAIN = r'[^"\\\x00-\x1f\x7f\uFFFD]'
+CHARACTER = rf'(?:{PLAIN}|\\["\\])'
 """One character of a text: no control character, none that stands for what could not be read."""
 HALF_PAIR = (
     r"(?<!\\)(?:\\\\)*+(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
@@ -35,6 +38,8 @@ CARD_NUMBER = (
     f"|(?<![0-9A-Za-z])[A-Za-z]*[0-9]{{{SHORTEST},{LONGEST}}}(?![0-9A-Za-z])"
 )
 """What `lamina.contracts.cards.holds_card_number` finds in a token, of whose alphabet two are separators."""
+DIGITS = f"[0-9](?:[-_]{{0,3}}[0-9]){{{SHORTEST - 1}}}"
+"""What every card number has, and few tokens."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,21 @@ class Form:
         return str(self.schema["type"])
 
     @property
+    def exact(self) -> str:
+        """The pattern of its value where it may be null, too."""
+        return self._or_null(self.value) if self.parts else self.value
+
+    @property
+    def certain(self) -> str:
+        """The same, of values about which nothing else is to be asked."""
+        return f'(?!"[^"]*{DIGITS}){self.exact}' if self.is_token else self.exact
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it stands for a card."""
+        return self.schema.get("format") == TOKEN
+
+    @property
     def anything(self) -> str:
         """The pattern of a value whose parts are looked at beside."""
         return self._or_null(r"\{[\s\S]*\}" if self.parts else self.value)
@@ -77,7 +97,7 @@ class Form:
             return f'"{re.escape(_in_json(self.schema["const"]))}"'
         shortest, longest = self.schema.get("minLength", 0), self.schema.get("maxLength", "")
         own = self.schema.get("pattern", "")
-        if self.schema.get("format") == TOKEN:
+        if self.is_token:
             return f'"{own[1:-1].removesuffix("+")}{{{shortest},{longest}}}"'
         if re.fullmatch(r"\^\[[A-Za-z0-9-]+\]\{\d+\}\$", own):
             return f'"{own[1:-1]}"'
@@ -86,10 +106,8 @@ class Form:
                 f"[{''.join(map(_escaped, BLANKS))}]",
                 "|".join(re.escape(_in_json(w)) for w in sorted(NOTHING)),
             )
-            return (
-                f'"(?!{blank}|(?i:{nothing})"|{WHOLE}"|{SCIENTIFIC}"){CHARACTER}{{{shortest},{longest}}}(?<!{blank})"'
-            )
-        return f'"{CHARACTER}{{{shortest},{longest}}}"'
+            return f'"(?!{blank}|(?i:{nothing})"|{WHOLE}"|{SCIENTIFIC}"){_run(shortest, longest)}(?<!{blank})"'
+        return f'"{_run(shortest, longest)}"'
 
 
 @dataclass(frozen=True)
@@ -110,14 +128,28 @@ class Forms:
         return tuple(sorted(self.fields, key=lambda f: f.name))
 
     @property
+    def written(self) -> str:
+        """The pattern of a message as the contract writes it: its fields and no others, in order, without blanks. It
+        keeps the contract as far as patterns can say, and its tokens have too few digits for a card number.
+        """
+        return _pattern(self.fields, lambda f: f.certain)
+
+    @property
     def exact(self) -> str:
-        """The pattern of an event that keeps the contract, and whose objects have no fields but their own, in order."""
-        return self._pattern(lambda f: f._or_null(f.value) if f.parts else f.value)
+        """The pattern of the fields, by name, of an event that keeps the contract, and whose objects have no fields but
+        their own, in order.
+        """
+        return _pattern(self.ordered, lambda f: f.exact)
 
     @property
     def loose(self) -> str:
         """The same with any object, whose parts are looked at beside."""
-        return self._pattern(lambda f: f.anything)
+        return _pattern(self.ordered, lambda f: f.anything)
+
+    @property
+    def tokens(self) -> tuple[Form, ...]:
+        """The fields that stand for a card."""
+        return tuple(f for f in self.fields if f.is_token)
 
     @property
     def objects(self) -> tuple[Form, ...]:
@@ -130,11 +162,13 @@ class Forms:
         names = "|".join(f'{f.name}(?=":(?!{f.anything}[,}}]))' for f in self.ordered)
         return rf'(?<=[{{,]")(?:{names})'
 
-    def _pattern(self, value: Any) -> str:
-        # A comma is that of the field before it: at the end there is one too many, which is never written.
-        parts = [f'"{field.name}":{value(field)}(?:,|(?=\\}}))' for field in self.ordered]
-        parts = [f"(?:{part})?" if f.optional else part for f, part in zip(self.ordered, parts, strict=True)]
-        return rf"\A\{{{''.join(parts)}\}}\z"
+
+def _pattern(fields: Iterable[Form], value: Callable[[Form], str]) -> str:
+    """The pattern of an object of these fields, in their order, those that are optional or not."""
+    found = ((f, f'"{f.name}":{value(f)}(?:,|(?=\\}}))') for f in fields)
+    parts = "".join(f"(?:{part})?" if f.optional else part for f, part in found)
+    # A comma is that of the field before it.
+    return rf"\A\{{{parts}(?<!,)\}}\z"
 
 
 def _forms(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[Form, ...]:
@@ -147,6 +181,12 @@ def _forms(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[F
         parts = _forms(own, definitions) if own.get("type") == "object" else ()
         found.append(Form(name, own, name not in required, len(given.get("anyOf", "1")) > 1, parts))
     return tuple(found)
+
+
+def _run(shortest: int, longest: int | str) -> str:
+    """So many characters. Nearly every text needs no escapes, and is passed over in one go."""
+    times = f"{{{shortest},{longest}}}"
+    return f'(?:{PLAIN}{times}+(?=")|{CHARACTER}{times})'
 
 
 def _in_json(text: str) -> str:

@@ -1,4 +1,9 @@
-"""Which messages keep the contract of their topic, as conditions in SQL: the same that the contract itself keeps."""
+"""Which messages keep the contract of their topic, as conditions in SQL: the same that the contract itself keeps.
+
+Two kinds of conditions. What can be said of the text of a message (its fields, their types, lengths and alphabets) is
+asked once, as column `FITS`: it costs the most, although nearly every message fits at first sight. What needs a number or two fields is
+asked of columns (`of_values`). Why a message does not fit is looked for only then.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,12 @@ from jobs.flink.forms import CARD_NUMBER, HALF_PAIR, UUID, Form, Forms
 from lamina.contracts.base import TOKEN
 from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
-from lamina.contracts.features import EventSource
+from lamina.contracts.features import ColumnType, EventSource
 
 LONGEST_TEXT = 128
-CHECKED = "_json"
-"""Column with the fields of the contract as `jobs.flink.forms` expects them; NULL of what is not one JSON object."""
+FITS = "_fits"
 MESSAGE = "CAST(`message` AS STRING)"
+_SQL_TYPE: dict[ColumnType, str] = {"string": "STRING", "double": "DOUBLE", "long": "BIGINT", "boolean": "BOOLEAN"}
 
 
 def literal(value: str) -> str:
@@ -31,88 +36,123 @@ def quoted(column: str) -> str:
     return f"`{column.replace('.', '__')}`"
 
 
-def checked(source: EventSource) -> str:
-    """The expression of column `CHECKED`. Around the message stands an object, so that nothing can stand behind it."""
+def extracted(source: EventSource, column: str) -> str:
+    """The expression of a column's value; it reads the whole message."""
+    found, kind = f"JSON_VALUE({MESSAGE}, {literal('lax $.' + column)})", source.columns[column]
+    return found if kind == "string" else f"TRY_CAST({found} AS {_SQL_TYPE[kind]})"
+
+
+def asked_columns(source: EventSource) -> set[str]:
+    """Those that `of_values` asks about."""
+    numbers = {name for name, kind in source.columns.items() if kind != "string"}
+    return numbers | {name for pair in _belonging(source) for name in pair[:2]}
+
+
+def fits(source: EventSource) -> str:
+    """The expression of column `FITS`."""
     forms = _forms(source.topic)
+    asked = [*_of_bytes(), *(_of_tokens(forms) if forms else _of_texts(source))]
+    kept = [f"({condition}) IS NOT TRUE" for condition, _ in asked]
     if forms is None:
-        return "CAST(NULL AS STRING)"
-    return f"JSON_QUERY(CONCAT('{{\"m\":', {MESSAGE}, '}}'), {_members('$.m', forms.ordered)})"
+        return " AND ".join(kept)
+    return f"REGEXP({MESSAGE}, {literal(forms.written)}) OR (({_form(forms)}) AND {' AND '.join(kept)})"
 
 
 def problems(source: EventSource) -> list[tuple[str, str]]:
-    """Conditions under which an event breaks its contract, each with the expression of the reason."""
-    return [*((c, literal(reason)) for c, reason in _of_columns(source)), *_of_forms(source)]
+    """Conditions under which an event breaks its contract, each with the expression of the reason: those of `of_values`
+    and others, which hold for nothing that `FITS`.
+    """
+    forms = _forms(source.topic)
+    found = [*_of_texts(source), *_of_bytes(), *(_of_tokens(forms) if forms else ())]
+    unfit = [(f"`{FITS}` IS NOT TRUE AND ({condition})", literal(reason)) for condition, reason in found]
+    wrong = literal("(whole event)")
+    if forms is not None:
+        wrong = f"COALESCE(REGEXP_EXTRACT({_rewritten(forms)}, {literal(forms.wrong)}, 0), {wrong})"
+    other = (f"`{FITS}` IS NOT TRUE", f"'' || {wrong} || ': of another type or form than the contract has'")
+    return [*unfit, *((condition, literal(reason)) for condition, reason in of_values(source)), other]
 
 
-def _of_columns(source: EventSource) -> list[tuple[str, str]]:
-    required = {n: k for n, k in source.columns.items() if source.is_required(n)}
-    texts = [quoted(n) for n, k in source.columns.items() if k == "string" and "." not in n]
-    written = [c if c.strip("`") in required else f"COALESCE({c}, '')" for c in texts]
-    at = quoted(source.timestamp)
-    found = [(f"{quoted(n)} IS NULL", f"{n}: missing, or not a {k}") for n, k in required.items()]
-    found += [
-        (f"CHAR_LENGTH({c}) NOT BETWEEN 1 AND {LONGEST_TEXT}", f"{c.strip('`')}: not of 1 to {LONGEST_TEXT} characters")
-        for c in texts
+def of_values(source: EventSource) -> list[tuple[str, str]]:
+    """Conditions on columns under which an event breaks its contract although it `FITS`, each with the reason."""
+    at, forms = source.timestamp, _forms(source.topic)
+    found = [
+        (f"{quoted(n)} IS NULL", f"{n}: missing, or not a {k}")
+        for n, k in source.columns.items()
+        if k != "string" and source.is_required(n)
     ]
-    found.append(
-        (f"{at} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{source.timestamp}: not epoch milliseconds")
-    )
+    found.append((f"{quoted(at)} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{at}: not epoch milliseconds"))
     # NaN and infinity. An inequality would not do: Flink turns NOT (x < y) into x >= y, and NaN passes both.
     found += [
         (f"{quoted(n)} - {quoted(n)} <> 0", f"{n}: not a finite number")
         for n, k in source.columns.items()
         if k == "double"
     ]
-    # Control characters separate the parts of a stored tile; U+FFFD stands for what could not be decoded.
-    found.append(
-        (
-            f"REGEXP(CONCAT({', '.join(written)}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')",
-            "a text holds a control character, or is not UTF-8",
-        )
-    )
-    # In fields that are no columns, too: decoding replaces what it cannot read.
-    found.append((f"CAST({MESSAGE} AS BYTES) <> `message`", "(whole event): is not UTF-8"))
-    found.append(
-        (
-            f"POSITION('\\u' IN {MESSAGE}) > 0 AND REGEXP({MESSAGE}, {literal(HALF_PAIR)})",
-            "(whole event): holds half of a surrogate pair",
-        )
-    )
+    for name, form in _leaves(forms.fields) if forms else ():
+        low, high = form.schema.get("minimum"), form.schema.get("maximum")
+        if name in source.columns and name != at and low is not None and high is not None:
+            found.append((f"{quoted(name)} NOT BETWEEN {low} AND {high}", f"{name}: not between {low} and {high}"))
+    for name, other, value in _belonging(source):
+        belongs = f"({quoted(other)} = {literal(value)}) <> ({quoted(name)} IS NOT NULL)"
+        found.append((belongs, f"{name}: belongs to a {value}, and only to one"))
     return found
 
 
-def _of_forms(source: EventSource) -> Iterator[tuple[str, str]]:
-    forms = _forms(source.topic)
-    if forms is None:
-        return
-    for name, form in _leaves(forms.fields):
-        if name in source.columns:
-            yield from _of_form(quoted(name), name, form)
-    for name, (other, value) in CONTRACTS[source.topic].only_with.items():
-        if {name, other} <= source.columns.keys():
-            yield (
-                f"({quoted(other)} = {literal(value)}) <> ({quoted(name)} IS NOT NULL)",
-                literal(f"{name}: belongs to a {value}, and only to one"),
-            )
-    fits = f"REGEXP(`{CHECKED}`, {literal(forms.exact)})"
+def _of_texts(source: EventSource) -> list[tuple[str, str]]:
+    """What a text may break, whatever the contract says beside. Of a message each is read anew: seldom asked."""
+    texts = {n: extracted(source, n) for n, k in source.columns.items() if k == "string" and "." not in n}
+    found = [(f"{c} IS NULL", f"{n}: missing, or not a string") for n, c in texts.items() if source.is_required(n)]
+    found += [
+        (f"CHAR_LENGTH({c}) NOT BETWEEN 1 AND {LONGEST_TEXT}", f"{n}: not of 1 to {LONGEST_TEXT} characters")
+        for n, c in texts.items()
+    ]
+    # Control characters separate the parts of a stored tile; U+FFFD stands for what could not be decoded.
+    written = ", ".join(c if source.is_required(n) else f"COALESCE({c}, '')" for n, c in texts.items())
+    broken = f"REGEXP(CONCAT({written}), '[\\x00-\\x1f\\x7f\\x{{FFFD}}]')"
+    return [*found, (broken, "a text holds a control character, or is not UTF-8")]
+
+
+def _of_bytes() -> list[tuple[str, str]]:
+    """In fields that are no columns, too: decoding replaces what it cannot read."""
+    return [
+        (f"CAST({MESSAGE} AS BYTES) <> `message`", "(whole event): is not UTF-8"),
+        (f"REGEXP({MESSAGE}, {literal(HALF_PAIR)})", "(whole event): holds half of a surrogate pair"),
+    ]
+
+
+def _of_tokens(forms: Forms) -> Iterator[tuple[str, str]]:
+    for token in forms.tokens:
+        value = f"JSON_VALUE({MESSAGE}, {literal('lax $.' + token.name)})"
+        alone = f"REGEXP_REPLACE({value}, {literal(UUID)}, 'x')"
+        yield f"REGEXP({alone}, {literal(CARD_NUMBER)})", f"{token.name}: looks like a card number"
+
+
+def _form(forms: Forms) -> str:
+    """Whether the fields are those of the contract, of its types, lengths and alphabets."""
+    text = _rewritten(forms)
+    found = f"REGEXP({text}, {literal(forms.exact)})"
     if forms.objects:
-        # Seldom: an object with fields that this version does not know.
+        # An object with fields that this version does not know.
         parts = " AND ".join(
             f"REGEXP(JSON_QUERY({MESSAGE}, {_members(f'$.{o.name}', o.parts)}), {literal(_alone(o))})"
             for o in forms.objects
         )
-        fits = f"{fits} OR (REGEXP(`{CHECKED}`, {literal(forms.loose)}) AND {parts})"
-    wrong = f"COALESCE(REGEXP_EXTRACT(`{CHECKED}`, {literal(forms.wrong)}, 0), '(whole event)')"
-    yield f"({fits}) IS NOT TRUE", f"'' || {wrong} || ': of another type or form than the contract has'"
+        found = f"{found} OR (REGEXP({text}, {literal(forms.loose)}) AND {parts})"
+    return found
 
 
-def _of_form(column: str, name: str, form: Form) -> Iterator[tuple[str, str]]:
-    low, high = form.schema.get("minimum"), form.schema.get("maximum")
-    if low is not None and high is not None:
-        yield f"{column} NOT BETWEEN {low} AND {high}", literal(f"{name}: not between {low} and {high}")
-    if form.schema.get("format") == TOKEN:
-        alone = f"REGEXP_REPLACE({column}, {literal(UUID)}, 'x')"
-        yield f"REGEXP({alone}, {literal(CARD_NUMBER)})", literal(f"{name}: looks like a card number")
+def _rewritten(forms: Forms) -> str:
+    """The fields of the contract as `jobs.flink.forms` expects them; NULL of what is not one JSON object.
+
+    Around the message stands an object, so that nothing can stand behind it.
+    """
+    return f"JSON_QUERY(CONCAT('{{\"m\":', {MESSAGE}, '}}'), {_members('$.m', forms.ordered)})"
+
+
+def _belonging(source: EventSource) -> list[tuple[str, str, str]]:
+    """Of each field that an event has if another one has a certain value: its name, the other's, the value."""
+    contract = CONTRACTS.get(source.topic)
+    told = contract.only_with.items() if contract else ()
+    return [(name, other, value) for name, (other, value) in told if {name, other} <= source.columns.keys()]
 
 
 def _leaves(forms: tuple[Form, ...], path: str = "") -> Iterator[tuple[str, Form]]:

@@ -77,10 +77,10 @@ class Found(Protocol):
 class SharedAnswers(Protocol):
     """What all processes know of each other's decisions. Only `found` may fail, none makes a request wait."""
 
-    def claim(self, turn: Turn) -> Command:
-        """What to ask the store for beside the features."""
+    def claim(self, turn: Turn) -> Sequence[Command]:
+        """What to ask the store for beside the features, as many commands for every turn."""
 
-    def found(self, turn: Turn, reply: object) -> Found | None:
+    def found(self, turn: Turn, replies: Sequence[object]) -> Found | None:
         """What it knows of the transaction; None where it is this attempt's to decide.
 
         Raises: StoreUnavailable: it could not say.
@@ -154,7 +154,7 @@ class Repeats:
         """What to ask the store for beside the features of these, for `claimed`."""
         if self._shared is None:
             return []
-        return [self._shared.claim(turn) for turn in turns]
+        return [command for turn in turns for command in self._shared.claim(turn)]
 
     def claimed(self, turn: Turn, replies: Sequence[object]) -> Found | None:
         """What another attempt has made of the transaction; None where the caller is to decide.
@@ -164,7 +164,7 @@ class Repeats:
         """
         if self._shared is None:
             return None
-        found = self._shared.found(turn, replies[0])
+        found = self._shared.found(turn, replies)
         if found is not None:
             self._same(turn.transaction_id, found.digest, turn.digest)
         return found

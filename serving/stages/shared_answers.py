@@ -27,13 +27,6 @@ PATIENCE = 10
 """How many times the wait of a read one write may take: nobody waits for it."""
 MOST_UNWRITTEN = 5_000
 
-# KEYS: a transaction. ARGV: a claim, how long it holds in milliseconds. What is there already, or nothing.
-CLAIM = """
-local held = redis.call('GET', KEYS[1])
-if not held then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-return held
-"""
-
 # KEYS: a transaction. ARGV: a claim; the answer, empty for none; milliseconds. An answer stands under any claim of the
 # same content, which characters 18 and on are, but never replaces one; a claim is released by its own attempt alone.
 KEEP = """
@@ -86,18 +79,18 @@ class RedisAnswers:
         self._written: deque[tuple[str, float]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
-    def claim(self, turn: Turn) -> Command:
-        """See `SharedAnswers.claim`."""
-        # As text: a server that was restarted knows no script by its digest.
-        return ("EVAL", CLAIM, 1, key_of(turn.transaction_id), _claim(turn), self._lease_ms)
+    def claim(self, turn: Turn) -> list[Command]:
+        """See `SharedAnswers.claim`. Two plain commands, which Redis answers in less time than one script."""
+        key = key_of(turn.transaction_id)
+        return [("SET", key, _claim(turn), "NX", "PX", self._lease_ms), ("GET", key)]
 
-    def found(self, turn: Turn, reply: object) -> Recorded | None:
+    def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
         """See `SharedAnswers.found`."""
-        if reply is None or reply == _claim(turn):
+        _, held = replies
+        if held == _claim(turn):
             return None
-        if not isinstance(reply, bytes):
-            raise StoreUnavailable(f"Redis keeps no claims: {reply}")
-        held = reply
+        if not isinstance(held, bytes):
+            raise StoreUnavailable(f"Redis keeps no claims: {replies}")
         if held[:1] == CLAIMED:
             return Recorded(held[1 + TOKEN_BYTES :], None)
         return Recorded(held[1 : 1 + DIGEST_BYTES], held[1 + DIGEST_BYTES :])

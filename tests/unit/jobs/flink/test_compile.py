@@ -187,24 +187,39 @@ def test_where_reading_begins(start: str, mode: str) -> None:
     assert f"'scan.startup.mode' = '{mode}'" in "\n".join(sql.setup)
 
 
+UNFIT = "`_fits` IS NOT TRUE"
+
+
 def _conditions(sql: StreamSql) -> tuple[list[str], list[str]]:
     first_view = next(s for s in sql.setup if "_first`" in s.split("\n")[0])
-    kept = re.findall(r"\((.*)\) IS NOT TRUE", first_view)
-    refused = re.findall(r"WHEN (.*) THEN '", next(i for i in sql.inserts if "dead_letters" in i))
+    kept = re.findall(r"(?m)^ *(?:WHERE|AND) (.*?)\)?$", first_view)
+    refused = re.findall(r"(?m)WHEN (.*) THEN '", next(i for i in sql.inserts if "dead_letters" in i))
     return kept, refused
 
 
 def test_an_event_is_either_counted_or_a_dead_letter() -> None:
     """Both branches ask the same conditions: what one refuses the other takes."""
     kept, refused = _conditions(compile_stream(make_plan(load("fraud")), OPTIONS))
-    assert kept == refused
-    assert len(kept) > len(TRANSACTIONS.columns)
+    assert kept[0] == "`_fits` IS TRUE"
+    assert refused[-1] == UNFIT
+    of_columns = [r for r in refused if not r.startswith(UNFIT)]
+    assert [k.removeprefix("(").removesuffix(") IS NOT TRUE") for k in kept[1:]] == of_columns
+    assert len(refused) > len(TRANSACTIONS.columns)
 
 
 def test_only_nested_columns_may_be_missing() -> None:
-    kept, _ = _conditions(compile_stream(make_plan(load("fraud")), OPTIONS))
-    required = {c.removesuffix(" IS NULL").strip("`") for c in kept if c.endswith(" IS NULL")}
-    assert required == {name for name in TRANSACTIONS.columns if "." not in name}
+    _, refused = _conditions(compile_stream(make_plan(load("fraud")), OPTIONS))
+    asked = " ".join(r for r in refused if r.rstrip(")").endswith(" IS NULL"))
+    texts = re.findall(r"'lax \$\.([\w.]+)'\) IS NULL", asked)
+    numbers = re.findall(r"`(\w+)` IS NULL", asked)
+    assert {*texts, *numbers} == {name for name in TRANSACTIONS.columns if "." not in name}
+
+
+def test_only_columns_that_are_read_are_taken_out_of_a_message() -> None:
+    (parsed,) = (s for s in compile_stream(plan_of(view(total("amount", "x"))), OPTIONS).setup if "_parsed` AS" in s)
+    columns = re.findall(r"AS `(\w+)`", parsed.split("SELECT", 1)[1])
+    read = {"transaction_id", "user_id", "amount", "location__lat", "location__lon", "timestamp"}
+    assert {*columns} == {*read, "_fits"}
 
 
 def test_every_view_is_made_before_it_is_read() -> None:

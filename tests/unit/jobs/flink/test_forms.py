@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from jobs.flink.forms import CARD_NUMBER, HALF_PAIR, UUID, Forms
+from jobs.flink.forms import CARD_NUMBER, DIGITS, HALF_PAIR, UUID, Forms
 from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.cards import holds_card_number
+from lamina.errors import ContractError
 from tests.values import CASES, Case
 
 FORMS = {topic: Forms.of(CONTRACTS[topic]) for topic in CASES}
@@ -76,6 +77,32 @@ def test_the_patterns_say_what_the_contract_says(topic: str, case: Case) -> None
         assert wrong == [case.field]
 
 
+@pytest.mark.parametrize(("topic", "case"), [(t, c) for t, cases in CASES.items() for c in cases], ids=str)
+def test_what_the_contract_writes_is_told_at_first_sight(topic: str, case: Case) -> None:
+    """And nothing that breaks it, but for what columns say."""
+    contract, written = CONTRACTS[topic], python(FORMS[topic].written)
+    if re.search(written, case.raw.decode(errors="replace")):
+        assert case.topic or case.field in BY_VALUE
+        assert re.search(python(FORMS[topic].loose), rewritten(case.raw, [f.name for f in FORMS[topic].fields]))
+        assert not re.search(HALF_PAIR, case.raw.decode())
+    try:
+        own = contract.from_json(case.raw).to_json().decode()
+    except ContractError:
+        return
+    assert re.search(written, own) or "\\u" in own or re.search(DIGITS, json.loads(own).get("card_token", ""))
+
+
+@pytest.mark.parametrize("damage", [",}", ",,", "1.", "01", "1e", "{}", '"', "}}", "\n"])
+def test_what_is_no_json_is_not_told_at_first_sight(damage: str) -> None:
+    contract, written = CONTRACTS["transactions"], python(FORMS["transactions"].written)
+    own = contract.from_json(next(c.raw for c in CASES["transactions"] if c.topic)).to_json().decode()
+    assert re.search(written, own)
+    for at in range(len(own) + 1):
+        broken = own[:at] + damage + own[at:]
+        if re.search(written, broken):
+            json.loads(broken)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_card_numbers_are_found_as_the_contract_finds_them(seed: int) -> None:
     rng, found = random.Random(seed), 0
@@ -85,5 +112,6 @@ def test_card_numbers_are_found_as_the_contract_finds_them(seed: int) -> None:
         token = "".join(rng.choice([*pieces, uuid] if rng.random() < 0.1 else pieces) for _ in range(rng.randint(1, 9)))
         has = re.search(CARD_NUMBER, re.sub(UUID, "x", token)) is not None
         assert has == holds_card_number(token), token
+        assert not has or re.search(DIGITS, token), "so many digits are looked for first"
         found += has
     assert 1_000 < found < 19_000

@@ -192,10 +192,10 @@ class OtherwiseElsewhere:
     def __init__(self) -> None:
         self.kept, self.released = list[str](), list[str]()
 
-    def claim(self, turn: Turn) -> Command:
-        return (turn.transaction_id,)
+    def claim(self, turn: Turn) -> list[Command]:
+        return [(turn.transaction_id,)]
 
-    def found(self, turn: Turn, reply: object) -> Recorded | None:
+    def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
         return Recorded(b"another", b"") if turn.transaction_id == "t2" else None
 
     def keep(self, turn: Turn, answer: bytes) -> None:
@@ -253,7 +253,7 @@ def test_what_another_process_decides_on_is_waited_for(
         monkeypatch.setattr(bench.maker._features._store, "read", read)
 
         class DecidedElsewhere(OtherwiseElsewhere):
-            def found(self, turn: Turn, reply: object) -> Recorded | None:
+            def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
                 if turn.transaction_id != "t2":
                     return None
                 looks.append(turn.transaction_id)
