@@ -71,6 +71,8 @@ ARRIVING_BYTES = 64 * 2**20
 FILES_CHECK_S = 1.0
 PARITY_CHECK_S = 60.0
 BACKGROUND_S = 1.0
+COLLECTED_AFTER = (10_000, 20, 50)
+"""Objects, and collections of younger ones, until Python looks for cycles among the young, the middle-aged, the old."""
 CLOSE_S = 0.5
 """Longest waits at the end, in seconds; what they add up to is in `STOP_REST_S` of the settings."""
 LEASE_MS = 1000
@@ -120,8 +122,10 @@ class Service:
         """Open what is needed, keep models, rules and experiment current, and at the end deliver what is queued."""
         self.events.start(self.repeats.recall)
         self._keep_all()
-        # All that was imported stays: without this the collector stops requests to look at it again and again.
+        # All that was imported stays: without this the collector stops requests to look at it again and again. Nor is
+        # it to look at the recorded answers, thousands that live for minutes, every few seconds.
         gc.freeze()
+        gc.set_threshold(*COLLECTED_AFTER)
         try:
             yield
         finally:

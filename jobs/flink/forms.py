@@ -1,9 +1,9 @@
 """What a contract asks of each field, as patterns over the JSON of an event: what the stream checks beside columns.
 
-A message that is written as the contract writes it, as nearly all are, is told by one pattern (`Forms.written`). Any other
-is written anew by `JSON_QUERY` with the contract's fields alone, in the order of their names and without blanks. Then
-one pattern says whether types, lengths, alphabets and choices are those of the contract; another finds the field that
-is not so.
+A message that is written as the contract writes it, as nearly all are, is told by one pattern (`Forms.written`). Any
+other is written anew by `JSON_QUERY` with the contract's fields alone, in the order of their names and without blanks.
+Then one pattern says whether types, lengths, alphabets and choices are those of the contract; another finds the field
+that is not so.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which messages keep the contract of their topic, as conditions in SQL: the same that the contract itself keeps.
 
 Two kinds of conditions. What can be said of the text of a message (its fields, their types, lengths and alphabets) is
-asked once, as column `FITS`: it costs the most, although nearly every message fits at first sight. What needs a number or two fields is
-asked of columns (`of_values`). Why a message does not fit is looked for only then.
+asked once, as column `FITS`: it costs the most, although nearly every message fits at first sight. What needs a number
+or two fields is asked of columns (`of_values`). Why a message does not fit is looked for only then.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from jobs.flink.forms import CARD_NUMBER, HALF_PAIR, UUID, Form, Forms
-from lamina.contracts.base import TOKEN
 from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.features import ColumnType, EventSource
@@ -80,7 +79,9 @@ def of_values(source: EventSource) -> list[tuple[str, str]]:
         for n, k in source.columns.items()
         if k != "string" and source.is_required(n)
     ]
-    found.append((f"{quoted(at)} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{at}: not epoch milliseconds"))
+    found.append(
+        (f"{quoted(at)} NOT BETWEEN {MIN_TIMESTAMP_MS} AND {MAX_TIMESTAMP_MS}", f"{at}: not epoch milliseconds")
+    )
     # NaN and infinity. An inequality would not do: Flink turns NOT (x < y) into x >= y, and NaN passes both.
     found += [
         (f"{quoted(n)} - {quoted(n)} <> 0", f"{n}: not a finite number")

@@ -31,7 +31,7 @@ _ASCII_RUN = re.compile(RUN)
 _ANY_RUN = re.compile(rf"\d(?:[ \u00a0\-_./{UNSEEN}]{{0,3}}\d){{11,}}")
 # Nothing but groups of digits, whatever stands between them: `4000|0012|3456|7899`.
 _GROUPS = re.compile(r"[^\w.]*\d{2,8}(?:[^\w.]{1,3}\d{2,8}){1,5}[^\w.]*")
-_DIGITS = re.compile(r"\d+")
+_DIGITS, _NO_DIGIT = re.compile(r"\d+"), re.compile(r"[^0-9]")
 # A number with decimals, such as a latitude; a card number that became a float has all its digits before the point.
 _DECIMAL = re.compile(r"[0-9]{1,11}\.[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -103,6 +103,8 @@ def _digits(text: str) -> str:
     >>> _digits("4-\uff17 \u0667")
     '477'
     """
+    if text.isascii():
+        return _NO_DIGIT.sub("", text)
     return "".join(str(int(c)) for c in text if c.isdecimal())
 
 

@@ -27,16 +27,18 @@ PATIENCE = 10
 """How many times the wait of a read one write may take: nobody waits for it."""
 MOST_UNWRITTEN = 5_000
 
-# KEYS: a transaction. ARGV: a claim; the answer, empty for none; milliseconds. An answer stands under any claim of the
-# same content, which characters 18 and on are, but never replaces one; a claim is released by its own attempt alone.
+# KEYS: transactions. ARGV: milliseconds; of each a claim and the answer, empty for none. An answer stands under any
+# claim of the same content, which characters 18 and on are, but never replaces one; a claim is released by its own
+# attempt alone. All of them in one call: a call each costs the server more than what it does.
 KEEP = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then
-  local alike = string.sub(held, 1, 1) == '?' and string.sub(held, 18) == string.sub(ARGV[1], 18)
-  if ARGV[2] == '' or not alike then return 0 end
+for i, key in ipairs(KEYS) do
+  local claim, answer = ARGV[2 * i], ARGV[2 * i + 1]
+  local held = redis.call('GET', key)
+  local alike = held and string.sub(held, 1, 1) == '?' and string.sub(held, 18) == string.sub(claim, 18)
+  if not held or held == claim or (alike and answer ~= '') then
+    if answer == '' then redis.call('DEL', key) else redis.call('SET', key, answer, 'PX', ARGV[1]) end
+  end
 end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1
 """
 
 
@@ -135,12 +137,10 @@ class RedisAnswers:
         now = self._now()
         while self._written and self._written[0][1] <= now:
             self._written.popleft()
-        asked: list[Command] = []
-        for turn, value in taken:
-            key = key_of(turn.transaction_id)
-            asked.append(("EVAL", KEEP, 1, key, _claim(turn), value, self._window_s * 1000))
-            if value:
-                self._written.append((key, now + self._window_s))
+        keys = [key_of(turn.transaction_id) for turn, _ in taken]
+        self._written.extend((key, now + self._window_s) for key, (_, value) in zip(keys, taken, strict=True) if value)
+        told = (part for turn, value in taken for part in (_claim(turn), value))
+        asked: list[Command] = [("EVAL", KEEP, len(keys), *keys, self._window_s * 1000, *told)]
         over = len(self._written) - self._entries
         if over > 0:
             asked.append(("UNLINK", *(self._written.popleft()[0] for _ in range(over))))
