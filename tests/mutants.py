@@ -21,7 +21,7 @@ import tempfile
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -37,12 +37,18 @@ SUITE = (
     "tests/unit",
     "tests/contract/test_memory_store.py",
     "tests/contract/test_redis_store.py",
+    "tests/contract/test_redis_folding.py",
+    "tests/contract/test_progress.py",
     "tests/contract/test_registry_memory.py",
     "tests/contract/test_recorded_events.py",
     "tests/parity/test_reader.py",
     "tests/parity/test_duckdb.py",
+    "tests/parity/test_folded_reader.py",
+    "tests/integration/test_predict.py",
+    "tests/integration/test_experiments.py",
+    "tests/integration/test_repeats.py",
 )
-"""Tests without a JVM, which run in seconds."""
+"""Tests without a JVM, most of which run in seconds."""
 LEFT_OUT = ".git", ".venv*", ".tools", ".lamina", "dist", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"
 LINKED = ".venv", ".venv-flink", ".venv-networks", ".tools"
 OURS = "lamina", "serving", "models", "jobs", "tests", "benchmarks", "dags"
@@ -172,13 +178,13 @@ class _Durations:
         self._file.write_text(json.dumps(self._seconds), encoding="utf-8")
 
 
-def measure(folder: Path) -> Tests:
+def measure(folder: Path, suite: Sequence[str]) -> Tests:
     """Run the suite once and see which test runs which line."""
     from coverage import CoverageData
 
     seconds = folder / "seconds.json"
     covered = [f"--cov={package}" for package in PACKAGES]
-    ended = _forked(folder, [*SUITE, *covered, "--cov-context=test", "--cov-report="], [_Durations(seconds)], 3600.0)
+    ended = _forked(folder, [*suite, *covered, "--cov-context=test", "--cov-report="], [_Durations(seconds)], 3600.0)
     if ended != 0:
         said = (folder / "pytest.log").read_text(encoding="utf-8")[-4000:]
         raise SystemExit(f"{said}\nthe suite does not pass unchanged (pytest ended with {ended}): mend that first")
@@ -228,6 +234,7 @@ def _copy(folder: Path) -> None:
 
 def main(
     package: Annotated[list[str] | None, typer.Option(help="A folder; more than one may be given.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Tests to try; all that need no JVM by default.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Changes tried of a package.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 42,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where every change's outcome goes.")] = None,
@@ -241,7 +248,7 @@ def main(
         folder = Path(temporary) / "tree"
         _copy(folder)
         console.print("which test runs which line: the suite runs once")
-        tests = measure(folder)
+        tests = measure(folder, suite or SUITE)
         table = Table("package", "tried", "killed", "survived", "timed out", "not run", "killed, share")
         for name in package or PACKAGES:
             every = list(mutants(folder, name))
