@@ -127,37 +127,42 @@ def _question(plan: Plan, feature: WindowFeature, spans: dict[Span, int]) -> Que
 
 def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Finish:
     aggregate = feature.aggregate
+    own, *_ = at
     is_text = tiling.source.columns.get(aggregate.column or "") == "string"
     match aggregate.kind:
         case "count" | "total":
-            return lambda segments, _: _sum(segments, at[0])
+            return lambda segments, _: _sum(segments, own)
         case "mean":
-            return lambda segments, _: _mean(segments, at[0], at[1])
+            return lambda segments, _: _mean(segments, *at)
         case "std":
             return lambda segments, _: _std(segments, *at)
         case "minimum":
-            return lambda segments, _: _extreme(segments, at[0], min)
+            return lambda segments, _: _extreme(segments, own, min)
         case "maximum":
-            return lambda segments, _: _extreme(segments, at[0], max)
+            return lambda segments, _: _extreme(segments, own, max)
         case "first_time":
-            return lambda segments, _: min(_outer(segments, at[0], newest=False), default=None)
+            return lambda segments, _: min(_outer(segments, own, newest=False), default=None)
         case "last_time":
-            return lambda segments, _: max(_outer(segments, at[0], newest=True), default=None)
+            return lambda segments, _: max(_outer(segments, own, newest=True), default=None)
         case "first" | "last":
             choose = min if aggregate.kind == "first" else max
-            return lambda segments, _: _text(choose(_texts(segments, at[0]), default=None), is_text)
+            return lambda segments, _: _text(choose(_texts(segments, own), default=None), is_text)
         case "last_k":
-            k = aggregate.k or 0
-            return lambda segments, _: _newest(segments, at[0], k, is_text)
+            k = aggregate.k
+            assert k, "last_k says how many values it holds"
+            return lambda segments, _: _newest(segments, own, k, is_text)
         case "distinct":
-            cap = aggregate.cap or 0
-            return lambda segments, _: different(_union(segments, at[0]), cap)
+            cap = aggregate.cap
+            assert cap, "distinct says how many values it counts exactly"
+            return lambda segments, _: different(_union(segments, own), cap)
         case "session_count":
-            gap_ms = (aggregate.gap or feature.window).ms
+            assert aggregate.gap, "a session has a gap"
+            gap_ms = aggregate.gap.ms
             return lambda segments, at_ms: _session(segments, at, gap_ms, at_ms)
         case "decayed_count":
-            half_life_ms = (aggregate.half_life or feature.window).ms
-            return lambda segments, at_ms: _decayed(segments, at[0], half_life_ms, at_ms)
+            assert aggregate.half_life, "a decayed count has a half-life"
+            half_life_ms = aggregate.half_life.ms
+            return lambda segments, at_ms: _decayed(segments, own, half_life_ms, at_ms)
 
 
 def _place(tiling: Tiling, state: State) -> int:

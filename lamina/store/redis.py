@@ -243,14 +243,13 @@ def folded_commands(keys: Sequence[ReadKey], found: Snapshot) -> Iterable[Comman
     """
     for key, reply in _folded(keys, found).items():
         name = speed_key(key.entity, key.id)
-        alike = [other.asked for other in keys if other == key]
-        asked = [one for one in alike if one is not None]
+        asked = [other.asked for other in keys if other == key]
         args: list[str] = []
-        if len(asked) == len(alike):
-            through = {int(blob[THROUGH_SLICE]) for blob in reply.batch.values()}
-            from_ms = min(through, default=0) if len(reply.batch) == len(key.tilings) else 0
-            for tiling, (longest_ms, cuts) in cuts_of(asked).items():
-                own = cuts | through
+        if None not in asked:
+            through = {tiling: int(blob[THROUGH_SLICE]) for tiling, blob in reply.batch.items()}
+            from_ms = min((through.get(tiling, 0) for tiling in key.tilings), default=0)
+            for tiling, (longest_ms, cuts) in cuts_of(filter(None, asked)).items():
+                own = cuts.union(through.values())
                 args += (tiling, str(from_ms), str(longest_ms), str(len(own)), *map(str, own))
         yield ("EVAL", READ_FOLDED, "1", name, *args)
         if key.tilings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lamina.errors import WritesLost
-from lamina.store.protocol import BatchWrite, Mark, OnlineStore, ReadKey, TileWrite
+from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, OnlineStore, ReadKey, TileWrite
 from lamina.store.tiles import TileColumns, decode_batch, encode_batch, encode_speed
 
 TILING, OTHER = "transactions@1s#aaaaaa", "transactions@1d#bbbbbb"
@@ -100,6 +100,13 @@ class OnlineStoreContract:
         store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
         assert store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1, 6)})]) == 0
         assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [5]
+
+    def test_blobs_beside_an_older_one_are_written(self, store: OnlineStore) -> None:
+        store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
+        older = BatchWrite("user:7", {TILING: blob(NOON - 1, 6), OTHER: blob(NOON - 1, 7)})
+        assert store.publish([older, BatchWrite("user:8", {TILING: blob(NOON - 1, 8)})]) == 2
+        found = store.read([USER, ReadKey("user", "8", (TILING,))]).replies
+        assert [[list(decode_batch(b)[1].n) for b in r.batch.values()] for r in found] == [[[5], [7]], [[8]]]
 
     def test_a_rerun_of_the_same_day_replaces_its_blob(self, store: OnlineStore) -> None:
         store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
@@ -202,6 +209,12 @@ class OnlineStoreContract:
         with pytest.raises(WritesLost):
             store.settle("log", Mark("unknown", 0), {0: 7})
         assert store.begin("log", "w") == {}
+
+    def test_as_many_blobs_as_are_allowed_are_vouched_for_at_once(self, store: OnlineStore) -> None:
+        store.begin("log", "w")
+        writes = [BatchWrite(f"user:{i}", {TILING: blob(NOON)}) for i in range(MOST_BLOBS)]
+        assert store.publish(writes, Mark("w", 1)) == MOST_BLOBS
+        store.settle("log", Mark("w", 1), {0: 1})
 
     def test_blobs_of_a_sequence_are_vouched_for(self, store: OnlineStore) -> None:
         write = BatchWrite("user:7", {TILING: blob(NOON)})

@@ -85,6 +85,17 @@ def test_many_tiles_are_read_as_few(store: RedisStore, client: Redis) -> None:
     assert len(whole) == 59
 
 
+def test_an_hour_is_added_up_when_the_next_has_begun(store: RedisStore, client: Redis) -> None:
+    def whole() -> dict[int, bool]:
+        return {h.start_ms: is_whole(cast(bytes, client.hget(KEY, h.field))) for h in hours(client)}
+
+    store.write_tiles(tiles(3600))
+    assert whole() == {NOON: False}
+    store.write_tiles([tile(NOON + 3_600_000)])
+    assert whole() == {NOON: True, NOON + 3_600_000: False}
+    assert sorted(p.partition(b"\x1f")[0] for p in read(store, NOON + 86_399_999).values()) == [b"1", b"3600"]
+
+
 def test_a_late_event_is_counted_at_once_and_its_sums_are_made_anew(store: RedisStore, client: Redis) -> None:
     store.write_tiles(tiles(7200))
     at_ms = NOON + 7_200_000 - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lamina.definitions import load
 from lamina.semantics.plan import make_plan
 from lamina.store.edges import HOUR_MS, Asked, cuts_of, edges_of
@@ -31,3 +33,10 @@ def test_questions_asked_together_respect_the_edges_of_each() -> None:
     ((longest_ms, cuts),) = cuts_of([Asked(NOON, edges), Asked(NOON + 7000, edges)]).values()
     assert longest_ms == HOUR_MS
     assert cuts == edges[0].cuts(NOON) | edges[0].cuts(NOON + 7000)
+
+
+def test_an_entity_is_known_by_what_it_is() -> None:
+    """Not by which object says so: whoever asks may have loaded the definitions once more."""
+    plan = make_plan(load("fraud"))
+    for entity in plan.features.entities:
+        assert edges_of(plan, replace(entity)) == edges_of(plan, entity) != ()

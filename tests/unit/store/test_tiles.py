@@ -70,6 +70,23 @@ def test_a_blob_leaves_out_what_no_question_reaches() -> None:
     assert kept.sets == [[(), (), ["m"], ["m"], ["m"]]]
 
 
+def test_a_blob_keeps_what_is_asked_for_to_the_second() -> None:
+    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    (hour_back,) = {s.horizon_s for s in tiling.keyed}
+    through = 100 * DAY_MS
+    first = through - DAY_MS - 1000 * hour_back
+    kept = reachable(tiling, TileColumns([first - 1000, first], [1] * 2, [], [[None] * 2] * 2, [[["m"]] * 2]), through)
+    assert kept.sets == [[(), ["m"]]]
+
+
+def test_a_blob_keeps_every_value_that_is_younger_than_a_day() -> None:
+    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    through = 100 * DAY_MS
+    starts = [through - DAY_MS, through - 1000]
+    kept = reachable(tiling, TileColumns(starts, [1] * 2, [], [["a", "b"]] * 2, [[["m"]] * 2]), through)
+    assert kept.texts == [["a", "b"]] * 2
+
+
 def test_an_empty_blob_round_trip() -> None:
     assert list(decode_batch(encode_batch(0, TileColumns([], [], [[]])))[1].starts) == []
 
@@ -89,6 +106,25 @@ def test_speed_tiles_before_the_batch_layers_end_are_left_out() -> None:
     assert (list(found.tiles.n), [list(n) for n in found.keyed_n]) == ([4], [[4], [0]])
     assert list(found.tiles.starts) == [2000]
     assert sorted(found.tiles.sets[0][0]) == ["a/b", "c"]
+
+
+def test_values_whose_tile_is_not_there_yet_are_told() -> None:
+    """Each value has a field of its own, which may come first."""
+    counts = {"a": 2, "b": 2, "c": 1}
+    fields = {keyed_field(COARSE, 1000, 0, v).encode(): str(n).encode() for v, n in counts.items()}
+    found = decode_speed([COARSE], fields, {})[COARSE.id]
+    assert (list(found.tiles.n), [list(n) for n in found.keyed_n]) == ([0], [[5], [0]])
+    assert sorted(found.tiles.sets[0][0]) == ["a", "b", "c"]
+    assert all(c[0] == 0.0 or isnan(c[0]) for c in found.tiles.numeric)
+
+
+def test_the_tile_in_which_the_batch_layer_ends_is_decoded() -> None:
+    """From the first millisecond on where nothing is said, and in order of time whatever that of the fields."""
+    states = [None] * len(COARSE.states)
+    starts = (5000, 0, 1000)
+    fields = {tile_field(COARSE, start).encode(): encode_speed(1 + start, states) for start in starts}
+    found = decode_speed([COARSE], fields, {})[COARSE.id].tiles
+    assert (list(found.starts), list(found.n)) == ([0, 1000, 5000], [1, 1001, 5001])
 
 
 def test_a_short_tile_holds_its_values_itself() -> None:
@@ -113,6 +149,13 @@ def test_a_missing_number_stays_missing_and_a_missing_sum_is_zero() -> None:
     numeric = decode_speed([COARSE], fields, {})[COARSE.id].tiles.numeric
     kinds = [s.kind for s in COARSE.states if s.numeric]
     assert [isnan(c[0]) for c in numeric] == [k in ("min", "max", "first_time", "last_time") for k in kinds]
+
+
+def test_what_is_missing_is_written_as_nothing() -> None:
+    assert (
+        encode_speed(3, [float("nan"), None, 2.5, "x"], [["a", "b"], []], [4])
+        == b"3\x1f\x1f\x1f2.5\x1fx\x1fa\x1db\x1f\x1f4"
+    )
 
 
 def test_event_count() -> None:
