@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lamina.registry.deploy import promote, rollback
+from lamina.registry.deploy import challenge, promote, rollback
 from lamina.registry.protocol import (
+    CHALLENGER,
     CHAMPION,
     MODEL_FOLDER,
     PREVIOUS,
@@ -120,6 +121,43 @@ class RegistryContract:
         assert versions[0].tags["logical_date"] == DAY.isoformat()
         assert versions[0].created_ms >= versions[1].created_ms > 1_500_000_000_000
 
+    def test_versions_are_told_apart_and_ordered_as_numbers(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        """As texts, "10" is before "9". What comes over a wire is equal and never the same object."""
+        run_id = recorded(registry, name, tmp_path)
+        for _ in range(11):
+            registry.register(name, run_id, {})
+        assert [v.version for v in registry.versions(name)] == [str(n) for n in range(11, 0, -1)]
+        for version in (9, 10, 10, 11):
+            promote(registry, name, f"{version}")
+        assert {v.version: v.aliases for v in registry.versions(name) if v.aliases} == {
+            "11": (CHAMPION,),
+            "10": (PREVIOUS,),
+        }
+        challenge(registry, name, f"{10}")
+        with pytest.raises(RegistryError, match=r"version 11 of .* is the champion: it cannot challenge itself"):
+            challenge(registry, name, f"{11}")
+        registry.tag(name, f"{10}", "note", "x")
+        assert [v.version for v in registry.versions(name) if "note" in v.tags] == ["10"]
+        assert find(registry, name, f"{10}").aliases == (CHALLENGER, PREVIOUS)
+        promote(registry, name, f"{10}")
+        assert {v.version: v.aliases for v in registry.versions(name) if v.aliases} == {
+            "11": (PREVIOUS,),
+            "10": (CHAMPION,),
+        }
+        with pytest.raises(RegistryError, match="has no version 12; it has 11, 10, 9"):
+            find(registry, name, "12")
+
+    def test_aliases_of_one_model_are_not_those_of_another(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        for each in (f"{name}-a", f"{name}-b", f"{name}-c"):
+            registered(registry, each, tmp_path)
+        registry.set_alias(f"{name}-b", CHAMPION, "1")
+        held = [registry.versions(f"{name}-{which}")[0].aliases for which in "abc"]
+        assert held == [(), (CHAMPION,), ()]
+
     def test_a_registered_version_is_returned_as_it_is_listed(
         self, registry: ModelRegistry, name: str, tmp_path: Path
     ) -> None:
@@ -196,6 +234,14 @@ class RegistryContract:
         found = trained_for(registry, name, DAY)
         assert found is not None
         assert found.version == version
+
+    def test_of_a_day_the_version_trained_for_it_is_found(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        for day in (20, 21, 21, 22):
+            registered(registry, name, tmp_path, day=date(2018, 8, day))
+        found = [trained_for(registry, name, date(2018, 8, day)) for day in (19, 20, 21, 22, 23)]
+        assert [each and each.version for each in found] == [None, "1", "3", "4", None]
 
     def test_a_version_that_serves_survives_its_successor(
         self, registry: ModelRegistry, name: str, tmp_path: Path

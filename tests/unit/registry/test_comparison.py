@@ -38,3 +38,20 @@ def test_other_inputs_and_other_test_days_are_said_in_words() -> None:
         "Inputs of another meaning in each: amount.",
     )
     assert "different test days" in found.remarks[3]
+
+
+def test_all_but_the_inputs_is_compared_whatever_it_is_called() -> None:
+    found = compare_specs(
+        spec(calibration={"kind": "none"}, rate=0.123456789), spec(calibration={"kind": "beta"}, rate=0.5)
+    )
+    assert found.rows[:2] == (("metrics.auc", "0.9", "0.9"), ("metrics.average_precision", "0.7", "0.7"))
+    assert found.rows[2:] == (("calibration.kind", "none", "beta"), ("rate", "0.123457", "0.5"))
+
+
+def test_a_spec_without_inputs_or_split_is_compared_all_the_same() -> None:
+    assert compare_specs('{"seed": 1}', '{"seed": 2}').rows == (("seed", "1", "2"),)
+    assert compare_specs('{"seed": 1}', '{"seed": 2}').remarks == ()
+    assert len(compare_specs('{"split": 1}', "{}").remarks) == 1
+    several = [{"name": name, "meaning": name} for name in ("b", "a", "c")]
+    (remark,) = compare_specs(json.dumps({"inputs": several}), '{"inputs": []}').remarks
+    assert remark == "Inputs of the first alone: a, b, c."

@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from datetime import date
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from lamina.registry.deploy import Deployment, challenge, deploy, promote, rollback
-from lamina.registry.evaluation import Contender, Evaluation
-from lamina.registry.gate import Parity
+from lamina.lake import layout
+from lamina.registry.comparison import Comparison
+from lamina.registry.deploy import Deployment, challenge, deploy, main, promote, rollback
+from lamina.registry.evaluation import Contender, Evaluation, write_evaluation
+from lamina.registry.gate import Enough, Parity
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import CHALLENGER, CHAMPION, MODEL_FOLDER, RegistryError, TrainingRun
+from lamina.registry.protocol import (
+    CHALLENGER,
+    CHAMPION,
+    MODEL_FOLDER,
+    PREVIOUS,
+    ModelVersion,
+    RegistryError,
+    TrainingRun,
+)
+from lamina.registry.searches import TrialRun
 
 DAY = date(2018, 8, 21)
 CLEAN = Parity(date(2018, 8, 20), compared=100, mismatches=0)
@@ -160,3 +174,55 @@ def test_an_evaluation_of_before_knows_its_champion() -> None:
     assert Evaluation.model_validate_json(json.dumps(document)).against == "1"
     assert Evaluation.model_validate_json(json.dumps({**document, "champion": None})).against is None
     assert evaluation(promote=True).against == "1"
+
+
+def test_the_command_says_what_it_decided_in_one_line(
+    registry: MemoryRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamina.registry.mlflow.MlflowRegistry", lambda uri: registry)
+    lake = str(tmp_path / "lake")
+    write_evaluation(lake, evaluation(promote=True))
+    report = Path(layout.parity(lake, "fraud", DAY)) / "report.json"
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps({"compared": 100, "mismatches": 0}))
+    command = typer.Typer()
+    command.command()(main)
+    done = CliRunner().invoke(command, ["--system", "fraud", "--date", str(DAY), "--lake-url", lake])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith("}\n") and done.stdout.count("\n") == 1
+    said = json.loads(done.stdout)
+    assert (said["system"], said["decision"], said["champion"], said["previous"]) == ("fraud", "promoted", "2", "1")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Deployment("fraud", "kept", None, None, None, ()),
+        CLEAN,
+        Enough(),
+        Comparison((), ()),
+        TrainingRun("fraud", DAY, Path("x")),
+        ModelVersion("fraud", "1", "r", 1, {}, ()),
+        TrialRun(1, "complete", 1, 2),
+    ],
+)
+def test_what_was_said_once_is_not_changed(record: object) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, next(iter(vars(record))), "x")
+
+
+def test_nothing_serves_after_a_first_version_stayed_behind(tmp_path: Path) -> None:
+    first = evaluation(promote=False).model_copy(update={"champion": None, "against": None, "candidate": None})
+    decided = deploy(MemoryRegistry(tmp_path / "none"), first, None)
+    assert decided == Deployment("fraud", "kept", None, None, None, ("measured",))
+
+
+def test_a_rollback_needs_no_champion_and_no_champion_of_the_same_version(registry: MemoryRegistry) -> None:
+    with pytest.raises(RegistryError, match="no version under the alias"):
+        rollback(registry, "fraud")
+    registry.set_alias("fraud", PREVIOUS, "1")
+    with pytest.raises(RegistryError, match="no version under the alias"):
+        rollback(registry, "fraud")
+    registry.drop_alias("fraud", CHAMPION)
+    assert rollback(registry, "fraud") == "1"
+    assert registry.alias("fraud", PREVIOUS) is None

@@ -4,12 +4,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lamina.registry.evaluation import (
     Contender,
     Evaluation,
+    Interval,
     NoEvaluation,
+    Slice,
     read_evaluation,
     write_evaluation,
 )
@@ -53,3 +55,41 @@ def test_a_broken_evaluation_is_refused(tmp_path: Path) -> None:
 def test_nothing_cannot_be_promoted() -> None:
     with pytest.raises(ValidationError, match="candidate is missing"):
         Evaluation(**{**PROMOTED.model_dump(), "candidate": None})
+
+
+@pytest.mark.parametrize("changed", [{"promote": True}, {"candidate": None}, {"champion": None}])
+def test_only_one_that_stays_behind_a_champion_challenges(changed: dict[str, object]) -> None:
+    contender = Contender(version="1", logical_date=DAY, metrics={})
+    fair = {**PROMOTED.model_dump(), "promote": False, "challenge": True, "champion": contender}
+    assert Evaluation.model_validate(fair).challenge
+    with pytest.raises(ValidationError, match="challenges nobody"):
+        Evaluation.model_validate(fair | changed)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        PROMOTED,
+        Contender(version="1", logical_date=DAY, metrics={}),
+        Interval(difference=0.1, low=0.0, high=0.2, confidence=0.95),
+        Slice(name="young", rows=3, frauds=1, candidate={}),
+    ],
+)
+def test_what_was_measured_is_not_changed_and_nothing_unknown_is_taken(part: BaseModel) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(part, next(iter(type(part).model_fields)), "x")
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        type(part).model_validate(part.model_dump() | {"unknown": 1})
+
+
+def test_what_is_left_out_is_nothing() -> None:
+    made = Evaluation(
+        system="fraud", logical_date=DAY, rows=1, frauds=0, candidate=None, champion=None, promote=False, reasons=()
+    )
+    assert (made.against, made.differences, made.slices, made.challenge) == (None, {}, (), False)
+    assert Evaluation.model_validate({**made.model_dump(exclude={"against"}), "champion": None}).against is None
+
+
+def test_it_is_written_for_people_too(tmp_path: Path) -> None:
+    lines = Path(write_evaluation(str(tmp_path), PROMOTED)).read_text()
+    assert '\n  "rows": 10,\n' in lines and lines.endswith("}\n")

@@ -47,6 +47,14 @@ def test_a_parity_report_that_does_not_say_is_refused(tmp_path: Path, document: 
         latest_parity(str(tmp_path), "fraud")
 
 
+def test_the_report_that_is_broken_is_the_one_named(tmp_path: Path) -> None:
+    for day in (18, 19):
+        put_parity(tmp_path, date(2018, 8, day), {"compared": 9, "mismatches": 4})
+    put_parity(tmp_path, date(2018, 8, 20), {})
+    with pytest.raises(BrokenReport, match=r"2018-08-20/report\.json does not say"):
+        latest_parity(str(tmp_path), "fraud")
+
+
 @pytest.mark.parametrize("champion", [None, CHAMPION])
 @pytest.mark.parametrize("promote", [True, False])
 @pytest.mark.parametrize("mismatches", [None, 0, 2])
@@ -93,6 +101,23 @@ def test_a_report_at_the_limits_is_enough() -> None:
     assert decide(evaluated(promote=True, champion=CHAMPION), parity, Enough(7, 101))[0] is False
     assert decide(evaluated(promote=True, champion=CHAMPION), parity, Enough(6, 100))[0] is False
     assert decide(evaluated(promote=True, champion=CHAMPION), Parity(DAY, 0, 0), Enough(7, 0))[0] is False
+
+
+def test_where_one_decision_is_enough_one_is() -> None:
+    assert decide(evaluated(promote=True, champion=CHAMPION), Parity(DAY, 1, 0), Enough(7, 1))[0]
+    assert decide(evaluated(promote=True, champion=CHAMPION), Parity(DAY, 1, 0), Enough(7, 0))[0]
+
+
+@pytest.mark.parametrize("parity", [None, Parity(DAY, 100, 0)])
+def test_only_what_is_not_surely_worse_is_tried_and_beside_a_champion(parity: Parity | None) -> None:
+    for champion in (CHAMPION, None):
+        for allowed in (True, False):
+            found = evaluated(promote=False, champion=champion).model_copy(update={"challenge": allowed})
+            assert may_challenge(found, parity) is (allowed and champion is not None)
+
+
+def test_a_report_of_a_later_day_is_not_old() -> None:
+    assert decide(evaluated(promote=True, champion=CHAMPION), Parity(date(2018, 9, 30), 100, 0))[0]
 
 
 def test_mismatches_count_however_old_and_few() -> None:
