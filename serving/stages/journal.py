@@ -96,9 +96,8 @@ class Journal:
         self._older_bytes = 0
         # From which place on events are at least as new as that, in epoch milliseconds.
         self._ages: deque[tuple[Place, int]] = deque()
-        self._last = Place(0, 0)
         self.problem: str | None = None
-        self.end = self.acknowledged = Place(0, 0)
+        self.end = self.acknowledged = self._last = Place(0, 0)
 
     def open(self) -> None:
         """Begin a new file behind those that an earlier process left.
@@ -131,7 +130,7 @@ class Journal:
         self._file = self._new(number)
         self.end, self._begun_ms = Place(number, 0), self._clock()
         self._older_bytes = self._bytes_before(number)
-        self._last = max(self.acknowledged, self._last_written())
+        self._last = self._last_written()
         self._ages.clear()
         if not self._nothing_waits:
             # The last write to the first of the files that wait: the oldest event is at least that old.
@@ -238,10 +237,9 @@ class Journal:
         if self._cut:
             os.ftruncate(self._file, self.end.offset)
             self._cut = False
-        written = 0
         try:
-            while written < len(data):
-                written += os.write(self._file, data[written:])
+            while data:
+                data = data[os.write(self._file, data) :]
         except OSError:
             # A full disk took a part: without it the file ends with an event, as everything here expects.
             self._cut = True
@@ -366,11 +364,11 @@ class Journal:
         return self._folder / f"{number:012d}{SUFFIX}"
 
     def _last_written(self) -> Place:
-        """The end of the last whole event on the disk."""
+        """The end of the last whole event on the disk, or what is acknowledged where that is later."""
         for number in reversed(self._numbers()):
             if whole := self._name(number).read_bytes().rfind(b"\n") + 1:
-                return Place(number, whole)
-        return Place(0, 0)
+                return max(self.acknowledged, Place(number, whole))
+        return self.acknowledged
 
     def _bytes_before(self, end: int) -> int:
         return sum(self._name(number).stat().st_size for number in self._numbers() if number < end)

@@ -56,9 +56,7 @@ class MicroBatcher:
             raise Overloaded(f"{self.rows} rows wait for a model already, of {self._queue_rows} at most")
         self.rows += len(rows)
         loop = asyncio.get_running_loop()
-        scores: list[asyncio.Future[float | None]] = [loop.create_future() for _ in rows]
-        for row, score in zip(rows, scores, strict=True):
-            self._add(loop, model, row, score)
+        scores = [self._add(loop, model, row) for row in rows]
         # Waited for rather than gathered: who gives up does not take the others' scores away.
         if scores:
             await asyncio.wait(scores)
@@ -68,17 +66,17 @@ class MicroBatcher:
         """Let the thread end, after what it has begun."""
         self._thread.shutdown(wait=True)
 
-    def _add(
-        self, loop: asyncio.AbstractEventLoop, model: Model, row: Row, score: asyncio.Future[float | None]
-    ) -> None:
+    def _add(self, loop: asyncio.AbstractEventLoop, model: Model, row: Row) -> asyncio.Future[float | None]:
         batch = self._waiting.get(model)
         if batch is None:
             batch = self._waiting[model] = _Batch()
             batch.timer = loop.call_later(self._wait_s, self._dispatch, model)
+        score: asyncio.Future[float | None] = loop.create_future()
         batch.rows.append(row)
         batch.scores.append(score)
         if len(batch.rows) >= self._most:
             self._dispatch(model)
+        return score
 
     def _dispatch(self, model: Model) -> None:
         batch = self._waiting.pop(model)

@@ -16,12 +16,11 @@ from lamina.experiments.guardrails import Guardrails
 from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
 from serving.stages.model import Model, ServedModel
+from serving.stages.stopwatch import NS_PER_MS
 from serving.stages.targets import FIELDS, never_holds
 from serving.stages.watched import WatchedFiles
 
 log = logging.getLogger(__name__)
-
-NS_PER_MS = 1_000_000
 
 
 @dataclass

@@ -17,6 +17,7 @@ from lamina.contracts.topics import SHADOW_SCORES
 from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
 from serving.stages.routing import ShadowLane
+from serving.stages.stopwatch import NS_PER_MS
 
 log = logging.getLogger(__name__)
 
@@ -111,5 +112,5 @@ def _score(chunk: Sequence[tuple[ShadowLane, Decision]]) -> list[_Scored]:
             score = probability(lane.model.scorer.predict(decision.features))
         except Exception as error:
             log.debug("version %s failed in the shadow: %s", lane.model.version, error)
-        found.append(_Scored(lane, decision, score, (time.perf_counter_ns() - began) / 1e6))
+        found.append(_Scored(lane, decision, score, (time.perf_counter_ns() - began) / NS_PER_MS))
     return found

@@ -21,13 +21,14 @@ class Shared:
 
     def __init__(self) -> None:
         self.kept: dict[str, float] = {}
-        self.reads = 0
+        self.reads = self.puts = 0
 
     async def get(self, keys: Sequence[str]) -> list[float | None]:
         self.reads += 1
         return [self.kept.get(key) for key in keys]
 
     async def put(self, scores: Mapping[str, float]) -> None:
+        self.puts += 1
         self.kept.update(scores)
 
 
@@ -106,6 +107,20 @@ def test_the_nearest_tier_answers() -> None:
         assert scoring.asked == [[0, 1]]
         after = count("local", "hit"), count("redis", "hit"), count("model", "scored")
         assert [b - a for a, b in zip(before, after, strict=True)] == [3, 1, 2]
+
+    asyncio.run(run())
+
+
+def test_only_scores_are_given_to_others() -> None:
+    """Nothing where nobody else is, and nothing where the model gave none: no work goes on, and none fails."""
+
+    async def run() -> None:
+        shared = Shared()
+        for tier, given in ((None, 0.1), (shared, None)):
+            cache = PredictionCache(tier, entries=10)
+            await cache.scores(["a"], Scoring(given))
+            assert await asyncio.gather(*cache._tasks, return_exceptions=True) in ([], [None])
+        assert shared.puts == 0
 
     asyncio.run(run())
 

@@ -61,6 +61,51 @@ def test_a_store_that_answers_again_is_asked_by_everybody() -> None:
     asyncio.run(run())
 
 
+class Silent(AsyncMemoryStore):
+    """Never answers."""
+
+    async def read(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def ping(self) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_store_that_does_not_answer_in_time_has_failed() -> None:
+    async def run() -> None:
+        stage = FeatureStage(Silent(), Reader(make_plan(FEATURES)), timeout_ms=20)
+        async with asyncio.timeout(10):
+            with pytest.raises(StoreUnavailable, match="did not answer in 20 ms"):
+                await stage.read_each([ROW])
+            assert stage.breaker._failed == 1
+            assert await stage.check() == "no answer in time"
+
+    asyncio.run(run())
+
+
+class Echo(AsyncMemoryStore):
+    """Answers each key, and each of what goes along, with itself."""
+
+    async def read(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        return Snapshot(list(keys), {}, list(also))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("along", [0, 1, 2])
+def test_each_request_has_the_answers_to_its_own(along: int) -> None:
+    reader = Reader(make_plan(FEATURES))
+    rows = [{"user_id": f"u{i}", "merchant_id": f"m{i}"} for i in range(5)]
+    also = [[("GET", f"u{i}-{j}") for j in range(along)] for i in range(5)]
+
+    async def run() -> list[Snapshot]:
+        stage = FeatureStage(Echo(), reader, timeout_ms=60_000)
+        assert await stage.read_each([]) == []
+        return await stage.read_each(rows, also=[command for one in also for command in one])
+
+    found = asyncio.run(run())
+    assert [each.replies for each in found] == [list[object](reader.keys(row, None)) for row in rows]
+    assert [each.also for each in found] == also
+
+
 def test_failures_with_an_answer_between_them_open_nothing() -> None:
     async def run() -> None:
         store, now = Faltering(), [100.0]

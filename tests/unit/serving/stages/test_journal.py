@@ -223,6 +223,79 @@ def test_age_is_bounded(tmp_path: Path) -> None:
     found.journal.close()
 
 
+def test_the_oldest_that_waits_is_the_one_behind_what_is_acknowledged(tmp_path: Path) -> None:
+    found = Clocked(tmp_path)
+    places = []
+    for n in range(4):
+        places.append(found.append(n))
+        found.now_ms += 20_000
+    for acknowledged, oldest_s in zip(places, (60, 40, 20, 0), strict=True):
+        found.journal.acknowledge(acknowledged)
+        assert found.journal.oldest_s == oldest_s
+    found.journal.close()
+
+
+def test_a_mark_ahead_of_its_file_leaves_nothing_waiting(tmp_path: Path) -> None:
+    """After a failure of the power the file may have less than Kafka has."""
+    first = opened(tmp_path)
+    first.acknowledge(first.append([event(0)])[0])
+    killed(first)
+    (file,) = tmp_path.glob("*.events")
+    file.write_bytes(b"")
+    second = opened(tmp_path)
+    assert second.waiting_bytes == 0 and second.oldest_s == 0
+    second.close()
+    assert not list(tmp_path.glob("*.events"))
+
+
+def test_files_are_ended_by_their_size_and_their_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 MiB or an hour; nothing is written here but the last file's events."""
+    found = Clocked(tmp_path)
+    first = found.journal.end.segment
+    large = JournaledEvent("transactions", b"k", b"x" * (2**20 - len(b"transactions\tk\t\n")))
+    with monkeypatch.context() as unwritten:
+        unwritten.setattr(os, "write", lambda descriptor, data: len(data))
+        for _ in range(63):
+            found.journal.append([large])
+        assert found.journal.end == Place(first, 63 * 2**20)
+        assert found.journal.append([large])[0] == Place(first, 64 * 2**20)
+        assert found.journal.end == Place(first + 1, 0)
+    found.now_ms += 3_600_000 - 1
+    found.append(0)
+    assert found.journal.end.segment == first + 1
+    found.now_ms += 1
+    found.append(1)
+    assert found.journal.end == Place(first + 2, 0)
+    found.journal.close()
+
+
+def test_a_journal_that_is_not_open_is_read_as_it_lies_there(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append([event(0)])
+    assert [each for each, _ in Journal(tmp_path).read(Place(0, 0))] == [event(0)]
+    journal.close()
+
+
+def test_a_disk_that_takes_no_probe_is_said_until_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Clocked(tmp_path)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as without:
+        without.setattr(os, "write", full)
+        without.setattr(Path, "write_bytes", full)
+        with pytest.raises(JournalFull) as refused:
+            found.append(0)
+        assert refused.value.reason == "disk"
+        for _ in range(2):
+            assert f"{tmp_path} cannot be written (No space left on device): make room" in found.checked()
+    assert found.checked() == "" and not (tmp_path / "probe").exists()
+    found.append(1)
+    assert waiting(found.journal) == [event(1)]
+    found.journal.close()
+
+
 def test_what_nobody_waited_for_is_not_old(tmp_path: Path) -> None:
     found = Clocked(tmp_path, max_age_s=100)
     found.journal.acknowledge(found.append(0))

@@ -43,7 +43,8 @@ async def batching(
     scorer = Doubling()
     batcher = MicroBatcher(most_rows=most_rows, wait_ms=wait_ms, queue_rows=queue_rows)
     try:
-        yield batcher, Model("m", "1", scorer), scorer
+        async with asyncio.timeout(10):
+            yield batcher, Model("m", "1", scorer), scorer
     finally:
         scorer.held.set()
         batcher.close()

@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.memory import MemoryStore
@@ -91,7 +91,7 @@ def test_the_window_ends(bench: Bench) -> None:
         bench.clock_s += 599.0
         await bench.decide("u1")
         assert len(bench.events.decisions) == 1
-        bench.clock_s += 2.0
+        bench.clock_s += 1.0
         await bench.decide("u1", amount=3.0)
 
     asyncio.run(run())
@@ -335,6 +335,7 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         bench.repeats.recall(MODEL_PREDICTIONS, b'{"action":"call the police"}')
         assert count("unreadable") == before + 2 and not bench.repeats._known
         bench.repeats.recall(TRANSACTIONS, orjson.dumps(orjson.loads(sent), option=orjson.OPT_SORT_KEYS))
+        bench.repeats.recall(USER_EVENTS, b"of no transaction")
         bench.repeats.recall(MODEL_PREDICTIONS, made)
         assert (await bench.decide("u1")).decided_at == first.decided_at
 

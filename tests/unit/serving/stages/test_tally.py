@@ -1,0 +1,88 @@
+"""What a decision counts as, in the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.contracts.decisions import Decision, Reason
+from lamina.monitoring import metrics
+from serving.stages.tally import count
+from tests.unit.serving.recognisable import Bench, add_version
+
+VERSION = "of the tally's tests"
+
+
+@pytest.fixture
+def decision(tmp_path: Path) -> Decision:
+    bench = Bench(tmp_path)
+    add_version(bench.registry, 0.25, tmp_path, "champion")
+    bench.start()
+
+    async def run() -> Decision:
+        await bench.refresh()
+        return await bench.decide("u1")
+
+    return asyncio.run(run()).model_copy(
+        update={
+            "model_version": VERSION,
+            "stage_ms": {"features": 3.0, "model": 1.5},
+            "latency_ms": 7.0,
+            "feature_age_ms": 2_500,
+            "unknown_user": False,
+            "reasons": [],
+        }
+    )
+
+
+def value(of: Any) -> float:
+    return float((of._sum if hasattr(of, "_sum") else of._value).get())
+
+
+def grew(work: Callable[[], None], *of: Any) -> list[float]:
+    before = [value(each) for each in of]
+    work()
+    return pytest.approx([value(each) - old for each, old in zip(of, before, strict=True)])  # type: ignore[return-value]
+
+
+def test_times_are_told_in_seconds(decision: Decision) -> None:
+    stage = metrics.STAGE_LATENCY.labels
+    assert [0.003, 0.0015, 0.004, 0.007, 2.5, 0.25] == grew(
+        lambda: count(decision, 4.0),
+        stage("features"),
+        stage("model"),
+        stage("log"),
+        metrics.PREDICTION_LATENCY,
+        metrics.FEATURE_AGE,
+        metrics.SCORES.labels(VERSION),
+    )
+
+
+def test_a_decision_by_the_model_is_one_of_its_version(decision: Decision) -> None:
+    assert [1, 1, 0, 0] == grew(
+        lambda: count(decision, 0.0),
+        metrics.PREDICTIONS.labels(VERSION, "ok"),
+        metrics.DECISIONS.labels(decision.action),
+        metrics.UNKNOWN_USERS,
+        metrics.PASSED_THROUGH.labels(decision.action),
+    )
+
+
+def test_a_decision_by_the_rules_says_why_and_which(decision: Decision) -> None:
+    rules = {"score": None, "model_version": None, "fallback": "rules_only_deadline", "unknown_user": True}
+    reasons = [Reason(kind="rule", code="tally_one", detail="d"), Reason(kind="risk", code="tally_two", detail="d")]
+    changed = decision.model_copy(update=rules | {"reasons": reasons, "intended": "reject", "feature_age_ms": None})
+    assert [1, 1, 1, 1, 1, 0, 0] == grew(
+        lambda: count(changed, 0.0),
+        metrics.PREDICTIONS.labels("none", "rules_only_deadline"),
+        metrics.FALLBACKS.labels("rules_only_deadline"),
+        metrics.UNKNOWN_USERS,
+        metrics.PASSED_THROUGH.labels(decision.action),
+        metrics.RULES_FIRED.labels("tally_one"),
+        metrics.RULES_FIRED.labels("tally_two"),
+        metrics.FEATURE_AGE,
+    )
