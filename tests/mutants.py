@@ -81,6 +81,9 @@ class Tests(NamedTuple):
         found = {test for line in mutant.statement for test in lines.get(line, ())}
         if found == {""}:
             found = {test for tests in lines.values() for test in tests}
+        if found == {""}:
+            # A file of constants alone: whoever uses them may notice.
+            found = set(self.seconds)
         return sorted(found - {""}, key=lambda test: (self.seconds.get(test, 1.0), test))
 
 

@@ -50,11 +50,13 @@ def holds(predicate: Predicate | None, event: EventRow) -> bool:
     if predicate is None:
         return True
     value = value_of(event, predicate.column)
-    if predicate.operator == "is null":
-        return value is None
-    if predicate.operator == "is not null":
-        return value is not None
-    return value is not None and _COMPARE[predicate.operator](value, predicate.value)
+    match predicate.operator:
+        case "is null":
+            return value is None
+        case "is not null":
+            return value is not None
+        case compared:
+            return value is not None and _COMPARE[compared](value, predicate.value)
 
 
 def request_value(feature: RequestFeature, event: EventRow, at_ms: int) -> float | str | None:

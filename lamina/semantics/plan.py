@@ -206,12 +206,15 @@ class Plan:
         return self._speed_by_key.get(tiling.key)
 
 
-def _group(feature: WindowFeature) -> tuple[Entity, EventSource, Duration]:
+_Group = tuple[Entity, EventSource, Duration]
+
+
+def _group(feature: WindowFeature) -> _Group:
     return (feature.view.entity, feature.view.source, feature.resolution)
 
 
-def _tiling(features: list[WindowFeature]) -> Tiling:
-    entity, source, resolution = _group(features[0])
+def _tiling(group: _Group, features: list[WindowFeature]) -> Tiling:
+    entity, source, resolution = group
     states = _widest(
         replace(s, horizon_s=f.horizon, delayed=f.view.delay.s > 0) for f in features for s in states_of(f.aggregate)
     )
@@ -220,7 +223,7 @@ def _tiling(features: list[WindowFeature]) -> Tiling:
         entity=entity,
         source=source,
         resolution=resolution,
-        layers=Layers.BOTH if any(v.layers == Layers.BOTH for v in views) else Layers.BATCH,
+        layers=Layers.BOTH if Layers.BOTH in (v.layers for v in views) else Layers.BATCH,
         horizon_s=max(f.horizon for f in features),
         states=tuple(s for s in states if s.kind not in KEYED),
         keyed=tuple(s for s in states if s.kind in KEYED),
@@ -232,11 +235,11 @@ def _speed_tilings(alike: Sequence[Tiling]) -> Iterator[tuple[Tiling, Tiling]]:
     """Each of some tilings of one entity and source, finest first, and the speed tiling that holds its tiles."""
     left = list(alike)
     while left:
-        finest = left[0]
-        taken = [t for t in left if t is finest or not (t.entity.hot or t.resolution.ms % finest.resolution.ms)]
-        together = _together(taken)
-        yield from ((t, together) for t in taken)
-        left = [t for t in left if t not in taken]
+        finest, *others = left
+        taken = [t for t in others if not (t.entity.hot or t.resolution.ms % finest.resolution.ms)]
+        together = _together([finest, *taken])
+        yield from ((t, together) for t in (finest, *taken))
+        left = [t for t in others if t not in taken]
 
 
 def _together(tilings: Sequence[Tiling]) -> Tiling:
@@ -275,10 +278,10 @@ def make_plan(features: FeatureSet) -> Plan:
     >>> [t.key.partition("#")[0] for t in make_plan(FEATURES).tilings if t.entity.name == "merchant"]
     ['merchant:transactions@1s', 'merchant:fraud_labels@1s', 'merchant:fraud_reports@1h']
     """
-    groups: dict[object, list[WindowFeature]] = {}
+    groups: dict[_Group, list[WindowFeature]] = {}
     for feature in features.window_features:
         groups.setdefault(_group(feature), []).append(feature)
-    return Plan(features, tuple(_tiling(own) for own in groups.values()))
+    return Plan(features, tuple(_tiling(*own) for own in groups.items()))
 
 
 def sources_of(plan: Plan, tilings: Iterable[Tiling]) -> tuple[EventSource, ...]:

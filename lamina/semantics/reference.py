@@ -96,35 +96,46 @@ def aggregate_events(aggregate: Aggregate, source: EventSource, events: Sequence
     if aggregate.column is None:
         return _of_times(aggregate, [time_of(source, e) for e in events], at_ms)
     values = [v for e in events if (v := value_of(e, aggregate.column)) is not None]
-    if aggregate.kind == "distinct":
-        return different({int(hash_of(str(v)), 16) for v in values}, aggregate.cap or 0)
-    if aggregate.kind == "last_k":
-        return [v if isinstance(v, str) else float(v) for v in values[::-1][: aggregate.k]]  # type: ignore
-    if aggregate.kind == "total":
-        return float(sum(values))  # type: ignore[arg-type]
-    if not values:
-        return None
-    if aggregate.kind in ("first", "last"):
-        chosen = values[0] if aggregate.kind == "first" else values[-1]
-        return chosen if isinstance(chosen, str) else float(chosen)  # type: ignore[arg-type]
-    numbers = [float(v) for v in values]  # type: ignore[arg-type]
-    return _FINISH[aggregate.kind](numbers)
+    match aggregate.kind:
+        case "distinct":
+            assert aggregate.cap, "distinct says how many values it counts exactly"
+            return different({int(hash_of(str(v)), 16) for v in values}, aggregate.cap)
+        case "last_k":
+            return [_plain(v) for v in reversed(values)][: aggregate.k]  # type: ignore[return-value]
+        case "total":
+            return float(sum(values))  # type: ignore[arg-type]
+        case "first":
+            return _plain(values[0]) if values else None
+        case "last":
+            return _plain(values[-1]) if values else None
+        case kind:
+            return _FINISH[kind]([float(v) for v in values]) if values else None  # type: ignore[arg-type]
+
+
+def _plain(value: object) -> str | float:
+    return value if isinstance(value, str) else float(value)  # type: ignore[arg-type]
 
 
 def _of_times(aggregate: Aggregate, times: Sequence[int], at_ms: int) -> Value:
     """An aggregate that needs only the times of its events, oldest first."""
-    if aggregate.kind in ("first_time", "last_time"):
-        return float(times[0 if aggregate.kind == "first_time" else -1]) if times else None
-    if aggregate.gap:
-        n, begin = 0, at_ms
-        for ts in reversed(times):
-            if begin - ts > aggregate.gap.ms:
-                break
-            n, begin = n + 1, ts
-        return float(n)
-    if aggregate.half_life:
-        return float(sum(2.0 ** ((ts - at_ms) / aggregate.half_life.ms) for ts in times))
-    return float(len(times))
+    match aggregate.kind:
+        case "first_time":
+            return float(min(times)) if times else None
+        case "last_time":
+            return float(max(times)) if times else None
+        case "session_count":
+            assert aggregate.gap, "a session has a gap"
+            n, begin = 0, at_ms
+            for ts in reversed(times):
+                if begin - ts > aggregate.gap.ms:
+                    break
+                n, begin = n + 1, ts
+            return float(n)
+        case "decayed_count":
+            assert aggregate.half_life, "a decayed count has a half-life"
+            return float(sum(2.0 ** ((ts - at_ms) / aggregate.half_life.ms) for ts in times))
+        case _:
+            return float(len(times))
 
 
 def evaluate_all(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from heapq import nlargest, nsmallest
+from itertools import chain
 from typing import NamedTuple
 
 from lamina.contracts.durations import hours, minutes
@@ -94,10 +95,11 @@ class Folder:
         if not found.tiles.starts:
             return b""
         tiles = rollup(found, 0).tiles
-        numeric, texts = iter(tiles.numeric), iter(tiles.texts)
-        states = [next(numeric)[0] if s.numeric else next(texts)[0] for s in tiling.states]
-        sets = [_needed(s, own[0]) for s, own in zip(tiling.keyed, tiles.sets, strict=True)]
-        return encode_speed(tiles.n[0], states, sets, [sum(column) for column in found.keyed_n])
+        numeric, texts = chain.from_iterable(tiles.numeric), chain.from_iterable(tiles.texts)
+        states = [next(numeric) if s.numeric else next(texts) for s in tiling.states]
+        sets = [_needed(s, own) for s, (own,) in zip(tiling.keyed, tiles.sets, strict=True)]
+        (n,) = tiles.n
+        return encode_speed(n, states, sets, [sum(column) for column in found.keyed_n])
 
 
 def _needed(state: State, values: Iterable[str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
-from lamina.contracts.aggregates import distinct, last_k, maximum
-from lamina.contracts.features import FeatureSet, FeatureView, Layers, Window, days, hours, minutes, seconds
+import pytest
+
+from lamina.contracts.aggregates import count, distinct, last_k, maximum
+from lamina.contracts.features import Duration, FeatureSet, FeatureView, Layers, Window, days, hours, minutes, seconds
 from lamina.definitions.activity import FEATURES as ACTIVITY
 from lamina.definitions.fraud import (
     FEATURES,
@@ -17,7 +19,7 @@ from lamina.definitions.fraud import (
     USER_SPEND,
     USER_VELOCITY,
 )
-from lamina.semantics.plan import make_plan
+from lamina.semantics.plan import State, make_plan
 
 PLAN = make_plan(FEATURES)
 
@@ -83,6 +85,76 @@ def test_a_changed_meaning_changes_the_id() -> None:
     changed = replace(changed, aggregates=(*changed.aggregates, maximum("timestamp", "other")))
     other = make_plan(replace(FEATURES, views=(changed,), ratios=(), elapsed=(), model_features=()))
     assert other.tilings[0].id != before.tilings[0].id
+
+
+def test_one_version_of_a_view_is_the_first() -> None:
+    """Only later ones are part of what a tile means: definitions that say 1 keep their tiles."""
+    (first,), (second,) = (make_plan(_alone(version=version)).tilings for version in (1, 2))
+    assert (first.versions, second.versions) == ((), (f"{USER_HISTORY.name} version 2",))
+
+
+def test_what_is_planned_cannot_be_changed() -> None:
+    """Stores and engines keep it, and count on it."""
+    tiling = PLAN.tilings[0]
+    for planned, name in ((PLAN, "tilings"), (tiling, "states"), (tiling.states[0], "size")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(planned, name, None)
+
+
+def test_a_state_is_the_same_however_much_is_asked_of_it() -> None:
+    bare = State("distinct", "country")
+    assert (bare.size, bare.horizon_s, bare.delayed) == (0, 0, False)
+    assert bare == State("distinct", "country", size=5, horizon_s=9, delayed=True)
+    assert bare != State("last_k", "country")
+    assert [State("count").numeric, State("last", "country").numeric, bare.numeric] == [True, False, False]
+
+
+def test_tilings_are_told_by_their_entity() -> None:
+    user, merchant = PLAN.features.entities
+    assert {t.entity for t in PLAN.of_entity(user)} == {user}
+    assert {t.entity for t in PLAN.of_entity(merchant)} == {merchant}
+    assert len(PLAN.of_entity(user)) + len(PLAN.of_entity(merchant)) == len(PLAN.tilings)
+
+
+def test_a_tile_starts_with_its_first_millisecond() -> None:
+    hourly = replace(PLAN.tilings[0], resolution=hours(1))
+    assert [hourly.start_ms(at) for at in (7_200_000, 7_200_001, 10_799_999)] == [7_200_000] * 3
+
+
+def test_tiles_of_a_second_hold_their_values_unless_many_events_share_one() -> None:
+    short = replace(PLAN.tilings[0], resolution=seconds(1))
+    crowded = replace(short, entity=replace(short.entity, hot=True))
+    assert [t.inline for t in (short, replace(short, resolution=seconds(2)), crowded)] == [True, False, False]
+
+
+def test_only_sets_of_values_with_fields_of_their_own_count_events() -> None:
+    keyed = (State("last_k", "country", size=2), State("distinct", "country", size=3))
+    hourly = replace(PLAN.tilings[0], resolution=hours(1), keyed=keyed)
+    assert hourly.hashed == (1,)
+    assert [hourly.counts_all(state) for state in keyed] == [False, True]
+    for other in (
+        replace(hourly, resolution=seconds(1)),
+        replace(hourly, entity=replace(hourly.entity, hot=True)),
+    ):
+        assert not any(other.counts_all(state) for state in keyed)
+    assert hourly.seen_label() == hourly.key
+    assert hourly.seen_label(keyed[1]) == f"{hourly.key}/distinct[3](country)"
+
+
+def test_a_delay_of_one_view_is_known_of_what_it_shares() -> None:
+    """And how far back the one looks that looks furthest."""
+
+    def view(name: str, delay: Duration, window: Duration) -> FeatureView:
+        return replace(USER_HISTORY, name=name, delay=delay, windows=(window,), suffix=False, aggregates=(count(name),))
+
+    for views in (
+        (view("a", days(1), days(2)), view("b", days(0), days(5))),
+        (view("b", days(0), days(5)), view("a", days(1), days(2))),
+    ):
+        (tiling,) = make_plan(replace(FEATURES, views=views, ratios=(), elapsed=(), model_features=())).tilings
+        (state,) = tiling.states
+        assert state.delayed
+        assert state.horizon_s == tiling.horizon_s == max(f.horizon for v in views for f in v.features)
 
 
 def _alone(**changes: object) -> FeatureSet:

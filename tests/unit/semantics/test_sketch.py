@@ -8,7 +8,7 @@ from math import sqrt
 
 import pytest
 
-from lamina.semantics.sketch import different, hash_of, kept
+from lamina.semantics.sketch import different, estimate, hash_of, kept
 
 
 def number(text: str) -> int:
@@ -41,3 +41,10 @@ def test_the_union_of_what_is_kept_answers_as_the_union_of_all() -> None:
             whole = [{number(str(rng.randrange(80))) for _ in range(rng.randrange(120))} for _ in range(3)]
             parts = [sorted(hashes)[: kept(cap)] for hashes in whole]
             assert different(set().union(*parts), cap) == different(set().union(*whole), cap)
+
+
+def test_the_cap_smallest_hashes_say_how_many_there_are() -> None:
+    """A quarter of the way to the largest possible hash lie four of five values: there are about sixteen."""
+    assert estimate(2**62, 5) == 16.0
+    assert different({2**61, 2**62, 2**63, 2**64 - 1}, 3) == 4.0
+    assert [kept(cap) for cap in (3, 8)] == [4, 9]

@@ -1,17 +1,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
 from lamina.contracts.topics import TOPICS
+from lamina.store.edges import Asked, Edges
 from lamina.store.progress import PROGRESS_TTL_S, Progress
-from lamina.store.protocol import SPEED_TTL_S, Mark
+from lamina.store.protocol import SPEED_TTL_S, BatchWrite, Mark, ReadKey
+from lamina.store.reader import FeatureVector
 from lamina.store.redis import RedisStore
 
 
 def test_the_mark_after_a_mark_is_one_further_and_the_same_writers() -> None:
     assert Mark("sink", 4).next() == Mark("sink", 5)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (BatchWrite("user:7", {}), "key"),
+        (ReadKey("user", "7", ()), "id"),
+        (Edges("t", 1000, ()), "longest_ms"),
+        (FeatureVector({}, {}, {}, None, frozenset(), frozenset()), "stale"),
+    ],
+    ids=lambda x: type(x).__name__ if not isinstance(x, str) else x,
+)
+def test_what_is_passed_on_cannot_be_changed(value: object, name: str) -> None:
+    """It is kept in dictionaries, and handed to several readers."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, None)
+
+
+def test_what_an_answer_is_for_is_no_part_of_the_key() -> None:
+    """Of requests for one entity at several times Redis is asked once."""
+    key = ReadKey("user", "7", ("t",))
+    assert key == replace(key, asked=Asked(5, ()))
+    assert len({key, replace(key, asked=Asked(5, ())), replace(key, has_speed=False)}) == 2
+    assert key.has_speed
 
 
 def test_the_speed_layer_keeps_an_entity_as_long_as_the_topic_of_its_tiles_could_bring_it_back() -> None:
