@@ -209,7 +209,8 @@ def _extreme(segments: Segments, at: int, choose: Callable[[Iterable[float]], fl
                 continue
             chosen = choose(present)
         found.append(chosen)
-    return choose(found) if found else None
+    # A column that equals the event counts is one of whole numbers.
+    return float(choose(found)) if found else None
 
 
 def _outer(segments: Segments, at: int, *, newest: bool) -> Iterator[float]:
