@@ -105,20 +105,20 @@ class Journal:
         Raises: JournalTaken: when a process that lives has the folder.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    os.close(self._lock)
-                    self._lock = -1
+                    os.close(lock)
                     raise JournalTaken(
                         f"{self._folder} is written by another process: give this one a LAMINA_STACK_DIR of its own"
                     ) from None
                 time.sleep(0.1)
+        self._lock = lock
         self._mark = os.open(self._folder / "acknowledged", os.O_RDWR | os.O_CREAT, 0o600)
         found = os.pread(self._mark, 64, 0).split()
         numbers = self._numbers()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from lamina.errors import StreamError
+from lamina.monitoring import metrics
 from serving.stages import log as logs
+from serving.stages.journal import Journal
 from serving.stages.log import PROBE_TIMEOUT_S
-from tests.unit.serving.stages.test_log import Broker, Log, Producer
+from tests.unit.serving.stages.test_log import Broker, Log, Producer, publish, value
 
 
 class Kafka(Producer):
@@ -61,3 +65,35 @@ def test_topics_that_cannot_be_made_are_tried_again(log: Asking, monkeypatch: py
             assert not log._answers() and log.problem == "no rights" and not log._has_topics
     monkeypatch.setattr(logs, "create_topics", lambda bootstrap, prefix: None)
     assert log._answers() and log._has_topics
+
+
+def test_the_journal_is_looked_at_once_a_second(log: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    log._journal.open()
+    publish(log, value(0))
+    monkeypatch.setattr(log._journal, "check", Mock())
+    looks: list[float] = []
+    for now in (5_000.0, 5_000.9, 5_000.99, 5_001.0, 5_001.5, 5_002.0):
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+        if log._watch():
+            looks.append(now)
+    assert looks == [5_000.0, 5_001.0, 5_002.0]
+    assert log._journal.check.call_count == 3  # type: ignore[attr-defined]
+    assert metrics.JOURNAL_BYTES._value.get() == log.waiting_bytes > 0
+    log._journal.close()
+
+
+@pytest.mark.parametrize("too_many", [False, True])
+def test_what_waits_is_recalled_unless_it_is_very_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, too_many: bool
+) -> None:
+    left = Journal(tmp_path / "journal")
+    left.open()
+    writer = Log(tmp_path, Broker())
+    writer._journal = left
+    publish(writer, value(0), value(1))
+    monkeypatch.setattr(logs, "RECALLED_BYTES", left.waiting_bytes - too_many)
+    left.close()
+    log, recalled = Log(tmp_path, Broker(away=True)), list[tuple[str, bytes]]()
+    log.start(lambda topic, value: recalled.append((topic, value)))
+    log.stop(1)
+    assert recalled == ([] if too_many else [("transactions", value(0)), ("transactions", value(1))])
