@@ -109,6 +109,23 @@ def test_an_explanation_may_fail_alone(
     assert [d.action for d in bench.events.decisions] == ["reject"] * len(users)
 
 
+def test_log_lines_name_the_request_where_there_is_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And repeat no card of those that are decided together."""
+    from lamina.rules.book import RuleBook
+    from serving.masking import REQUEST_ID, TOKENS
+
+    judge, said = RuleBook.judge, list[tuple[str | None, tuple[str, ...]]]()
+
+    def noted(self: RuleBook, transaction: Transaction, features: Any) -> Any:
+        said.append((REQUEST_ID.get(), TOKENS.get()))
+        return judge(self, transaction, features)
+
+    monkeypatch.setattr(RuleBook, "judge", noted)
+    asyncio.run(together(bench, ["user-1"], card_token=SECRET))
+    asyncio.run(together(bench, ["user-1", "user-2"], card_token=SECRET))
+    assert said == [("r-user-1", (SECRET,)), *[(None, (SECRET, SECRET))] * 2]
+
+
 @pytest.mark.parametrize("weight", [float("nan"), float("inf")])
 def test_an_explanation_of_no_finite_weight_is_none(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weight: float

@@ -29,7 +29,8 @@ def ask(*numbers: int) -> tuple[list[list[int]], list[int | BaseException]]:
     async def run() -> tuple[list[list[int]], list[int | BaseException]]:
         serve = Doubler()
         gatherer = Gatherer(serve)
-        found = await asyncio.gather(*(gatherer.ask(number) for number in numbers), return_exceptions=True)
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(*(gatherer.ask(number) for number in numbers), return_exceptions=True)
         return serve.groups, list(found)
 
     return asyncio.run(run())
@@ -43,7 +44,8 @@ def test_what_comes_later_goes_alone() -> None:
     async def run() -> list[list[int]]:
         serve = Doubler()
         gatherer = Gatherer(serve)
-        assert [await gatherer.ask(1), await gatherer.ask(2)] == [2, 4]
+        async with asyncio.timeout(5):
+            assert [await gatherer.ask(1), await gatherer.ask(2)] == [2, 4]
         return serve.groups
 
     assert asyncio.run(run()) == [[1], [2]]
@@ -73,7 +75,8 @@ def test_who_gives_up_takes_nobodys_answer() -> None:
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        return await second
+        async with asyncio.timeout(5):
+            return await second
 
     assert asyncio.run(run()) == 4
 

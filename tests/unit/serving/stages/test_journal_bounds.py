@@ -63,6 +63,7 @@ def test_what_was_full_is_so_until_there_is_room_for_many(tmp_path: Path) -> Non
 def test_within_a_file_no_other_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kafka acknowledges many times a second."""
     journal = opened(tmp_path)
+    journal.acknowledge(journal.acknowledged)
     places = [journal.append([event(n)])[0] for n in range(3)]
     journal.acknowledge(places[0])
     with monkeypatch.context() as blind:

@@ -67,6 +67,15 @@ def test_topics_that_cannot_be_made_are_tried_again(log: Asking, monkeypatch: py
     assert log._answers() and log._has_topics
 
 
+def test_an_end_without_a_start_and_a_second_end_are_nothing(tmp_path: Path) -> None:
+    log = Log(tmp_path, Broker())
+    log.stop()
+    log.start()
+    log.stop(1)
+    log.stop(1)
+    assert log.problem is None
+
+
 def test_the_journal_is_looked_at_once_a_second(log: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     log._journal.open()
     publish(log, value(0))

@@ -65,6 +65,18 @@ def test_a_full_batch_does_not_wait_and_order_is_kept() -> None:
     asyncio.run(run())
 
 
+def test_a_batch_that_was_full_is_not_sent_again_when_its_wait_ends() -> None:
+    async def run() -> None:
+        wrong: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: wrong.append(context))
+        async with batching(wait_ms=1) as (batcher, model, scorer):
+            await batcher.score(model, rows(*map(float, range(4))))
+            await asyncio.sleep(0.02)
+            assert (wrong, scorer.batches) == ([], [4])
+
+    asyncio.run(run())
+
+
 def test_a_call_larger_than_a_batch_is_cut() -> None:
     async def run() -> None:
         async with batching(wait_ms=1) as (batcher, model, scorer):
@@ -97,6 +109,17 @@ def test_a_row_that_fails_fails_alone() -> None:
     async def run() -> None:
         async with batching(wait_ms=1) as (batcher, model, _):
             assert await batcher.score(model, rows(1.0, "two", None, 4.0)) == [2.0, None, None, 8.0]
+
+    asyncio.run(run())
+
+
+def test_a_queue_takes_as_many_as_it_holds() -> None:
+    async def run() -> None:
+        async with batching(queue_rows=4) as (batcher, model, _):
+            with pytest.raises(Overloaded, match="0 rows wait for a model already, of 4 at most"):
+                await batcher.score(model, rows(*map(float, range(5))))
+            assert await batcher.score(model, rows(*map(float, range(4)))) == [0.0, 2.0, 4.0, 6.0]
+            assert await batcher.score(model, []) == []
 
     asyncio.run(run())
 

@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
+from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.memory import MemoryStore
@@ -335,7 +335,8 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         bench.repeats.recall(MODEL_PREDICTIONS, b'{"action":"call the police"}')
         assert count("unreadable") == before + 2 and not bench.repeats._known
         bench.repeats.recall(TRANSACTIONS, orjson.dumps(orjson.loads(sent), option=orjson.OPT_SORT_KEYS))
-        bench.repeats.recall(USER_EVENTS, b"of no transaction")
+        for other in (USER_EVENTS, DEAD_LETTERS):
+            bench.repeats.recall(other, b"of no transaction")
         bench.repeats.recall(MODEL_PREDICTIONS, made)
         assert (await bench.decide("u1")).decided_at == first.decided_at
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -14,13 +15,16 @@ from lamina.contracts.decisions import Decision
 from lamina.contracts.predictions import Question
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook
+from lamina.store.protocol import Command
 from serving.routes.predict import FRAUD_QUESTION
 from serving.stages.cache import PredictionCache
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import Model
 from serving.stages.predict import Call, Predictor
+from serving.stages.repeats import Repeats, Turn
 from serving.stages.routing import Lane, Trial
 from serving.stages.score import score_all
+from serving.stages.shared_answers import Recorded
 from serving.stages.shelf import ModelShelf
 from serving.stages.stopwatch import Stopwatch
 from tests.unit.serving.recognisable import AT_MS, Bench, Constant, add_version
@@ -182,3 +186,49 @@ def test_a_prediction_says_what_each_stage_took(hand: Hand, tmp_path: Path, monk
     assert float(metrics.PREDICT_LATENCY._sum.get()) - latency == pytest.approx(0.022)
     took = {name: (predict_seconds(name) - before[name]) * 1000 for name in before}
     assert took == pytest.approx({"features": 16, "model": 4})
+
+
+class ClaimedElsewhere:
+    """Another process has the claim for two looks, and then has died."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def claim(self, turn: Turn) -> list[Command]:
+        return []
+
+    def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
+        self.looks += 1
+        return Recorded(turn.digest, None) if self.looks <= 2 else None
+
+    def keep(self, turn: Turn, answer: bytes) -> None:
+        pass
+
+    def release(self, turn: Turn) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+@pytest.mark.parametrize(("took_ms", "fallback"), [(60_000, "none"), (60_001, "rules_only_deadline")])
+def test_the_deadline_is_the_models_and_begins_anew_after_a_wait(
+    hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claimed: bool, took_ms: int, fallback: str
+) -> None:
+    bench = Bench(tmp_path)
+    add_version(bench.registry, 0.25, tmp_path, "champion")
+    bench.start()
+    shared = ClaimedElsewhere()
+    if claimed:
+        bench.maker._repeats = Repeats(shared, window_s=600)
+        store = bench.maker._features._store
+        monkeypatch.setattr(store, "read", hand.after(40_000, store.read))
+    monkeypatch.setattr(RuleBook, "judge", hand.after(took_ms, RuleBook.judge))
+
+    async def run() -> Decision:
+        await bench.refresh()
+        return await bench.decide("u1")
+
+    found = asyncio.run(run())
+    assert found.fallback == fallback and shared.looks == 3 * claimed
