@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from itertools import filterfalse
+from math import isnan, sqrt
 from typing import NamedTuple
 
 from lamina.contracts.features import FeatureSet, WindowFeature
@@ -204,7 +205,7 @@ def _extreme(segments: Segments, at: int, choose: Callable[[Iterable[float]], fl
         chosen = choose(c.numeric[at][i:j])
         if chosen != chosen:
             # Where the first is missing no other is chosen.
-            present = [x for x in c.numeric[at][i:j] if x == x]
+            present = list(filterfalse(isnan, c.numeric[at][i:j]))
             if not present:
                 continue
             chosen = choose(present)

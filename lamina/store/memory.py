@@ -71,7 +71,7 @@ class MemoryStore:
 
     def announce(self, name: str, through_ms: int) -> None:
         """See `OnlineStore.announce`."""
-        self._through[name] = max(through_ms, self._through.get(name, 0))
+        self._through[name] = max(through_ms, self._through.get(name, through_ms))
 
     def take_back(self, entity: str, tilings: Collection[str], through_ms: int, announced: str | None = None) -> int:
         """See `OnlineStore.take_back`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
-from math import nan
+from itertools import chain, filterfalse, groupby
+from math import isnan, nan
 
 from lamina.semantics.plan import MISSING_IS_NAN, State, Tiling
 from lamina.store.tiles import SpeedTiles, TileColumns
@@ -87,7 +87,7 @@ def _merge(state: State, numeric: Sequence[State], coarse_ms: int) -> Merge:
     at = numeric.index(state)
     if state.kind in MISSING_IS_NAN:
         choose = min if state.kind in ("min", "first_time") else max
-        return lambda columns, span: choose((x for x in columns.numeric[at][slice(*span)] if x == x), default=nan)
+        return lambda columns, span: choose(filterfalse(isnan, columns.numeric[at][slice(*span)]), default=nan)
     if state.kind == "m2":
         count_at, sum_at = (numeric.index(State(kind, state.column, state.where)) for kind in ("count", "sum"))
         return lambda columns, span: _m2(*(columns.numeric[k][slice(*span)] for k in (count_at, sum_at, at)))

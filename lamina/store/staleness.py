@@ -85,8 +85,9 @@ def stale(begins: Begins, at_ms: int) -> frozenset[str]:
 
 def _limits(view: FeatureView, batch: str) -> _Limits:
     asked = view.stale_after
+    patience_ms = asked.ms if asked else 0
     if view.layers == Layers.BATCH:
         finest = min(f.resolution.ms for f in view.features)
-        return _Limits(view.name, batch, None, finest, view.delay.ms, asked.ms if asked else 0, 0)
+        return _Limits(view.name, batch, None, finest, view.delay.ms, patience_ms, 0)
     stream = stream_mark(view.source.name) if asked else None
-    return _Limits(view.name, batch, stream, 1, 0, 1000 * SPEED_TTL_S, asked.ms if asked else 0)
+    return _Limits(view.name, batch, stream, 1, 0, 1000 * SPEED_TTL_S, patience_ms)

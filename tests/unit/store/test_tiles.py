@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES, USER_HISTORY, USER_VELOCITY
 from lamina.errors import CodecError
-from lamina.semantics.plan import make_plan
+from lamina.semantics.plan import State, make_plan
 from lamina.store.tiles import (
     TileColumns,
     decode_batch,
@@ -77,6 +78,19 @@ def test_a_blob_keeps_what_is_asked_for_to_the_second() -> None:
     first = through - DAY_MS - 1000 * hour_back
     kept = reachable(tiling, TileColumns([first - 1000, first], [1] * 2, [], [[None] * 2] * 2, [[["m"]] * 2]), through)
     assert kept.sets == [[(), ["m"]]]
+
+
+def test_a_blob_keeps_what_more_than_the_newest_answers() -> None:
+    """Of a first value any may be asked for; and of a last one where questions come later than its events by days."""
+    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    through, old = 100 * DAY_MS, 10 * 86_400
+    states = State("first", "a", horizon_s=old), State("last", "b", horizon_s=old, delayed=True)
+    newest = State("last", "c", horizon_s=old)
+    own = replace(tiling, states=(*states, newest), keyed=(State("distinct", "d", horizon_s=old),))
+    starts = [through - 9 * DAY_MS, through - 5 * DAY_MS, through - 3 * DAY_MS]
+    kept = reachable(own, TileColumns(starts, [1] * 3, [], [["a", "b", "c"]] * 3, [[["m"]] * 3]), through)
+    assert kept.texts == [["a", "b", "c"], ["a", "b", "c"], [None, None, "c"]]
+    assert kept.sets == [[["m"]] * 3]
 
 
 def test_a_blob_keeps_every_value_that_is_younger_than_a_day() -> None:
