@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Message
 
 from lamina.clock import DAY_MS
-from lamina.store.protocol import TileWrite
+from lamina.store.protocol import SPEED_TTL_S, TileWrite
 from lamina.streams.batch import make_batch, read_tile
 
 NOW = 1_533_729_600_000
@@ -101,3 +101,33 @@ def test_the_age_of_events_is_read_from_their_tiles(tiles: dict[str, list[int]],
 def test_the_newest_event_is_told_by_source() -> None:
     keys = [f"user:7\t{tiling}#ab12cd/{start}".encode() for tiling, start in (("x@1s", NOW - 9), ("y@1s", NOW - 5))]
     assert make_batch([message(key, b"1") for key in keys], NOW).newest_ms == {"x": NOW - 9, "y": NOW - 5}
+
+
+@pytest.mark.parametrize(
+    ("tiling", "fine"),
+    [
+        ("x@1s", True),
+        ("x@30s", True),
+        ("x@1m", True),
+        ("x@5m", False),
+        ("x@2m", False),
+        ("x@1h", False),
+        ("x@1d", False),
+    ],
+)
+def test_only_tiles_of_up_to_a_minute_tell_the_time(tiling: str, fine: bool) -> None:
+    batch = make_batch([message(f"user:7\t{tiling}#ab/{NOW}".encode(), b"1")], NOW)
+    assert batch.newest_event_ms == (NOW if fine else None)
+
+
+def test_a_tile_is_late_when_it_began_before_the_speed_layer_does() -> None:
+    begins = NOW - 1000 * SPEED_TTL_S
+    for start, late in ((begins - 1, 1), (begins, 0), (begins + 1, 0)):
+        assert make_batch([message(f"user:7\tx@1s#ab/{start}".encode(), b"1")], NOW).late == late
+
+
+def test_a_tile_in_the_future_or_of_a_value_tells_no_time() -> None:
+    for name, newest in ((f"{NOW}", NOW), (f"{NOW + 1}", None), (f"{NOW}/0/m", None)):
+        assert make_batch([message(f"user:7\tx@1s#ab/{name}".encode(), b"1")], NOW).newest_event_ms == newest
+    many = [message(f"user:{n}\tx@1s#ab/{start}".encode(), b"1") for n, start in enumerate((NOW - 1, NOW - 5))]
+    assert make_batch(many, NOW).newest_ms == {"x": NOW - 1}
