@@ -10,6 +10,7 @@ from kafka import errors
 
 from lamina.contracts.decisions import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES, TOPICS, TRANSACTIONS
+from lamina.contracts.transactions import Transaction
 from lamina.errors import MessageRefused, StreamError
 from lamina.streams import dead_letters
 from lamina.streams.dead_letters import make_letter
@@ -25,6 +26,7 @@ class Client:
         self.has: list[tuple[str, bytes]] = []
         self.error: type[errors.KafkaError] = errors.MessageSizeTooLargeError
         self.late: list[tuple[Any, Exception]] = []
+        self.refused: Exception | None = None
 
     def send(self, topic: str, *, value: bytes, key: bytes | None) -> Client:
         if len(value) > self.of_client:
@@ -89,6 +91,59 @@ def test_flush_says_that_the_others_are_acknowledged(client: Client) -> None:
     assert error.value.count == 2 and len(client.has) == 2
     with pytest.raises(MessageRefused, match="5000001 bytes"), EventProducer("x") as producer:
         producer.send_bytes("t", None, b"x" * 5_000_001)
+
+
+def test_the_first_failure_is_the_one_named(client: Client) -> None:
+    producer = EventProducer("b:1")
+    for error in (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, errors.InvalidRecordError):
+        client.error = error
+        producer.send_bytes("t", None, b"x" * 9000)
+    with pytest.raises(MessageRefused, match=r"b:1 refuses 3 messages .* the first: \[Error 10\] MessageSizeTooLarge"):
+        producer.flush()
+    producer.flush()
+    client.error = errors.InvalidTimestampError
+    producer.send_bytes("t", None, b"x" * 9000)
+    client.error = errors.TopicAuthorizationFailedError
+    producer.send_bytes("t", None, b"x" * 9000)
+    with pytest.raises(StreamError, match=r"2 messages for b:1 were not acknowledged, the first: .*InvalidTimestamp"):
+        producer.flush()
+
+
+def test_what_is_sent_before_an_exception_is_not_waited_for(client: Client) -> None:
+    with pytest.raises(ZeroDivisionError), EventProducer("b:1") as producer:
+        producer.send_bytes("t", None, b"x" * 9000)
+        raise ZeroDivisionError
+    assert client.late
+
+
+def test_a_broker_that_goes_away_is_an_error(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise errors.KafkaTimeoutError("too slow")
+
+    producer = EventProducer("b:1", "p.")
+    producer.send_bytes("t", None, b"x")
+    monkeypatch.setattr(client, "flush", fails)
+    with pytest.raises(StreamError, match=r"messages for b:1 were not acknowledged: .*too slow"):
+        producer.flush()
+    monkeypatch.setattr(client, "send", fails)
+    with pytest.raises(StreamError, match=r"p\.t on b:1 takes no message: .*too slow"):
+        producer.send_bytes("t", None, b"x")
+
+
+def test_an_event_is_keyed_by_its_user_where_it_has_one(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[bytes | None] = []
+
+    def send(topic: str, *, value: bytes, key: bytes | None) -> Client:
+        keys.append(key)
+        return client
+
+    client.refused = None
+    monkeypatch.setattr(client, "send", send)
+    transaction = Transaction.model_validate(TRANSACTION)
+    with EventProducer("b:1") as producer:
+        producer.send(TRANSACTIONS, transaction)
+        producer.send(DEAD_LETTERS, letter(0, 1))
+    assert keys == [transaction.user_id.encode(), None]
 
 
 def test_a_replay_goes_on_behind_what_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
