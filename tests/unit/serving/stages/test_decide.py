@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
+from benchmarks.tiles import speed_writes
 from lamina.contracts.decisions import Decision
 from lamina.contracts.topics import TRANSACTIONS
 from lamina.contracts.transactions import Transaction
+from lamina.definitions.fraud import FEATURES
 from lamina.monitoring import metrics
+from lamina.semantics.plan import make_plan
 from serving.stages.decide import TOGETHER
-from tests.unit.serving.recognisable import Bench, Constant, add_version
+from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import BROKEN
+from tests.unit.serving.transactions import transaction
 
 SECRET = "card-of-one-who-fails"
 
@@ -44,6 +48,40 @@ def test_each_has_its_own_answer_and_its_own_events(bench: Bench) -> None:
     assert bench.events.decisions == found
     sent = [Transaction.from_json(value) for topic, value in bench.events.kept if topic == TRANSACTIONS]
     assert [each.user_id for each in sent] == users
+
+
+def test_sixteen_are_written_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that came in one call: for no longer do other requests wait."""
+
+    async def run() -> None:
+        bench.start()
+        await bench.refresh()
+        sizes: list[int] = []
+        monkeypatch.setattr(bench.events, "publish_all", lambda outgoing: sizes.append(len(outgoing)))
+        await bench.maker.decide_all([bench.inquiry(f"user-{i}") for i in range(33)], explain=False)
+        assert sizes == [32, 32, 2], "a transaction and a decision each"
+
+    asyncio.run(run())
+
+
+def test_the_features_age_is_that_of_the_newest_event(bench: Bench) -> None:
+    earlier = transaction(transaction_id="t0", user_id="user-1", timestamp=AT_MS - 600_000).model_dump(mode="json")
+
+    async def run() -> list[Decision]:
+        bench.start()
+        await bench.refresh()
+        store = bench.maker._features._store
+        assert isinstance(store, AsyncMemoryStore)
+        store.store.write_tiles(speed_writes(make_plan(FEATURES).speed, {"transactions": [earlier]}, 0))
+        return [
+            await bench.decide(user, timestamp=AT_MS, merchant_id=f"of-{user}", transaction_id=f"t-{user}")
+            for user in ("user-1", "user-2")
+        ]
+
+    known, unknown = asyncio.run(run())
+    assert known.feature_age_ms is not None and 600_000 <= known.feature_age_ms < 660_000
+    assert not known.unknown_user
+    assert unknown.feature_age_ms is None and unknown.unknown_user
 
 
 def test_a_model_that_fails_costs_no_payment_and_no_card(

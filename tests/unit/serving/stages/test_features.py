@@ -106,6 +106,28 @@ def test_each_request_has_the_answers_to_its_own(along: int) -> None:
     assert [each.also for each in found] == also
 
 
+def test_nobody_waits_for_a_store_that_has_failed_for_half_a_second() -> None:
+    """But for one caller every quarter of a second."""
+
+    async def run() -> None:
+        store, now = Faltering(), [100.0]
+        stage = stage_at(store, now)
+        for now[0] in (100.0, 100.2, 100.4, 100.49):
+            await fails(stage)
+        assert not is_open(stage)
+        now[0] = 100.5
+        await fails(stage)
+        assert is_open(stage)
+        for now[0], tries in ((100.74, False), (100.75, True), (100.99, False), (101.0, True)):
+            assert stage.breaker.may_try() is tries
+        stage, store.down = stage_at(store, now), True
+        for now[0] in (200.0, 201.0):
+            await fails(stage)
+        assert not is_open(stage), "two are no row"
+
+    asyncio.run(run())
+
+
 def test_failures_with_an_answer_between_them_open_nothing() -> None:
     async def run() -> None:
         store, now = Faltering(), [100.0]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,7 +15,7 @@ from lamina.monitoring import metrics
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
 from models.fraud import score
-from serving.stages.model import ServedModel
+from serving.stages.model import USED_FILE, ServedModel
 from tests.unit.serving.recognisable import Constant, add_version, load
 
 
@@ -53,6 +54,35 @@ def test_a_rollback_needs_no_download(registry: CountingRegistry, tmp_path: Path
     for version in ("1", "2", "1", "2"):
         move(model, registry, version)
     assert registry.downloads == ["1", "2"]
+
+
+def test_the_last_two_versions_stay_on_the_disk(registry: CountingRegistry, tmp_path: Path) -> None:
+    model = serve(registry, tmp_path)
+    third = add_version(registry, 0.75, tmp_path)
+    for at, version in enumerate(("1", "2", third), 1):
+        move(model, registry, version)
+        os.utime(tmp_path / "models" / version / USED_FILE, (at, at))
+    assert {file.name for file in (tmp_path / "models").iterdir()} == {"2", third}
+    for version in ("2", "1"):
+        move(model, registry, version)
+    assert registry.downloads == ["1", "2", third, "1"]
+
+
+def test_a_version_has_been_asked_before_it_serves(
+    registry: CountingRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every way that requests will ask it: the first of them waits no longer than the next."""
+    asked: list[str] = []
+    for name in ("predict", "predict_batch", "explain"):
+        way = getattr(Constant, name)
+
+        def noted(self: Constant, rows: Any, way: Any = way, name: str = name) -> Any:
+            asked.append(name)
+            return way(self, rows)
+
+        monkeypatch.setattr(Constant, name, noted)
+    move(serve(registry, tmp_path), registry, "1")
+    assert asked.count("predict") >= 20 and {"predict_batch", "explain"} <= set(asked)
 
 
 def test_a_number_of_another_registry_is_another_model(registry: CountingRegistry, tmp_path: Path) -> None:
