@@ -114,7 +114,13 @@ class OnlineStoreContract:
         assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [6]
 
     def test_publishing_removes_the_speed_tiles_it_covers(self, store: OnlineStore) -> None:
-        kept = [tile(1), tile(1, more="/0/m"), tile(1, start=NOON - 1, tiling=OTHER)]
+        kept = [
+            tile(1),
+            tile(1, start=NOON + 1),
+            tile(1, more="/0/m"),
+            tile(1, start=NOON - 1, tiling=OTHER),
+            tile(1, start=NOON + 1, tiling=OTHER),
+        ]
         gone = [tile(1, start=NOON - 1), tile(1, start=NOON - 1, more="/0/m/n")]
         store.write_tiles([*kept, *gone])
         store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON + 1)}, (TILING,))])

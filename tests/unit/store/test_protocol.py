@@ -6,11 +6,12 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from lamina.contracts.topics import TOPICS
+from lamina.definitions import load, system_names
 from lamina.store.edges import Asked, Edges
 from lamina.store.progress import PROGRESS_TTL_S, Progress
 from lamina.store.protocol import SPEED_TTL_S, BatchWrite, Mark, ReadKey
 from lamina.store.reader import FeatureVector
-from lamina.store.redis import RedisStore
+from lamina.store.redis import BATCH_TTL_S, MARK_TTL_S, TREE_TTL_S, RedisStore
 
 
 def test_the_mark_after_a_mark_is_one_further_and_the_same_writers() -> None:
@@ -48,8 +49,25 @@ def test_the_speed_layer_keeps_an_entity_as_long_as_the_topic_of_its_tiles_could
     assert int(tiles.config["retention.ms"]) >= 1000 * (SPEED_TTL_S + a_day_s)
 
 
-def test_finished_parts_are_known_for_a_week() -> None:
-    assert PROGRESS_TTL_S == 604_800
+def test_how_many_days_each_thing_is_kept() -> None:
+    """The longest window is one of 90 days with a week's delay, and the batch layer may stand still for another."""
+    kept = {
+        "tiles": SPEED_TTL_S,
+        "sums": TREE_TTL_S,
+        "blobs": BATCH_TTL_S,
+        "marks": MARK_TTL_S,
+        "parts": PROGRESS_TTL_S,
+    }
+    assert {name: s / 86_400 for name, s in kept.items()} == {
+        "tiles": 3,
+        "sums": 4,
+        "blobs": 104,
+        "marks": 1,
+        "parts": 7,
+    }
+    features = [f for system in system_names() for f in load(system).window_features]
+    longest = max(f.window.s + f.view.delay.s for f in features)
+    assert longest + 7 * 86_400 <= BATCH_TTL_S
 
 
 @pytest.mark.parametrize(
