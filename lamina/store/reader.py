@@ -202,18 +202,15 @@ class Reader:
 def _vector(known: Sequence[Known], values: dict[str, Value], begins: Begins, at_ms: int) -> FeatureVector:
     seen: dict[str, int] = {}
     through: dict[str, int] = {}
-    newest_ms: int | None = None
     for entity in known:
         seen |= entity.seen
         through |= entity.through
-        for start_ms in entity.newest_ms:
-            if start_ms <= at_ms and (newest_ms is None or start_ms > newest_ms):
-                newest_ms = start_ms
+    starts = [start_ms for entity in known for start_ms in entity.newest_ms if start_ms <= at_ms]
     return FeatureVector(
         values=values,
         seen=seen,
         through=through,
-        newest_ms=newest_ms,
+        newest_ms=max(starts, default=None),
         unknown=frozenset([entity.name for entity in known if entity.is_unknown]),
         stale=stale(begins, at_ms),
     )

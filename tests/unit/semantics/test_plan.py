@@ -19,7 +19,7 @@ from lamina.definitions.fraud import (
     USER_SPEND,
     USER_VELOCITY,
 )
-from lamina.semantics.plan import State, make_plan
+from lamina.semantics.plan import State, Tiling, make_plan
 
 PLAN = make_plan(FEATURES)
 
@@ -116,6 +116,15 @@ def test_tilings_are_told_by_their_entity() -> None:
     assert len(PLAN.of_entity(user)) + len(PLAN.of_entity(merchant)) == len(PLAN.tilings)
 
 
+def test_tiles_of_before_are_found_again() -> None:
+    """The name of a tiling stands in every store: what means the same has to be called the same."""
+    keyed = (State("distinct", "country", size=3),)
+    tiling = Tiling(USER, TRANSACTIONS, hours(1), Layers.BOTH, 3600, (State("count"), State("sum", "amount")), keyed)
+    assert tiling.id == "transactions@1h#bf010b"
+    assert replace(tiling, versions=("spend version 2",)).id == "transactions@1h#75bab4"
+    assert tiling.key == f"user:{tiling.id}"
+
+
 def test_a_tile_starts_with_its_first_millisecond() -> None:
     hourly = replace(PLAN.tilings[0], resolution=hours(1))
     assert [hourly.start_ms(at) for at in (7_200_000, 7_200_001, 10_799_999)] == [7_200_000] * 3
@@ -154,6 +163,8 @@ def test_a_delay_of_one_view_is_known_of_what_it_shares() -> None:
         (tiling,) = make_plan(replace(FEATURES, views=views, ratios=(), elapsed=(), model_features=())).tilings
         (state,) = tiling.states
         assert state.delayed
+        alone = make_plan(_alone(aggregates=(count("n"),), delay=days(0))).tilings[0].states
+        assert not any(own.delayed for own in alone)
         assert state.horizon_s == tiling.horizon_s == max(f.horizon for v in views for f in v.features)
 
 

@@ -24,7 +24,8 @@ from lamina.contracts.aggregates import (
 )
 from lamina.contracts.features import Duration, Elapsed, Ratio, seconds
 from lamina.definitions.fraud import MERCHANT_TRAFFIC, TRANSACTIONS, USER_HISTORY, USER_VELOCITY
-from lamina.semantics.reference import aggregate_events, elapsed, evaluate, in_window, ratio
+from lamina.semantics.reference import aggregate_events, elapsed, equal_numbers, evaluate, in_window, ratio
+from lamina.semantics.sketch import hash_of
 
 DAY = 86_400_000
 NOON = 1_533_729_600_000  # 2018-08-08T12:00:00Z
@@ -121,6 +122,28 @@ def test_a_duplicate_counts_once_as_it_first_arrived() -> None:
     total_1h = next(f for f in USER_VELOCITY.features if f.name == "total_amount_1h")
     arrived = [event(1, NOON, 3.0), event(1, NOON, 4.0), event(2, NOON + 1, 5.0)]
     assert evaluate(total_1h, arrived, "u", NOON + 1) == 8.0
+
+
+def test_events_of_others_are_left_out() -> None:
+    total_1h = next(f for f in USER_VELOCITY.features if f.name == "total_amount_1h")
+    arrived = [{**event(i, NOON, 3.0**i), "user_id": user} for i, user in enumerate(("a", "u", "z", "U"))]
+    assert evaluate(total_1h, arrived, "u", NOON) == 3.0
+    assert evaluate(total_1h, arrived, "nobody", NOON) == 0.0
+
+
+def test_more_values_than_the_cap_are_estimated() -> None:
+    events = [event(i, i, country=f"C{i}") for i in range(9)]
+    third = sorted(int(hash_of(f"C{i}"), 16) for i in range(9))[2]
+    assert aggregate_events(distinct("country", "x", cap=3), TRANSACTIONS, events, 40) == 2 / (third / 2.0**64)
+
+
+def test_numbers_are_equal_up_to_the_order_of_additions() -> None:
+    assert equal_numbers(0.5, 0.5 + 1e-10)
+    assert not equal_numbers(0.5, 0.5 + 1e-8)
+    assert not equal_numbers(0.0, 1e-8)
+    assert not equal_numbers(2e12, 2e12 + 1)
+    assert not equal_numbers(2e12, 2e12 + 1.5e4)
+    assert equal_numbers(2e12 + 0.5, 2e12 + 1.5)
 
 
 @pytest.mark.parametrize(
