@@ -106,5 +106,5 @@ class MemoryStore:
 
 
 def _is_before(field: bytes, tilings: Sequence[str], through_ms: int) -> bool:
-    parts = field.decode().split("/", 2)
-    return parts[0] in tilings and int(parts[1]) < through_ms
+    tiling, start, *_ = field.decode().split("/")
+    return tiling in tilings and int(start) < through_ms

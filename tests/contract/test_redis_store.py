@@ -144,6 +144,10 @@ def test_a_silent_server_is_named() -> None:
         lambda: store.write_tiles([tile(1)]),
         lambda: store.publish([BatchWrite("user:7", {TILING: blob(NOON)})]),
         lambda: store.announce("user", NOON),
+        lambda: store.take_back("user", [TILING], NOON),
+        lambda: store.begin("log", "w"),
+        lambda: store.identify("log", "t"),
+        lambda: store.settle("log", Mark("w", 0), {0: 1}),
         lambda: store.read([USER]),
     ):
         with pytest.raises(StoreUnavailable, match="LAMINA_REDIS_URL"):

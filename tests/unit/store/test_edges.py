@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lamina.contracts.features import hours, minutes
 from lamina.definitions import load
 from lamina.semantics.plan import make_plan
-from lamina.store.edges import HOUR_MS, Asked, cuts_of, edges_of
+from lamina.store.edges import HOUR_MS, MINUTE_MS, Asked, cuts_of, edges_of
 
 NOON = 1_533_729_600_000
+
+
+def test_what_is_added_up_is_a_minute_and_an_hour() -> None:
+    assert (MINUTE_MS, HOUR_MS) == (minutes(1).ms, hours(1).ms)
 
 
 def test_no_span_longer_than_the_gap_of_a_session_is_taken_as_one() -> None:

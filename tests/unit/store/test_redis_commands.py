@@ -9,8 +9,8 @@ from redis.exceptions import OutOfMemoryError, ResponseError, TimeoutError
 
 from lamina.errors import StoreUnavailable
 from lamina.store.edges import Asked, Edges
-from lamina.store.protocol import EntityReply, ReadKey, Snapshot
-from lamina.store.redis import commands, folded_commands, snapshot, unavailable, unfold
+from lamina.store.protocol import MOST_BLOBS, BatchWrite, EntityReply, Mark, ReadKey, Snapshot
+from lamina.store.redis import RedisStore, commands, folded_commands, snapshot, unavailable, unfold
 from lamina.store.tiles import TileColumns, encode_batch
 
 NOON = 1_533_729_600_000
@@ -99,6 +99,12 @@ def test_what_was_folded_takes_the_place_of_what_was_read_first() -> None:
     found = Snapshot([EntityReply({b"~": b""}, {}), EntityReply({b"t/1": b"2"}, {})], {})
     unfold([key, plain], found, [[b"t/0", b"5", b"t/9", b"6"], [b"x", None]])
     assert found.replies == [EntityReply({b"t/0": b"5", b"t/9": b"6"}, {"a": b"x"}), EntityReply({b"t/1": b"2"}, {})]
+
+
+def test_a_mark_vouches_for_no_more_than_one_pipeline() -> None:
+    writes = [BatchWrite(f"user:{i}", {"a": blob(NOON)}) for i in range(MOST_BLOBS + 1)]
+    with pytest.raises(AssertionError, match="one pipeline"):
+        RedisStore("redis://127.0.0.1:1/0").publish(writes, Mark("w", 1))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,13 @@ def test_blobs_that_leave_other_states_out_and_young_tiles_come_in_order() -> No
     assert places.tolist() == [4, 2]
 
 
+def test_blobs_alone_lie_as_they_are() -> None:
+    packed = open_batch(encode_batch(4000, columns((1000, 2, 2.0, 0.5, 7.0), (3000, 4, 4.0, 0.25, 8.0))))
+    sheet = Sheet(MERCHANTS, [packed], [None], np.array([0]))
+    assert sheet.keys.tolist() == [1000, 3000]
+    assert [sheet.numeric(k).tolist() for k in range(3)] == [[2.0, 4.0, 0.0], [0.5, 0.25, 0.0], [7.0, 8.0, 0.0]]
+
+
 def test_without_any_tiles() -> None:
     sheet = Sheet(MERCHANTS, [None], [None], np.array([0]))
     assert sheet.keys.tolist() == []
