@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -159,7 +160,8 @@ class Bench:
 
     async def decide(self, user: str, **changes: object) -> Decision:
         inquiry = self.inquiry(user, **changes)
-        return await self.maker.decide(inquiry, explain=False)
+        async with asyncio.timeout(10):
+            return await self.maker.decide(inquiry, explain=False)
 
     def inquiry(self, user: str, **changes: object) -> Inquiry:
         import time

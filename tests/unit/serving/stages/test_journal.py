@@ -237,6 +237,22 @@ def test_the_oldest_that_waits_is_the_one_behind_what_is_acknowledged(tmp_path: 
     found.journal.close()
 
 
+def test_an_age_is_told_to_ten_seconds(tmp_path: Path) -> None:
+    found = Clocked(tmp_path)
+    first = found.append(0)
+    found.now_ms += 9_999
+    second = found.append(1)
+    found.journal.acknowledge(first)
+    assert found.journal.oldest_s == 9.999, "as of what came up to ten seconds before"
+    found.now_ms += 1
+    found.append(2)
+    found.journal.acknowledge(second)
+    assert found.journal.oldest_s == 0
+    found.now_ms -= 5_000
+    assert found.journal.oldest_s == 0, "though the clock was put back"
+    found.journal.close()
+
+
 def test_a_mark_ahead_of_its_file_leaves_nothing_waiting(tmp_path: Path) -> None:
     """After a failure of the power the file may have less than Kafka has."""
     first = opened(tmp_path)

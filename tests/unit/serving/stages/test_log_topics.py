@@ -9,12 +9,13 @@ from unittest.mock import Mock
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES, TRANSACTIONS
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
 from serving.stages import log as logs
-from serving.stages.journal import Journal
-from serving.stages.log import PROBE_TIMEOUT_S
-from tests.unit.serving.stages.test_log import Broker, Log, Producer, publish, value
+from serving.stages.journal import Journal, JournaledEvent
+from serving.stages.log import PROBE_TIMEOUT_S, EventLog
+from tests.unit.serving.stages.test_log import Broker, Delivered, Log, Producer, publish, running, until, value
 
 
 class Kafka(Producer):
@@ -97,12 +98,58 @@ def test_what_waits_is_recalled_unless_it_is_very_much(
 ) -> None:
     left = Journal(tmp_path / "journal")
     left.open()
-    writer = Log(tmp_path, Broker())
-    writer._journal = left
-    publish(writer, value(0), value(1))
-    monkeypatch.setattr(logs, "RECALLED_BYTES", left.waiting_bytes - too_many)
+    left.append([JournaledEvent(TRANSACTIONS, b"user-1", value(n)) for n in range(2)])
     left.close()
+    monkeypatch.setattr(Journal, "waiting_bytes", property(lambda self: 16 * 2**20 + too_many))
     log, recalled = Log(tmp_path, Broker(away=True)), list[tuple[str, bytes]]()
     log.start(lambda topic, value: recalled.append((topic, value)))
     log.stop(1)
-    assert recalled == ([] if too_many else [("transactions", value(0)), ("transactions", value(1))])
+    assert recalled == ([] if too_many else [(TRANSACTIONS, value(0)), (TRANSACTIONS, value(1))])
+
+
+class FullOnce(Producer):
+    """The second one has no room for a letter."""
+
+    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Delivered) -> None:
+        if topic == DEAD_LETTERS and self.broker.producers == 2:
+            raise BufferError
+        super().produce(topic, value, key, on_delivery)
+
+
+def test_a_letter_without_room_goes_a_moment_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "POLL_S", 0.005)
+    monkeypatch.setattr(logs, "CHECK_EVERY_S", 0.02)
+    monkeypatch.setattr(Log, "_make_producer", lambda self: FullOnce(self.broker))
+    broker = Broker(largest={TRANSACTIONS: 1000})
+    failures = metrics.BACKGROUND_FAILURES.labels("event log")._value.get()
+    with running(tmp_path, broker) as log:
+        publish(log, value(0, 3000), value(1))
+        until(lambda: log.waiting_bytes == 0)
+    assert list(dict.fromkeys(broker.has[TRANSACTIONS])) == [value(1)]
+    assert len(set(broker.has[DEAD_LETTERS])) == 1 and broker.producers > 2
+    assert metrics.BACKGROUND_FAILURES.labels("event log")._value.get() == failures
+
+
+def test_an_end_gives_kafka_what_is_left_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(Producer, "flush", lambda self, seconds: waited.append(seconds))
+    for given_s in (5.0, 0.0):
+        log = Log(tmp_path / str(given_s), Broker())
+        log.start()
+        until(lambda log=log: log._direct)  # type: ignore[misc]
+        thread, log._thread = log._thread, Mock(is_alive=lambda: False, join=lambda timeout: None)
+        log.stop(given_s)
+        assert thread is not None
+        thread.join(10)
+    long, short = waited
+    assert 0.1 < long <= 5 and short == 0.1
+
+
+def test_an_order_of_events_is_kept_for_ever_by_any_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Kafka's client is asked for: none overtakes, none is given up, and a key has the partition of Java's."""
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("confluent_kafka.Producer", asked.update)
+    EventLog("nowhere", "", Journal(tmp_path))._make_producer()
+    promised = {"enable.idempotence": True, "delivery.timeout.ms": 0, "partitioner": "murmur2_random"}
+    assert promised.items() <= asked.items()
+    assert asked["message.max.bytes"] == LETTER_BYTES and asked["bootstrap.servers"] == "nowhere"

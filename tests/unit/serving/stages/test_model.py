@@ -174,5 +174,20 @@ def test_whatever_a_look_raises_is_a_problem_and_not_the_end(
     assert model.problem is None
 
 
+def test_a_version_that_cannot_be_downloaded_is_tried_again(
+    registry: CountingRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = serve(registry, tmp_path)
+    move(model, registry, "1")
+    registry.set_alias("fraud", "champion", "2")
+    with monkeypatch.context() as full:
+        full.setattr(registry, "download", _no_space)
+        asyncio.run(model.refresh())
+        assert "version 2 cannot be downloaded: OSError" in (model.problem or "")
+        assert model.current is not None and model.current.version == "1"
+    move(model, registry, "2")
+    assert model.problem is None
+
+
 def _no_space(*_: object, **__: object) -> NoReturn:
     raise OSError(28, "No space left on device")

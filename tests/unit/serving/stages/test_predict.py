@@ -3,14 +3,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from benchmarks.tiles import speed_writes
 from lamina.contracts.decisions import FeatureValue
 from lamina.contracts.predictions import Question
 from lamina.definitions.fraud import FEATURES
+from lamina.errors import PredictionTimeout
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION
 from lamina.semantics.plan import make_plan
+from lamina.store.protocol import Snapshot
 from lamina.store.reader import Reader
 from serving.routes.predict import FRAUD_QUESTION
 from serving.stages.cache import PredictionCache
@@ -158,3 +163,44 @@ class Kept:
 
     async def put(self, scores: Mapping[str, float]) -> None:
         self.scores.update(scores)
+
+
+def test_fifty_are_read_at_a_time_and_nobody_waits_beyond_the_deadline(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    class Reading(FeatureStage):
+        async def read_each(self, requests: Sequence[Any], *given: Any, **named: Any) -> list[Snapshot]:
+            sizes.append(len(requests))
+            return await super().read_each(requests, *given, **named)
+
+    async def run() -> None:
+        bench = Bench(tmp_path)
+        add_version(bench.registry, 0.25, tmp_path, CHAMPION)
+        bench.start()
+        await bench.refresh()
+        batcher = MicroBatcher(most_rows=128, wait_ms=0, queue_rows=512)
+
+        def predictor(deadline_ms: int) -> Predictor:
+            return Predictor(
+                ModelShelf(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1),
+                lambda _: Reading(AsyncMemoryStore(), Reader(PLAN), timeout_ms=60_000),
+                PredictionCache(None, entries=10),
+                batcher,
+                default_model="fraud",
+                deadline_ms=deadline_ms,
+                clock=lambda: AT_MS,
+            )
+
+        question = Question.model_validate({k: v for k, v in FRAUD_QUESTION.items() if k != "model"})
+        found = await predictor(60_000).predict_all(Call([question] * 101, None, "r", 0))
+        assert [each.request_id for each in found] == [f"r-{i}" for i in range(101)]
+        assert sizes == [50, 50, 1]
+        late = predictor(20)
+        late._shelf.model = lambda name: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
+        for model, name in ((None, "fraud"), ("other", "other")):
+            with pytest.raises(PredictionTimeout, match=f"no prediction of {name} within 0.02 s"):
+                async with asyncio.timeout(5):
+                    await late.predict(Call([question], model, "r", 0))
+        batcher.close()
+
+    asyncio.run(run())

@@ -42,6 +42,15 @@ def bench(tmp_path: Path) -> Bench:
     return made
 
 
+def test_the_first_is_to_decide() -> None:
+    for window_s, again in ((600, False), (0, True)):
+        known = Repeats(None, window_s=window_s)
+        turn, answer, first = known.turn("t1", b"content", explain=False)
+        assert (answer, first) == (None, True)
+        second, answer, first = known.turn("t1", b"content", explain=False)
+        assert (second is not turn, answer, first) == (again, None, again)
+
+
 def test_one_decision_is_made_of_what_comes_again(bench: Bench) -> None:
     async def run() -> None:
         await bench.refresh()
