@@ -153,3 +153,36 @@ def test_an_order_of_events_is_kept_for_ever_by_any_client(tmp_path: Path, monke
     promised = {"enable.idempotence": True, "delivery.timeout.ms": 0, "partitioner": "murmur2_random"}
     assert promised.items() <= asked.items()
     assert asked["message.max.bytes"] == LETTER_BYTES and asked["bootstrap.servers"] == "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "failed"),
+    [
+        (KafkaError(KafkaError._TRANSPORT, "one is gone"), None, False),
+        (KafkaError(KafkaError._ALL_BROKERS_DOWN, "all are gone"), "all are gone", False),
+        (KafkaError(KafkaError._FATAL, "for good", fatal=True), "for good", True),
+    ],
+)
+def test_only_what_keeps_events_from_kafka_is_a_problem(
+    log: Asking, error: KafkaError, said: str | None, failed: bool
+) -> None:
+    log._on_error(error)
+    assert (log.problem, log._failed) == (said, failed)
+    log._on_error(KafkaError(KafkaError._TRANSPORT, "one is gone"))
+    assert log._failed is failed, "what has failed is not well by itself"
+
+
+def test_what_kafka_will_never_take_waits_until_it_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "POLL_S", 0.005)
+    monkeypatch.setattr(logs, "CHECK_EVERY_S", 0.02)
+    broker = Broker(largest={TRANSACTIONS: 1000, DEAD_LETTERS: 1000})
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    with running(tmp_path, broker) as log:
+        with monkeypatch.context() as without:
+            without.setattr(log._journal, "keep_undeliverable", full)
+            publish(log, value(0, 3000), value(1))
+            until(lambda: full.call_count > 1)
+            assert log.waiting_bytes > 0
+        until(lambda: log.waiting_bytes == 0)
+    kept = (tmp_path / "journal" / "undeliverable").read_bytes()
+    assert value(0, 3000) in kept and broker.has[TRANSACTIONS][-1] == value(1)
