@@ -11,6 +11,10 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Messag
 NOW = 1_533_729_600_000
 
 
+LONGEST = 2000
+"""Nothing here waits so often: whoever does would wait for ever."""
+
+
 class Time:
     """In the place of the module `time`."""
 
@@ -24,6 +28,7 @@ class Time:
     perf_counter = monotonic
 
     def sleep(self, seconds: float) -> None:
+        assert len(self.slept) < LONGEST, "waits for ever"
         self.slept.append(seconds)
         self.now_s += seconds
 
@@ -76,6 +81,7 @@ class Consumer:
         return [TopicPartition(self.log.topic, p) for p in self.positions]
 
     def consume(self, count: int, timeout: float) -> list[Message]:
+        assert len(self.asked) < LONGEST, "reads for ever"
         self.asked.append((count, timeout))
         if self.on_assign is not None and self.due:
             self.due = False

@@ -123,6 +123,12 @@ def test_kafka_notes_nothing_by_itself(world: World) -> None:
     assert options["auto.offset.reset"] == "earliest"
 
 
+def test_what_is_fetched_ahead_is_bounded_and_fetched_soon(world: World) -> None:
+    world.sink().run()
+    assert 1024 * world.consumer.options["queued.max.messages.kbytes"] == 64 * 2**20
+    assert world.consumer.options["fetch.wait.max.ms"] == 50
+
+
 def test_a_sink_that_is_given_nothing_else_works_as_documented(world: World) -> None:
     world.prepare = lambda consumer: setattr(consumer, "on_empty", lambda: world.made.stop())
     world.put(0, 1)
@@ -244,7 +250,7 @@ def test_errors_that_pass_are_waited_out(world: World, code: int) -> None:
     world.prepare = lambda consumer: consumer.errors.append(message(KafkaError(code, "x", retriable=retriable)))
     world.put(0, 1)
     world.sink().run()
-    assert len(world.store.payloads()) == 1
+    assert len(world.store.payloads()) == 1 and world.letters == []
 
 
 def test_one_that_stays_ends_the_sink(world: World) -> None:
