@@ -148,6 +148,9 @@ class RegistryContract:
         }
         with pytest.raises(RegistryError, match="has no version 12; it has 11, 10, 9"):
             find(registry, name, "12")
+        registry.set_alias(name, PREVIOUS, f"{10}")
+        with pytest.raises(RegistryError, match="no version under the alias"):
+            rollback(registry, name)
 
     def test_aliases_of_one_model_are_not_those_of_another(
         self, registry: ModelRegistry, name: str, tmp_path: Path
@@ -234,6 +237,19 @@ class RegistryContract:
         found = trained_for(registry, name, DAY)
         assert found is not None
         assert found.version == version
+
+    def test_of_many_runs_of_a_day_one_is_left_and_what_serves(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        runs = sorted(recorded(registry, name, tmp_path) for _ in range(5))
+        for run_id in runs:
+            registry.register(name, run_id.encode().decode(), {})
+        registry.set_alias(name, PREVIOUS, "2")
+        registry.set_alias(name, CHAMPION, "3")
+        by = runs[2].encode().decode()
+        assert sorted(registry.supersede(name, DAY, by=by)) == [run_id for run_id in runs if run_id != by]
+        left = {v.version: v.tags.get("superseded_by") for v in registry.versions(name)}
+        assert left == {"2": by, "3": None}
 
     def test_of_a_day_the_version_trained_for_it_is_found(
         self, registry: ModelRegistry, name: str, tmp_path: Path

@@ -38,6 +38,13 @@ def test_other_inputs_and_other_test_days_are_said_in_words() -> None:
         "Inputs of another meaning in each: amount.",
     )
     assert "different test days" in found.remarks[3]
+    turned = compare_specs(spec(inputs=changed, split={"kind": "time", "test_first": "2018-08-09"}), spec())
+    assert turned.remarks == (
+        "Inputs of the first alone: age.",
+        "Inputs of the second alone: count.",
+        "Inputs of another meaning in each: amount.",
+        found.remarks[3],
+    )
 
 
 def test_all_but_the_inputs_is_compared_whatever_it_is_called() -> None:

@@ -226,3 +226,26 @@ def test_a_rollback_needs_no_champion_and_no_champion_of_the_same_version(regist
     registry.drop_alias("fraud", CHAMPION)
     assert rollback(registry, "fraud") == "1"
     assert registry.alias("fraud", PREVIOUS) is None
+
+
+@pytest.mark.parametrize("promoted", ["1", "3"])
+def test_a_challenger_stays_one_when_another_wins(registry: MemoryRegistry, tmp_path: Path, promoted: str) -> None:
+    registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+    registry.drop_alias("fraud", CHAMPION)
+    challenge(registry, "fraud", "2")
+    promote(registry, "fraud", promoted)
+    found = registry.alias("fraud", CHALLENGER)
+    assert found is not None and found.version == "2"
+
+
+def test_versions_of_two_digits_are_told_by_their_text(registry: MemoryRegistry, tmp_path: Path) -> None:
+    run_id = registry.record(TrainingRun("fraud", DAY, tmp_path / "run"))
+    for _ in range(10):
+        registry.register("fraud", run_id, {})
+    promote(registry, "fraud", "11")
+    found = evaluation(promote=True).model_copy(
+        update={"against": f"{11}", "candidate": Contender(version=f"{12}", logical_date=DAY, metrics={})}
+    )
+    for _ in range(2):
+        decided = deploy(registry, found, CLEAN)
+        assert (decided.decision, decided.champion, decided.previous) == ("promoted", "12", "11")

@@ -48,7 +48,7 @@ def test_no_evaluation_says_what_to_run(tmp_path: Path) -> None:
 def test_a_broken_evaluation_is_refused(tmp_path: Path) -> None:
     path = Path(write_evaluation(str(tmp_path), PROMOTED))
     path.write_text(path.read_text().replace('"promote"', '"promoted"'))
-    with pytest.raises(NoEvaluation, match="evaluate the model again"):
+    with pytest.raises(NoEvaluation, match=r"cannot be read \(Field required\): evaluate the model again"):
         read_evaluation(str(tmp_path), "fraud", DAY)
 
 

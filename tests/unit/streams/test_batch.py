@@ -78,6 +78,7 @@ def test_a_broken_message_is_written_down() -> None:
 
 def test_the_age_of_a_batch_is_that_of_its_oldest_message() -> None:
     assert make_batch([message(KEY, b"1", at_ms=NOW - 3), message(KEY, b"1", at_ms=NOW - 9)], NOW).oldest_ms == NOW - 9
+    assert make_batch([message(KEY, b"1", at_ms=NOW - age) for age in (3, 9, 5)], NOW).oldest_ms == NOW - 9
     assert make_batch([], NOW).oldest_ms is None
 
 

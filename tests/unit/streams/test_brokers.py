@@ -58,7 +58,7 @@ class Admin:
 
     def alter_configs(self, wrong: list[Any]) -> Any:
         self.altered |= {each.name: each.configs for each in wrong}
-        return {"topic": {each.name: self.answer for each in wrong}}
+        return {"topic": {each.name: self.answer.encode().decode() for each in wrong}}
 
     def describe_cluster(self) -> dict[str, Any]:
         if self.failing is not None:

@@ -90,6 +90,13 @@ def test_a_job_that_does_not_come_to_run_is_given_up_after_three_minutes(flink: 
     assert sum(flink.time.slept) == 180.25
 
 
+@pytest.mark.parametrize("status", ["CREATED", "SCHEDULED", "DEPLOYING"])
+def test_a_job_runs_when_all_of_its_tasks_do(flink: Flink, status: str) -> None:
+    flink.answers["GET /jobs/j"] = [{"state": "RUNNING", "vertices": [{"status": status}]}, RUNNING]
+    assert wait_for(URL, "j", frozenset({"RUNNING"}), 5.0) == "RUNNING"
+    assert flink.time.slept == [0.25]
+
+
 @pytest.mark.parametrize("state", ["CANCELED", "FAILED", "FINISHED"])
 def test_a_job_that_ends_instead_is_told_with_its_cause(flink: Flink, state: str) -> None:
     flink.answers["GET /jobs/j"] = [{"state": state, "vertices": []}]
@@ -175,6 +182,16 @@ def test_what_cannot_be_read_as_checkpoints_is_named(tmp_path: Path, folder: str
     checkpoint(tmp_path, "chk-x")
     with pytest.raises(StackError, match=r"cannot be read .*check the URL"):
         newest_checkpoint(folder if "://" in folder else str(tmp_path))
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), ValueError("no URL"), ImportError("no s3fs")])
+def test_a_folder_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(folder: str) -> None:
+        raise error
+
+    monkeypatch.setattr("fsspec.url_to_fs", fails)
+    with pytest.raises(StackError, match=f"checkpoints in s3://x cannot be read .{error}.: check the URL"):
+        newest_checkpoint("s3://x")
 
 
 def test_at_most_eight_causes_or_25_lines_are_told() -> None:
