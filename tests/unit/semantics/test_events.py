@@ -73,7 +73,7 @@ def test_the_night_lasts_until_seven() -> None:
 
 @pytest.mark.parametrize(("country", "differs", "equals"), [("FR", 0.0, 0.0), ("BE", 1.0, 1.0), ("US", 1.0, 0.0)])
 def test_two_values_differ_whichever_is_larger(country: str, differs: float, equals: float) -> None:
-    event = {"country": country, "user_country": "FR"}
+    event = {"country": country.lower().upper(), "user_country": "FR"}  # equal, and not the same object
     assert request_value(RequestFeature("x", "differs", "country", other="user_country"), event, 0) == differs
     assert request_value(RequestFeature("x", "equals", "country", value="BE"), event, 0) == equals
 

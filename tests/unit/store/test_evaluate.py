@@ -29,8 +29,10 @@ from lamina.definitions.fraud import TRANSACTIONS, USER
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate_all
+from lamina.store.evaluate import Span, TilingTiles, segments_of
 from lamina.store.memory import MemoryStore
 from lamina.store.reader import Reader
+from lamina.store.tiles import TileColumns
 from tests.parity.differences import differences
 from tests.parity.generated import generate
 
@@ -170,3 +172,19 @@ def test_the_smallest_of_as_many_values_is_a_fraction_all_the_same() -> None:
         "2.0",
         "4.0",
     ]
+
+
+def test_a_window_holds_whole_tiles_of_both_layers() -> None:
+    """Behind its begin, up to the one at hand; a delay moves both."""
+
+    def found(span: Span, at_ms: int) -> list[list[int]]:
+        return [list(columns.starts[i:j]) for columns, i, j in segments_of(span, tiles, {"t": own}, at_ms)]
+
+    own = TileColumns([9], [1], [])
+    batch, speed = (TileColumns(starts, [1] * len(starts), []) for starts in ([0, 2, 4, 6], [8, 10, 12]))
+    tiles = TilingTiles(batch, speed)
+    assert found(Span("t", 6, 0, 2, False), 9) == [[4, 6], [8]]
+    assert found(Span("t", 6, 0, 2, True), 13) == [[8, 10, 12], [9]]
+    assert found(Span("t", 4, 3, 2, False), 9) == [[2, 4]]
+    assert found(Span("t", 4, 0, 2, False), 99) == []
+    assert list(segments_of(Span("t", 4, 0, 2, True), None, {"t": own}, 9)) == [(own, 0, 1)]
