@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import FrozenInstanceError
 from datetime import date
 from pathlib import Path
 
@@ -168,6 +169,8 @@ class RegistryContract:
         made = registry.register(name, run_id, {"x": "y"})
         assert made == find(registry, name, "1")
         assert made.run_id == run_id
+        with pytest.raises(FrozenInstanceError):
+            made.version = "2"  # type: ignore[misc]
 
     def test_a_download_holds_the_model_and_nothing_else(
         self, registry: ModelRegistry, name: str, tmp_path: Path

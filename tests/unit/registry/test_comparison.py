@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from typing import Any
+
+import pytest
 
 from lamina.registry.comparison import compare_specs
 
@@ -27,6 +30,8 @@ def test_metrics_are_always_shown_and_the_rest_where_it_differs() -> None:
         ("parameters.lightgbm.rounds", "-", "9"),
     )
     assert found.remarks == ()
+    with pytest.raises(FrozenInstanceError):
+        found.rows = ()  # type: ignore[misc]
 
 
 def test_other_inputs_and_other_test_days_are_said_in_words() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from datetime import date
 from pathlib import Path
 
@@ -114,6 +115,15 @@ def test_only_what_is_not_surely_worse_is_tried_and_beside_a_champion(parity: Pa
         for allowed in (True, False):
             found = evaluated(promote=False, champion=champion).model_copy(update={"challenge": allowed})
             assert may_challenge(found, parity) is (allowed and champion is not None)
+
+
+def test_what_is_enough_does_not_change_while_it_is_asked() -> None:
+    enough, parity = Enough(7, 1), Parity(DAY, 1, 0)
+    assert decide(evaluated(promote=True, champion=CHAMPION), parity, enough)[0]
+    with pytest.raises(FrozenInstanceError):
+        enough.min_decisions = 0  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        parity.mismatches = 1  # type: ignore[misc]
 
 
 def test_a_report_of_a_later_day_is_not_old() -> None:

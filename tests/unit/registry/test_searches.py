@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,10 @@ def test_a_search_is_begun_once_and_taken_up_again(log: MlflowSearchLog, client:
 
 def test_a_trial_is_a_run_below_its_search(log: MlflowSearchLog, client: Client) -> None:
     run_id = log.begin("fraud", "s1", {})
-    log.add(run_id, trial(7))
+    given = trial(7)
+    log.add(run_id, given)
+    with pytest.raises(FrozenInstanceError):
+        given.number = 8  # type: ignore[misc]
     made = client.runs["run-2"]
     assert made.data.tags == {"mlflow.parentRunId": run_id, "study": "s1", "trial": "7", "state": "complete"}
     assert (made.info.run_name, made.info.status) == ("trial-007", "FINISHED")
