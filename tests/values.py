@@ -202,6 +202,10 @@ TOKENS = (
 - 4546913736785082
 - 7
 - null
+- "null"
+- "None"
+- "undefined"
+- "-nan"
 d "tok_1 "
 d "tok_1\u00a0"
 """

@@ -86,6 +86,15 @@ class Form:
         """The pattern of a value whose parts are looked at beside."""
         return self._or_null(r"\{[\s\S]*\}" if self.parts else self.value)
 
+    @property
+    def begun(self) -> str:
+        """The pattern of its value and what follows it, of an object no more than where it begins: that it ends is
+        known, and looking for the end again at each of many objects would take for ever.
+        """
+        if not self.parts:
+            return f"{self.anything}[,}}]"
+        return r"(?:null[,}]|\{)" if self.nullable else r"\{"
+
     def _or_null(self, pattern: str) -> str:
         return f"(?:null|{pattern})" if self.nullable else pattern
 
@@ -97,16 +106,14 @@ class Form:
             return f'"{re.escape(_in_json(self.schema["const"]))}"'
         shortest, longest = self.schema.get("minLength", 0), self.schema.get("maxLength", "")
         own = self.schema.get("pattern", "")
+        nothing = f'(?i:{"|".join(re.escape(_in_json(word)) for word in sorted(NOTHING))})"'
         if self.is_token:
-            return f'"{own[1:-1].removesuffix("+")}{{{shortest},{longest}}}"'
+            return f'"(?!{nothing}){own[1:-1].removesuffix("+")}{{{shortest},{longest}}}"'
         if re.fullmatch(r"\^\[[A-Za-z0-9-]+\]\{\d+\}\$", own):
             return f'"{own[1:-1]}"'
         if self.schema.get("format") == ID:
-            blank, nothing = (
-                f"[{''.join(map(_escaped, BLANKS))}]",
-                "|".join(re.escape(_in_json(w)) for w in sorted(NOTHING)),
-            )
-            return f'"(?!{blank}|(?i:{nothing})"|{WHOLE}"|{SCIENTIFIC}"){_run(shortest, longest)}(?<!{blank})"'
+            blank = f"[{''.join(map(_escaped, BLANKS))}]"
+            return f'"(?!{blank}|{nothing}|{WHOLE}"|{SCIENTIFIC}"){_run(shortest, longest)}(?<!{blank})"'
         return f'"{_run(shortest, longest)}"'
 
 
@@ -159,7 +166,7 @@ class Forms:
     @property
     def wrong(self) -> str:
         """The pattern that finds the name of the first field of another form."""
-        names = "|".join(f'{f.name}(?=":(?!{f.anything}[,}}]))' for f in self.ordered)
+        names = "|".join(f'{f.name}(?=":(?!{f.begun}))' for f in self.ordered)
         return rf'(?<=[{{,]")(?:{names})'
 
 
@@ -186,7 +193,7 @@ def _forms(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[F
 def _run(shortest: int, longest: int | str) -> str:
     """So many characters. Nearly every text needs no escapes, and is passed over in one go."""
     times = f"{{{shortest},{longest}}}"
-    return f'(?:{PLAIN}{times}+(?=")|{CHARACTER}{times})'
+    return f'(?:{PLAIN}{times}+(?=")|{CHARACTER}{times}+)'
 
 
 def _in_json(text: str) -> str:

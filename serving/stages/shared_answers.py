@@ -29,16 +29,24 @@ MOST_UNWRITTEN = 5_000
 
 # KEYS: transactions. ARGV: milliseconds; of each a claim and the answer, empty for none. An answer stands under any
 # claim of the same content, which characters 18 and on are, but never replaces one; a claim is released by its own
-# attempt alone. All of them in one call: a call each costs the server more than what it does.
+# attempt alone. All of them in one call: a call each costs the server more than what it does. What a full server
+# refuses is passed over, and said at the end.
 KEEP = """
+local wrong = false
 for i, key in ipairs(KEYS) do
   local claim, answer = ARGV[2 * i], ARGV[2 * i + 1]
-  local held = redis.call('GET', key)
-  local alike = held and string.sub(held, 1, 1) == '?' and string.sub(held, 18) == string.sub(claim, 18)
-  if not held or held == claim or (alike and answer ~= '') then
-    if answer == '' then redis.call('DEL', key) else redis.call('SET', key, answer, 'PX', ARGV[1]) end
+  local held = redis.pcall('GET', key)
+  local done = held
+  if type(held) ~= 'table' then
+    local alike = held and string.sub(held, 1, 1) == '?' and string.sub(held, 18) == string.sub(claim, 18)
+    if not held or held == claim or (alike and answer ~= '') then
+      if answer == '' then done = redis.pcall('DEL', key)
+      else done = redis.pcall('SET', key, answer, 'PX', ARGV[1]) end
+    end
   end
+  if type(done) == 'table' and done.err then wrong = done end
 end
+return wrong
 """
 
 
@@ -88,9 +96,12 @@ class RedisAnswers:
 
     def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
         """See `SharedAnswers.found`."""
-        _, held = replies
+        claimed, held = replies
         if held == _claim(turn):
             return None
+        if claimed is None and held is None:
+            # It ended between the two: who asks again may have it.
+            return Recorded(turn.digest, None)
         if not isinstance(held, bytes):
             raise StoreUnavailable(f"Redis keeps no claims: {replies}")
         if held[:1] == CLAIMED:

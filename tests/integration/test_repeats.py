@@ -250,3 +250,38 @@ def test_answers_that_redis_does_not_take_are_counted_and_bounded(
         assert count("unwritten") == before + 5
 
     asyncio.run(run())
+
+
+def test_a_claim_that_ended_while_it_was_looked_at_is_asked_for_again(clean_redis: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with process(tmp_path / "a", clean_redis) as bench:
+            answers = bench.repeats._shared
+            assert answers is not None
+            turn, _, _ = bench.repeats.turn("t1", b"content", explain=False)
+            found = answers.found(turn, [None, None])
+            assert found is not None and (found.digest, found.answer) == (turn.digest, None)
+            assert answers.found(turn, [b"OK", answers.claim(turn)[0][2]]) is None
+
+    asyncio.run(run())
+
+
+def test_what_cannot_be_written_holds_nothing_else_up(clean_redis: str, tmp_path: Path, redis: Any) -> None:
+    """In one call with an answer for a key of another type, a claim is released and an answer kept."""
+
+    async def run() -> None:
+        async with process(tmp_path / "a", clean_redis) as bench:
+            answers = bench.repeats._shared
+            assert answers is not None
+            turns = [bench.repeats.turn(f"t{i}", b"content", explain=False)[0] for i in range(3)]
+            redis.lpush(key_of("t0"), "x")
+            for turn in turns[1:]:
+                redis.set(key_of(turn.transaction_id), answers.claim(turn)[0][2])
+            before = count("unwritten")
+            answers.keep(turns[0], b"{}")
+            answers.release(turns[1])
+            answers.keep(turns[2], b"{}")
+            await answers.close()
+            assert count("unwritten") == before + 3
+            assert not redis.exists(key_of("t1")) and bytes(redis.get(key_of("t2"))).endswith(b"{}")
+
+    asyncio.run(run())

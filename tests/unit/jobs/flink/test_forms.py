@@ -103,6 +103,13 @@ def test_what_is_no_json_is_not_told_at_first_sight(damage: str) -> None:
             json.loads(broken)
 
 
+def test_many_objects_are_not_looked_into_again_and_again() -> None:
+    """A message on a topic may be anything: quadratic, this one would hold the stream up for minutes."""
+    inner = ",".join('{"location":{}}' for _ in range(60_000))
+    text = f'{{"amount":1,"location":{{"a":[{inner}]}},"timestamp":true}}'
+    assert re.findall(python(FORMS["transactions"].wrong), text) == ["timestamp"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_card_numbers_are_found_as_the_contract_finds_them(seed: int) -> None:
     rng, found = random.Random(seed), 0
