@@ -43,6 +43,8 @@ from lamina.store.tiles import LATEST_MS
 from lamina.worlds.fraud import FraudWorld
 
 BARS = {"lost": "== 0", "differences": "== 0"}
+LONG_BARS = BARS | {"growth_mib": "<= 100"}
+"""A task manager that was killed fills its heap again, and the others are level: so much lies between two moments."""
 SECONDS, QUICK_SECONDS = 2700, 8
 DAY_S, QUICK_DAY_S = 300, 4
 PAUSE_S, QUICK_PAUSE_S = 30.0, 1.0
@@ -99,7 +101,7 @@ def main(
     }
     if page is not None:
         write_page(page, sampler, figures)
-    if not emit("soak", figures, BARS, json_file):
+    if not emit("soak", figures, BARS if quick else LONG_BARS, json_file):
         raise typer.Exit(1)
 
 
