@@ -2,9 +2,8 @@
 
 Whether a message has the form of its contract is found once, as column `_fits`. One that breaks its contract goes to
 topic `dead-letters`, all others to the tiles: both sides ask the same conditions, so none is lost and none counted
-twice. Every tile is one group of `GROUP BY key`, where
-the key is the message key of `feature-tiles`; what is written are absolute values, so that repeating a write changes
-nothing.
+twice. Every tile is one group of `GROUP BY key`, where the key is the message key of `feature-tiles`; what is written
+are absolute values, so that repeating a write changes nothing.
 """
 
 from __future__ import annotations

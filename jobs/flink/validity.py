@@ -37,8 +37,12 @@ def quoted(column: str) -> str:
 
 def extracted(source: EventSource, column: str) -> str:
     """The expression of a column's value; it reads the whole message."""
-    found, kind = f"JSON_VALUE({MESSAGE}, {literal('lax $.' + column)})", source.columns[column]
+    found, kind = _value(column), source.columns[column]
     return found if kind == "string" else f"TRY_CAST({found} AS {_SQL_TYPE[kind]})"
+
+
+def _value(path: str) -> str:
+    return f"JSON_VALUE({MESSAGE}, {literal('lax $.' + path)})"
 
 
 def asked_columns(source: EventSource) -> set[str]:
@@ -122,8 +126,7 @@ def _of_bytes() -> list[tuple[str, str]]:
 
 def _of_tokens(forms: Forms) -> Iterator[tuple[str, str]]:
     for token in forms.tokens:
-        value = f"JSON_VALUE({MESSAGE}, {literal('lax $.' + token.name)})"
-        alone = f"REGEXP_REPLACE({value}, {literal(UUID)}, 'x')"
+        alone = f"REGEXP_REPLACE({_value(token.name)}, {literal(UUID)}, 'x')"
         yield f"REGEXP({alone}, {literal(CARD_NUMBER)})", f"{token.name}: looks like a card number"
 
 

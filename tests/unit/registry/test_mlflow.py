@@ -10,15 +10,9 @@ from lamina.registry import mlflow as module
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry, RegistryError
 from tests.contract.model_registry import DAY, RegistryContract, name, recorded, registered
-from tests.unit.registry import fake_mlflow
 from tests.unit.registry.fake_mlflow import STARTED_MS, Client, MlflowException
 
 __all__ = ["name"]
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
-    return fake_mlflow.install(monkeypatch, tmp_path / "mlflow")[0]
 
 
 @pytest.fixture

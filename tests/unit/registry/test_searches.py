@@ -2,18 +2,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 
 import pytest
 
 from lamina.registry.searches import MlflowSearchLog, TrialRun
-from tests.unit.registry import fake_mlflow
 from tests.unit.registry.fake_mlflow import STARTED_MS, Client
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
-    return fake_mlflow.install(monkeypatch, tmp_path / "mlflow")[0]
 
 
 @pytest.fixture
