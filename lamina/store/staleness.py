@@ -11,6 +11,7 @@ from lamina.store.protocol import SPEED_TTL_S
 
 Begins = Sequence[tuple[int, str]]
 """Times, ascending, epoch ms, and the view that becomes stale at each."""
+_NONE: frozenset[str] = frozenset()
 
 
 def stream_mark(source: str) -> str:
@@ -80,7 +81,9 @@ class Staleness:
 
 def stale(begins: Begins, at_ms: int) -> frozenset[str]:
     """Names of the views that are stale at `at_ms`."""
-    return frozenset([view for begin, view in begins if begin <= at_ms])
+    if not begins or at_ms < begins[0][0]:
+        return _NONE
+    return frozenset(view for begin, view in begins if begin <= at_ms)
 
 
 def _limits(view: FeatureView, batch: str) -> _Limits:
