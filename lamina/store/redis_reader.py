@@ -15,6 +15,7 @@ from typing import cast
 
 import hiredis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection as Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -34,19 +35,61 @@ class _Asked:
     answer: asyncio.Future[Snapshot]
 
 
-def impatient(url: str, timeout_s: float) -> redis.asyncio.Redis:
-    """A client for the path of a request: an answer within `timeout_s` or an error, and no second try."""
-    return redis.asyncio.Redis.from_url(
-        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-    )
+class RedisExchange:
+    """Redis's answers to commands in one round trip, as in a pipeline of the client but for a third of the work.
+
+    It keeps the connections that it has opened, as many as it is asked at one time: to take one from the client's pool
+    and to give it back costs as much as to read. One that the server has closed meanwhile is opened again.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        # No `socket_timeout`: with one the client makes a task of each write, and an exchange has its own.
+        self._redis = redis.asyncio.Redis.from_url(
+            url, socket_timeout=None, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+        )
+        self._idle: list[Connection] = []
+
+    async def ask(self, asked: Iterable[Command]) -> list[object]:
+        """The answers, errors of single commands among them.
+
+        Raises: TimeoutError, RedisError, OSError: it did not answer all of them within the time.
+        """
+        packed = [hiredis.pack_command(command) for command in asked]  # type: ignore[arg-type]
+        raw: list[object] = []
+        async with asyncio.timeout(self._timeout_s):
+            connection = self._idle.pop() if self._idle else await self._new()
+            try:
+                if connection.is_connected and await connection.can_read():
+                    # Nothing was asked: it is the end that the server sent. What is sent now opens it again.
+                    await connection.disconnect(nowait=True)
+                await connection.send_packed_command(b"".join(packed))
+                for _ in packed:
+                    try:
+                        raw.append(await connection.read_response(disable_decoding=True, timeout=inf))
+                    except ResponseError as error:
+                        raw.append(error)
+            except BaseException:
+                # What is still to come would be taken for the answer to somebody else.
+                await connection.disconnect(nowait=True)
+                raise
+            finally:
+                self._idle.append(connection)
+        return raw
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+
+    async def _new(self) -> Connection:
+        return cast("Connection", await self._redis.connection_pool.get_connection())  # type: ignore[no-untyped-call]
 
 
 class AsyncRedisReader:
     """The read side for an event loop: `read` as in `OnlineStore`, awaited; fails within `timeout_ms`, no retry."""
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
-        self._timeout_s = timeout_ms / 1000
-        self._redis = impatient(url, self._timeout_s)
+        self._redis = RedisExchange(url, timeout_s=timeout_ms / 1000)
         self._waiting: list[_Asked] = []
         self._lanes: set[asyncio.Task[None]] = set()
 
@@ -64,13 +107,13 @@ class AsyncRedisReader:
         Raises: StoreUnavailable: when it does not.
         """
         try:
-            await self._redis.ping()
+            without_errors(await self._redis.ask([("PING",)]))
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._redis.aclose()
+        await self._redis.close()
 
     async def _lane(self) -> None:
         try:
@@ -112,43 +155,18 @@ class AsyncRedisReader:
         return [asked for asked in taken if not asked.answer.done()]
 
     async def _read(self, keys: Sequence[ReadKey], also: Sequence[Command]) -> Snapshot:
-        raw = await exchange(self._redis, chain(commands(keys), also), self._timeout_s)
+        raw = await self._redis.ask(chain(commands(keys), also))
         own = len(raw) - len(also)
-        found = snapshot(keys, _without_errors(raw[:own]))
+        found = snapshot(keys, without_errors(raw[:own]))
         found.also = tuple(raw[own:])
         if more := list(folded_commands(keys, found)):
-            unfold(keys, found, _without_errors(await exchange(self._redis, more, self._timeout_s)))
+            unfold(keys, found, without_errors(await self._redis.ask(more)))
         return found
 
 
-def _without_errors(raw: list[object]) -> list[object]:
+def without_errors(raw: list[object]) -> list[object]:
+    """The answers, or the first error among them raised."""
     for each in raw:
         if isinstance(each, Exception):
             raise each
-    return raw
-
-
-async def exchange(client: redis.asyncio.Redis, asked: Iterable[Command], timeout_s: float) -> list[object]:
-    """Redis's answers to commands, errors among them, as in a pipeline of the client but for half the processor time.
-
-    Raises: TimeoutError, RedisError, OSError: it did not answer all of them.
-    """
-    packed = [hiredis.pack_command(command) for command in asked]  # type: ignore[arg-type]
-    pool = client.connection_pool
-    raw: list[object] = []
-    async with asyncio.timeout(timeout_s):
-        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            await connection.send_packed_command(b"".join(packed))
-            for _ in packed:
-                try:
-                    raw.append(await connection.read_response(disable_decoding=True, timeout=inf))
-                except ResponseError as error:
-                    raw.append(error)
-        except BaseException:
-            # What is still to come would be taken for the answer to somebody else.
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await pool.release(connection)
     return raw

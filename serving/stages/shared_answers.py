@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from lamina.errors import StoreUnavailable
 from lamina.monitoring import metrics
 from lamina.store.protocol import Command
-from lamina.store.redis_reader import exchange, impatient
+from lamina.store.redis_reader import RedisExchange, without_errors
 from serving.stages.repeats import DIGEST_BYTES, Turn
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,7 @@ class RedisAnswers:
         entries: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._timeout_s = timeout_ms * PATIENCE / 1000
-        self._redis = impatient(url, self._timeout_s)
+        self._redis = RedisExchange(url, timeout_s=timeout_ms * PATIENCE / 1000)
         self._window_s, self._lease_ms, self._entries, self._now = window_s, lease_ms, entries, monotonic
         self._unwritten: list[tuple[Turn, bytes]] = []
         self._written: deque[tuple[str, float]] = deque()
@@ -120,7 +119,7 @@ class RedisAnswers:
         """See `SharedAnswers.close`."""
         if self._writing is not None:
             await self._writing
-        await self._redis.aclose()
+        await self._redis.close()
 
     def _write(self, turn: Turn, value: bytes) -> None:
         if len(self._unwritten) >= MOST_UNWRITTEN:
@@ -156,9 +155,7 @@ class RedisAnswers:
         if over > 0:
             asked.append(("UNLINK", *(self._written.popleft()[0] for _ in range(over))))
             metrics.REPEATS.labels("forgotten").inc(over)
-        for answer in await exchange(self._redis, asked, self._timeout_s):
-            if isinstance(answer, Exception):
-                raise answer
+        without_errors(await self._redis.ask(asked))
 
 
 def _claim(turn: Turn) -> bytes:

@@ -6,7 +6,6 @@ places, named by its key, and takes it from whichever was there.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from zlib import crc32
 from redis.exceptions import RedisError
 
 from lamina.monitoring import metrics
-from lamina.store.redis_reader import impatient
+from lamina.store.protocol import Command
+from lamina.store.redis_reader import RedisExchange, without_errors
 from serving.stages.breaker import Breaker
 from serving.stages.features import FAILING_FOR_S, FAILURES_IN_A_ROW, REST_S
 
@@ -38,8 +38,8 @@ class RedisScores:
         self, url: str, *, timeout_ms: int, ttl_s: int, rng: random.Random, entries: int = DEFAULT_ENTRIES
     ) -> None:
         self._entries = entries
-        self._timeout_s, self._ttl_ms, self._rng = timeout_ms / 1000, ttl_s * 1000, rng
-        self._redis = impatient(url, self._timeout_s)
+        self._ttl_ms, self._rng = ttl_s * 1000, rng
+        self._redis = RedisExchange(url, timeout_s=timeout_ms / 1000)
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
     async def get(self, keys: Sequence[str]) -> list[float | None]:
@@ -48,9 +48,9 @@ class RedisScores:
             metrics.PREDICTION_CACHE.labels("redis", "skipped").inc(len(keys))
             return [None] * len(keys)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                found = await self._redis.mget([self._place(key) for key in keys])
-            scores = [_score(key, cast("bytes | None", held)) for key, held in zip(keys, found, strict=True)]
+            (found,) = without_errors(await self._redis.ask([("MGET", *map(self._place, keys))]))
+            held = cast("Sequence[bytes | None]", found)
+            scores = [_score(key, each) for key, each in zip(keys, held, strict=True)]
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             self._failed(error, len(keys))
             return [None] * len(keys)
@@ -62,18 +62,19 @@ class RedisScores:
         if self.breaker.is_open:
             return
         try:
-            async with asyncio.timeout(self._timeout_s), self._redis.pipeline(transaction=False) as pipe:
-                for key, score in scores.items():
-                    pipe.set(
-                        self._place(key), f"{key} {score!r}", px=round(self._ttl_ms * (1 - JITTER * self._rng.random()))
-                    )
-                await pipe.execute()
+            asked: list[Command] = [
+                ("SET", self._place(key), f"{key} {score!r}", "PX", self._lives_ms()) for key, score in scores.items()
+            ]
+            without_errors(await self._redis.ask(asked))
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error, len(scores))
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._redis.aclose()
+        await self._redis.close()
+
+    def _lives_ms(self) -> int:
+        return round(self._ttl_ms * (1 - JITTER * self._rng.random()))
 
     def _place(self, key: str) -> str:
         return f"prediction:{crc32(key.encode()) % self._entries}"

@@ -137,6 +137,25 @@ class TestRedisStore(OnlineStoreContract):
         assert asyncio.run(read()) == store.read([USER])
         client.close()
 
+    def test_an_asynchronous_reader_opens_again_what_the_server_has_closed(
+        self, clean_redis: str, store: OnlineStore
+    ) -> None:
+        store.write_tiles([tile(1)])
+        client = Redis.from_url(clean_redis)
+
+        async def read() -> list[Snapshot]:
+            reader = AsyncRedisReader(clean_redis, timeout_ms=5000)
+            try:
+                before = await reader.read([USER])
+                assert client.client_kill_filter(_type="normal", skipme=True) >= 1
+                await asyncio.sleep(0.05)  # until the event loop has heard of it
+                return [before, await reader.read([USER])]
+            finally:
+                await reader.close()
+
+        assert asyncio.run(read()) == [store.read([USER])] * 2
+        client.close()
+
 
 def test_a_silent_server_is_named() -> None:
     store = RedisStore(NOBODY, timeout_ms=200)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any
-from unittest.mock import AsyncMock
 
 import pytest
 from redis.exceptions import ResponseError
@@ -34,18 +33,19 @@ class Redis:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.waits_s = list[Command](), set[float]()
         self.answers: list[Any] = []
-        monkeypatch.setattr(shared_answers, "impatient", self.client)
-        monkeypatch.setattr(shared_answers, "exchange", self.exchange)
+        monkeypatch.setattr(shared_answers, "RedisExchange", self.within)
         monkeypatch.setattr(shared_answers, "FLUSH_S", 0)
 
-    def client(self, url: str, timeout_s: float) -> Any:
+    def within(self, url: str, timeout_s: float) -> Redis:
         self.waits_s.add(timeout_s)
-        return AsyncMock()
+        return self
 
-    async def exchange(self, client: Any, asked: Sequence[Command], timeout_s: float) -> list[Any]:
+    async def ask(self, asked: Sequence[Command]) -> list[Any]:
         self.asked += asked
-        self.waits_s.add(timeout_s)
         return self.answers or [None] * len(asked)
+
+    async def close(self) -> None:
+        pass
 
 
 @pytest.fixture
