@@ -19,7 +19,7 @@ from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, TRAN
 from lamina.features.training import training_set
 from lamina.rules.kinds import FEATURES_READ
 from lamina.scoring.encode import as_input
-from lamina.worlds.fraud import LABEL_DELAY_DAYS, FraudWorld
+from lamina.worlds.fraud.world import LABEL_DELAY_DAYS, FraudWorld
 from models.fraud.table import Table
 from models.fraud.train import Plan, train
 

@@ -15,7 +15,7 @@ from lamina.local.stack import Stack
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, make_plan
 from lamina.store.redis import RedisStore
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.fraud.world import FraudWorld
 
 PLAN: Plan = make_plan(FEATURES)
 

@@ -40,7 +40,7 @@ from lamina.clock import midnight_ms, system_clock
 from lamina.definitions.fraud import FEATURES
 from lamina.store.redis import RedisStore
 from lamina.store.tiles import LATEST_MS
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.fraud.world import FraudWorld
 
 BARS = {"lost": "== 0", "differences": "== 0"}
 LONG_BARS = BARS | {"growth_mib": "<= 100"}

@@ -38,7 +38,7 @@ from lamina.settings import Settings
 from lamina.store.tiles import decode_speed
 from lamina.streams.sink import GROUP
 from lamina.streams.submit import cancel
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.fraud.world import FraudWorld
 from lamina.worlds.wire import event_bytes
 
 BARS = {"lost": "== 0"}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import orjson
 
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.fraud.world import FraudWorld
 from lamina.worlds.wire import event_bytes
 
 TIMEOUT_S = 5.0

@@ -19,7 +19,7 @@ from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import SourceWriter
 from lamina.orchestration.days import TRAIN_DAYS
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.fraud.world import FraudWorld
 
 
 @dataclass(frozen=True)

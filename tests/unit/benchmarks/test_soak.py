@@ -15,7 +15,7 @@ from benchmarks.fire.clients import Clients
 from benchmarks.fire.sampler import JOURNAL, MEMORY, STORE, TOPIC, Sampler
 from benchmarks.soak_page import write_page
 from lamina.local.layout import Layout
-from lamina.worlds.fraud import FraudWorld
+from lamina.worlds.fraud.world import FraudWorld
 
 FIGURES = {"answered": 3, "events": 4, "days": 2, "lost": 0, "growth_mib": 1.5}
 

@@ -12,9 +12,9 @@ import pytest
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA
-from lamina.worlds.fraud import FraudWorld, WorldError
-from lamina.worlds.fraud_rows import SCENARIOS
-from lamina.worlds.geography import distance_km
+from lamina.worlds.fraud.geography import distance_km
+from lamina.worlds.fraud.rows import SCENARIOS
+from lamina.worlds.fraud.world import FraudWorld, WorldError
 from lamina.worlds.wire import event_bytes
 
 START = date(2025, 3, 1)

@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lamina.lake.schemas import TRANSACTIONS_SCHEMA
-from lamina.worlds.fraud_population import (
+from lamina.worlds.fraud.geography import CITY_COUNTRY, COUNTRIES
+from lamina.worlds.fraud.population import (
     ATM,
     CATEGORY_NAMES,
     DEVICES,
@@ -20,7 +21,6 @@ from lamina.worlds.fraud_population import (
     Merchants,
     Users,
 )
-from lamina.worlds.geography import CITY_COUNTRY, COUNTRIES
 
 CURRENCY = "EUR"
 CARDS_PER_USER = 3  # the third is the one that was lost, for the few who lost one

@@ -1,8 +1,8 @@
 """The fraud world: card payments of invented people, with fraud whose truth is known.
 
 A seeded simulator at any scale. Day `n` depends on the seed and `n` alone, so that days can be made in any order, by
-several processes, and again. How honest people behave is said in `fraud_ordinary`, how fraudsters do in
-`fraud_attacks`; no id, token or order of rows tells fraud from the rest.
+several processes, and again. How honest people behave is said in `ordinary`, how fraudsters do in
+`attacks`; no id, token or order of rows tells fraud from the rest.
 
 Amounts are in one currency (EUR). Labels exist for frauds only, as in life, and become known 1 to 7 days later.
 """
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import LaminaError
 from lamina.lake.schemas import FRAUD_LABELS_SCHEMA
-from lamina.worlds.fraud_attacks import (
+from lamina.worlds.fraud.attacks import (
     ATTACK_SIZE,
     COMPROMISED_DAYS,
     COMPROMISED_EXTRA,
@@ -29,10 +29,10 @@ from lamina.worlds.fraud_attacks import (
     SHARES,
     Attacks,
 )
-from lamina.worlds.fraud_ordinary import TRIP_BLOCK_DAYS, Array, Trips, ordinary_day, plan_trips
-from lamina.worlds.fraud_population import IN_STORE, MIN_MERCHANTS, ONLINE, build_merchants, build_users, daily_volume
-from lamina.worlds.fraud_rows import LOST_CARD, ORDINARY, SCENARIOS, Rows, TableMaker, card_tokens, concatenate
-from lamina.worlds.geography import HIGH_RISK_COUNTRIES
+from lamina.worlds.fraud.geography import HIGH_RISK_COUNTRIES
+from lamina.worlds.fraud.ordinary import TRIP_BLOCK_DAYS, Array, Trips, ordinary_day, plan_trips
+from lamina.worlds.fraud.population import IN_STORE, MIN_MERCHANTS, ONLINE, build_merchants, build_users, daily_volume
+from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, SCENARIOS, Rows, TableMaker, card_tokens, concatenate
 
 LABEL_DELAY_DAYS = 7
 LOST_CARDS = 0.004  # of the users

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.worlds.geography import CITIES, CITY_COUNTRY, CITY_LAT, CITY_LON, COUNTRIES, HOME_SHARE
+from lamina.worlds.fraud.geography import CITIES, CITY_COUNTRY, CITY_LAT, CITY_LON, COUNTRIES, HOME_SHARE
 
 IN_STORE, ONLINE, ATM, TRANSFER = range(4)
 TRANSACTION_TYPES = ("in_store", "online", "atm", "transfer")

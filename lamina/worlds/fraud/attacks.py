@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamina.clock import DAY_MS
-from lamina.worlds.fraud_ordinary import HOUR_MS, amounts, cents, devices_at
-from lamina.worlds.fraud_population import CATEGORY_NAMES, IN_STORE, UNKNOWN, Merchants, Users
-from lamina.worlds.fraud_rows import LOST_CARD, SCENARIOS, Rows
-from lamina.worlds.geography import CITIES, CITY_DISTANCE_KM, RISKY_CITIES
+from lamina.worlds.fraud.geography import CITIES, CITY_DISTANCE_KM, RISKY_CITIES
+from lamina.worlds.fraud.ordinary import HOUR_MS, amounts, cents, devices_at
+from lamina.worlds.fraud.population import CATEGORY_NAMES, IN_STORE, UNKNOWN, Merchants, Users
+from lamina.worlds.fraud.rows import LOST_CARD, SCENARIOS, Rows
 
 LONGEST_ATTACK_DAYS = 3
 COMPROMISED_DAYS = 28

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamina.clock import DAY_MS
-from lamina.worlds.fraud_population import (
+from lamina.worlds.fraud.geography import CITIES, CITY_COUNTRY, CITY_DISTANCE_KM, CITY_WEIGHT, RISKY_CITIES
+from lamina.worlds.fraud.population import (
     ATM,
     CASH_MACHINE,
     CATEGORY_FACTOR,
@@ -29,8 +30,7 @@ from lamina.worlds.fraud_population import (
     Merchants,
     Users,
 )
-from lamina.worlds.fraud_rows import LOST_CARD, ORDINARY, Rows
-from lamina.worlds.geography import CITIES, CITY_COUNTRY, CITY_DISTANCE_KM, CITY_WEIGHT, RISKY_CITIES
+from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, Rows
 
 TRIP_BLOCK_DAYS = 30
 TRIP_CHANCE = 0.5  # per user and block
