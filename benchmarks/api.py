@@ -173,7 +173,7 @@ def serving_api(users: int, trees: Sequence[int] = TREES, settings: Mapping[str,
         started = beside.submit(stack.start, *SERVICES, "api")
         folder, world = Path(name), make_world(users, HISTORY_DAYS)
         preload(stack.env["LAMINA_REDIS_URL"], world, HISTORY_DAYS)
-        bodies = list(event_bytes(world.day(HISTORY_DAYS)))
+        bodies = list(event_bytes(world.transactions(HISTORY_DAYS)))
         (folder / "bodies.jsonl").write_bytes(b"\n".join(bodies))
         registry = MlflowRegistry(stack.env["LAMINA_MLFLOW_URI"])
         runs = [folder / f"run-{number}" for number in range(len(trees))]

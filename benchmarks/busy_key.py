@@ -63,7 +63,7 @@ def main(
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     reads = 200 if quick else 2_000
-    template = make_world(1, 1).day(0).to_pylist()[0]
+    template = make_world(1, 1).transactions(0).to_pylist()[0]
     figures: dict[str, float | int] = {}
     differences = 0
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, online_stack(Path(folder), {"redis"}) as stack:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from benchmarks.tiles import batch_writes
 from lamina.clock import midnight_ms
-from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
+from lamina.definitions.fraud import FEATURES
 from lamina.local.stack import Stack
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, make_plan
 from lamina.store.redis import RedisStore
 from lamina.worlds.fraud.world import FraudWorld
+from lamina.worlds.protocol import World
 
 PLAN: Plan = make_plan(FEATURES)
 
@@ -36,14 +37,13 @@ def make_world(users: int, days: int) -> FraudWorld:
     return FraudWorld(seed=7, users=users, days=days + 1, start=date(2025, 1, 1))
 
 
-def preload(redis_url: str, world: FraudWorld, days: int) -> int:
+def preload(redis_url: str, world: World, days: int) -> int:
     """Publish the batch layer of the first `days` days; returns its end, epoch ms."""
-    labels = [row for n in range(days) for row in world.labels_known_on(n).to_pylist()]
-    arrived: dict[str, list[EventRow]] = {
-        TRANSACTIONS.name: [row for n in range(days) for row in world.day(n).to_pylist()],
-        FRAUD_LABELS.name: labels,
-        FRAUD_REPORTS.name: labels,
+    made = [world.day(n) for n in range(days)]
+    topics: dict[str, list[EventRow]] = {
+        topic: [row for day in made for row in day[topic].to_pylist()] for topic in made[0]
     }
+    arrived = {view.source.name: topics[view.source.topic] for view in FEATURES.views}
     through_ms = midnight_ms(world.date_of(days))
     store = RedisStore(redis_url)
     store.publish(batch_writes(PLAN, arrived, through_ms))

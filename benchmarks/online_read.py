@@ -45,7 +45,7 @@ def main(
         url = stack.env["LAMINA_REDIS_URL"]
         preload(url, world, DAYS)
         store, reader = RedisStore(url), Reader(PLAN)
-        requests: list[dict[str, Any]] = world.day(DAYS).to_pylist()
+        requests: list[dict[str, Any]] = world.transactions(DAYS).to_pylist()
 
         gc.freeze()  # as the server does once it has started
 

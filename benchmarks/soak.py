@@ -41,6 +41,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.store.redis import RedisStore
 from lamina.store.tiles import LATEST_MS
 from lamina.worlds.fraud.world import FraudWorld
+from lamina.worlds.protocol import World
 
 BARS = {"lost": "== 0", "differences": "== 0"}
 LONG_BARS = BARS | {"growth_mib": "<= 100"}
@@ -108,7 +109,7 @@ def main(
 def _live(
     arena: Arena,
     sampler: Sampler,
-    world: FraudWorld,
+    world: World,
     seconds: int,
     day_s: int,
     pause_s: float,

@@ -42,10 +42,10 @@ def main(
         url = stack.env["LAMINA_REDIS_URL"]
         client, store = Redis.from_url(url), RedisStore(url)
         through_ms = preload(url, world, DAYS)
-        today: list[EventRow] = world.day(DAYS).to_pylist()
+        today: list[EventRow] = world.transactions(DAYS).to_pylist()
         arrived = {"transactions": today, "fraud_labels": []}
         store.write_tiles(speed_writes(OWN.speed, arrived, through_ms))
-        history = [row for n in range(DAYS) for row in world.day(n).to_pylist()]
+        history = [row for n in range(DAYS) for row in world.transactions(n).to_pylist()]
         names = sorted({row["user_id"] for row in (*history, *today)})
         held = [_bytes(client, name) for name in names]
         figures: dict[str, float | int] = {}

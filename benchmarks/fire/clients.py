@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import orjson
 
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.worlds.fraud.world import FraudWorld
+from lamina.definitions.fraud import TRANSACTIONS
+from lamina.worlds.protocol import World
 from lamina.worlds.wire import event_bytes
 
 TIMEOUT_S = 5.0
@@ -21,7 +22,7 @@ TIMEOUT_S = 5.0
 class Clients(threading.Thread):
     """Posts payments one after the other until `stop`; one that is late goes at once, one that is refused is gone."""
 
-    def __init__(self, url: str, world: FraudWorld, day_s: float) -> None:
+    def __init__(self, url: str, world: World, day_s: float) -> None:
         super().__init__(name="clients")
         self._url, self._world, self._day_s = f"{url}/fraud/decisions", world, day_s
         self._ended = threading.Event()
@@ -47,8 +48,8 @@ class Clients(threading.Thread):
 
     def _due(self) -> Iterator[tuple[float, dict[str, object]]]:
         begin_ms = midnight_ms(self._world.date_of(0))
-        for n, day in enumerate(self._world.stream()):
-            for raw in event_bytes(day):
+        for n in range(self._world.days):
+            for raw in event_bytes(self._world.day(n)[TRANSACTIONS.topic]):
                 body = orjson.loads(raw)
                 passed_ms = int(body["timestamp"]) - begin_ms - n * DAY_MS
                 yield (n + passed_ms / DAY_MS) * self._day_s, body

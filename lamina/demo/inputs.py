@@ -82,7 +82,7 @@ class WorldInput(DemoInput):
         writers = {t: SourceWriter(layout.topic(lake_url, t), "world") for t in topics}
         for n in range(self.world.days - 1):
             partition = layout.ingested(self.world.date_of(n))
-            for topic, table in ((TRANSACTIONS, self.world.day(n)), (MODEL_FEEDBACK, self.world.labels_known_on(n))):
+            for topic, table in self.world.day(n).items():
                 if table.num_rows:
                     writers[topic].add(partition, table)
                     rows[topic] += table.num_rows
@@ -95,7 +95,7 @@ class WorldInput(DemoInput):
         n = self.world.days - 1
         truth = self.world.truth(n).to_pydict()
         frauds = dict(zip(truth["transaction_id"], truth["scenario"], strict=True))
-        return LiveDay(self.live_day, self.world.day(n), self.world.labels_known_on(n), frauds)
+        return LiveDay(self.live_day, self.world.transactions(n), self.world.labels_known_on(n), frauds)
 
 
 class HandbookInput(DemoInput):

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.errors import LaminaError
+from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
 from lamina.lake.schemas import FRAUD_LABELS_SCHEMA
 from lamina.worlds.fraud.attacks import (
     ATTACK_SIZE,
@@ -33,6 +33,7 @@ from lamina.worlds.fraud.geography import HIGH_RISK_COUNTRIES
 from lamina.worlds.fraud.ordinary import TRIP_BLOCK_DAYS, Array, Trips, ordinary_day, plan_trips
 from lamina.worlds.fraud.population import IN_STORE, MIN_MERCHANTS, ONLINE, build_merchants, build_users, daily_volume
 from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, SCENARIOS, Rows, TableMaker, card_tokens, concatenate
+from lamina.worlds.protocol import World, WorldError
 
 LABEL_DELAY_DAYS = 7
 LOST_CARDS = 0.004  # of the users
@@ -44,20 +45,16 @@ _KEEP_BLOCKS = 3
 _POPULATION, _LOST, _TRIPS, _ORDINARY, _PLAN, _COMPROMISED, _ATTACKS, _TRAVEL, _LABELS = range(9)
 
 
-class WorldError(LaminaError):
-    """A world that cannot be, or a day that it does not have."""
-
-
-class FraudWorld:
+class FraudWorld(World):
     """`days` days of payments of `users` people from midnight UTC of `start`.
 
     Args: merchants: 0 means one for every five users, at least `MIN_MERCHANTS`; fraud_rate: share of the transactions
     that is fraud; per_day: transactions of a user a day, on average.
 
     >>> world = FraudWorld(seed=7, users=200, days=3, start=date(2025, 1, 1))
-    >>> world.day(0).column_names[:3]
+    >>> world.transactions(0).column_names[:3]
     ['transaction_id', 'user_id', 'card_token']
-    >>> world.day(1).equals(FraudWorld(seed=7, users=200, days=3, start=date(2025, 1, 1)).day(1))
+    >>> world.transactions(1).equals(FraudWorld(seed=7, users=200, days=3, start=date(2025, 1, 1)).transactions(1))
     True
     """
 
@@ -102,15 +99,15 @@ class FraudWorld:
         """Codes of the countries a careful bank looks at twice; both are invented."""
         return sorted(HIGH_RISK_COUNTRIES)
 
-    def date_of(self, n: int) -> date:
-        """The UTC date of day `n`."""
-        return self.start + timedelta(days=n)
+    def day(self, n: int) -> dict[str, pa.Table]:
+        """Transactions of day `n`, and the labels that become known on it."""
+        return {TRANSACTIONS.topic: self.transactions(n), FRAUD_LABELS.topic: self.labels_known_on(n)}
 
     def stream(self) -> Iterator[pa.Table]:
-        """All days, oldest first, one table a day; together they are in time order."""
-        return (self.day(n) for n in range(self.days))
+        """Transactions of all days, oldest first, one table a day; together they are in time order."""
+        return (self.transactions(n) for n in range(self.days))
 
-    def day(self, n: int) -> pa.Table:
+    def transactions(self, n: int) -> pa.Table:
         """Transactions of day `n` in time order, with the columns of `TRANSACTIONS_SCHEMA`."""
         rows = self._rows(n)
         self._remember_frauds(n, rows)

@@ -100,7 +100,7 @@ def test_a_payment_counts_as_answered_by_its_answer_alone(status: int, answered:
     clients.join(60)
     server.shutdown()
     server.server_close()
-    expected = [row["transaction_id"] for n in range(2) for row in world.day(n).to_pylist()]
+    expected = [row["transaction_id"] for n in range(2) for row in world.transactions(n).to_pylist()]
     assert sorted(posted) == sorted(expected)
     assert clients.answered == (set(posted) if answered else set())
     assert clients.refused == (0 if answered else len(posted))

@@ -11,10 +11,12 @@ import pytest
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
 from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA
 from lamina.worlds.fraud.geography import distance_km
 from lamina.worlds.fraud.rows import SCENARIOS
-from lamina.worlds.fraud.world import FraudWorld, WorldError
+from lamina.worlds.fraud.world import FraudWorld
+from lamina.worlds.protocol import WorldError
 from lamina.worlds.wire import event_bytes
 
 START = date(2025, 3, 1)
@@ -40,15 +42,21 @@ def everything(world: FraudWorld) -> pd.DataFrame:
 
 def test_a_day_depends_on_the_seed_and_its_number_only(world: FraudWorld) -> None:
     late_first = make()
-    assert late_first.day(9).equals(world.day(9))
+    assert late_first.transactions(9).equals(world.transactions(9))
     assert late_first.labels_known_on(9).equals(world.labels_known_on(9))
-    assert late_first.day(2).equals(world.day(2))
-    assert not make(seed=4).day(2).equals(world.day(2))
+    assert late_first.transactions(2).equals(world.transactions(2))
+    assert not make(seed=4).transactions(2).equals(world.transactions(2))
+
+
+def test_a_day_is_its_transactions_and_the_labels_known_on_it(world: FraudWorld) -> None:
+    day = world.day(8)
+    assert day[TRANSACTIONS.topic].equals(world.transactions(8))
+    assert day[FRAUD_LABELS.topic].equals(world.labels_known_on(8))
 
 
 def test_days_are_whole_sorted_and_of_the_lakes_columns(world: FraudWorld) -> None:
     for n in range(DAYS):
-        day = world.day(n)
+        day = world.transactions(n)
         day.validate(full=True)
         assert day.schema.equals(TRANSACTIONS_SCHEMA)
         times = day["timestamp"].to_numpy()
@@ -58,7 +66,7 @@ def test_days_are_whole_sorted_and_of_the_lakes_columns(world: FraudWorld) -> No
 
 
 def test_every_row_keeps_the_contract(world: FraudWorld) -> None:
-    day = world.day(5).slice(0, 3000)
+    day = world.transactions(5).slice(0, 3000)
     for raw in event_bytes(day):
         assert Transaction.from_json(raw).to_json() == raw
     for raw in event_bytes(world.labels_known_on(8)):
@@ -147,12 +155,12 @@ def test_a_world_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
 
 def test_a_day_outside_the_world_is_refused(world: FraudWorld) -> None:
     with pytest.raises(WorldError, match="days 0 to 11"):
-        world.day(DAYS)
+        world.transactions(DAYS)
 
 
 def test_a_tiny_world_works_and_so_does_one_without_fraud() -> None:
     for rate in (0.0, 0.3):
         world = FraudWorld(seed=1, users=1, days=2, start=START, fraud_rate=rate)
-        assert world.day(1).schema.equals(TRANSACTIONS_SCHEMA)
+        assert world.transactions(1).schema.equals(TRANSACTIONS_SCHEMA)
         assert world.labels_known_on(3).schema.equals(FRAUD_LABELS_SCHEMA)
         assert len(world.listed_cards) == 1
