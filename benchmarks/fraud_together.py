@@ -31,7 +31,7 @@ from models.fraud.train import Plan, scorer_of, train
 EVIDENCE = ("amount_to_mean", "total_1h_to_mean", "txn_count_1h", "merchant_reports_3d")
 """What a person would look at first: the amount and the last hour by the user's own, and the merchant's name."""
 SEEN_BY_CHANCE = 0.01
-SHIPPED_RULES = ROOT / "serving" / "rules" / "fraud.yaml"
+SHIPPED_RULES = ROOT / "serving/systems/fraud/rules/fraud.yaml"
 
 
 @dataclass(frozen=True)

@@ -232,10 +232,10 @@ class Settings(BaseSettings):
         50_000, gt=0, description="Predictions that Redis remembers at most, of about 220 bytes each."
     )
     rules_file: Path = Field(
-        ROOT / "serving" / "rules" / "fraud.yaml", description="Versioned file with the fraud rules as data."
+        ROOT / "serving/systems/fraud/rules/fraud.yaml", description="Versioned file with the fraud rules as data."
     )
     experiment_file: Path = Field(
-        ROOT / "serving" / "rules" / "experiment.yaml",
+        ROOT / "serving/systems/fraud/rules/experiment.yaml",
         description="Versioned file with the experiment between models, if one runs.",
     )
     topic_prefix: str = Field(

@@ -36,16 +36,13 @@ from serving.middleware import errors
 from serving.middleware.access import check_routes
 from serving.middleware.admission import Admission
 from serving.middleware.bodies import Bodies
-from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.middleware.requests import Leaving, RequestContext
 from serving.routes.admin import admin_router
-from serving.routes.fraud import DECISIONS, fraud_router, shown
 from serving.routes.health import Dependency, Readiness, Status, health_router
 from serving.routes.home import home_router
 from serving.routes.predict import predict_router
 from serving.stages.cache import PredictionCache
-from serving.stages.decide import DecisionMaker
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.inquiry import Inquiry
 from serving.stages.journal import Journal
@@ -54,14 +51,17 @@ from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import ServedModel
 from serving.stages.predict import Predictor
 from serving.stages.repeats import Repeats
-from serving.stages.risk import loading_for, misfit
 from serving.stages.routing import Routing
-from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
 from serving.stages.shared_answers import RedisAnswers
 from serving.stages.shared_scores import RedisScores
 from serving.stages.shelf import ModelShelf
 from serving.supervision import Background, take_down
+from serving.systems.fraud.decide import DecisionMaker
+from serving.systems.fraud.direct import DirectRoute
+from serving.systems.fraud.risk import loading_for, misfit
+from serving.systems.fraud.routes import DECISIONS, fraud_router, shown
+from serving.systems.fraud.rule_engine import RuleEngine
 
 log = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="lamina-demo-") as scratch:
         source: DemoInput = HandbookInput(Path(data), Path(scratch)) if data else WorldInput(users=users, days=days)
         _clear(folder)
-        rules = write_rules(folder / "rules", ROOT / "serving" / "rules" / "fraud.yaml", source.listed_cards)
+        rules = write_rules(folder / "rules", ROOT / "serving/systems/fraud/rules/fraud.yaml", source.listed_cards)
         # Old events are replayed: a scheduled run for yesterday would take them for yesterday's.
         own = {
             "LAMINA_RULES_FILE": str(rules),

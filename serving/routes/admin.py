@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from serving.stages.routing import Routing
-from serving.stages.rules import RuleEngine
 from serving.stages.shelf import ModelShelf
+from serving.systems.fraud.rule_engine import RuleEngine
 
 
 def admin_router(rules: RuleEngine, routing: Routing, shelf: ModelShelf) -> APIRouter:

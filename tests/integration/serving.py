@@ -22,7 +22,7 @@ from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.redis import RedisStore
 from serving.bootstrap import Service, make_app, make_service
-from serving.routes.fraud import TRANSACTION
+from serving.systems.fraud.routes import TRANSACTION
 
 AT_MS = int(str(TRANSACTION["timestamp"]))
 HOUR_MS = 3_600_000

@@ -17,7 +17,7 @@ from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, Settings
 from lamina.streams.topics import create_topics
-from serving.routes.fraud import TRANSACTION
+from serving.systems.fraud.routes import TRANSACTION
 from tests.integration.serving import free_port, until
 
 pytestmark = pytest.mark.services

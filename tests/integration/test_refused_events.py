@@ -14,9 +14,9 @@ from lamina.contracts.topics import TOPICS, TRANSACTIONS
 from lamina.settings import Settings
 from lamina.streams import dead_letters
 from lamina.streams.topics import create_topics
-from serving.routes.fraud import TRANSACTION
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog, Outgoing
+from serving.systems.fraud.routes import TRANSACTION
 from tests.integration.serving import until
 
 

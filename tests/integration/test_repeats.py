@@ -19,10 +19,10 @@ from lamina.semantics.plan import make_plan
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.stages import shared_answers
-from serving.stages.decide import _Call
 from serving.stages.features import FeatureStage
 from serving.stages.repeats import Repeats
 from serving.stages.shared_answers import RedisAnswers, key_of
+from serving.systems.fraud.decide import _Call
 from tests.unit.serving.recognisable import Bench, add_version
 
 pytestmark = pytest.mark.services

@@ -25,9 +25,9 @@ from lamina.semantics.reference import evaluate_all
 from lamina.settings import Settings
 from lamina.store.redis import RedisStore
 from lamina.streams.topics import create_topics
-from serving.routes.fraud import LABEL, MAX_BATCH, TRANSACTION
 from serving.routes.predict import FRAUD_QUESTION
 from serving.stages.model import ServedModel
+from serving.systems.fraud.routes import LABEL, MAX_BATCH, TRANSACTION
 from tests.integration.serving import (
     AT_MS,
     HOUR_MS,

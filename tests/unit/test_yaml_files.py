@@ -96,7 +96,7 @@ def test_no_other_loader_is_used() -> None:
 
 
 def test_shipped_files_give_no_key_twice() -> None:
-    for path in [*SHIPPED.glob("*.yaml"), *(ROOT / "serving" / "rules").glob("*.yaml"), ROOT / "docker-compose.yml"]:
+    for path in [*SHIPPED.glob("*.yaml"), *(ROOT / "serving" / "systems").rglob("*.yaml"), ROOT / "docker-compose.yml"]:
         read_yaml(path, StackError)
 
 

@@ -21,7 +21,6 @@ from lamina.settings import Settings
 from lamina.store.memory import MemoryStore
 from lamina.store.protocol import Command, ReadKey, Snapshot
 from lamina.store.reader import Reader
-from serving.stages.decide import DecisionMaker
 from serving.stages.features import FeatureStage
 from serving.stages.inquiry import Inquiry
 from serving.stages.journal import Journal
@@ -29,8 +28,9 @@ from serving.stages.log import EventLog, Outgoing
 from serving.stages.model import ServedModel
 from serving.stages.repeats import Repeats
 from serving.stages.routing import Routing
-from serving.stages.rules import RuleEngine
 from serving.stages.shadow import ShadowScorer
+from serving.systems.fraud.decide import DecisionMaker
+from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.transactions import transaction
 
 AT_MS = 1735689700000

@@ -12,7 +12,7 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
 from serving.bootstrap import make_app, make_service
 from serving.middleware.keys import KeysError
-from serving.routes.fraud import TRANSACTION
+from serving.systems.fraud.routes import TRANSACTION
 from tests.unit.serving.middleware.test_keys import OFFICE, OFFICE_LINE, SHOP, SHOP_LINE, written
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings, load_settings
 from serving.bootstrap import make_app, make_service
-from serving.routes.fraud import LABEL, TRANSACTION
+from serving.systems.fraud.routes import LABEL, TRANSACTION
 
 NUMBER = "4111111111111111"
 SPELLINGS = [NUMBER, "4111 1111-1111 1111", f"customer-{NUMBER}", f"{NUMBER}-2018-08-08", f"{NUMBER}.0"]

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from serving.card_numbers import CardNumbers
 from serving.middleware.requests import Leaving, RequestContext
-from serving.routes.fraud import TRANSACTION, fraud_router
+from serving.systems.fraud.routes import TRANSACTION, fraud_router
 from tests.unit.serving.recognisable import Bench, add_version
 from tests.unit.serving.stages.test_routing import write
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamina.contracts.transactions import Transaction
-from serving.routes.fraud import TRANSACTION
+from serving.systems.fraud.routes import TRANSACTION
 
 
 def transaction(**changes: object) -> Transaction:

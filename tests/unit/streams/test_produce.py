@@ -15,7 +15,7 @@ from lamina.errors import MessageRefused, StreamError
 from lamina.streams import dead_letters
 from lamina.streams.dead_letters import make_letter
 from lamina.streams.produce import EventProducer
-from serving.routes.fraud import TRANSACTION
+from serving.systems.fraud.routes import TRANSACTION
 
 
 class Client:

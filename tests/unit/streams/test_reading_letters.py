@@ -12,7 +12,7 @@ from lamina.contracts.topics import DEAD_LETTERS, TRANSACTIONS
 from lamina.errors import StreamError
 from lamina.streams import dead_letters
 from lamina.streams.dead_letters import ReplayReport, make_letter, read, replay
-from serving.routes.fraud import TRANSACTION
+from serving.systems.fraud.routes import TRANSACTION
 from tests.unit.streams.fake_kafka import Consumer, Log, Time
 
 AT_MS = 1_700_000_000_000

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from lamina.settings import Settings
 from serving.routes.admin import admin_router
 from serving.stages.model import ServedModel
-from serving.stages.rules import RuleEngine
 from serving.stages.shelf import ModelShelf
+from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.recognisable import Bench, add_version, load
 from tests.unit.serving.stages.test_routing import write
 

@@ -17,12 +17,12 @@ from lamina.monitoring import metrics
 from lamina.store.memory import MemoryStore
 from lamina.store.protocol import Command, ReadKey, Snapshot
 from serving.bootstrap import Service, make_app
-from serving.routes.fraud import DECISIONS, TRANSACTION
 from serving.stages import repeats
 from serving.stages.journal import Journal, JournaledEvent
 from serving.stages.log import EventLog
 from serving.stages.repeats import Repeats, Turn
 from serving.stages.shared_answers import Recorded
+from serving.systems.fraud.routes import DECISIONS, TRANSACTION
 from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version
 from tests.unit.serving.shop import Shop
 

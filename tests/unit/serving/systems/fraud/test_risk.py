@@ -21,8 +21,8 @@ from lamina.rules.passing import PassThrough
 from models.fraud import score
 from models.fraud.spec import Calibration, ModelSpec
 from serving.stages.model import Model, ServedModel
-from serving.stages.risk import Verdict, loading_for, misfit, settle
-from serving.stages.rules import RuleEngine
+from serving.systems.fraud.risk import Verdict, loading_for, misfit, settle
+from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.recognisable import Bench, add_version
 from tests.unit.serving.shop import Shop
 

@@ -10,7 +10,7 @@ import pytest
 from lamina.monitoring import metrics
 from lamina.rules.book import RulesError, load_rules
 from lamina.settings import Settings
-from serving.stages.rules import RuleEngine
+from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.transactions import transaction
 
 COUNTRY = "{code: country, kind: listed_country, action: review, file: countries.txt}"

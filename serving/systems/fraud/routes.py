@@ -17,9 +17,9 @@ from serving.masking import TOKENS
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
 from serving.routes.json_route import JsonRoute
-from serving.stages.decide import DecisionMaker
 from serving.stages.inquiry import Inquiry
 from serving.stages.log import EventLog
+from serving.systems.fraud.decide import DecisionMaker
 
 MAX_BATCH = 100
 JSON = "application/json"

@@ -18,7 +18,7 @@ from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.monitoring import metrics
 from lamina.semantics.plan import make_plan
-from serving.stages.decide import TOGETHER
+from serving.systems.fraud.decide import TOGETHER
 from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import BROKEN
 from tests.unit.serving.transactions import transaction

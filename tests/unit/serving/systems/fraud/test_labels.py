@@ -16,7 +16,7 @@ from serving.card_numbers import CardNumbers
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
 from serving.middleware.keys import KeyCheck, KeysError, LocalAdmin, load_keys
-from serving.routes.fraud import LABEL, fraud_router
+from serving.systems.fraud.routes import LABEL, fraud_router
 
 KEYS = {
     "bank": "scopes: [feedback], sources: [chargeback]",

@@ -11,7 +11,7 @@ import pytest
 
 from lamina.contracts.decisions import Decision, Reason
 from lamina.monitoring import metrics
-from serving.stages.tally import count
+from serving.systems.fraud.tally import count
 from tests.unit.serving.recognisable import Bench, add_version
 
 VERSION = "of the tally's tests"

@@ -32,13 +32,13 @@ from serving.stages.inquiry import Asked, Inquiry, row_of
 from serving.stages.log import EventLog, Outgoing
 from serving.stages.model import Model
 from serving.stages.repeats import WAIT_S, Found, Repeats, pending
-from serving.stages.risk import Verdict, settle
 from serving.stages.routing import Lane, Lineup, Routing
-from serving.stages.rules import RuleEngine
 from serving.stages.score import score_all
 from serving.stages.shadow import ShadowScorer
 from serving.stages.stopwatch import NS_PER_MS, Stopwatch
-from serving.stages.tally import count
+from serving.systems.fraud.risk import Verdict, settle
+from serving.systems.fraud.rule_engine import RuleEngine
+from serving.systems.fraud.tally import count
 
 log = logging.getLogger(__name__)
 
