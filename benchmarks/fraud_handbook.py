@@ -40,10 +40,10 @@ from jobs.spark.extract_data import extract
 from jobs.spark.session import make_session
 from jobs.spark.training_set import build
 from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.table import read_table
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
 from lamina.settings import Settings, load_settings
-from models.fraud.table import read_table
 from models.fraud.train import Plan, Trained, train
 
 DAY = date(2018, 8, 21)

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from benchmarks.report import ROOT
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.demo.collect import write_rules
+from lamina.evaluation.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats
+from lamina.evaluation.table import Table
 from lamina.rules.book import RuleBook, load_rules
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
-from models.fraud.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats
 from models.fraud.savings import judged
-from models.fraud.table import Table
 from models.fraud.train import Plan, scorer_of, train
 
 EVIDENCE = ("amount_to_mean", "total_1h_to_mean", "txn_count_1h", "merchant_reports_3d")

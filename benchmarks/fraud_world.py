@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from benchmarks.fraud_together import load_book, measure_together
 from lamina.clock import DAY_MS, midnight_ms, next_day
 from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
+from lamina.evaluation.table import Table
 from lamina.features.training import training_set
 from lamina.rules.kinds import FEATURES_READ
 from lamina.scoring.encode import as_input
 from lamina.worlds.fraud.world import LABEL_DELAY_DAYS, FraudWorld
-from models.fraud.table import Table
 from models.fraud.train import Plan, train
 
 SEED = 7

@@ -13,8 +13,8 @@ from lamina.definitions.fraud import FEATURES
 from lamina.registry.protocol import CHAMPION, ModelRegistry, TrainingRun
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import inputs_of
-from models.fraud.fit import Members
-from models.fraud.spec import Ensemble, ModelSpec, Rows, Split
+from lamina.scoring.trees_spec import Ensemble, ModelSpec, Rows, Split
+from lamina.training.fit import Members
 
 CATEGORIES = {
     "merchant_category": ("grocery", "restaurant", "electronics", "travel"),

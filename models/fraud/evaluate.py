@@ -17,18 +17,18 @@ from lamina import entry
 from lamina.clock import DAY_MS, midnight_ms, require_over
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import BadScore, ModelUnavailable
+from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.metrics import Floats, measure
+from lamina.evaluation.resample import differences
+from lamina.evaluation.table import Table, read_table, rows_to_test
 from lamina.registry.evaluation import Contender, Evaluation, Interval, write_evaluation
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
+from lamina.scoring.trees import Scorer, load
+from lamina.scoring.trees_spec import ModelSpec
 from lamina.settings import load_settings
-from models.fraud.bootstrap import differences
-from models.fraud.card import CARD_FILE, model_card
-from models.fraud.metrics import Floats, measure
-from models.fraud.score import Scorer, load
 from models.fraud.slices import measure_slices
-from models.fraud.spec import ModelSpec
-from models.fraud.table import Table, read_table, rows_to_test
 from models.fraud.train import SYSTEM
 
 DECIDING = "average_precision"

@@ -11,14 +11,14 @@ import numpy as np
 
 from lamina.contracts.decisions import Action, Reason
 from lamina.contracts.transactions import Location, Transaction
+from lamina.evaluation.metrics import Floats, Ints
+from lamina.evaluation.table import Table
 from lamina.lake import layout
 from lamina.lake.write import open_lake
 from lamina.rules.bands import SEVERITY
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook, load_rules
 from lamina.rules.costs import Costs
 from lamina.rules.kinds import FEATURES_READ
-from models.fraud.metrics import Floats, Ints
-from models.fraud.table import Table
 
 NO_MODEL, RULES_ONLY = "no_model", "rules_only"
 

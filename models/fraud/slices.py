@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from lamina.evaluation.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats, threshold_at_fpr
+from lamina.evaluation.table import Table
 from lamina.registry.evaluation import Slice
-from models.fraud.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats, threshold_at_fpr
-from models.fraud.table import Table
 
 AMOUNTS = (25.0, 100.0, 1000.0)
 """Where bands of the amount begin, after the first."""

@@ -19,25 +19,25 @@ import typer
 from lamina import entry
 from lamina.clock import DAY_MS, midnight_ms, require_over
 from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.metrics import Floats, measure
+from lamina.evaluation.plots import write_curves
+from lamina.evaluation.table import Table, read_table, refuse_one_sided, rows_to_learn, rows_to_test, split_days
 from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.checked import all_finite
+from lamina.scoring.compile_trees import CompiledTrees
 from lamina.scoring.encode import Encoder, categories_of
 from lamina.scoring.inputs import Input, inputs_of
+from lamina.scoring.trees import Scorer
+from lamina.scoring.trees_spec import DEFAULTS, Ensemble, ModelSpec, Rows, Split
 from lamina.settings import ROOT, Settings, load_settings
-from models.fraud.calibrate import fit_calibration, held_out_scores
-from models.fraud.card import CARD_FILE, model_card
-from models.fraud.chosen import Chosen, last_chosen, write_chosen
-from models.fraud.compiled import CompiledTrees
-from models.fraud.fit import BASE_SCORE, LIGHTGBM, XGBOOST, Members, Sample, fit, under_sample
-from models.fraud.metrics import Floats, measure
-from models.fraud.plots import write_curves
+from lamina.training.calibrate import fit_calibration, held_out_scores
+from lamina.training.chosen import Chosen, last_chosen, write_chosen
+from lamina.training.fit import BASE_SCORE, LIGHTGBM, XGBOOST, Members, Sample, fit, under_sample
 from models.fraud.savings import Policies, as_metrics
-from models.fraud.score import Scorer
 from models.fraud.slices import measure_slices
-from models.fraud.spec import DEFAULTS, Ensemble, ModelSpec, Rows, Split
-from models.fraud.table import Table, read_table, refuse_one_sided, rows_to_learn, rows_to_test, split_days
 
 SYSTEM = "fraud"
 LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "xgboost")
@@ -328,7 +328,7 @@ def _search(settings: Settings, table: Table, plan: Plan, trials: int, valid_day
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from lamina.registry.searches import MlflowSearchLog
-    from models.fraud.search import SearchPlan, parts, search
+    from lamina.training.search import SearchPlan, parts, search
 
     wanted = SearchPlan(trials, valid_days, plan.negatives_per_positive, plan.seed, plan.threads)
     split = plan.days

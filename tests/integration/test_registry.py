@@ -17,12 +17,12 @@ import typer
 from typer.testing import CliRunner
 
 from lamina.cli import app
+from lamina.evaluation.card import CARD_FILE
 from lamina.lake import layout
 from lamina.registry import deploy
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import CHAMPION, PREVIOUS
 from models.fraud import evaluate, train
-from models.fraud.card import CARD_FILE
 from models.fraud.score import load
 from serving.stages.model import ServedModel
 from tests.training_sets import DAY, training_columns, write_training_set

@@ -97,7 +97,7 @@ def test_what_is_no_finite_number_is_not_written(
             right = FrameScorer(*given)
 
             def scored(batches: Any) -> Any:
-                from models.fraud.score import Scorer
+                from lamina.scoring.trees import Scorer
 
                 score = Scorer.score
 

@@ -12,7 +12,7 @@ from lamina.rules.bands import assess, most_severe
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook
 from lamina.rules.costs import ExpectedCosts, choose
 from lamina.scoring.checked import probability
-from models.fraud.score import Scorer
+from lamina.scoring.trees import Scorer
 from serving.stages.model import ServedModel
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import fraud_together
 from benchmarks.fraud_together import Week
-from models.fraud.table import Table
+from lamina.evaluation.table import Table
 
 HONEST, FRAUDS = 3000, 100
 SURE, NOISY = 0, 1

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import BadScore
+from lamina.evaluation.card import CARD_FILE
+from lamina.evaluation.table import Table, read_table
 from lamina.registry.deploy import promote
 from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
-from models.fraud.card import CARD_FILE
+from lamina.scoring.trees import Scorer
 from models.fraud.evaluate import Rule, challenges, evaluate, verdict
-from models.fraud.score import Scorer
-from models.fraud.table import Table, read_table
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
 

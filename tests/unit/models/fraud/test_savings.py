@@ -11,14 +11,14 @@ import pytest
 
 from lamina.contracts.decisions import Action
 from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.card import model_card
+from lamina.evaluation.table import Table, read_table
 from lamina.lake import layout
 from lamina.rules.bands import SEVERITY, assess, most_severe
 from lamina.rules.book import load_rules
 from lamina.rules.costs import choose
 from lamina.settings import Settings
-from models.fraud.card import model_card
 from models.fraud.savings import Policies, as_metrics
-from models.fraud.table import Table, read_table
 from models.fraud.train import Plan, train
 from tests.training_sets import DAY, write_training_set
 

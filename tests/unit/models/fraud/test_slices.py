@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lamina.evaluation.table import Table
 from models.fraud.slices import measure_slices
-from models.fraud.table import Table
 
 
 def table() -> Table:

@@ -10,14 +10,14 @@ import pytest
 
 from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.plots import CURVES_FILE, RELIABILITY_FILE
+from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_test
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
-from models.fraud.card import CARD_FILE, model_card
-from models.fraud.fit import under_sample
-from models.fraud.plots import CURVES_FILE, RELIABILITY_FILE
-from models.fraud.score import Scorer, load
-from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE
-from models.fraud.table import Table, TrainingSetError, read_table, rows_to_test
+from lamina.scoring.trees import Scorer, load
+from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE
+from lamina.training.fit import under_sample
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, training_columns, write_training_set
 

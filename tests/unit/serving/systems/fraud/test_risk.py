@@ -18,8 +18,8 @@ from lamina.rules.bands import Band
 from lamina.rules.book import RuleBook
 from lamina.rules.costs import Costs
 from lamina.rules.passing import PassThrough
+from lamina.scoring.trees_spec import Calibration, ModelSpec
 from models.fraud import score
-from models.fraud.spec import Calibration, ModelSpec
 from serving.stages.model import Model, ServedModel
 from serving.systems.fraud.risk import Verdict, loading_for, misfit, settle
 from serving.systems.fraud.rule_engine import RuleEngine

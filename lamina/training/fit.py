@@ -16,9 +16,9 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from models.fraud.compiled import compile_lightgbm, compile_xgboost
-from models.fraud.metrics import Flags, Floats, Ints
-from models.fraud.spec import COMPILED_LIGHTGBM_FILE, COMPILED_XGBOOST_FILE, LIGHTGBM_FILE, XGBOOST_FILE
+from lamina.evaluation.metrics import Flags, Floats, Ints
+from lamina.scoring.compile_trees import compile_lightgbm, compile_xgboost
+from lamina.scoring.trees_spec import COMPILED_LIGHTGBM_FILE, COMPILED_XGBOOST_FILE, LIGHTGBM_FILE, XGBOOST_FILE
 
 BASE_SCORE = 0.5
 """XGBoost's first guess. Fitted to rare labels, which is its default, it costs average precision."""

@@ -22,15 +22,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import LaminaError
+from lamina.evaluation.metrics import Floats
+from lamina.evaluation.table import Table, TrainingSetError, refuse_one_sided
 from lamina.registry.searches import SearchLog, TrialRun
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import Input, fingerprint
-from models.fraud.chosen import Chosen, Values
-from models.fraud.fit import LIGHTGBM, XGBOOST, Rows, Watch, fit_leaves, fit_trees, under_sample
-from models.fraud.metrics import Floats
-from models.fraud.spec import Ensemble, Split
-from models.fraud.table import Table, TrainingSetError, refuse_one_sided
+from lamina.scoring.trees_spec import Ensemble, Split
+from lamina.training.chosen import Chosen, Values
+from lamina.training.fit import LIGHTGBM, XGBOOST, Rows, Watch, fit_leaves, fit_trees, under_sample
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

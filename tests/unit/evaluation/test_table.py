@@ -10,8 +10,8 @@ import pytest
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
-from models.fraud.spec import Split
-from models.fraud.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
+from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
+from lamina.scoring.trees_spec import Split
 from tests.training_sets import DAY, training_columns, write_training_set
 
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from lamina.clock import DAY_MS, midnight_ms, next_day
 from lamina.errors import LaminaError
+from lamina.evaluation.decided import weights
+from lamina.evaluation.metrics import Flags, Floats, Ints, Outcomes, Texts, without_known_frauds
 from lamina.lake import layout
 from lamina.lake.write import open_lake
 from lamina.scoring.encode import as_input
-from models.fraud.decided import weights
-from models.fraud.metrics import Flags, Floats, Ints, Outcomes, Texts, without_known_frauds
-from models.fraud.spec import Split
+from lamina.scoring.trees_spec import Split
 
 TEST_SHARE = 0.3
 OWN_COLUMNS = ("transaction_id", "user_id", "timestamp", "amount", "is_fraud", "label_timestamp", "scenario")
@@ -32,8 +32,8 @@ class Table:
     """Labelled rows in order of time, one array each: `inputs` by feature name, `day` in days since the epoch.
 
     `country` is where the transaction was made, None where that is not known. `weight` says for how many rows each
-    counts (`models.fraud.decided`), 0 where its truth cannot be known. `waited` is how many days its label took, NaN
-    where none had arrived by the logical date.
+    counts (`lamina.evaluation.decided`), 0 where its truth cannot be known. `waited` is how many days its label took,
+    NaN where none had arrived by the logical date.
     """
 
     id: Texts

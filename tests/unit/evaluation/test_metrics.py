@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.fraud.metrics import (
+from lamina.evaluation.metrics import (
     Outcomes,
     card_precision,
     curves,

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_learn
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.searches import MlflowSearchLog
-from models.fraud import search as searching
-from models.fraud.chosen import BrokenSearch, Chosen, last_chosen, write_chosen
-from models.fraud.fit import LIGHTGBM, XGBOOST
-from models.fraud.search import Parts, SearchPlan, SearchTaken, parts, search
-from models.fraud.table import Table, TrainingSetError, read_table, rows_to_learn
+from lamina.training import search as searching
+from lamina.training.chosen import BrokenSearch, Chosen, last_chosen, write_chosen
+from lamina.training.fit import LIGHTGBM, XGBOOST
+from lamina.training.search import Parts, SearchPlan, SearchTaken, parts, search
 from models.fraud.train import Plan, SplitKind, learnt_inputs, publish
 from tests.training_sets import DAY, write_training_set
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import bootstrap
 
+from lamina.evaluation.metrics import Flags, Floats, Ints, Outcomes
 from lamina.registry.evaluation import Interval
-from models.fraud.metrics import Flags, Floats, Ints, Outcomes
 
 RESAMPLES = 1000
 CONFIDENCE = 0.9

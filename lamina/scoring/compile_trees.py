@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamina.errors import LaminaError
+from lamina.scoring.boosters import lightgbm, xgboost
 from lamina.scoring.compiled import Compiled, Float32s
-from models.fraud.boosters import lightgbm, xgboost
 
 TOLERANCE = 1e-5
 """Largest difference in probability between both: trees are added up in float32, in another order."""

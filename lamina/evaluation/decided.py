@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.evaluation.metrics import Flags, Floats, Ints, Texts
 from lamina.lake import layout
 from lamina.lake.schemas import DECISIONS_SCHEMA
 from lamina.lake.write import open_lake
-from models.fraud.metrics import Flags, Floats, Ints, Texts
 
 REJECT = "reject"
 MOST = 100.0

@@ -9,8 +9,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from lamina.errors import ModelUnavailable
-from models.fraud import compiled
-from models.fraud.compiled import CompilationError, CompiledTrees, compile_lightgbm, compile_xgboost
+from lamina.scoring.compile_trees import TOLERANCE, CompilationError, CompiledTrees, compile_lightgbm, compile_xgboost
 
 ROWS, WIDTH = 2000, 6
 NAMES = [f"name_{i}" for i in range(WIDTH)]
@@ -46,14 +45,14 @@ def leaves() -> lightgbm.Booster:
 def test_xgboosts_trees_answer_as_the_original(trees: xgboost.Booster) -> None:
     rows = drawn(1)
     found = CompiledTrees(compile_xgboost(trees)).predict(rows)
-    np.testing.assert_allclose(found, trees.inplace_predict(rows, validate_features=False), atol=compiled.TOLERANCE)
+    np.testing.assert_allclose(found, trees.inplace_predict(rows, validate_features=False), atol=TOLERANCE)
     assert found.std() > 0.1
 
 
 def test_lightgbms_trees_answer_as_the_original(leaves: lightgbm.Booster) -> None:
     rows = drawn(1)
     found = CompiledTrees(compile_lightgbm(leaves)).predict(rows)
-    np.testing.assert_allclose(found, np.asarray(leaves.predict(rows)), atol=compiled.TOLERANCE)
+    np.testing.assert_allclose(found, np.asarray(leaves.predict(rows)), atol=TOLERANCE)
     assert found.std() > 0.1
 
 

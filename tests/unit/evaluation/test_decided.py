@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.decided import MOST, weights
+from lamina.evaluation.table import Table, read_table, rows_to_learn, rows_to_test
 from lamina.lake import layout
 from lamina.lake.schemas import DECISIONS_SCHEMA
 from lamina.scoring.encode import Encoder
-from models.fraud.decided import MOST, weights
-from models.fraud.score import Scorer
-from models.fraud.table import Table, read_table, rows_to_learn, rows_to_test
+from lamina.scoring.trees import Scorer
 from models.fraud.train import Plan, Trained, train
 from tests.training_sets import DAY, training_columns, write_training_set
 

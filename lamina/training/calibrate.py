@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from lamina.evaluation.metrics import Flags, Floats, Texts
 from lamina.scoring.checked import all_finite
-from models.fraud.fit import Parameters, fit, under_sample
-from models.fraud.metrics import Flags, Floats, Texts
-from models.fraud.spec import Calibration, Ensemble, correct
+from lamina.scoring.trees_spec import Calibration, Ensemble, correct
+from lamina.training.fit import Parameters, fit, under_sample
 
 FOLDS = 3
 FEWEST_FRAUDS = 20

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from models.fraud.bootstrap import Ranking, differences
-from models.fraud.metrics import Floats, Outcomes
+from lamina.evaluation.metrics import Floats, Outcomes
+from lamina.evaluation.resample import Ranking, differences
 
 ROWS, USERS = 2000, 300
 

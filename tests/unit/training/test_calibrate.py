@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.fraud.calibrate import fit_calibration, held_out_scores
-from models.fraud.spec import Calibration
+from lamina.scoring.trees_spec import Calibration
+from lamina.training.calibrate import fit_calibration, held_out_scores
 
 
 def test_the_line_that_was_bent_is_found_and_straightened() -> None:

@@ -14,7 +14,7 @@ from lamina.definitions.fraud import FEATURES, USER_SPEND
 from lamina.errors import ModelUnavailable
 from lamina.scoring.inputs import inputs_of, meaning_of
 from lamina.scoring.protocol import SPEC_FILE
-from models.fraud.spec import Ensemble, ModelSpec, correct
+from lamina.scoring.trees_spec import Ensemble, ModelSpec, correct
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.fraud.metrics import Flags, Floats, curves, reliability
+from lamina.evaluation.metrics import Flags, Floats, curves, reliability
 
 CURVES_FILE = "curves.json"
 RELIABILITY_FILE = "reliability.json"

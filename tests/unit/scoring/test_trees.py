@@ -14,8 +14,8 @@ from benchmarks.small_model import train_small_model
 from lamina.errors import ModelUnavailable
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import SPEC_FILE, Value
-from models.fraud.score import Scorer, load
-from models.fraud.spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
+from lamina.scoring.trees import Scorer, load
+from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
 
 
 @pytest.fixture(scope="module")

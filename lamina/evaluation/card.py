@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from lamina.evaluation.metrics import FALSE_POSITIVE_LIMIT
 from lamina.registry.evaluation import Evaluation, Slice
-from models.fraud.metrics import FALSE_POSITIVE_LIMIT
-from models.fraud.spec import ModelSpec
+from lamina.scoring.trees_spec import ModelSpec
 
 CARD_FILE = "model_card.md"
 FEW_FRAUDS = 30

@@ -1,0 +1,1 @@
+"""Models from rows: fitting, calibrating, searching for parameters."""
