@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from lamina.errors import LaminaError
 from lamina.scoring.boosters import lightgbm, xgboost
-from lamina.scoring.compiled import Compiled, Float32s
+from lamina.scoring.compiled import Float32s
+from lamina.scoring.trees import CompiledTrees
 
 TOLERANCE = 1e-5
 """Largest difference in probability between both: trees are added up in float32, in another order."""
@@ -109,11 +110,3 @@ def _checked(library: str, model: Any, rows: Float32s, expected: NDArray[Any]) -
             "onnxruntime that the lock names"
         )
     return compiled
-
-
-class CompiledTrees(Compiled):
-    """Runs compiled trees on one thread. Safe to use from several."""
-
-    def predict(self, matrix: Float32s) -> NDArray[np.float64]:
-        """float64[n] probabilities of float32[n, features]."""
-        return self.run(matrix)[:, 1].astype(np.float64)

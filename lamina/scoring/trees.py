@@ -1,4 +1,4 @@
-"""Fraud probabilities and their causes from a folder of native weights. Hot path: one row at a time, one thread."""
+"""Probabilities by boosted trees, and their causes, from a folder of native weights. Hot path: one row, one thread."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.definitions.fraud import FEATURES
+from lamina.contracts.features import FeatureSet
 from lamina.errors import ModelUnavailable
 from lamina.scoring.boosters import lightgbm, xgboost
-from lamina.scoring.compile_trees import CompiledTrees
+from lamina.scoring.compiled import Compiled
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import Value
 from lamina.scoring.trees_spec import (
@@ -35,8 +35,16 @@ STEP_WEIGHTS: Float64s = _NODE_WEIGHTS / 2.0
 """Where between 0 and 1 an average is taken, and with what weights (Gauss and Legendre)."""
 
 
-class Scorer:
-    """A loaded model. Safe to use from several threads; each scores with one.
+class CompiledTrees(Compiled):
+    """Runs compiled trees on one thread. Safe to use from several."""
+
+    def predict(self, matrix: Float32s) -> Float64s:
+        """float64[n] probabilities of float32[n, features]."""
+        return self.run(matrix)[:, 1].astype(np.float64)
+
+
+class TreesScorer:
+    """A loaded ensemble; implements `Scorer`. Safe to use from several threads; each scores with one.
 
     `predict` is the score: the members' probabilities, weighted, corrected for under-sampling, then calibrated.
     `explain` says in log-odds, which is where trees add up, how the inputs made it.
@@ -65,11 +73,11 @@ class Scorer:
         """Log-odds of the score before any feature is looked at."""
 
     def predict(self, features: Mapping[str, Value]) -> float:
-        """Probability of fraud. An absent feature, or None, takes its default; any the model lacks is ignored."""
+        """Probability of the label. An absent feature, or None, takes its default; any the model lacks is ignored."""
         return float(self.score(self._row(features))[0])
 
     def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> list[float]:
-        """Probability of fraud of each row, the same as `predict` of it."""
+        """Probability of each row, the same as `predict` of it."""
         if not rows:
             return []
         matrix = np.empty((len(rows), len(self.spec.inputs)), np.float32)
@@ -78,7 +86,7 @@ class Scorer:
         return [float(p) for p in self.score(matrix)]
 
     def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Float64s:
-        """float64[rows] probabilities of fraud from one array an input, the same as `predict` of each row."""
+        """float64[rows] probabilities from one array an input, the same as `predict` of each row."""
         return self.score(self._encoder.matrix(columns, rows))
 
     def explain(self, features: Mapping[str, Value]) -> list[tuple[str, float]]:
@@ -147,13 +155,13 @@ def _log_odds(p: Float64s) -> float:
     return float(np.log(p / (1.0 - p)))
 
 
-def load(folder: Path) -> Scorer:
-    """The model in `folder`, ready to score.
+def load(folder: Path, features: FeatureSet) -> TreesScorer:
+    """The model in `folder`, ready to score what `features` define.
 
     Raises: ModelUnavailable: when a file is missing or broken, or the definitions of its features have changed since.
     """
     spec = ModelSpec.read(folder)
-    spec.check_against(FEATURES)
+    spec.check_against(features)
     try:
         trees = xgboost.Booster(model_file=str(folder / XGBOOST_FILE))
         leaves = lightgbm.Booster(model_file=str(folder / LIGHTGBM_FILE))
@@ -170,7 +178,7 @@ def load(folder: Path) -> Scorer:
     compiled = None
     if all(file.exists() for file in files):
         compiled = (CompiledTrees.read(files[0]), CompiledTrees.read(files[1]))
-    return Scorer(spec, trees, leaves, compiled)
+    return TreesScorer(spec, trees, leaves, compiled)
 
 
 def _first_line(error: Any) -> str:

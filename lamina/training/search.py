@@ -218,7 +218,7 @@ def _suggested(trial: Trial, member: str, space: dict[str, Span]) -> Values:
     return found
 
 
-class _Reports(xgboost.callback.TrainingCallback):
+class _Reports(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # the library has no types
     """Tells the study of a trial's progress, and ends a trial that does worse than most."""
 
     def __init__(self, trial: Trial) -> None:

@@ -25,9 +25,10 @@ from lamina.registry.evaluation import Contender, Evaluation, Interval, write_ev
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
-from lamina.scoring.trees import Scorer, load
+from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import ModelSpec
 from lamina.settings import load_settings
+from models.fraud.score import load
 from models.fraud.slices import measure_slices
 from models.fraud.train import SYSTEM
 
@@ -50,7 +51,7 @@ class Loaded:
     """A version that can score."""
 
     version: ModelVersion
-    scorer: Scorer
+    scorer: TreesScorer
 
     def on(self, rows: Table) -> Floats:
         """Its scores of `rows`, float64[n].

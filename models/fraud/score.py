@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from lamina.scoring.trees import load
+from pathlib import Path
 
-__all__ = ["load"]
+from lamina.definitions.fraud import FEATURES
+from lamina.scoring import trees
+from lamina.scoring.trees import TreesScorer
+
+
+def load(folder: Path) -> TreesScorer:
+    """Scores are probabilities of fraud. See `lamina.scoring.trees.load`."""
+    return trees.load(folder, FEATURES)

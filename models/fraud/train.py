@@ -27,10 +27,9 @@ from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.checked import all_finite
-from lamina.scoring.compile_trees import CompiledTrees
 from lamina.scoring.encode import Encoder, categories_of
 from lamina.scoring.inputs import Input, inputs_of
-from lamina.scoring.trees import Scorer
+from lamina.scoring.trees import CompiledTrees, TreesScorer
 from lamina.scoring.trees_spec import DEFAULTS, Ensemble, ModelSpec, Rows, Split
 from lamina.settings import ROOT, Settings, load_settings
 from lamina.training.calibrate import fit_calibration, held_out_scores
@@ -179,9 +178,9 @@ def learnt_inputs(rows: Table) -> tuple[Input, ...]:
     return inputs_of(FEATURES, {name: categories_of(rows.inputs[name]) for name in texts})
 
 
-def scorer_of(spec: ModelSpec, members: Members) -> Scorer:
+def scorer_of(spec: ModelSpec, members: Members) -> TreesScorer:
     """What scores as the model that these members make, once it is loaded, does."""
-    return Scorer(
+    return TreesScorer(
         spec, members.trees, members.leaves, (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
     )
 

@@ -97,20 +97,20 @@ def test_what_is_no_finite_number_is_not_written(
             right = FrameScorer(*given)
 
             def scored(batches: Any) -> Any:
-                from lamina.scoring.trees import Scorer
+                from lamina.scoring.trees import TreesScorer
 
-                score = Scorer.score
+                score = TreesScorer.score
 
-                def holes(scorer: Scorer, matrix: Any) -> Any:
+                def holes(scorer: TreesScorer, matrix: Any) -> Any:
                     made = score(scorer, matrix)
                     made[::divisor] = np.nan
                     return made
 
-                Scorer.score = holes  # type: ignore[method-assign,assignment]
+                TreesScorer.score = holes  # type: ignore[method-assign,assignment]
                 try:
                     yield from right(batches)
                 finally:
-                    Scorer.score = score  # type: ignore[method-assign]
+                    TreesScorer.score = score  # type: ignore[method-assign]
 
             return scored
 

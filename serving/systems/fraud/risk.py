@@ -12,7 +12,7 @@ from lamina.rules.bands import assess, most_severe
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook
 from lamina.rules.costs import ExpectedCosts, choose
 from lamina.scoring.checked import probability
-from lamina.scoring.trees import Scorer
+from lamina.scoring.trees import TreesScorer
 from serving.stages.model import ServedModel
 
 
@@ -62,10 +62,10 @@ def settle(
     return Verdict(let, (reason, passing.reason), policy, costs, action, passing.share)
 
 
-def loading_for(book: Callable[[], RuleBook], load: Callable[[Path], Scorer]) -> Callable[[Path], Scorer]:
+def loading_for(book: Callable[[], RuleBook], load: Callable[[Path], TreesScorer]) -> Callable[[Path], TreesScorer]:
     """`load`, which refuses a model that gives no probability, or that the policy in force cannot use."""
 
-    def loaded(folder: Path) -> Scorer:
+    def loaded(folder: Path) -> TreesScorer:
         scorer = load(folder)
         try:
             probability(scorer.predict({}))

@@ -17,7 +17,7 @@ from lamina.evaluation.table import Table, read_table, rows_to_learn, rows_to_te
 from lamina.lake import layout
 from lamina.lake.schemas import DECISIONS_SCHEMA
 from lamina.scoring.encode import Encoder
-from lamina.scoring.trees import Scorer
+from lamina.scoring.trees import TreesScorer
 from models.fraud.train import Plan, Trained, train
 from tests.training_sets import DAY, training_columns, write_training_set
 
@@ -118,7 +118,7 @@ def declining(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 
 def mean_score(trained: Trained, rows: Table) -> float:
-    scorer = Scorer(trained.spec, trained.members.trees, trained.members.leaves)
+    scorer = TreesScorer(trained.spec, trained.members.trees, trained.members.leaves)
     return float(scorer.score(Encoder(trained.spec.inputs).matrix(rows.inputs, len(rows))).mean())
 
 

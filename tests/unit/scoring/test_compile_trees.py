@@ -9,7 +9,8 @@ import xgboost
 from numpy.typing import NDArray
 
 from lamina.errors import ModelUnavailable
-from lamina.scoring.compile_trees import TOLERANCE, CompilationError, CompiledTrees, compile_lightgbm, compile_xgboost
+from lamina.scoring.compile_trees import TOLERANCE, CompilationError, compile_lightgbm, compile_xgboost
+from lamina.scoring.trees import CompiledTrees
 
 ROWS, WIDTH = 2000, 6
 NAMES = [f"name_{i}" for i in range(WIDTH)]

@@ -11,7 +11,7 @@ from lamina.errors import BadScore, ModelUnavailable
 from lamina.scoring.load import load
 from lamina.scoring.network import COMPILED_FILE, NetworkScorer
 from lamina.scoring.protocol import SPEC_FILE
-from lamina.scoring.trees import Scorer as Trees
+from lamina.scoring.trees import TreesScorer as Trees
 from tests.small_network import NAMES, expected, write_small_network
 
 

@@ -14,8 +14,9 @@ from benchmarks.small_model import train_small_model
 from lamina.errors import ModelUnavailable
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import SPEC_FILE, Value
-from lamina.scoring.trees import Scorer, load
+from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
+from models.fraud.score import load
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +29,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scorer(folder: Path) -> Scorer:
+def scorer(folder: Path) -> TreesScorer:
     return load(folder)
 
 
-def with_calibration(scorer: Scorer, calibration: Calibration | None) -> Scorer:
+def with_calibration(scorer: TreesScorer, calibration: Calibration | None) -> TreesScorer:
     spec = scorer.spec.model_copy(update={"calibration": calibration})
-    return Scorer(spec, scorer._trees, scorer._leaves, scorer._compiled)
+    return TreesScorer(spec, scorer._trees, scorer._leaves, scorer._compiled)
 
 
-def drawn(scorer: Scorer, count: int) -> list[dict[str, Value]]:
+def drawn(scorer: TreesScorer, count: int) -> list[dict[str, Value]]:
     rng = np.random.default_rng(3)
     rows: list[dict[str, Value]] = []
     for _ in range(count):
@@ -51,7 +52,7 @@ def drawn(scorer: Scorer, count: int) -> list[dict[str, Value]]:
     return rows
 
 
-def test_the_score_is_the_weighted_corrected_probability(folder: Path, scorer: Scorer) -> None:
+def test_the_score_is_the_weighted_corrected_probability(folder: Path, scorer: TreesScorer) -> None:
     rows = drawn(scorer, 50)
     matrix = np.empty((50, len(scorer.spec.inputs)), np.float32)
     for out, row in zip(matrix, rows, strict=True):
@@ -63,13 +64,13 @@ def test_the_score_is_the_weighted_corrected_probability(folder: Path, scorer: S
     np.testing.assert_allclose([scorer.predict(r) for r in rows], odds / (1 + odds), rtol=1e-4, atol=1e-7)
 
 
-def test_a_batch_scores_as_its_rows_do(scorer: Scorer) -> None:
+def test_a_batch_scores_as_its_rows_do(scorer: TreesScorer) -> None:
     rows = [*drawn(scorer, 30), {}]
     assert scorer.predict_batch(rows) == [scorer.predict(r) for r in rows]
     assert scorer.predict_batch([]) == []
 
 
-def test_scores_tell_rows_apart(scorer: Scorer) -> None:
+def test_scores_tell_rows_apart(scorer: TreesScorer) -> None:
     quiet, loud = drawn(scorer, 1)[0], drawn(scorer, 1)[0]
     quiet |= {"amount": 5.0, "merchant_fraud_risk_7d": 0.0}
     loud |= {"amount": 600.0, "merchant_fraud_risk_7d": 0.6}
@@ -89,7 +90,7 @@ def test_contributions_and_bias_add_up_to_the_score(folder: Path, calibration: C
         assert 1 / (1 + math.exp(-total)) == pytest.approx(p, abs=1e-5)
 
 
-def test_calibration_moves_scores_and_keeps_their_order(scorer: Scorer) -> None:
+def test_calibration_moves_scores_and_keeps_their_order(scorer: TreesScorer) -> None:
     rows = drawn(scorer, 50)
     plain = np.array([scorer.predict(r) for r in rows])
     moved = np.array(with_calibration(scorer, Calibration(slope=1.5, intercept=0.2)).predict_batch(rows))
@@ -98,7 +99,7 @@ def test_calibration_moves_scores_and_keeps_their_order(scorer: Scorer) -> None:
     assert np.argsort(moved).tolist() == np.argsort(plain).tolist()
 
 
-def test_the_largest_contribution_comes_first(scorer: Scorer) -> None:
+def test_the_largest_contribution_comes_first(scorer: TreesScorer) -> None:
     row = drawn(scorer, 1)[0] | {"amount": 900.0, "merchant_fraud_risk_7d": 0.0}
     contributions = scorer.explain(row)
     sizes = [abs(v) for _, v in contributions]
@@ -107,7 +108,7 @@ def test_the_largest_contribution_comes_first(scorer: Scorer) -> None:
     assert dict(contributions)["amount"] > 0 > dict(contributions)["merchant_fraud_risk_7d"]
 
 
-def test_threads_do_not_share_rows(scorer: Scorer) -> None:
+def test_threads_do_not_share_rows(scorer: TreesScorer) -> None:
     rows = drawn(scorer, 200)
     alone = [scorer.predict(r) for r in rows]
     with ThreadPoolExecutor(8) as pool:

@@ -16,7 +16,7 @@ from lamina.registry.deploy import promote
 from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
-from lamina.scoring.trees import Scorer
+from lamina.scoring.trees import TreesScorer
 from models.fraud.evaluate import Rule, challenges, evaluate, verdict
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, write_training_set
@@ -194,15 +194,15 @@ class TestScoresThatAreNone:
 
     @staticmethod
     def break_version(monkeypatch: pytest.MonkeyPatch, of: date, given: float) -> None:
-        right = Scorer.score
+        right = TreesScorer.score
 
-        def score(self: Scorer, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        def score(self: TreesScorer, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
             found = right(self, matrix)
             if self.spec.logical_date == of and len(found) > 1:
                 found[3] = given
             return found
 
-        monkeypatch.setattr(Scorer, "score", score)
+        monkeypatch.setattr(TreesScorer, "score", score)
 
     @pytest.mark.parametrize("given", [np.nan, np.inf])
     def test_the_candidate_is_not_promoted(

@@ -15,9 +15,10 @@ from lamina.evaluation.plots import CURVES_FILE, RELIABILITY_FILE
 from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_test
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
-from lamina.scoring.trees import Scorer, load
+from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE
 from lamina.training.fit import under_sample
+from models.fraud.score import load
 from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, training_columns, write_training_set
 
@@ -70,7 +71,7 @@ def test_scores_are_probabilities_of_all_rows_not_of_the_sample(table: Table) ->
     rows = table.take(rows_to_test(table, trained.spec.split, 0))
     scorer_input = Encoder(trained.spec.inputs).matrix(rows.inputs, len(rows))
     raw = 0.6 * trained.members.trees.inplace_predict(scorer_input) + 0.4 * trained.members.leaves.predict(scorer_input)
-    corrected = Scorer(trained.spec, trained.members.trees, trained.members.leaves).score(scorer_input)
+    corrected = TreesScorer(trained.spec, trained.members.trees, trained.members.leaves).score(scorer_input)
     share = rows.fraud.mean()
     assert abs(corrected.mean() - share) < 0.5 * share < 2 * share < raw.mean()
 
