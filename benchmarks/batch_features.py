@@ -31,7 +31,7 @@ import typer
 from benchmarks.progress import process_cpu_s
 from benchmarks.report import emit
 from lamina.contracts.features import FeatureSet
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
 from lamina.definitions.fraud import FEATURES, HANDBOOK_WINDOWS, MERCHANT_FRAUD, MERCHANT_TRAFFIC, USER_SPEND
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
@@ -159,7 +159,7 @@ def beside(lake: str, folder: Path, data: Path, runs: int) -> dict[str, float | 
 
 
 def _paths(lake: str) -> tuple[str, str]:
-    return f"{layout.topic(lake, TRANSACTIONS)}/*/*.parquet", f"{layout.topic(lake, MODEL_FEEDBACK)}/*/*.parquet"
+    return f"{layout.topic(lake, TRANSACTIONS)}/*/*.parquet", f"{layout.topic(lake, FRAUD_LABELS)}/*/*.parquet"
 
 
 def grown(lake: str, folder: Path) -> dict[str, float | int | str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from lamina import entry
-from lamina.commands import dead_letters, features, ingest, models, stack
+from lamina.commands import dead_letters, features, ingest, migrate, models, stack
 
 app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack.register(app)
@@ -13,6 +13,7 @@ ingest.register(app)
 models.register(app)
 features.register(app)
 dead_letters.register(app)
+migrate.register(app)
 
 
 def main() -> None:

@@ -105,6 +105,10 @@ class TopicChanged(StreamError):
     """A topic is another than the one that recorded offsets are of: it was deleted and made again under its name."""
 
 
+class MigrationBlocked(LaminaError):
+    """What is to be led over stands against what is there already; names both and what to do."""
+
+
 class FrameError(LaminaError):
     """Rows or events handed over as a frame that the features cannot be computed from; says what is missing."""
 

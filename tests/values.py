@@ -384,7 +384,7 @@ USER_EVENTS: tuple[Case, ...] = (
 )
 CASES: dict[str, tuple[Case, ...]] = {
     "transactions": TRANSACTIONS,
-    "model-feedback": FRAUD_LABELS,
+    "fraud-labels": FRAUD_LABELS,
     "user-events": USER_EVENTS,
 }
 """By topic."""

@@ -15,7 +15,7 @@ import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
 from lamina.clock import DAY_MS, system_clock
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
 from lamina.settings import Settings
 
 HOUR_MS = 3_600_000
@@ -104,7 +104,7 @@ class Load(threading.Thread):
             self._recent.append((user, raw))
             if rng.random() < LABELS:
                 self.kinds["label"] += 1
-                client.produce(self._settings.topic_prefix + MODEL_FEEDBACK, self._label(event), user.encode())
+                client.produce(self._settings.topic_prefix + FRAUD_LABELS, self._label(event), user.encode())
 
     def _timestamp(self) -> int:
         rng, now = self._rng, system_clock()

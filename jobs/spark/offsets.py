@@ -15,7 +15,6 @@ from lamina.lake.write import open_lake
 from lamina.streams.identity import TopicIdentity
 
 MANIFEST = "_offsets.json"
-ORIGIN = "origin=kafka"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def as_json(ranges: Ranges) -> dict[str, list[int]]:
 
 def folder(lake: str, topic: str, day: date) -> str:
     """Where the archive of `topic` for `day` lies, beside what was imported for that day."""
-    return f"{layout.events(lake, topic, day)}/{ORIGIN}"
+    return f"{layout.events(lake, topic, day)}/{layout.ORIGIN}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _records(any_day: str) -> Iterator[tuple[date, Record]]:
     for folder in children(fs, path):
         if not name_of(folder).startswith("ingested="):
             continue
-        file = f"{open_lake(str(fs.unstrip_protocol(folder)))[1]}/{ORIGIN}/{MANIFEST}"
+        file = f"{open_lake(str(fs.unstrip_protocol(folder)))[1]}/{layout.ORIGIN}/{MANIFEST}"
         if not fs.exists(file):
             continue
         found = orjson.loads(fs.cat_file(file))

@@ -109,7 +109,7 @@ def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_
     partition = Day(settings.lake_url, topic, day)
     if not partition.is_aside and not _has_failed(settings.lake_url, topic, day):
         raise QualityGateFailed(f"{topic} for {day}: nothing is kept aside, so there is nothing to release")
-    fs, folder = open_lake(_folder(settings.lake_url, topic, day))
+    fs, folder = open_lake(layout.quality(settings.lake_url, topic, day))
     failed = orjson.loads(fs.cat_file(f"{folder}/report.json"))
     allowed = {"rows": failed["rows"], "failed": failed["failed"], "released_at_ms": clock()}
     fs.pipe_file(f"{folder}/{RELEASED}", orjson.dumps(allowed))
@@ -117,18 +117,14 @@ def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_
     return {"job": "quality", "topic": topic, "date": day.isoformat(), "status": "released", **allowed}
 
 
-def _folder(lake: str, topic: str, day: date) -> str:
-    return f"{lake.rstrip('/')}/quality/{topic}/{day.isoformat()}"
-
-
 def _has_failed(lake: str, topic: str, day: date) -> bool:
     """Whether the gate stopped the day; where it has no events, nothing is kept aside."""
-    fs, path = open_lake(f"{_folder(lake, topic, day)}/report.json")
+    fs, path = open_lake(f"{layout.quality(lake, topic, day)}/report.json")
     return bool(fs.exists(path) and orjson.loads(fs.cat_file(path))["status"] == "failed")
 
 
 def _is_released(lake: str, topic: str, day: date, rows: int, failed: list[str]) -> bool:
-    fs, path = open_lake(f"{_folder(lake, topic, day)}/{RELEASED}")
+    fs, path = open_lake(f"{layout.quality(lake, topic, day)}/{RELEASED}")
     if not fs.exists(path):
         return False
     allowed = orjson.loads(fs.cat_file(path))
@@ -139,7 +135,7 @@ def _write_report(
     lake: str, topic: str, day: date, done: Validation, found: Sequence[Broken], summary: dict[str, Any]
 ) -> str:
     """Write `report.json` and `report.html`; returns where the page is."""
-    url = _folder(lake, topic, day)
+    url = layout.quality(lake, topic, day)
     fs, folder = open_lake(url)
     fs.makedirs(folder, exist_ok=True)
     broken = [{"name": b.expectation.name, "observed": b.observed, "why": b.expectation.why} for b in found]

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from jobs.spark.offsets import MANIFEST, ORIGIN
+from jobs.spark.offsets import MANIFEST
 from lamina.lake import layout
 from lamina.lake.files import children, move_all, name_of, remove
 from lamina.lake.write import open_lake
@@ -33,7 +33,7 @@ class Day:
     def messages(self) -> tuple[int, int]:
         """How many messages of Kafka the archive has read for the day, and how many of them became dead letters."""
         entries = {**self._entries(self.aside), **self._entries(self.place)}
-        file = f"{entries[ORIGIN]}/{MANIFEST}" if ORIGIN in entries else ""
+        file = f"{entries[layout.ORIGIN]}/{MANIFEST}" if layout.ORIGIN in entries else ""
         if not file or not self.fs.exists(file):
             return 0, 0
         found = orjson.loads(self.fs.cat_file(file))

@@ -94,7 +94,7 @@ def _archives(settings: Settings, system: str, day: date) -> dict[str, int]:
             same = records[ahead].topic in (None, identity)
             held = same and offsets.are_held(records[ahead].ranges, earliest, latest)
             for partition in (layout.events, layout.quarantine):
-                fs, path = open_lake(f"{partition(settings.lake_url, topic, ahead)}/{offsets.ORIGIN}")
+                fs, path = open_lake(f"{partition(settings.lake_url, topic, ahead)}/{layout.ORIGIN}")
                 if not fs.exists(path):
                     continue
                 if held:
@@ -102,7 +102,7 @@ def _archives(settings: Settings, system: str, day: date) -> dict[str, int]:
                 else:
                     kept = open_lake(partition(settings.lake_url, topic, day))[1]
                     fs.makedirs(kept, exist_ok=True)
-                    move_all(fs, path, f"{kept}/{offsets.ORIGIN}-{ahead.isoformat()}")
+                    move_all(fs, path, f"{kept}/{layout.ORIGIN}-{ahead.isoformat()}")
             counts["archives" if held else "kept_archives"] += 1
     return counts
 

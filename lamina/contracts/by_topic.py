@@ -6,7 +6,7 @@ from lamina.contracts.base import Event
 from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
 from lamina.contracts.topics import (
     DEAD_LETTERS,
-    MODEL_FEEDBACK,
+    FRAUD_LABELS,
     MODEL_PREDICTIONS,
     SHADOW_SCORES,
     TRANSACTIONS,
@@ -18,7 +18,7 @@ from lamina.contracts.user_events import UserEvent
 CONTRACTS: dict[str, type[Event]] = {
     TRANSACTIONS: Transaction,
     USER_EVENTS: UserEvent,
-    MODEL_FEEDBACK: FraudLabel,
+    FRAUD_LABELS: FraudLabel,
     MODEL_PREDICTIONS: Decision,
     SHADOW_SCORES: ShadowScore,
     DEAD_LETTERS: DeadLetter,

@@ -74,7 +74,8 @@ class EventSource:
 
     `id` names the column by which duplicates are recognised, `timestamp` the event time in epoch milliseconds. An event
     without one of its columns breaks its contract, except for nested ones and those that are `optional`. Of each id the
-    first event to arrive counts; with `revisions`, the one that stands at the time asked for.
+    first event to arrive counts; with `revisions`, the one that stands at the time asked for. `recorded_as` is the name
+    that the topic had when meanings of its features were first recorded: its events mean what they did under that one.
     """
 
     name: str
@@ -84,6 +85,7 @@ class EventSource:
     columns: Mapping[str, ColumnType]
     optional: tuple[str, ...] = ()
     revisions: Revisions | None = None
+    recorded_as: str = ""
 
     def is_required(self, column: str) -> bool:
         """Whether every event has it."""

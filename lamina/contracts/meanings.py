@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lamina.contracts.features import Duration, Elapsed, FeatureSet, Ratio, RequestFeature, WindowFeature
+from lamina.contracts.features import Duration, Elapsed, EventSource, FeatureSet, Ratio, RequestFeature, WindowFeature
 
 FINGERPRINT_DIGITS = 12
 
@@ -39,7 +39,7 @@ def meaning_of(feature: WindowFeature) -> Meaning:
     return _meaning(
         view.version,
         (view.entity.name, view.entity.key),
-        (source.topic, source.id, source.timestamp),
+        (_topic(source), source.id, source.timestamp),
         (aggregate.kind, aggregate.column, source.columns.get(aggregate.column or "")),
         aggregate.where.sql() if aggregate.where else None,
         (aggregate.cap, aggregate.k, _seconds(aggregate.gap), _seconds(aggregate.half_life)),
@@ -60,7 +60,7 @@ def meanings_of(features: FeatureSet) -> dict[str, Meaning]:
         columns = [(c, source.columns.get(c)) for c in (own.column, own.other) if c]
         # Only of transforms of the time: others read what they read whenever it was.
         at = None if columns else source.timestamp
-        found[own.name] = _meaning(own.version, source.topic, own.transform, columns, own.value, own.categorical, at)
+        found[own.name] = _meaning(own.version, _topic(source), own.transform, columns, own.value, own.categorical, at)
     for ratio in features.ratios:
         parts = [found[name] for name in (ratio.numerator, ratio.denominator)]
         found[ratio.name] = _derived(ratio.version, parts, "ratio", ratio.default)
@@ -104,6 +104,11 @@ def _owners(features: FeatureSet) -> dict[str, tuple[str, int]]:
     made: tuple[Ratio | Elapsed | RequestFeature, ...]
     made = (*features.ratios, *features.elapsed, *features.request_features)
     return found | {own.name: ("its own definition", own.version) for own in made}
+
+
+def _topic(source: EventSource) -> str:
+    """The topic as it is recorded: a new name of it changes no meaning."""
+    return source.recorded_as or source.topic
 
 
 def _seconds(length: Duration | None) -> int | None:

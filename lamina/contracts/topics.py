@@ -8,7 +8,7 @@ TRANSACTIONS = "transactions"
 USER_EVENTS = "user-events"
 MODEL_PREDICTIONS = "model-predictions"
 SHADOW_SCORES = "shadow-scores"
-MODEL_FEEDBACK = "model-feedback"
+FRAUD_LABELS = "fraud-labels"
 FEATURE_TILES = "feature-tiles"
 DEAD_LETTERS = "dead-letters"
 
@@ -61,7 +61,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(USER_EVENTS),
     Topic(MODEL_PREDICTIONS),
     Topic(SHADOW_SCORES, partitions=1),
-    Topic(MODEL_FEEDBACK),
+    Topic(FRAUD_LABELS),
     Topic(FEATURE_TILES, retention_ms=TILES_MS, compacted=True),
     Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS, max_bytes=LETTER_BYTES),
 )

@@ -1,4 +1,4 @@
-"""Card transactions (topic `transactions`) and what is learnt of them later (topic `model-feedback`)."""
+"""Card transactions (topic `transactions`) and what is learnt of them later (topic `fraud-labels`)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ REVISIONS = Revisions(
 
 FRAUD_LABELS = EventSource(
     name="fraud_labels",
-    topic="model-feedback",
+    topic="fraud-labels",
     id="transaction_id",
     timestamp="transaction_timestamp",
     columns={
@@ -87,6 +87,7 @@ FRAUD_LABELS = EventSource(
         "timestamp": "long",
     },
     revisions=REVISIONS,
+    recorded_as="model-feedback",
 )
 
 FRAUD_REPORTS = EventSource(
@@ -96,6 +97,7 @@ FRAUD_REPORTS = EventSource(
     timestamp="timestamp",
     columns=FRAUD_LABELS.columns,
     revisions=REVISIONS,
+    recorded_as=FRAUD_LABELS.recorded_as,
 )
 """The same events at the time when each became known: what was known at a moment is what was reported before it."""
 

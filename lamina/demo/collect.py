@@ -138,7 +138,7 @@ def parity(lake_url: str, system: str, day: date) -> list[FeatureParity]:
 
 def archived(lake_url: str, topic: str, day: date, *columns: str) -> list[dict[str, Any]]:
     """Rows of `topic` that came from Kafka and were archived for `day`."""
-    fs, path = open_lake(f"{layout.events(lake_url, topic, day)}/origin=kafka")
+    fs, path = open_lake(f"{layout.events(lake_url, topic, day)}/{layout.ORIGIN}")
     if not fs.exists(path):
         return []
     table = ds.dataset(path, filesystem=fs, format="parquet").to_table(columns=list(columns) or None)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from lamina.clock import Clock, midnight_ms, next_day
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import SourceWriter
@@ -77,7 +77,7 @@ class WorldInput(DemoInput):
 
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
-        topics = (TRANSACTIONS, MODEL_FEEDBACK)
+        topics = (TRANSACTIONS, FRAUD_LABELS)
         rows = dict.fromkeys(topics, 0)
         writers = {t: SourceWriter(layout.topic(lake_url, t), "world") for t in topics}
         for n in range(self.world.days - 1):
@@ -88,7 +88,7 @@ class WorldInput(DemoInput):
                     rows[topic] += table.num_rows
         for writer in writers.values():
             writer.commit()
-        return History(rows[TRANSACTIONS], rows[MODEL_FEEDBACK], 0)
+        return History(rows[TRANSACTIONS], rows[FRAUD_LABELS], 0)
 
     def live(self) -> LiveDay:
         """See `DemoInput.live`."""
@@ -119,7 +119,7 @@ class HandbookInput(DemoInput):
     def import_history(self, lake_url: str) -> History:
         """See `DemoInput.import_history`."""
         self._import(lake_url, "--until", self.live_day.isoformat())
-        return History(_rows(lake_url, TRANSACTIONS), _rows(lake_url, MODEL_FEEDBACK), _rejected(lake_url))
+        return History(_rows(lake_url, TRANSACTIONS), _rows(lake_url, FRAUD_LABELS), _rejected(lake_url))
 
     def live(self) -> LiveDay:
         """See `DemoInput.live`."""
@@ -130,7 +130,7 @@ class HandbookInput(DemoInput):
         start, end = midnight_ms(self.live_day), midnight_ms(next_day(self.live_day))
         transactions = _table(lake, TRANSACTIONS).sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
         transactions = transactions.filter(_between(transactions["timestamp"], start, end))
-        labels = _table(lake, MODEL_FEEDBACK).sort_by("timestamp")
+        labels = _table(lake, FRAUD_LABELS).sort_by("timestamp")
         own = labels.filter(_between(labels["transaction_timestamp"], start, end)).to_pydict()
         frauds = dict(zip(own["transaction_id"], own["scenario"], strict=True))
         return LiveDay(self.live_day, transactions, labels.filter(_between(labels["timestamp"], start, end)), frauds)

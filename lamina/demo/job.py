@@ -17,7 +17,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
@@ -243,8 +243,8 @@ def _hops(kafka: dict[str, int], settings: Settings, history: History, day: Live
         Hop(path="decisions", name="on Kafka", expected=kept, rows=kafka[MODEL_PREDICTIONS]),
         Hop(path="decisions", name="archived", expected=kafka[MODEL_PREDICTIONS], rows=rows(MODEL_PREDICTIONS)),
         Hop(path="labels", name="of the live day", rows=day.labels.num_rows),
-        Hop(path="labels", name="on Kafka", expected=day.labels.num_rows, rows=kafka[MODEL_FEEDBACK]),
-        Hop(path="labels", name="archived", expected=kafka[MODEL_FEEDBACK], rows=rows(MODEL_FEEDBACK)),
+        Hop(path="labels", name="on Kafka", expected=day.labels.num_rows, rows=kafka[FRAUD_LABELS]),
+        Hop(path="labels", name="archived", expected=kafka[FRAUD_LABELS], rows=rows(FRAUD_LABELS)),
         Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute, one an event"),
     ]
 

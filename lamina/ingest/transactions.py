@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import MappingError
 from lamina.ingest.card_columns import CardColumns
 from lamina.ingest.convert import ColumnError, Converted, convert
@@ -152,7 +152,7 @@ def import_transactions(
     with ExitStack() as stack:
         writers = {
             topic: _DayBuffer(stack.enter_context(SourceWriter(layout.topic(lake, topic), f"import-{source}", owns)))
-            for topic in (TRANSACTIONS, MODEL_FEEDBACK)
+            for topic in (TRANSACTIONS, FRAUD_LABELS)
         }
         rejects = RejectsFile(
             layout.rejects(lake, TRANSACTIONS, source), mapping.hashed_columns, set(mapping.timestamp.columns)
@@ -166,7 +166,7 @@ def import_transactions(
             _count(report, events, transactions, labels)
             if not dry_run:
                 writers[TRANSACTIONS].add(transactions)
-                writers[MODEL_FEEDBACK].add(labels)
+                writers[FRAUD_LABELS].add(labels)
                 rejects.add(events.rejected)
             progress(report.read)
         if not report.balanced:
@@ -177,7 +177,7 @@ def import_transactions(
             )
         if not dry_run:
             report.days = writers[TRANSACTIONS].commit()
-            writers[MODEL_FEEDBACK].commit()
+            writers[FRAUD_LABELS].commit()
             report.rejects_path = rejects.commit()
     return report
 

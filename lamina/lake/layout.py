@@ -9,6 +9,8 @@ from lamina.errors import NameRefused
 
 STAGING_PREFIX = ".staging-"
 """Folders that a writer has not finished; Spark and pyarrow skip names with a leading dot."""
+ORIGIN = "origin=kafka"
+"""In a day's partition: what was archived from Kafka, beside what was imported."""
 
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
@@ -113,6 +115,15 @@ def quarantine(lake: str, name: str, day: date) -> str:
     'lake/quarantine/transactions/ingested=2018-08-08'
     """
     return _join(lake, "quarantine", name, ingested(day))
+
+
+def quality(lake: str, name: str, day: date) -> str:
+    """The quality gate's verdict on a day's events of topic `name`.
+
+    >>> quality("lake", "transactions", date(2018, 8, 8))
+    'lake/quality/transactions/2018-08-08'
+    """
+    return _join(lake, "quality", name, day.isoformat())
 
 
 def backfill(lake: str, system: str, first: date, last: date) -> str:

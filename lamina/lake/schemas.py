@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
+from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -107,7 +107,7 @@ POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int6
 SCHEMAS: dict[str, pa.Schema] = {
     TRANSACTIONS: TRANSACTIONS_SCHEMA,
     USER_EVENTS: USER_EVENTS_SCHEMA,
-    MODEL_FEEDBACK: FRAUD_LABELS_SCHEMA,
+    FRAUD_LABELS: FRAUD_LABELS_SCHEMA,
     MODEL_PREDICTIONS: DECISIONS_SCHEMA,
 }
 """Event columns by topic, without the position."""

@@ -90,7 +90,7 @@ def feature_topics(system: str) -> tuple[str, ...]:
     """The topics that the features and labels of `system` are made from, sorted.
 
     >>> feature_topics("fraud")
-    ('model-feedback', 'transactions')
+    ('fraud-labels', 'transactions')
     """
     features = load(system)
     sources = (features.request, features.labels, *(view.source for view in features.views))
@@ -101,7 +101,7 @@ def archived_topics(system: str) -> tuple[str, ...]:
     """Every topic that the daily run of `system` archives: those of its features, and the log of what was served.
 
     >>> archived_topics("fraud"), archived_topics("activity")
-    (('model-feedback', 'model-predictions', 'transactions'), ('user-events',))
+    (('fraud-labels', 'model-predictions', 'transactions'), ('user-events',))
     """
     served = {SERVED} if has_model(system) else set()
     return tuple(sorted(served.union(feature_topics(system))))

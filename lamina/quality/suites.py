@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
+from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
 from lamina.errors import DefinitionError
 from lamina.quality.expectations import (
     Expectation,
@@ -64,8 +64,8 @@ SUITES: dict[str, Suite] = {
             *in_time(),
         ),
     ),
-    MODEL_FEEDBACK: Suite(
-        MODEL_FEEDBACK,
+    FRAUD_LABELS: Suite(
+        FRAUD_LABELS,
         LATENESS,
         (
             some_rows(),

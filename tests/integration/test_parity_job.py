@@ -20,7 +20,7 @@ from jobs.spark.parity import EXIT_MISMATCH, compare, main
 from jobs.spark.parity_report import render, write_report
 from lamina.clock import DAY_MS, day_of
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.definitions import load
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake
@@ -33,7 +33,7 @@ FEATURES = load("fraud")
 PLAN = make_plan(FEATURES)
 THROUGH_MS = START_MS + 11 * DAY_MS
 LIVE = day_of(THROUGH_MS)
-TOPIC_OF = {"transactions": TRANSACTIONS, "fraud_labels": MODEL_FEEDBACK, "fraud_reports": MODEL_FEEDBACK}
+TOPIC_OF = {"transactions": TRANSACTIONS, "fraud_labels": FRAUD_LABELS, "fraud_reports": FRAUD_LABELS}
 
 
 def _decision(events: Archived, request: EventRow, late: int) -> Decision:

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.spark.lake import archived
 from jobs.spark.quality import check, release
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake
@@ -62,7 +62,7 @@ def test_good_days_pass(settings: Settings) -> None:
     decision |= {k: orjson.dumps(decision[k]).decode() for k in ("reasons", "features", "seen", "through", "stage_ms")}
     rows = {
         TRANSACTIONS: GENERATED.transactions,
-        MODEL_FEEDBACK: [{**e, "timestamp": e["transaction_timestamp"]} for e in GENERATED.fraud_labels],
+        FRAUD_LABELS: [{**e, "timestamp": e["transaction_timestamp"]} for e in GENERATED.fraud_labels],
         MODEL_PREDICTIONS: [{**decision, "request_id": f"r{i}", "timestamp": START_MS + i} for i in range(100)],
     }
     for topic, events in rows.items():
@@ -177,8 +177,8 @@ def test_an_empty_day_after_one_with_events_is_a_failure(settings: Settings, asi
 
 def test_a_day_without_labels_is_a_warning(settings: Settings) -> None:
     labels = [{**e, "timestamp": e["transaction_timestamp"]} for e in GENERATED.fraud_labels]
-    _put(settings, MODEL_FEEDBACK, labels, day=DAY - timedelta(days=1))
-    summary = check(_no_session, settings, MODEL_FEEDBACK, DAY)
+    _put(settings, FRAUD_LABELS, labels, day=DAY - timedelta(days=1))
+    summary = check(_no_session, settings, FRAUD_LABELS, DAY)
     assert (summary["status"], summary["failed"]) == ("empty", [])
     assert "not_empty_after_a_day_with_events()" in summary["warnings"]
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.messages import consume
 from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_FEEDBACK, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.local.services.redis import server
 from lamina.local.stack import Stack
@@ -115,7 +115,7 @@ def test_a_decision_and_its_events(whole: Settings, registry: MemoryRegistry) ->
     assert unknown["unknown_user"] is True and unknown["fallback"] == "none"
     assert accepted.status_code == 202
 
-    topics = (TRANSACTIONS, MODEL_PREDICTIONS, MODEL_FEEDBACK)
+    topics = (TRANSACTIONS, MODEL_PREDICTIONS, FRAUD_LABELS)
     transactions, predictions, labels = (consume(whole, topic) for topic in topics)
     sent = Transaction.model_validate(TRANSACTION)
     arrived = [(key, Transaction.from_json(value)) for key, value in transactions[:2]]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lamina.clock import day_of
-from lamina.contracts.topics import MODEL_FEEDBACK, TRANSACTIONS, USER_EVENTS
+from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS, USER_EVENTS
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake
 from tests.parity.generated import Generated
@@ -40,8 +40,8 @@ TIMES = {
 """What a source's events arrive by; of two sources of one topic both are the same events in the same order."""
 TOPICS = {
     "transactions": TRANSACTIONS,
-    "fraud_labels": MODEL_FEEDBACK,
-    "fraud_reports": MODEL_FEEDBACK,
+    "fraud_labels": FRAUD_LABELS,
+    "fraud_reports": FRAUD_LABELS,
     "user_events": USER_EVENTS,
 }
 

@@ -87,7 +87,7 @@ def test_stream_equals_reference(features: FeatureSet, kafka: str, clean_redis: 
     bad = broken(generated.transactions[3])
     create_topics(kafka, topic_prefix)
     _produce(kafka, topic_prefix + "transactions", generated.transactions, [raw for raw, _ in bad])
-    _produce(kafka, topic_prefix + "model-feedback", generated.fraud_labels)
+    _produce(kafka, topic_prefix + "fraud-labels", generated.fraud_labels)
 
     events = activity.generate(7, users=USERS)
     _produce(kafka, topic_prefix + "user-events", events.user_events)

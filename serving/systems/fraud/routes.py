@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_FEEDBACK
+from lamina.contracts.topics import FRAUD_LABELS
 from lamina.contracts.transactions import FraudLabel, Transaction
 from serving.card_numbers import CardNumbers
 from serving.currency import OneCurrency
@@ -119,7 +119,7 @@ def fraud_router(
         if label.source not in getattr(request.state, SOURCES, ()):
             return problem(403, "forbidden", [{"field": "source", "message": "this client may not claim this source"}])
         card_numbers.refuse([label])
-        events.publish(MODEL_FEEDBACK, label.user_id, label.to_json())
+        events.publish(FRAUD_LABELS, label.user_id, label.to_json())
         return Response(orjson.dumps({"accepted": label.transaction_id}), 202, media_type=JSON)
 
     return router

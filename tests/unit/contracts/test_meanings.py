@@ -133,6 +133,15 @@ def test_a_new_name_of_a_part_changes_no_meaning() -> None:
     assert not list(complaints(replace(SET, views=(renamed, *SET.views[1:]), ratios=ratios), EVERY))
 
 
+def test_a_new_name_of_the_topic_changes_no_meaning_where_the_old_one_is_told() -> None:
+    moved = replace(TRANSACTIONS, topic="payments")
+    renamed = replace(SET, request=moved, views=tuple(replace(view, source=moved) for view in SET.views))
+    assert {c.split("'")[1] for c in complaints(renamed, EVERY)} >= {"n_1h", "share", "amount", "night"}
+    told = replace(moved, recorded_as=TRANSACTIONS.topic)
+    same = replace(SET, request=told, views=tuple(replace(view, source=told) for view in SET.views))
+    assert meanings_of(same) == EVERY
+
+
 def test_a_version_does_not_go_back() -> None:
     recorded = meanings_of(features(replace(VIEW, version=3)))
     assert "set version=3 or above" in next(complaints(features(VIEW), recorded))

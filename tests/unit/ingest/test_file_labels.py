@@ -26,7 +26,7 @@ def test_labels_of_every_type_mean_the_same(tmp_path: Path) -> None:
     as_json = put(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
     run(as_json)
     expected = {f"t{n}": fraud for n, (_, fraud) in enumerate(LABELS)}
-    frauds = set(stored(tmp_path / "lake", "model-feedback")["transaction_id"].to_pylist())
+    frauds = set(stored(tmp_path / "lake", "fraud-labels")["transaction_id"].to_pylist())
     assert frauds == {name for name, fraud in expected.items() if fraud}
     refused = {row["original"]["id"]: row["reason"] for row in rejects(as_json)}
     assert set(refused) == {name for name, fraud in expected.items() if fraud is None}
@@ -40,7 +40,7 @@ def test_labels_of_a_typed_column(tmp_path: Path, values: list[Any]) -> None:
     pq.write_table(pa.table(columns), path)
     report = run(path)
     assert (report.accepted, report.labels) == (2 if values[2] == 0.5 else 3, 1)
-    assert stored(tmp_path / "lake", "model-feedback")["transaction_id"].to_pylist() == ["a"]
+    assert stored(tmp_path / "lake", "fraud-labels")["transaction_id"].to_pylist() == ["a"]
 
 
 def test_labels_in_words_are_read_by_the_mappings_values(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def imported(
     path.write_text(content)
     report = import_transactions(path, load_mapping(mapping), str(tmp_path / "lake"))
     assert (report.rejected, report.balanced) == (0, True), report.reasons
-    labels = stored(tmp_path / "lake", "model-feedback").to_pylist() if report.labels else []
+    labels = stored(tmp_path / "lake", "fraud-labels").to_pylist() if report.labels else []
     return stored(tmp_path / "lake", "transactions").sort_by("timestamp").to_pylist(), labels
 
 

@@ -113,8 +113,8 @@ def test_a_row_lies_on_the_day_it_happened_and_a_label_on_the_day_it_was_known(t
     run(write(tmp_path, "parquet"), tmp_path)
     folders = sorted(folder.name for folder in (tmp_path / "events" / "transactions").iterdir())
     assert folders == ["ingested=2018-04-01", "ingested=2018-04-02", "ingested=2018-04-03"]
-    assert [folder.name for folder in (tmp_path / "events" / "model-feedback").iterdir()] == ["ingested=2018-04-08"]
-    labels = stored(tmp_path, "model-feedback")
+    assert [folder.name for folder in (tmp_path / "events" / "fraud-labels").iterdir()] == ["ingested=2018-04-08"]
+    labels = stored(tmp_path, "fraud-labels")
     assert labels.schema.equals(in_lake(FRAUD_LABELS_SCHEMA))
     label = labels.to_pylist()[0]
     assert (label["transaction_id"], label["scenario"], label["is_fraud"]) == ("t3", "stolen", True)

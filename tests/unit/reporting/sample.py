@@ -64,7 +64,7 @@ def results() -> DemoResults:
                 note="offsets of model-predictions",
             ),
             Hop(path="labels", name="posted labels", rows=9_461, note="labels that came due on the live day"),
-            Hop(path="labels", name="labels on Kafka", rows=9_461, expected=9_461, note="offsets of model-feedback"),
+            Hop(path="labels", name="labels on Kafka", rows=9_461, expected=9_461, note="offsets of fraud-labels"),
             Hop(path="speed layer", name="speed tiles", rows=31_077, note="keys of feature-tiles, after compaction"),
         ],
         detection=Detection(

@@ -176,7 +176,7 @@ def test_only_the_speed_layer_is_streamed() -> None:
 def test_topics_carry_the_prefix() -> None:
     sql = compile_stream(make_plan(load("fraud")), OPTIONS)
     topics = [t for text in sql.setup for t in re.findall(r"'topic' = '([^']*)'", text)]
-    assert topics == ["p-feature-tiles", "p-dead-letters", "p-transactions", "p-model-feedback"]
+    assert topics == ["p-feature-tiles", "p-dead-letters", "p-transactions", "p-fraud-labels"]
 
 
 @pytest.mark.parametrize(

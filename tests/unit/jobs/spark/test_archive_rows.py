@@ -12,7 +12,7 @@ from lamina.lake.schemas import SCHEMAS
 RECORDED = Path(__file__).parents[3] / "data" / "events"
 NAMES = {
     "transactions": "transaction",
-    "model-feedback": "fraud_label",
+    "fraud-labels": "fraud_label",
     "model-predictions": "decision",
     "user-events": "user_event",
 }

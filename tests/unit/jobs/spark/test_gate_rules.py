@@ -37,9 +37,9 @@ def test_a_day_with_labels_said_again_passes(tmp_path: Path) -> None:
     said = {e["transaction_id"] for e in labels}
     assert len(said) < 0.9 * len(labels), "a good part of them twice"
     rows = [{**e, "partition": 0, "offset": i} for i, e in enumerate(labels)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=in_lake(SCHEMAS["model-feedback"])), tmp_path / "part.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema=in_lake(SCHEMAS["fraud-labels"])), tmp_path / "part.parquet")
     fs, path = open_lake(str(tmp_path / "part.parquet"))
-    suite = suite_of("model-feedback")
+    suite = suite_of("fraud-labels")
     found = validate(suite, fs, [path], suite.parameters(day_of(START_MS), START_MS + 9 * DAY_MS), cast(Any, None))
     assert "expect_column_proportion_of_unique_values_to_be_between(transaction_id)" not in {
         b.expectation.name for b in found.broken

@@ -26,7 +26,7 @@ from serving.systems.fraud.routes import DECISIONS, fraud_router
 from tests.values import CASES, TRANSACTION, TRANSACTIONS, Case
 
 JSON = {"content-type": "application/json"}
-LABELS = CASES["model-feedback"]
+LABELS = CASES["fraud-labels"]
 SECRETS = (b"4546913736785082", b"4000001234567899", b"4000-0012-3456-7899", b"1_000", b"2018-08-08T25")
 
 

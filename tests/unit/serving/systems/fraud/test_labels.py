@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from lamina.contracts.topics import MODEL_FEEDBACK
+from lamina.contracts.topics import FRAUD_LABELS
 from serving.card_numbers import CardNumbers
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
@@ -81,7 +81,7 @@ def test_a_key_has_its_sources(tmp_path: Path, key: str, may: set[str]) -> None:
             assert answer.json()["error"] == "forbidden"
             assert [d["field"] for d in answer.json()["details"]] == ["source"]
     assert len(log.published) == len(may), "a refused label is not published"
-    assert {topic for topic, _, _ in log.published} == {MODEL_FEEDBACK}
+    assert {topic for topic, _, _ in log.published} == {FRAUD_LABELS}
 
 
 @pytest.mark.parametrize(("client", "status"), [("127.0.0.1", 202), ("::1", 202), ("10.0.0.7", 403)])

@@ -1,0 +1,66 @@
+"""A topic's new name in the lake: its folders take it, and its days no longer count as archived from Kafka.
+
+Offsets are those of the old topic. The folder of a day's archive becomes one like those of imports, under a name that
+says where it is from: the new topic is archived from its own beginning, and a rerun of an old day replaces nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from typing import Any
+
+from lamina.errors import MigrationBlocked
+from lamina.lake import layout
+from lamina.lake.files import children, move_all, name_of, remove
+from lamina.lake.write import open_lake
+from lamina.migrations.step import Task
+
+
+def folders_of(lake: str, topic: str) -> Iterator[str]:
+    """URLs of the folders that hold what is kept of `topic`: events, those kept aside, verdicts, rejected rows."""
+    yield layout.topic(lake, topic)
+    for of_a_day in (layout.quarantine(lake, topic, date.min), layout.quality(lake, topic, date.min)):
+        yield of_a_day.rsplit("/", 1)[0]
+    yield layout.rejects(lake, topic, "any").rsplit("/", 1)[0]
+
+
+def renamed_folders(lake: str, old: str, new: str) -> list[Task]:
+    """A task for each folder of the lake that is called by the topic's old name."""
+    found = []
+    for origin, target in zip(folders_of(lake, old), folders_of(lake, new), strict=True):
+        fs, path = open_lake(origin)
+        if fs.exists(path) and fs.find(path):
+            found.append(Task(f"move {origin} to {target}", partial(_rename, origin, target, old)))
+    return found
+
+
+def _rename(origin: str, target: str, old: str) -> None:
+    fs, path = open_lake(origin)
+    place = open_lake(target)[1]
+    for day in children(fs, path):
+        archived = f"{day}/{layout.ORIGIN}"
+        if fs.exists(archived):
+            move_all(fs, archived, f"{archived}-{old}")
+    if fs.exists(place):
+        _merge(fs, path, place)
+    else:
+        fs.makedirs(place.rsplit("/", 1)[0], exist_ok=True)
+        move_all(fs, path, place)
+
+
+def _merge(fs: Any, path: str, place: str) -> None:
+    """Put what is in `path` beside what the new name holds by now; a name that both have is somebody's to decide on."""
+    for entry in children(fs, path):
+        target = f"{place}/{name_of(entry)}"
+        if not fs.exists(target):
+            move_all(fs, entry, target)
+        elif fs.isdir(entry) and fs.isdir(target):
+            _merge(fs, entry, target)
+        elif fs.isdir(entry) or fs.isdir(target) or fs.cat_file(entry) != fs.cat_file(target):
+            raise MigrationBlocked(
+                f"{entry} cannot be moved: there is {target} already. Remove the one that is not wanted, and run "
+                "`lamina migrate` again"
+            )
+    remove(fs, path)

@@ -1,0 +1,131 @@
+"""A topic's new name in Kafka: messages that the old topic still holds are sent to the new one.
+
+How far that is done are offsets that a consumer group has committed on the old topic: a second run sends what came
+since, such as from an API of the version before. A run that was ended sends some messages twice, which does no harm:
+events are counted once an id, and of equal labels one stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lamina.errors import StreamError
+from lamina.migrations.step import Task
+from lamina.settings import Settings
+from lamina.streams.produce import EventProducer
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, TopicPartition
+
+GROUP = "lamina-migrate"
+ANSWER_S = 10
+"""Longest wait for the broker."""
+AT_ONCE = 500
+
+
+def renamed_topic(settings: Settings, old: str, new: str) -> list[Task]:
+    """The task of sending what the old topic holds and was not sent yet; none where there is nothing.
+
+    Raises: StreamError: when Kafka does not answer.
+    """
+    name = settings.topic_prefix + old
+    with _consumer(settings, name) as consumer:
+        left = sum(part.end - part.start for part in _parts(consumer, name))
+    if not left:
+        return []
+    what = f"send {left:,} messages of topic {name} to {settings.topic_prefix + new}"
+    return [Task(what, partial(_send, settings, old, new))]
+
+
+def _send(settings: Settings, old: str, new: str) -> None:
+    name = settings.topic_prefix + old
+    with (
+        _consumer(settings, name) as consumer,
+        EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer,
+    ):
+        for part in _parts(consumer, name):
+            if part.start == part.end:
+                continue
+            for key, value in part.messages(consumer):
+                producer.send_bytes(new, key, value)
+            producer.flush()
+            consumer.commit(offsets=[part.at(part.end)], asynchronous=False)
+
+
+class _Part:
+    """What a partition of the old topic holds and was not sent: offsets from `start` up to and without `end`."""
+
+    def __init__(self, topic: str, partition: int, start: int, end: int) -> None:
+        self._topic, self._partition = topic, partition
+        self.start, self.end = start, end
+
+    def at(self, offset: int) -> TopicPartition:
+        """The place of `offset` in this partition."""
+        from confluent_kafka import TopicPartition
+
+        return TopicPartition(self._topic, self._partition, offset)
+
+    def messages(self, consumer: Consumer) -> Iterator[tuple[bytes | None, bytes]]:
+        """Key and value of each message, in order."""
+        from confluent_kafka import KafkaError
+
+        consumer.assign([self.at(self.start)])
+        answered = time.monotonic()
+        while True:
+            for message in consumer.consume(AT_ONCE, timeout=0.2):
+                answered = time.monotonic()
+                error, offset = message.error(), message.offset() or 0
+                if error and error.code() == KafkaError._PARTITION_EOF:
+                    return
+                if error:
+                    raise StreamError(f"topic {self._topic} cannot be read: {error}")
+                if offset >= self.end:
+                    return
+                key, value = message.key(), message.value()
+                yield None if key is None else bytes(key), bytes(value or b"")
+            if time.monotonic() - answered > ANSWER_S:
+                raise StreamError(f"topic {self._topic} stopped answering: see `make status`")
+
+
+@contextmanager
+def _consumer(settings: Settings, name: str) -> Iterator[Consumer]:
+    """A consumer whose failures are Kafka's, told in words."""
+    from confluent_kafka import Consumer, KafkaException
+
+    options: dict[str, str | int | bool] = {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "group.id": f"{settings.topic_prefix}{GROUP}",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "log_level": 0,
+    }
+    try:
+        consumer = Consumer(options)
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+    except KafkaException as error:
+        raise StreamError(
+            f"topic {name} on {settings.kafka_bootstrap} cannot be read ({error}): is Kafka up? see `make status`"
+        ) from error
+
+
+def _parts(consumer: Consumer, name: str) -> list[_Part]:
+    # All topics, not this one: a broker that makes topics by itself would make it when it is asked for.
+    topics = consumer.list_topics(timeout=ANSWER_S).topics
+    if name not in topics:
+        return []
+    found = []
+    for partition in sorted(topics[name].partitions):
+        whole = _Part(name, partition, 0, 0)
+        first, end = consumer.get_watermark_offsets(whole.at(0), timeout=ANSWER_S)
+        (done,) = consumer.committed([whole.at(0)], timeout=ANSWER_S)
+        # A topic that was made anew ends before what was committed of the old one.
+        start = first if done.offset < first or done.offset > end else done.offset
+        found.append(_Part(name, partition, start, end))
+    return found

@@ -1,0 +1,22 @@
+"""Every step from an older version to this one, the oldest first."""
+
+from __future__ import annotations
+
+from lamina.contracts.topics import FRAUD_LABELS
+from lamina.migrations.renamed_folders import renamed_folders
+from lamina.migrations.renamed_topic import renamed_topic
+from lamina.migrations.step import Step
+
+FEEDBACK = "model-feedback"
+"""The topic of fraud's labels before it was named after them."""
+
+STEPS = (
+    Step(
+        "labels of fraud in the lake are those of topic fraud-labels",
+        lambda settings: renamed_folders(settings.lake_url, FEEDBACK, FRAUD_LABELS),
+    ),
+    Step(
+        "labels of fraud are sent on topic fraud-labels",
+        lambda settings: renamed_topic(settings, FEEDBACK, FRAUD_LABELS),
+    ),
+)

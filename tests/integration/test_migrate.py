@@ -1,0 +1,43 @@
+"""Messages of a topic that has a new name, on a real broker."""
+
+from __future__ import annotations
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer
+
+from lamina.contracts.topics import Topic
+from lamina.migrations.renamed_topic import renamed_topic
+from lamina.settings import Settings
+from lamina.streams.topics import create_topics
+
+pytestmark = pytest.mark.services
+
+
+def values(bootstrap: str, topic: str) -> list[tuple[bytes, bytes]]:
+    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=5000)
+    found = [(m.key, m.value) for m in consumer]
+    consumer.close()
+    return sorted(found)
+
+
+def test_what_the_old_topic_holds_is_sent_once(kafka: str, topic_prefix: str) -> None:
+    settings = Settings(kafka_bootstrap=kafka, topic_prefix=topic_prefix)
+    assert renamed_topic(settings, "old", "new") == [], "neither is there"
+    create_topics(kafka, topic_prefix, [Topic("old", 3), Topic("new", 2)])
+    assert renamed_topic(settings, "old", "new") == []
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    sent = [(f"u{i}".encode(), f"v{i}".encode()) for i in range(1200)]
+    for key, value in sent:
+        producer.send(topic_prefix + "old", value, key)
+    producer.flush()
+    (task,) = renamed_topic(settings, "old", "new")
+    assert task.what == f"send 1,200 messages of topic {topic_prefix}old to {topic_prefix}new"
+    task.apply()
+    assert values(kafka, topic_prefix + "new") == sorted(sent)
+    assert renamed_topic(settings, "old", "new") == []
+    producer.send(topic_prefix + "old", b"late", b"u0").get(timeout=30)
+    producer.close()
+    (task,) = renamed_topic(settings, "old", "new")
+    assert task.what.startswith("send 1 messages")
+    task.apply()
+    assert values(kafka, topic_prefix + "new") == sorted([*sent, (b"u0", b"late")])
