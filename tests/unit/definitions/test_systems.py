@@ -20,7 +20,7 @@ def test_systems_have_the_same_names_in_every_layer() -> None:
     names = {name for name in definitions.system_names() if definitions.load(name).model_features}
     assert names
     assert {definitions.load(name).system for name in definitions.system_names()} == set(definitions.system_names())
-    assert {p.name for p in (ROOT / "models").iterdir() if (p / "spec.py").exists()} == names
+    assert {p.name for p in (ROOT / "models").iterdir() if (p / "train.py").exists()} == names
     assert {p.parent.name for p in (ROOT / "serving" / "systems").glob("*/routes.py")} == names
 
 
