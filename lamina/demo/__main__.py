@@ -15,8 +15,8 @@ from lamina import entry
 from lamina.clock import next_day
 from lamina.demo import left
 from lamina.demo.collect import write_rules
-from lamina.demo.inputs import DemoInput, HandbookInput, WorldInput
 from lamina.demo.job import MainJob
+from lamina.demo.stories.fraud import DemoInput, HandbookInput, WorldInput
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.reporting.report import write

@@ -21,9 +21,9 @@ from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, FRAUD_LABELS, M
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
-from lamina.demo.inputs import DemoInput, History, LiveDay
 from lamina.demo.live import LiveResult, Post, in_order, post_all
 from lamina.demo.stages import Stages
+from lamina.demo.stories.fraud import DemoInput, History, LiveDay
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 
 from lamina.clock import day_of
-from lamina.demo.inputs import HandbookInput, WorldInput
+from lamina.demo.stories.fraud import HandbookInput, WorldInput
 from lamina.lake import layout
 
 
