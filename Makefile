@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# The demo's knobs: DATA=folder of third-party transactions, KEEP=1 leaves the stack up.
+# The demo's knobs: SYSTEM=whose, DATA=folder of third-party transactions, KEEP=1 leaves the stack up.
+SYSTEM ?= fraud
 DATA ?=
 KEEP ?=
 # make up DEMO=1 (and status, down): the stack that the demo has left.
@@ -104,8 +105,8 @@ test-unit: .venv/.stamp ## Run the tests that need no service
 mutants: .venv/.stamp ## Change the code in small ways and see whether a test notices; ARGS="--package lamina/store --sample 20"
 	@$(PY) -m tests.mutants $(ARGS)
 
-demo: env dist/code.zip ## Watch fraud being caught; DATA=folder of transactions, KEEP=1 leaves the stack up
-	@DATA="$(DATA)" KEEP="$(KEEP)" $(PY) -m lamina.demo $(ARGS)
+demo: env dist/code.zip ## Watch fraud being caught; SYSTEM=another, DATA=folder of transactions, KEEP=1 leaves the stack up
+	@SYSTEM="$(SYSTEM)" DATA="$(DATA)" KEEP="$(KEEP)" $(PY) -m lamina.demo $(ARGS)
 
 bench: env dist/code.zip ## Run every benchmark
 	@$(PY) -m benchmarks $(ARGS)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import ROOT
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.demo.collect import write_rules
+from lamina.demo.stories.fraud import write_rules
 from lamina.evaluation.metrics import FALSE_POSITIVE_LIMIT, Flags, Floats
 from lamina.evaluation.table import Table
 from lamina.rules.book import RuleBook, load_rules

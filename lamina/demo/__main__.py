@@ -14,18 +14,18 @@ from rich.console import Console
 from lamina import entry
 from lamina.clock import next_day
 from lamina.demo import left
-from lamina.demo.collect import write_rules
 from lamina.demo.job import MainJob
-from lamina.demo.stories.fraud import DemoInput, HandbookInput, WorldInput
+from lamina.demo.story import Options, load_story
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.reporting.report import write
-from lamina.settings import ROOT, UNSCHEDULED, load_settings
+from lamina.settings import UNSCHEDULED, load_settings
 
 
 def main(
+    system: Annotated[str, typer.Option(envvar="SYSTEM", help="Whose demo to run.")] = "fraud",
     data: Annotated[
-        str, typer.Option(envvar="DATA", help="Folder with the handbook's transactions; empty: the simulated world.")
+        str, typer.Option(envvar="DATA", help="Folder with third-party files; empty: the simulated world.")
     ] = "",
     keep: Annotated[
         bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack up and print its addresses.")
@@ -34,27 +34,26 @@ def main(
     users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 1000,
     days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 45,
 ) -> None:
-    """Run the main job of the fraud system, from history to a report."""
+    """Run the main job of a system, from history to a report."""
     console = Console()
     home = load_settings().stack_dir
     folder = left.folder_of(home)
     with tempfile.TemporaryDirectory(prefix="lamina-demo-") as scratch:
-        source: DemoInput = HandbookInput(Path(data), Path(scratch)) if data else WorldInput(users=users, days=days)
+        story = load_story(system, Options(users, days, Path(data) if data else None, Path(scratch)))
         _clear(folder)
-        rules = write_rules(folder / "rules", ROOT / "serving/systems/fraud/rules/fraud.yaml", source.listed_cards)
         # Old events are replayed: a scheduled run for yesterday would take them for yesterday's.
         own = {
-            "LAMINA_RULES_FILE": str(rules),
+            **story.prepare(folder),
             "LAMINA_DAG_SCHEDULE": UNSCHEDULED,
-            "LAMINA_CLOCK_AT": f"{next_day(source.live_day)}T00:00:00Z",
+            "LAMINA_CLOCK_AT": f"{next_day(story.source.live_day)}T00:00:00Z",
         }
         left.note(folder, own)
         stack = Stack(folder, env={**os.environ, **own})
-        job = MainJob(source, stack, console, rate)
+        job = MainJob(story, stack, console, rate)
         try:
-            results = job.run()
+            results, page = job.run()
             name = f"{results.system}-{results.started_at:%Y%m%d-%H%M%S}.html"
-            report = write(results, home / "reports" / name)
+            report = write(results, page, home / "reports" / name)
         finally:
             if not keep:
                 stack.stop()

@@ -6,11 +6,9 @@ import json
 import os
 import platform
 import subprocess
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,30 +17,24 @@ import pyarrow.dataset as ds
 from lamina.contracts.topics import TOPICS
 from lamina.definitions import load
 from lamina.demo.live import LiveResult
+from lamina.demo.story import Story
 from lamina.lake import layout
 from lamina.lake.write import open_lake
-from lamina.registry.evaluation import Contender, Evaluation, read_evaluation
+from lamina.registry.evaluation import Evaluation, read_evaluation
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import find
 from lamina.reporting.results import (
-    Decisions,
-    Detection,
     Environment,
     FeatureParity,
     Freshness,
     Latency,
     Model,
     Percentiles,
-    Scores,
 )
 from lamina.settings import ROOT, Settings
 
-CURVES = "curves/curves.json"
 QUANTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "p999_ms": 99.9}
-TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)
 PACKAGES = ("apache-airflow", "pyspark", "mlflow", "xgboost", "lightgbm", "fastapi", "kafka-python", "redis")
-PUBLISHED = Scores(auc=0.862, average_precision=0.639, card_precision_100=0.273)
-PUBLISHED_BY = "XGBoost, Le Borgne et al. 2022"
 
 
 def percentiles(name: str, values_ms: Sequence[float]) -> Percentiles:
@@ -51,19 +43,19 @@ def percentiles(name: str, values_ms: Sequence[float]) -> Percentiles:
     return Percentiles(name=name, count=len(values_ms), **found)
 
 
-def latency(live: LiveResult, logged: Sequence[dict[str, Any]], rate_s: float) -> Latency:
-    """Times as the client saw them, and by stage as the API logged them in `logged` decisions."""
+def latency(story: Story, live: LiveResult, logged: Sequence[dict[str, Any]], rate_s: float) -> Latency:
+    """Times as the client saw them, and by stage as the API logged them in `logged` answers."""
     by_stage: dict[str, list[float]] = {}
-    for decision in logged:
-        for stage, ms in json.loads(decision["stage_ms"]).items():
+    for answer in logged:
+        for stage, ms in json.loads(answer["stage_ms"]).items():
             by_stage.setdefault(stage, []).append(ms)
-    whole = percentiles("whole decision, in the API", [d["latency_ms"] for d in logged])
+    whole = percentiles(f"whole {story.answer}, in the API", [d["latency_ms"] for d in logged])
     return Latency(
         rate_per_s=rate_s,
         errors=sum(live.failed.values()),
         client=percentiles("client, from the intended start", live.latency_ms),
         stages=[*(percentiles(stage, values) for stage, values in by_stage.items()), whole],
-        target=TARGET,
+        target=story.target,
     )
 
 
@@ -80,40 +72,10 @@ def freshness(values_ms: Sequence[float]) -> Freshness | None:
     )
 
 
-def decisions(answers: Iterable[dict[str, Any]]) -> Decisions:
-    """Answers by action, by the rules and risk bands that spoke, and by fallback."""
-    actions, reasons, fallbacks = Counter[str](), Counter[str](), Counter[str]()
-    for answer in answers:
-        actions[answer["action"]] += 1
-        reasons.update({r["code"] for r in answer["reasons"] if r["kind"] != "feature"})
-        if answer["fallback"] != "none":
-            fallbacks[answer["fallback"]] += 1
-    return Decisions(by_action=actions, by_reason=reasons, fallbacks=fallbacks)
-
-
-def detection(settings: Settings, system: str, day: date, *, published: bool) -> Detection:
-    """The test figures and curves of the version trained for `day`; `published` puts the book's beside them."""
-    import mlflow
-
-    evaluation, run_id = _evaluated(settings, system, day)
-    mlflow.set_tracking_uri(settings.mlflow_uri)
-    found = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{CURVES}"))
-    metrics = evaluation.candidate.metrics if evaluation.candidate else {}
-    return Detection(
-        protocol=f"trained for {day}: a week of test days whose labels are complete, known cards left out",
-        rows=evaluation.rows,
-        frauds=evaluation.frauds,
-        scores=Scores(**{name: metrics.get(name) for name in Scores.model_fields}),
-        published=PUBLISHED if published else None,
-        published_by=PUBLISHED_BY if published else "",
-        precision_recall=found["pr"],
-        roc=found["roc"],
-    )
-
-
-def model(settings: Settings, system: str, day: date) -> Model:
-    """The version that was trained for `day`, and what the gate said of it."""
-    evaluation, _ = _evaluated(settings, system, day)
+def model(settings: Settings, story: Story) -> Model:
+    """The version that was trained, and what the gate said of it."""
+    system, day = story.system, story.source.training_date
+    evaluation, _ = evaluated(settings, system, day)
     candidate = evaluation.candidate
     tags = find(MlflowRegistry(settings.mlflow_uri), system, candidate.version).tags if candidate else {}
     return Model(
@@ -123,7 +85,7 @@ def model(settings: Settings, system: str, day: date) -> Model:
         features=len(load(system).model_features),
         git_commit=tags.get("git_commit", ""),
         outcome=("promoted: " if evaluation.promote else "kept: ") + "; ".join(evaluation.reasons),
-        facts=_recalls(candidate),
+        facts={k: round(v, 4) for k, v in figures(evaluation).items() if k.startswith(story.facts)},
     )
 
 
@@ -180,24 +142,14 @@ def read_text(url: str) -> str:
     return str(fs.cat_file(path).decode())
 
 
-def _evaluated(settings: Settings, system: str, day: date) -> tuple[Evaluation, str]:
+def figures(evaluation: Evaluation) -> Mapping[str, float]:
+    """The metrics of the version that was trained; none when it cannot serve."""
+    return evaluation.candidate.metrics if evaluation.candidate else {}
+
+
+def evaluated(settings: Settings, system: str, day: date) -> tuple[Evaluation, str]:
+    """The evaluation of the version of `system` that was trained for `day`, and the run that made it."""
     evaluation = read_evaluation(settings.lake_url, system, day)
     registry = MlflowRegistry(settings.mlflow_uri)
     chosen = find(registry, system, evaluation.candidate.version) if evaluation.candidate else None
     return evaluation, chosen.run_id if chosen else ""
-
-
-def _recalls(contender: Contender | None) -> dict[str, float]:
-    found = contender.metrics if contender else {}
-    return {name: round(value, 4) for name, value in found.items() if name.startswith("recall_scenario")}
-
-
-def write_rules(folder: Path, template: Path, listed_cards: Iterable[str]) -> Path:
-    """A copy of the rules in `template` with its lists, and `listed_cards` in the place of the shipped ones."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in template.parent.glob("*.txt"):
-        (folder / file.name).write_text(file.read_text())
-    (folder / "listed_cards.txt").write_text("".join(f"{card}\n" for card in listed_cards))
-    copy = folder / template.name
-    copy.write_text(template.read_text())
-    return copy

@@ -17,25 +17,25 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
-from lamina.demo.live import LiveResult, Post, in_order, post_all
+from lamina.demo.hops import hops
+from lamina.demo.live import LiveResult, Post, Route, in_order, post_all
+from lamina.demo.sources import History, LiveDay
 from lamina.demo.stages import Stages
-from lamina.demo.stories.fraud import DemoInput, History, LiveDay
+from lamina.demo.story import Run, Story
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams
 from lamina.orchestration.airflow_client import AirflowClient, TaskState
-from lamina.reporting.results import DemoResults, Hop
+from lamina.reporting.page import Page
+from lamina.reporting.results import DemoResults
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.worlds.wire import event_bytes
 
-SYSTEM = "fraud"
-DAILY = f"features_daily_{SYSTEM}"
-TRAINING = f"ml_model_training_{SYSTEM}"
 DAG_TIMEOUT_S = 1800.0
 MODEL_TIMEOUT_S = 120.0
 SETTLE_TIMEOUT_S = 180.0
@@ -47,9 +47,9 @@ class DemoError(LaminaError):
 
 @dataclass
 class MainJob:
-    """One run on `source`. `rate_s` is how many requests a second the live day is posted with."""
+    """One run of `story`. `rate_s` is how many requests a second the live day is posted with."""
 
-    source: DemoInput
+    story: Story
     stack: Stack
     console: Console
     rate_s: float
@@ -58,10 +58,11 @@ class MainJob:
     def __post_init__(self) -> None:
         self.stages = Stages(self.console, self.stack.layout.logs)
         self._began = datetime.now(tz=UTC)
-        self._model: tuple[str, str] = ("", "")
+        self.source = self.story.source
+        self._daily = f"features_daily_{self.story.system}"
 
-    def run(self) -> DemoResults:
-        """Everything, in order; the stack is left as it is at the end.
+    def run(self) -> tuple[DemoResults, Page]:
+        """Everything, in order; the stack is left as it is at the end. Returns what was found, and how to show it.
 
         Raises: StageFailed: with the stage's name, the end of the right log, and what to do.
         """
@@ -88,26 +89,29 @@ class MainJob:
 
     def _streams(self, settings: Settings) -> None:
         with self.stages.run("submit the stream job", log="flink-jobmanager"):
-            start_streams(self.stack, settings, [SYSTEM])
+            start_streams(self.stack, settings, [self.story.system])
 
     def _history(self, settings: Settings) -> History:
         with self.stages.run("history into the lake") as stage:
             history = self.source.import_history(settings.lake_url)
-            stage.rows = history.transactions
-            stage.figures |= {"labels": history.labels, "rejected": history.rejected}
+            stage.rows = history.rows[self.story.asked.topic]
+            stage.figures |= {route.name: history.rows[route.topic] for route in self._unanswered}
+            stage.figures["rejected"] = history.rejected
         return history
 
     def _day(self, settings: Settings, day: date, name: str) -> None:
-        with self.stages.run(f"{name} ({DAILY} for {day})", log="airflow-scheduler") as stage:
-            stage.figures |= self._dag(settings, DAILY, day, {})
+        with self.stages.run(f"{name} ({self._daily} for {day})", log="airflow-scheduler") as stage:
+            stage.figures |= self._dag(settings, self._daily, day, {})
 
     def _train(self, settings: Settings) -> None:
-        day = self.source.training_date
-        with self.stages.run(f"train a model ({TRAINING} for {day})", log="airflow-scheduler") as stage:
-            self._dag(settings, TRAINING, day, {"wait_for_features": False, "train_days": self.source.train_days})
-            found = collect.detection(settings, SYSTEM, day, published=False)
-            stage.rows = found.rows
-            stage.figures |= {"auc": found.scores.auc or 0.0, "ap": found.scores.average_precision or 0.0}
+        system, day = self.story.system, self.source.training_date
+        dag = f"ml_model_training_{system}"
+        with self.stages.run(f"train a model ({dag} for {day})", log="airflow-scheduler") as stage:
+            self._dag(settings, dag, day, {"wait_for_features": False, "train_days": self.source.train_days})
+            evaluation, _ = collect.evaluated(settings, system, day)
+            found = collect.figures(evaluation)
+            stage.rows = evaluation.rows
+            stage.figures |= {name: found.get(metric, 0.0) for name, metric in self.story.trained.items()}
 
     def _await_champion(self, settings: Settings) -> None:
         with self.stages.run("wait until the champion is served", log="api") as stage:
@@ -134,15 +138,16 @@ class MainJob:
 
     def _live(self, settings: Settings) -> tuple[LiveResult, FreshnessProbe, LiveDay]:
         day = self.source.live()
-        posts = list(in_order(_timed(day.transactions), _timed(day.labels)))
+        posts = in_order((route, _timed(day.events[route.topic])) for route in self.story.routes)
         with self.stages.run(f"live day {day.day} at {self.rate_s:g} requests/s", log="api") as stage:
-            probe = FreshnessProbe(make_plan(load(SYSTEM)), settings.redis_url.get_secret_value())
+            probe = FreshnessProbe(make_plan(load(self.story.system)), settings.redis_url.get_secret_value())
             result = self._post(settings, posts, probe)
             if result.failed:
                 raise DemoError(f"{sum(result.failed.values())} requests failed: {dict(result.failed)}")
             stage.rows = result.answered
             client = collect.percentiles("", result.latency_ms)
-            stage.figures |= {"labels": result.labels, "p50 ms": client.p50_ms, "p99 ms": client.p99_ms}
+            stage.figures |= {route.name: result.accepted[route.name] for route in self._unanswered}
+            stage.figures |= {"p50 ms": client.p50_ms, "p99 ms": client.p99_ms}
         with self.stages.run("everything on Kafka", log="api") as stage:
             stage.figures |= self._wait_for_kafka(settings, result)
         return result, probe, day
@@ -171,40 +176,41 @@ class MainJob:
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             found = collect.on_kafka(settings)
-            if found[TRANSACTIONS] >= live.answered and found[MODEL_PREDICTIONS] >= live.answered:
+            if min(found[self.story.asked.topic], found[MODEL_PREDICTIONS]) >= live.answered:
                 return found
             if time.monotonic() > deadline:
-                raise DemoError(f"{live.answered:,} decisions were answered, but Kafka holds {found}")
+                raise DemoError(f"{live.answered:,} requests were answered, but Kafka holds {found}")
             time.sleep(1)
 
     def _results(
         self, settings: Settings, history: History, day: LiveDay, live: LiveResult, probe: FreshnessProbe
-    ) -> DemoResults:
+    ) -> tuple[DemoResults, Page]:
+        story, lake = self.story, settings.lake_url
         with self.stages.run("gather the results"):
-            logged = collect.archived(
-                settings.lake_url, MODEL_PREDICTIONS, day.day, "transaction_id", "stage_ms", "latency_ms", "score"
+            logged = collect.archived(lake, MODEL_PREDICTIONS, day.day, "stage_ms", "latency_ms")
+            kafka = collect.on_kafka(settings)
+            common = DemoResults(
+                input_name=self.source.name,
+                system=story.system,
+                started_at=self._began,
+                seconds=0,
+                stages=[],
+                hops=hops(story, history, day, live, kafka, lambda topic: _archived(lake, topic, day.day)),
+                latency=collect.latency(story, live, logged, self.rate_s),
+                freshness=collect.freshness(probe.ms),
+                parity=collect.parity(lake, story.system, day.day),
+                model=collect.model(settings, story),
+                environment=collect.environment(),
+                remarks=_remarks(story, probe),
             )
-            hops = _hops(collect.on_kafka(settings), settings, history, day, live)
-            training = self.source.training_date
-            parity = collect.parity(settings.lake_url, SYSTEM, day.day)
-            detection = collect.detection(settings, SYSTEM, training, published=self.source.is_published)
-            model = collect.model(settings, SYSTEM, training)
-        return DemoResults(
-            input_name=self.source.name,
-            system=SYSTEM,
-            started_at=self._began,
-            seconds=(datetime.now(tz=UTC) - self._began).total_seconds(),
-            stages=self.stages.done,
-            hops=hops,
-            detection=detection,
-            decisions=collect.decisions(live.decisions),
-            latency=collect.latency(live, logged, self.rate_s),
-            freshness=collect.freshness(probe.ms),
-            parity=parity,
-            model=model,
-            environment=collect.environment(),
-            remarks=_remarks(live, day, probe),
-        )
+            found, page = story.tell(common, Run(settings, day, live))
+        # This stage is one of those that are shown.
+        seconds = (datetime.now(tz=UTC) - self._began).total_seconds()
+        return found.model_copy(update={"seconds": seconds, "stages": self.stages.done}), page
+
+    @property
+    def _unanswered(self) -> list[Route]:
+        return [route for route in self.story.routes if not route.is_answered]
 
 
 def _api(settings: Settings) -> str:
@@ -215,48 +221,15 @@ def _timed(table: pa.Table) -> list[tuple[int, bytes]]:
     return list(zip(table["timestamp"].to_pylist(), event_bytes(table), strict=True))
 
 
-def _hops(kafka: dict[str, int], settings: Settings, history: History, day: LiveDay, live: LiveResult) -> list[Hop]:
-    def rows(topic: str) -> int:
-        return len(collect.archived(settings.lake_url, topic, day.day, "timestamp"))
-
-    posted, kept = day.transactions.num_rows, len(live.decisions)
-    return [
-        Hop(path="history", name="in the file", rows=history.transactions + history.rejected),
-        Hop(
-            path="history",
-            name="in the lake",
-            expected=history.transactions + history.rejected,
-            rows=history.transactions,
-            aside=history.rejected,
-        ),
-        Hop(path="transactions", name="of the live day", rows=posted),
-        Hop(path="transactions", name="answered", expected=posted, rows=kept),
-        Hop(path="transactions", name="on Kafka", expected=kept, rows=kafka[TRANSACTIONS]),
-        Hop(
-            path="transactions",
-            name="archived",
-            expected=kafka[TRANSACTIONS],
-            rows=rows(TRANSACTIONS),
-            aside=kafka[DEAD_LETTERS],
-        ),
-        Hop(path="decisions", name="answered", rows=kept),
-        Hop(path="decisions", name="on Kafka", expected=kept, rows=kafka[MODEL_PREDICTIONS]),
-        Hop(path="decisions", name="archived", expected=kafka[MODEL_PREDICTIONS], rows=rows(MODEL_PREDICTIONS)),
-        Hop(path="labels", name="of the live day", rows=day.labels.num_rows),
-        Hop(path="labels", name="on Kafka", expected=day.labels.num_rows, rows=kafka[FRAUD_LABELS]),
-        Hop(path="labels", name="archived", expected=kafka[FRAUD_LABELS], rows=rows(FRAUD_LABELS)),
-        Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute, one an event"),
-    ]
+def _archived(lake_url: str, topic: str, day: date) -> int:
+    return len(collect.archived(lake_url, topic, day, "timestamp"))
 
 
-def _remarks(live: LiveResult, day: LiveDay, probe: FreshnessProbe) -> list[str]:
-    stopped = [d for d in live.decisions if d["action"] != "approve"]
-    caught = sum(d["transaction_id"] in day.frauds for d in stopped)
+def _remarks(story: Story, probe: FreshnessProbe) -> list[str]:
     remarks = [
-        f"On the live day {caught} of {len(day.frauds)} frauds were rejected or sent to review, "
-        f"with {len(stopped) - caught} honest transactions among {live.answered:,}.",
         "The day is compressed: features are as late as they would be live, but many more events fall into that time, "
-        "so more decisions than in life miss an event (stale). A mismatch would be another value from the same events.",
+        f"so more {story.answer}s than in life miss an event (stale). A mismatch would be another value from the same "
+        "events.",
     ]
     if probe.unseen:
         remarks.append(f"{probe.unseen} sampled events were not readable after a minute.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,35 +22,45 @@ ATTEMPT_TIMEOUT_S = 10.0
 
 @dataclass
 class LiveResult:
-    """What the API answered. `latency_ms` has one value a decision, from the moment it was due."""
+    """What the API answered. `latency_ms` has one value an answer, from the moment it was due; `accepted` counts what
+    was taken in without one, by the route's name.
+    """
 
     posted: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    decisions: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
     latency_ms: list[float] = field(default_factory=list)
-    labels: int = 0
+    accepted: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     @property
     def answered(self) -> int:
-        """Requests for a decision that got one."""
-        return len(self.decisions)
+        """Requests for an answer that got one."""
+        return len(self.answers)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where the events of a topic are posted, how the report calls them, and whether each gets an answer."""
+
+    topic: str
+    path: str
+    name: str
+    is_answered: bool = False
 
 
 @dataclass(frozen=True)
 class Post:
-    """One request: path, JSON body, and whether its answer is a decision."""
+    """One request: where it goes, and its JSON body."""
 
-    path: str
+    route: Route
     body: bytes
-    is_decision: bool = True
 
 
-def in_order(transactions: Sequence[tuple[int, bytes]], labels: Sequence[tuple[int, bytes]]) -> Iterator[Post]:
-    """Posts of both kinds by event time, from pairs of event time in milliseconds and body."""
-    every = [(at, 1, body) for at, body in transactions] + [(at, 0, body) for at, body in labels]
-    for _, kind, body in sorted(every, key=lambda e: (e[0], e[1])):
-        yield Post("/fraud/decisions" if kind else "/fraud/labels", body, bool(kind))
+def in_order(events: Iterable[tuple[Route, Iterable[tuple[int, bytes]]]]) -> list[Post]:
+    """Posts by event time, from pairs of event time in milliseconds and body; of one time, the answered ones last."""
+    every = [(at, Post(route, body)) for route, pairs in events for at, body in pairs]
+    return [post for _, post in sorted(every, key=lambda pair: (pair[0], pair[1].route.is_answered))]
 
 
 async def post_all(
@@ -63,7 +73,8 @@ async def post_all(
 ) -> LiveResult:
     """Post everything at `rate_s` requests a second; returns when all are answered. Nothing is sent twice.
 
-    Args: watch: is given every `watch_every`-th decision's post and when it was sent, and is waited for at the end.
+    Args: watch: is given every `watch_every`-th post, unless it gets no answer, and when it was sent; it is waited for
+    at the end.
     """
     result = LiveResult()
     watched = []
@@ -78,7 +89,7 @@ async def post_all(
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)
             tasks.append(asyncio.create_task(_post(session, post, due, result, on_done)))
-            if watch and post.is_decision and i % watch_every == 0:
+            if watch and post.route.is_answered and i % watch_every == 0:
                 watched.append(asyncio.create_task(watch(post, time.perf_counter())))
         await asyncio.gather(*tasks)
         result.seconds = time.perf_counter() - start
@@ -89,9 +100,9 @@ async def post_all(
 async def _post(
     session: aiohttp.ClientSession, post: Post, due: float, result: LiveResult, on_done: Callable[[], None]
 ) -> None:
-    result.posted += post.is_decision
+    result.posted += post.route.is_answered
     try:
-        async with session.post(post.path, data=post.body) as response:
+        async with session.post(post.route.path, data=post.body) as response:
             raw = await response.read()
             status = response.status
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -101,8 +112,8 @@ async def _post(
         on_done()
     if status >= 300:
         result.failed[f"HTTP {status}"] += 1
-    elif post.is_decision:
+    elif post.route.is_answered:
         result.latency_ms.append((time.perf_counter() - due) * 1000)
-        result.decisions.append(orjson.loads(raw))
+        result.answers.append(orjson.loads(raw))
     else:
-        result.labels += 1
+        result.accepted[post.route.name] += 1

@@ -10,7 +10,8 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from lamina.reporting.results import Detection, Freshness, Latency
+from lamina.reporting.page import Bars, Chart, PrecisionRecall, Roc
+from lamina.reporting.results import Freshness, Latency
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1d2939", "#667085", "#e4e7ec"
 ACCENT, SOFT, WARM = "#1f6feb", "#9ec5fe", "#d9730d"
-ACTION_COLOURS = {"approve": "#2f9e63", "review": "#e0a100", "reject": "#d1453b"}
-ANSWER_COLOURS = {"decided": SOFT, "refused": MUTED, "failed": "#d1453b"}
+TONES = {"good": "#2f9e63", "careful": "#e0a100", "bad": "#d1453b"}
+ANSWER_COLOURS = {"decided": SOFT, "refused": MUTED, "failed": TONES["bad"]}
 ANSWER_ORDER = {"decided": 0, "refused": 2, "failed": 3}
 Arguments = ParamSpec("Arguments")
 
@@ -59,25 +60,36 @@ def _styled(draw: Callable[Arguments, str]) -> Callable[Arguments, str]:
     return styled
 
 
+def draw(chart: Chart) -> str:
+    """Any chart of a system's own sections."""
+    match chart:
+        case PrecisionRecall():
+            return precision_recall(chart)
+        case Roc():
+            return roc(chart)
+        case Bars():
+            return bars(chart)
+
+
 @_styled
-def precision_recall(detection: Detection) -> str:
-    """Precision over recall, with the share of fraud among the rows as the line that guessing reaches."""
+def precision_recall(chart: PrecisionRecall) -> str:
+    """Precision over recall, with the share of positives among the rows as the line that guessing reaches."""
     figure, axes = _axes(5.2, 3.6)
-    recall, precision = zip(*detection.precision_recall, strict=True)
+    recall, precision = zip(*chart.points, strict=True)
     axes.fill_between(recall, precision, step="post", color=SOFT, alpha=0.35, linewidth=0)
     axes.step(recall, precision, where="post", color=ACCENT, linewidth=1.8)
-    share = detection.frauds / detection.rows if detection.rows else 0.0
-    axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate(f"guessing: {share:.2%}", (0.02, share), xytext=(0, 5), textcoords="offset points", color=MUTED)
+    axes.axhline(chart.share, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    guessing = f"guessing: {chart.share:.2%}"
+    axes.annotate(guessing, (0.02, chart.share), xytext=(0, 5), textcoords="offset points", color=MUTED)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     return _svg(figure, "pr", "Precision over recall")
 
 
 @_styled
-def roc(detection: Detection) -> str:
+def roc(chart: Roc) -> str:
     """Recall over the false positive rate, on a logarithmic axis: what matters happens below one percent."""
     figure, axes = _axes(5.2, 3.6)
-    points = [(max(x, 1e-5), y) for x, y in detection.roc]
+    points = [(max(x, 1e-5), y) for x, y in chart.points]
     axes.step(*zip(*points, strict=True), where="post", color=ACCENT, linewidth=1.8)
     axes.axvline(0.001, color=WARM, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate("0.1 %", (0.001, 0.02), xytext=(4, 0), textcoords="offset points", color=WARM)
@@ -139,17 +151,17 @@ def freshness(found: Freshness) -> str:
 
 
 @_styled
-def bars(name: str, counts: Mapping[str, int], title: str, *, limit: int = 12) -> str:
+def bars(chart: Bars, *, limit: int = 12) -> str:
     """One horizontal bar a key, most first, with its count and share; what is beyond `limit` becomes one bar."""
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    ordered = sorted(chart.counts.items(), key=lambda item: -item[1])
     if len(ordered) > limit:
         ordered = [
             *ordered[: limit - 1],
             (f"{len(ordered) - limit + 1} others", sum(n for _, n in ordered[limit - 1 :])),
         ]
-    total = sum(counts.values()) or 1
+    total = sum(chart.counts.values()) or 1
     figure, axes = _axes(4.9, 0.45 + 0.34 * max(len(ordered), 3))
-    colours = [ACTION_COLOURS.get(key, ACCENT) for key, _ in ordered]
+    colours = [TONES[chart.tones[key]] if key in chart.tones else ACCENT for key, _ in ordered]
     axes.barh(range(len(ordered)), [n for _, n in ordered], height=0.62, color=colours)
     for place, (_, n) in enumerate(ordered):
         text = f"{n:,}  ({n / total:.1%})"
@@ -160,7 +172,7 @@ def bars(name: str, counts: Mapping[str, int], title: str, *, limit: int = 12) -
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", labelcolor=INK)
-    return _svg(figure, name, title)
+    return _svg(figure, chart.name, chart.title)
 
 
 @_styled
@@ -212,7 +224,7 @@ def sizes(
     figure, axes = _axes(10.6, 3.6)
     for at in marks_s:
         axes.axvline(at, color=MUTED, linewidth=0.8, alpha=0.6, linestyle=":", zorder=0)
-    palette = (ACCENT, WARM, *ACTION_COLOURS.values(), SOFT, MUTED, INK)
+    palette = (ACCENT, WARM, *TONES.values(), SOFT, MUTED, INK)
     for i, (label, values) in enumerate(series.items()):
         known = [float("nan") if value is None else value for value in values]
         axes.plot(

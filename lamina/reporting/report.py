@@ -2,78 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lamina.reporting import charts
-from lamina.reporting.results import DemoResults, Figure, Hop, Scores
+from lamina.reporting.page import Headline, Page, Tone
+from lamina.reporting.results import DemoResults, Figure, Hop
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SCORES: tuple[tuple[str, str, str], ...] = (
-    ("auc", "AUC", "0.5 is guessing, 1 is perfect"),
-    ("average_precision", "Average precision", "area under precision over recall"),
-    ("precision_at_95_recall", "Precision at 95 % recall", "of those flagged, how many are fraud"),
-    ("recall_at_fpr_001", "Recall at 0.1 % false positives", "fraud found while 1 in 1,000 good ones is bothered"),
-    ("card_precision_100", "Card precision@100", "compromised cards among the 100 most suspicious a day"),
-    ("money_caught", "Money caught", "share of the fraud's amount at 0.1 % false positives"),
-)
 
-Tone = Literal["good", "bad", "plain"]
+def render(results: DemoResults, page: Page) -> str:
+    """The page, with the sections that every run has and those of `page`.
 
-
-@dataclass(frozen=True)
-class Headline:
-    """One figure at the top of the page."""
-
-    label: str
-    value: str
-    note: str = ""
-    tone: Tone = "plain"
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """A line of the table of scores: ours, the published one, and by how much ours is higher."""
-
-    label: str
-    note: str
-    ours: float | None
-    published: float | None
-
-    @property
-    def ahead(self) -> float | None:
-        """Ours less the published one, or None where one of them is missing."""
-        return None if self.ours is None or self.published is None else self.ours - self.published
-
-
-def render(results: DemoResults) -> str:
-    """The page.
-
-    Every text in `results` is escaped; the only markup that is not is the charts' own.
+    Every text in both is escaped; the only markup that is not is the charts' own.
     """
-    page = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters.update(
+    templates.filters.update(
+        drawn=lambda chart: Markup(charts.draw(chart)),
         figure=figure,
         ms=milliseconds,
         seconds=duration,
         signed=signed,
         capitalize_first=lambda text: text[:1].upper() + text[1:],
     )
-    return page.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         r=results,
-        headlines=headlines(results),
-        scores=score_rows(results),
+        page=page,
+        headlines=headlines(results, page),
         paths=paths(results),
         charts=_charts(results),
         longest_s=max((stage.seconds for stage in results.stages), default=0) or 1,
@@ -82,41 +46,30 @@ def render(results: DemoResults) -> str:
     )
 
 
-def write(results: DemoResults, path: Path) -> Path:
+def write(results: DemoResults, page: Page, path: Path) -> Path:
     """Write the page to `path`, and the results beside it as JSON; returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(results), encoding="utf-8")
+    path.write_text(render(results, page), encoding="utf-8")
     path.with_suffix(".json").write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def headlines(results: DemoResults) -> list[Headline]:
-    """What is read first: losses, agreement, quality, speed, freshness. A part that was not run has no headline."""
+def headlines(results: DemoResults, page: Page) -> list[Headline]:
+    """What is read first: losses, agreement, the system's own, speed, freshness. What was not run has no headline."""
     found = [Headline("rows lost", f"{results.lost:,}", f"over {len(results.hops)} hops", _tone(results.lost))]
     if results.parity is not None:
         compared, stale = (sum(getattr(feature, n) for feature in results.parity) for n in ("compared", "stale"))
         note = f"of {compared:,} values; {stale:,} stale"
         found.append(Headline("feature mismatches", f"{results.wrong:,}", note, _tone(results.wrong)))
-    if results.detection:
-        scores = results.detection.scores
-        found.append(Headline("average precision", figure(scores.average_precision), f"AUC {figure(scores.auc)}"))
+    found += [section.headline for section in page.sections if section.headline]
     if results.latency:
         client = results.latency.client
         note = f"P50 {milliseconds(client.p50_ms)} at {results.latency.rate_per_s:,.0f}/s"
-        found.append(Headline("decision, P99", milliseconds(client.p99_ms), note))
+        found.append(Headline(f"{page.answer}, P99", milliseconds(client.p99_ms), note))
     if results.freshness:
         times = results.freshness.percentiles
         found.append(Headline("freshness, P99", milliseconds(times.p99_ms), f"P50 {milliseconds(times.p50_ms)}"))
     return found
-
-
-def score_rows(results: DemoResults) -> list[ScoreRow]:
-    """The scores that were measured or published, in the order of `SCORES`."""
-    if not results.detection:
-        return []
-    ours, published = results.detection.scores, results.detection.published or Scores()
-    rows = [ScoreRow(label, note, getattr(ours, key), getattr(published, key)) for key, label, note in SCORES]
-    return [row for row in rows if row.ours is not None or row.published is not None]
 
 
 def paths(results: DemoResults) -> list[tuple[str, list[Hop]]]:
@@ -138,17 +91,10 @@ def parity_totals(results: DemoResults) -> dict[str, int]:
 def _charts(results: DemoResults) -> dict[str, Markup]:
     # Markup is right here: matplotlib wrote it, and escapes the texts it is given.
     made: dict[str, str] = {}
-    if results.detection:
-        made["precision_recall"] = charts.precision_recall(results.detection)
-        if results.detection.roc:
-            made["roc"] = charts.roc(results.detection)
     if results.latency:
         made["latency"] = charts.latency(results.latency)
     if results.freshness:
         made["freshness"] = charts.freshness(results.freshness)
-    if results.decisions:
-        made["actions"] = charts.bars("actions", results.decisions.by_action, "Decisions by action")
-        made["reasons"] = charts.bars("reasons", results.decisions.by_reason, "Decisions by reason code")
     return {name: Markup(svg) for name, svg in made.items()}
 
 

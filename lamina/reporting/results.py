@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Figure = int | float | str
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Some of the results: it does not change, and takes no field that it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Stage(_Part):
+class Stage(Part):
     """One step of the run. `rows` is None where rows make no sense; `figures` are shown as given, under their names."""
 
     name: str
@@ -23,42 +25,7 @@ class Stage(_Part):
     figures: dict[str, Figure] = Field(default_factory=dict)
 
 
-class Scores(_Part):
-    """Quality of scores against labels; all between 0 and 1. None where it was not measured or not published."""
-
-    auc: float | None = None
-    average_precision: float | None = None
-    precision_at_95_recall: float | None = None
-    recall_at_fpr_001: float | None = Field(None, description="Recall at 0.1 % false positives.")
-    card_precision_100: float | None = None
-    money_caught: float | None = Field(None, description="Share of the fraud's amount at 0.1 % false positives.")
-
-
-class Detection(_Part):
-    """How well fraud was told apart. `protocol` says on which rows; curves are points (x, y) in order of x.
-
-    `published` are the figures of others for the same protocol, `published_by` names them.
-    """
-
-    protocol: str
-    rows: int = Field(ge=0)
-    frauds: int = Field(ge=0)
-    scores: Scores
-    published: Scores | None = None
-    published_by: str = ""
-    precision_recall: list[tuple[float, float]] = Field(description="(recall, precision)")
-    roc: list[tuple[float, float]] = Field(default_factory=list, description="(false positive rate, recall)")
-
-
-class Decisions(_Part):
-    """Answers of the API by action and by reason code (an answer may carry several), and those given by a fallback."""
-
-    by_action: dict[str, int]
-    by_reason: dict[str, int]
-    fallbacks: dict[str, int] = Field(default_factory=dict)
-
-
-class Percentiles(_Part):
+class Percentiles(Part):
     """Percentiles of a time in milliseconds; `name` says of what."""
 
     name: str
@@ -69,8 +36,8 @@ class Percentiles(_Part):
     p999_ms: float
 
 
-class Latency(_Part):
-    """Time of a decision as the client saw it, at `rate_per_s` requests a second, and of the stages in the server.
+class Latency(Part):
+    """Time of an answer as the client saw it, at `rate_per_s` requests a second, and of the stages in the server.
 
     `target` holds the percentiles that were aimed at, as a line to compare with.
     """
@@ -82,7 +49,7 @@ class Latency(_Part):
     target: Percentiles | None = None
 
 
-class Freshness(_Part):
+class Freshness(Part):
     """Time from an event on Kafka until its features were readable; bin i goes from edges_ms[i] to edges_ms[i + 1]."""
 
     percentiles: Percentiles
@@ -96,7 +63,7 @@ class Freshness(_Part):
         return self
 
 
-class FeatureParity(_Part):
+class FeatureParity(Part):
     """Served against recomputed values of one feature.
 
     stale: differs, because an event was not readable yet; mismatch: differs from the same events; missing: served as
@@ -117,7 +84,7 @@ class FeatureParity(_Part):
         return self.mismatch + self.missing + self.extra
 
 
-class Hop(_Part):
+class Hop(Part):
     """Rows that came out of one step of the pipeline.
 
     `expected` rows went in; `aside` were put aside on purpose and counted (dead letters, duplicates, rejects). What is
@@ -142,8 +109,8 @@ class Hop(_Part):
         return None if self.expected is None else self.expected - self.rows - self.aside
 
 
-class Model(_Part):
-    """The model that decided. `facts` are shown as given: members, rows, days, seed."""
+class Model(Part):
+    """The model that answered. `facts` are shown as given: members, rows, days, seed."""
 
     name: str
     version: str
@@ -155,7 +122,7 @@ class Model(_Part):
     facts: dict[str, Figure] = Field(default_factory=dict)
 
 
-class Environment(_Part):
+class Environment(Part):
     """Where it was run, so that a figure can be compared."""
 
     machine: str
@@ -165,17 +132,18 @@ class Environment(_Part):
     versions: dict[str, str]
 
 
-class DemoResults(_Part):
-    """All that one run found out. A part that is None was not run, and the report says so."""
+class DemoResults(Part):
+    """What a run of any system found out; a subclass adds what only that system's has.
+
+    A part that is None was not run, and the report says so.
+    """
 
     input_name: str
-    system: str = "fraud"
+    system: str
     started_at: datetime
     seconds: float = Field(ge=0)
     stages: list[Stage]
     hops: list[Hop]
-    detection: Detection | None = None
-    decisions: Decisions | None = None
     latency: Latency | None = None
     freshness: Freshness | None = None
     parity: list[FeatureParity] | None = None

@@ -1,164 +1,242 @@
-"""What the main job runs on: the simulated world or a folder of third-party transactions; the code behind is one."""
+"""The demo of fraud: card payments of a simulated world or of the Fraud Detection Handbook, decided on one by one."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
+from pydantic import Field
 
-from lamina.clock import Clock, midnight_ms, next_day
-from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
-from lamina.errors import LaminaError
-from lamina.lake import layout
-from lamina.lake.write import SourceWriter
-from lamina.orchestration.days import TRAIN_DAYS
+from lamina.definitions.fraud import FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
+from lamina.demo import collect
+from lamina.demo.live import Route
+from lamina.demo.sources import FileSource, WorldSource
+from lamina.demo.story import Options, Run, Story
+from lamina.reporting.page import Bars, Headline, Measure, Page, Picture, PrecisionRecall, Roc, Section
+from lamina.reporting.report import figure
+from lamina.reporting.results import DemoResults, Part, Percentiles
+from lamina.settings import ROOT, Settings
 from lamina.worlds.fraud.world import FraudWorld
 
-
-@dataclass(frozen=True)
-class History:
-    """What was put into the lake before the live day: rows by topic, rejected rows."""
-
-    transactions: int
-    labels: int
-    rejected: int
-
-
-@dataclass(frozen=True)
-class LiveDay:
-    """The day that is posted: transactions and labels in order of time, and which transactions are fraud."""
-
-    day: date
-    transactions: pa.Table
-    labels: pa.Table
-    frauds: dict[str, str | None] = field(repr=False)
-
-
-class DemoInput(Protocol):
-    """A source of transactions for the main job. `is_published`: others' figures for the same protocol are known."""
-
-    name: str
-    live_day: date
-    training_date: date
-    listed_cards: list[str]
-    is_published: bool
-    train_days: int
-
-    @property
-    def clock(self) -> Clock:
-        """The time that the jobs take for now: the live day is just over."""
-        return lambda: midnight_ms(next_day(self.live_day))
-
-    def import_history(self, lake_url: str) -> History:
-        """Put everything before the live day into the lake."""
-
-    def live(self) -> LiveDay:
-        """What is posted on the live day."""
+SYSTEM = "fraud"
+SEED, START = 7, date(2026, 1, 5)
+RULES = ROOT / "serving/systems/fraud/rules/fraud.yaml"
+CURVES = "curves/curves.json"
+TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)
+ROUTES = (
+    Route(TRANSACTIONS.topic, "/fraud/decisions", "transactions", is_answered=True),
+    Route(FRAUD_LABELS.topic, "/fraud/labels", "labels"),
+)
+TONES: Mapping[str, Literal["good", "careful", "bad"]] = {"approve": "good", "review": "careful", "reject": "bad"}
+SCORES: tuple[tuple[str, str, str], ...] = (
+    ("auc", "AUC", "0.5 is guessing, 1 is perfect"),
+    ("average_precision", "Average precision", "area under precision over recall"),
+    ("precision_at_95_recall", "Precision at 95 % recall", "of those flagged, how many are fraud"),
+    ("recall_at_fpr_001", "Recall at 0.1 % false positives", "fraud found while 1 in 1,000 good ones is bothered"),
+    ("card_precision_100", "Card precision@100", "compromised cards among the 100 most suspicious a day"),
+    ("money_caught", "Money caught", "share of the fraud's amount at 0.1 % false positives"),
+)
 
 
-class WorldInput(DemoInput):
-    """The fraud world: `days` days, of which the last goes live. The model is trained on the newest complete labels."""
+class Scores(Part):
+    """Quality of scores against labels; all between 0 and 1. None where it was not measured or not published."""
 
-    def __init__(self, *, seed: int = 7, users: int = 1000, days: int = 45, start: date = date(2026, 1, 5)) -> None:
-        self.world = FraudWorld(seed=seed, users=users, days=days, start=start)
-        self.name = f"fraud world, seed {seed}: {users:,} users, {days} days"
-        self.live_day = self.world.date_of(days - 1)
-        self.training_date = self.live_day - timedelta(days=1)
-        self.listed_cards = self.world.listed_cards
-        self.is_published = False
-        self.train_days = TRAIN_DAYS
-
-    def import_history(self, lake_url: str) -> History:
-        """See `DemoInput.import_history`."""
-        topics = (TRANSACTIONS, FRAUD_LABELS)
-        rows = dict.fromkeys(topics, 0)
-        writers = {t: SourceWriter(layout.topic(lake_url, t), "world") for t in topics}
-        for n in range(self.world.days - 1):
-            partition = layout.ingested(self.world.date_of(n))
-            for topic, table in self.world.day(n).items():
-                if table.num_rows:
-                    writers[topic].add(partition, table)
-                    rows[topic] += table.num_rows
-        for writer in writers.values():
-            writer.commit()
-        return History(rows[TRANSACTIONS], rows[FRAUD_LABELS], 0)
-
-    def live(self) -> LiveDay:
-        """See `DemoInput.live`."""
-        n = self.world.days - 1
-        truth = self.world.truth(n).to_pydict()
-        frauds = dict(zip(truth["transaction_id"], truth["scenario"], strict=True))
-        return LiveDay(self.live_day, self.world.transactions(n), self.world.labels_known_on(n), frauds)
+    auc: float | None = None
+    average_precision: float | None = None
+    precision_at_95_recall: float | None = None
+    recall_at_fpr_001: float | None = Field(None, description="Recall at 0.1 % false positives.")
+    card_precision_100: float | None = None
+    money_caught: float | None = Field(None, description="Share of the fraud's amount at 0.1 % false positives.")
 
 
-class HandbookInput(DemoInput):
-    """The Fraud Detection Handbook's transactions; the model is trained by the book's protocol (see `training_date`).
+PUBLISHED = Scores(auc=0.862, average_precision=0.639, card_precision_100=0.273)
+PUBLISHED_BY = "XGBoost, Le Borgne et al. 2022"
+
+
+class Detection(Part):
+    """How well fraud was told apart. `protocol` says on which rows; curves are points (x, y) in order of x.
+
+    `published` are the figures of others for the same protocol, `published_by` names them.
+    """
+
+    protocol: str
+    rows: int = Field(ge=0)
+    frauds: int = Field(ge=0)
+    scores: Scores
+    published: Scores | None = None
+    published_by: str = ""
+    precision_recall: list[tuple[float, float]] = Field(description="(recall, precision)")
+    roc: list[tuple[float, float]] = Field(default_factory=list, description="(false positive rate, recall)")
+
+
+class Decisions(Part):
+    """Answers of the API by action and by reason code (an answer may carry several), and those given by a fallback."""
+
+    by_action: dict[str, int]
+    by_reason: dict[str, int]
+    fallbacks: dict[str, int] = Field(default_factory=dict)
+
+
+class FraudResults(DemoResults):
+    """What a run of this demo found out."""
+
+    detection: Detection | None = None
+    decisions: Decisions | None = None
+
+
+def story(options: Options) -> Story:
+    """The demo on the handbook's transactions where a folder is given, else on the simulated world.
+
+    Raises: LaminaError: when the folder does not hold them.
+    """
+    if options.data is None:
+        world = FraudWorld(seed=SEED, users=options.users, days=options.days, start=START)
+        name = f"fraud world, seed {SEED}: {options.users:,} users, {options.days} days"
+        return _on(WorldSource(world, name), world.listed_cards, published=False)
+    return _on(_handbook(options.data, options.scratch), [], published=True)
+
+
+def _on(source: WorldSource | FileSource, listed_cards: list[str], *, published: bool) -> Story:
+    return Story(
+        system=SYSTEM,
+        answer="decision",
+        source=source,
+        routes=ROUTES,
+        prepare=lambda folder: {"LAMINA_RULES_FILE": str(write_rules(folder / "rules", RULES, listed_cards))},
+        trained={"auc": "auc", "ap": "average_precision"},
+        facts="recall_scenario",
+        target=TARGET,
+        tell=partial(_tell, day=source.training_date, published=published),
+    )
+
+
+def _handbook(folder: Path, scratch: Path) -> FileSource:
+    """The handbook's transactions; the model is trained by the book's protocol.
 
     Labels are complete a week back, so a training on 2018-08-21 tests on 2018-08-08..14 and learns on 2018-07-25..31.
     """
-
-    def __init__(self, folder: Path, scratch: Path) -> None:
-        self.file = folder / "transactions.parquet"
-        if not self.file.exists():
-            raise LaminaError(f"no transactions.parquet in {folder}: set DATA to the folder that holds it")
-        self._scratch = scratch
-        self.name = "Fraud Detection Handbook (Le Borgne et al. 2022)"
-        self.live_day = date(2018, 9, 30)
-        self.training_date = date(2018, 8, 21)
-        self.listed_cards: list[str] = []
-        self.is_published = True
-        self.train_days = 7  # as in the publication, so that the report's table compares like with like
-
-    def import_history(self, lake_url: str) -> History:
-        """See `DemoInput.import_history`."""
-        self._import(lake_url, "--until", self.live_day.isoformat())
-        return History(_rows(lake_url, TRANSACTIONS), _rows(lake_url, FRAUD_LABELS), _rejected(lake_url))
-
-    def live(self) -> LiveDay:
-        """See `DemoInput.live`."""
-        lake = str(self._scratch / "live-day")
-        # Labels are known a week late: some of this day are about earlier days, and those about this day come after.
-        week = timedelta(days=8)
-        self._import(lake, "--from", str(self.live_day - week), "--until", str(self.live_day + week))
-        start, end = midnight_ms(self.live_day), midnight_ms(next_day(self.live_day))
-        transactions = _table(lake, TRANSACTIONS).sort_by([("timestamp", "ascending"), ("transaction_id", "ascending")])
-        transactions = transactions.filter(_between(transactions["timestamp"], start, end))
-        labels = _table(lake, FRAUD_LABELS).sort_by("timestamp")
-        own = labels.filter(_between(labels["transaction_timestamp"], start, end)).to_pydict()
-        frauds = dict(zip(own["transaction_id"], own["scenario"], strict=True))
-        return LiveDay(self.live_day, transactions, labels.filter(_between(labels["timestamp"], start, end)), frauds)
-
-    def _import(self, lake_url: str, *options: str) -> None:
-        command = [sys.executable, "-m", "lamina.cli", "import", "transactions", str(self.file)]
-        run = subprocess.run(
-            [*command, "--mapping", "handbook", "--lake", lake_url, *options],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            raise LaminaError(f"the import of {self.file} failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+    return FileSource(
+        name="Fraud Detection Handbook (Le Borgne et al. 2022)",
+        file=folder / "transactions.parquet",
+        kind="transactions",
+        mapping="handbook",
+        live_day=date(2018, 9, 30),
+        training_date=date(2018, 8, 21),
+        train_days=7,  # as in the publication, so that the report's table compares like with like
+        events=TRANSACTIONS,
+        labels=FRAUD_REPORTS,
+        label_days=7,
+        about=FRAUD_LABELS.timestamp,
+        truth=("transaction_id", "scenario"),
+        scratch=scratch,
+    )
 
 
-def _between(column: pa.ChunkedArray, start: int, end: int) -> pa.ChunkedArray:
-    return pc.and_(pc.greater_equal(column, start), pc.less(column, end))
+def write_rules(folder: Path, template: Path, listed_cards: Iterable[str]) -> Path:
+    """A copy of the rules in `template` with its lists, and `listed_cards` in the place of the shipped ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in template.parent.glob("*.txt"):
+        (folder / file.name).write_text(file.read_text())
+    (folder / "listed_cards.txt").write_text("".join(f"{card}\n" for card in listed_cards))
+    copy = folder / template.name
+    copy.write_text(template.read_text())
+    return copy
 
 
-def _table(lake_url: str, topic: str) -> pa.Table:
-    return ds.dataset(layout.topic(lake_url, topic), format="parquet").to_table()
+def _tell(common: DemoResults, run: Run, *, day: date, published: bool) -> tuple[FraudResults, Page]:
+    found = FraudResults(
+        **{
+            **dict(common),
+            "detection": detection(run.settings, day, published=published),
+            "decisions": decisions(run.live.answers),
+            "remarks": [remark(run), *common.remarks],
+        }
+    )
+    return found, page(found)
 
 
-def _rows(lake_url: str, topic: str) -> int:
-    return int(ds.dataset(layout.topic(lake_url, topic), format="parquet").count_rows())
+def detection(settings: Settings, day: date, *, published: bool) -> Detection:
+    """The test figures and curves of the version trained for `day`; `published` puts the book's beside them."""
+    import mlflow
+
+    evaluation, run_id = collect.evaluated(settings, SYSTEM, day)
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    found = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{CURVES}"))
+    metrics = collect.figures(evaluation)
+    return Detection(
+        protocol=f"trained for {day}: a week of test days whose labels are complete, known cards left out",
+        rows=evaluation.rows,
+        frauds=evaluation.frauds,
+        scores=Scores(**{name: metrics.get(name) for name in Scores.model_fields}),
+        published=PUBLISHED if published else None,
+        published_by=PUBLISHED_BY if published else "",
+        precision_recall=found["pr"],
+        roc=found["roc"],
+    )
 
 
-def _rejected(lake_url: str) -> int:
-    file = Path(layout.rejects(lake_url, TRANSACTIONS, "handbook"))
-    return sum(1 for _ in file.open()) if file.exists() else 0
+def decisions(answers: Iterable[Mapping[str, Any]]) -> Decisions:
+    """Answers by action, by the rules and risk bands that spoke, and by fallback."""
+    actions, reasons, fallbacks = Counter[str](), Counter[str](), Counter[str]()
+    for answer in answers:
+        actions[answer["action"]] += 1
+        reasons.update({r["code"] for r in answer["reasons"] if r["kind"] != "feature"})
+        if answer["fallback"] != "none":
+            fallbacks[answer["fallback"]] += 1
+    return Decisions(by_action=actions, by_reason=reasons, fallbacks=fallbacks)
+
+
+def remark(run: Run) -> str:
+    """How many of the live day's frauds were stopped, and at what price."""
+    frauds = set(run.day.truth["transaction_id"].to_pylist())
+    stopped = [d for d in run.live.answers if d["action"] != "approve"]
+    caught = sum(d["transaction_id"] in frauds for d in stopped)
+    return (
+        f"On the live day {caught} of {len(frauds)} frauds were rejected or sent to review, "
+        f"with {len(stopped) - caught} honest transactions among {run.live.answered:,}."
+    )
+
+
+def page(results: FraudResults) -> Page:
+    """What the page has beside the sections of every system."""
+    return Page("decision", (_detected(results.detection), _decided(results.decisions)))
+
+
+def _detected(found: Detection | None) -> Section:
+    title = "Detection"
+    if found is None:
+        return Section(title)
+    ours, theirs = found.scores, found.published or Scores()
+    curve = PrecisionRecall(found.precision_recall, found.frauds / found.rows if found.rows else 0.0)
+    pictures = [Picture(curve, caption="Precision over recall on the test rows.")]
+    if found.roc:
+        caption = "Recall over the false positive rate, which is on a logarithmic axis."
+        pictures.append(Picture(Roc(found.roc), caption=caption))
+    return Section(
+        title,
+        note=f"{found.protocol} {figure(found.rows)} transactions, {figure(found.frauds)} of them fraud.",
+        measures=tuple(Measure(label, note, getattr(ours, k), getattr(theirs, k)) for k, label, note in SCORES),
+        published_by=None if found.published is None else found.published_by,
+        pictures=tuple(pictures),
+        headline=Headline("average precision", figure(ours.average_precision), f"AUC {figure(ours.auc)}"),
+    )
+
+
+def _decided(found: Decisions | None) -> Section:
+    title = "Decisions"
+    if found is None:
+        return Section(title)
+    note = (
+        "What the API answered on the live day. An answer may carry several reasons; a share is of all reasons given."
+    )
+    if found.fallbacks:
+        by_name = ", ".join(f"{name} {figure(n)}" for name, n in found.fallbacks.items())
+        note += f" Answered by a fallback: {by_name}."
+    actions = Bars("actions", "Decisions by action", found.by_action, TONES)
+    reasons = Bars("reasons", "Decisions by reason code", found.by_reason)
+    return Section(title, note=note, pictures=(Picture(actions, "By action"), Picture(reasons, "By reason code")))

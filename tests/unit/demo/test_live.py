@@ -8,7 +8,10 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from lamina.demo.live import LiveResult, Post, in_order, post_all
+from lamina.demo.live import LiveResult, Post, Route, in_order, post_all
+
+DECISIONS = Route("transactions", "/fraud/decisions", "transactions", is_answered=True)
+LABELS = Route("fraud-labels", "/fraud/labels", "labels")
 
 
 def post_to(handler_delay_s: float, posts: list[Post], rate_s: float) -> tuple[LiveResult, list[str], int]:
@@ -37,21 +40,22 @@ def post_to(handler_delay_s: float, posts: list[Post], rate_s: float) -> tuple[L
 
 
 def test_posts_go_out_by_event_time_labels_first() -> None:
-    posts = list(in_order([(20, b"t20"), (10, b"t10")], [(20, b"l20")]))
+    posts = in_order([(DECISIONS, [(20, b"t20"), (10, b"t10")]), (LABELS, [(20, b"l20")])])
     assert [p.body for p in posts] == [b"t10", b"l20", b"t20"]
-    assert [p.path for p in posts] == ["/fraud/decisions", "/fraud/labels", "/fraud/decisions"]
+    assert [p.route.path for p in posts] == ["/fraud/decisions", "/fraud/labels", "/fraud/decisions"]
 
 
 def test_slow_answers_do_not_hold_back_the_next_request() -> None:
-    result, _, most = post_to(0.3, [Post("/fraud/decisions", b"{}") for _ in range(20)], rate_s=200)
+    result, _, most = post_to(0.3, [Post(DECISIONS, b"{}") for _ in range(20)], rate_s=200)
     assert result.answered == result.posted == 20
     assert most > 1
     assert min(result.latency_ms) >= 300 - 1
 
 
 def test_every_request_is_accounted_for() -> None:
-    posts = [Post("/fraud/decisions", b"{}"), Post("/fraud/decisions", b"bad"), Post("/fraud/labels", b"{}", False)]
+    posts = [Post(DECISIONS, b"{}"), Post(DECISIONS, b"bad"), Post(LABELS, b"{}")]
     result, paths, _ = post_to(0, posts, rate_s=100)
-    assert (result.posted, result.answered, result.labels, dict(result.failed)) == (2, 1, 1, {"HTTP 422": 1})
+    assert (result.posted, result.answered, dict(result.failed)) == (2, 1, {"HTTP 422": 1})
+    assert result.accepted == {"labels": 1}
     assert sorted(paths) == ["/fraud/decisions", "/fraud/decisions", "/fraud/labels"]
-    assert orjson.dumps(result.decisions) == b'[{"action":"approve"}]'
+    assert orjson.dumps(result.answers) == b'[{"action":"approve"}]'

@@ -5,10 +5,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from lamina.definitions import load
+from lamina.demo.stories.fraud import Decisions, Detection, FraudResults, Scores
 from lamina.reporting.results import (
-    Decisions,
-    DemoResults,
-    Detection,
     Environment,
     FeatureParity,
     Freshness,
@@ -16,7 +14,6 @@ from lamina.reporting.results import (
     Latency,
     Model,
     Percentiles,
-    Scores,
     Stage,
 )
 
@@ -25,12 +22,13 @@ def _times(name: str, count: int, p50: float, p95: float, p99: float, p999: floa
     return Percentiles(name=name, count=count, p50_ms=p50, p95_ms=p95, p99_ms=p99, p999_ms=p999)
 
 
-def results() -> DemoResults:
+def results() -> FraudResults:
     rng = random.Random(7)
     waits = sorted(rng.lognormvariate(6.0, 0.45) for _ in range(9_488))
     edges = [50.0 * i for i in range(41)]
     counts = [sum(low <= wait < high for wait in waits) for low, high in pairwise(edges)]
-    return DemoResults(
+    return FraudResults(
+        system="fraud",
         input_name="fraud_handbook",
         started_at=datetime(2026, 3, 14, 9, 26, tzinfo=UTC),
         seconds=431.7,

@@ -5,6 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lamina.demo.stories.fraud import FraudResults
+from lamina.demo.stories.fraud import page as page_of
+from lamina.reporting.page import Bars, Headline, Measure, Page, Picture, Section
 from lamina.reporting.report import headlines, render, write
 from lamina.reporting.results import DemoResults, Hop
 from tests.unit.reporting.sample import results
@@ -52,7 +55,7 @@ def _read(page: str) -> _Reader:
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return render(results())
+    return render(results(), page_of(results()))
 
 
 def test_the_page_is_whole_and_needs_nothing_else(page: str) -> None:
@@ -90,9 +93,9 @@ def test_figures_are_shown_as_they_were_given(page: str) -> None:
 
 def test_a_loss_turns_red() -> None:
     lossy = results().model_copy(update={"hops": [Hop(path="t", name="archived", expected=10, rows=7, aside=1)]})
-    assert (headlines(lossy)[0].value, headlines(lossy)[0].tone) == ("2", "bad")
-    assert headlines(results())[0].tone == "good"
-    page = render(lossy)
+    assert (headlines(lossy, page_of(lossy))[0].value, headlines(lossy, page_of(lossy))[0].tone) == ("2", "bad")
+    assert headlines(results(), page_of(results()))[0].tone == "good"
+    page = render(lossy, page_of(lossy))
     assert '<td class="n bad">2</td>' in page
     assert '<div class="lost bad">2 lost</div>' in page
 
@@ -108,18 +111,38 @@ def test_texts_from_outside_are_escaped() -> None:
             "decisions": base.decisions.model_copy(update={"by_reason": {evil: 3}}),
         }
     )
-    assert "<script" not in render(changed)
+    assert "<script" not in render(changed, page_of(changed))
 
 
 def test_what_was_not_run_is_said() -> None:
     parts = ("detection", "decisions", "latency", "freshness", "parity", "model")
-    bare: DemoResults = results().model_copy(update=dict.fromkeys(parts))
-    page = render(bare)
+    bare: FraudResults = results().model_copy(update=dict.fromkeys(parts))
+    page = render(bare, page_of(bare))
     assert page.count("Not measured in this run.") == 5
     assert "No model decided in this run." in page
-    assert [h.label for h in headlines(bare)] == ["rows lost"]
+    assert [h.label for h in headlines(bare, page_of(bare))] == ["rows lost"]
 
 
 def test_the_data_lies_beside_the_page(tmp_path: Path) -> None:
-    path = write(results(), tmp_path / "reports" / "demo.html")
-    assert DemoResults.model_validate_json(path.with_suffix(".json").read_text()) == results()
+    path = write(results(), page_of(results()), tmp_path / "reports" / "demo.html")
+    assert FraudResults.model_validate_json(path.with_suffix(".json").read_text()) == results()
+
+
+def test_a_page_of_another_system_is_data_alone() -> None:
+    common = {name: getattr(results(), name) for name in DemoResults.model_fields}
+    run = DemoResults(
+        **(common | {"system": "search", "input_name": "queries", "hops": [], "parity": None, "model": None})
+    )
+    measures = Measure("NDCG@10", "1 is the best order", 0.41, 0.4), Measure("MRR")
+    clicks = Picture(Bars("places", "Clicks by place", {"first": 7, "second": 2}, {"first": "good"}), "Clicks")
+    ranked = Section("Ranking", "Judged queries.", measures, "BM25", (clicks,), Headline("NDCG@10", "0.41"))
+    page = render(run, Page("answer", (ranked, Section("Suggestions"))))
+    text = " ".join(" ".join(_read(page).texts).split())
+    for shown in ("Search answers on", "9,488 answers at 200 a second", "Ranking", "BM25", "+0.010", "answer, P99"):
+        assert shown in text
+    assert page.count("Not measured in this run.") == 2, "parity and suggestions"
+    assert page.count("<figure>") == 3
+    assert "MRR" not in text, "what nobody measured or published is no line"
+    assert [h.label for h in headlines(run, Page("answer"))] == ["rows lost", "answer, P99", "freshness, P99"]
+    for of_fraud in ("fraud", "decision, P99", "Decisions by", "precision"):
+        assert of_fraud not in text

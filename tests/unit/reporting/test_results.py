@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from lamina.reporting.results import DemoResults, FeatureParity, Freshness, Hop
+from lamina.demo.stories.fraud import FraudResults
+from lamina.reporting.results import FeatureParity, Freshness, Hop
 from tests.unit.reporting.sample import results
 
 
@@ -27,4 +28,4 @@ def test_bins_need_one_edge_more() -> None:
 
 
 def test_results_survive_json() -> None:
-    assert DemoResults.model_validate_json(results().model_dump_json()) == results()
+    assert FraudResults.model_validate_json(results().model_dump_json()) == results()

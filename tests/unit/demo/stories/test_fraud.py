@@ -1,42 +1,84 @@
-"""Both inputs of the main job say the same things, and a folder that cannot be used is refused with its name."""
+"""Both inputs of the demo of fraud say the same things, and what was answered is told as it was."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pytest
 
 from lamina.clock import day_of
-from lamina.demo.stories.fraud import HandbookInput, WorldInput
+from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
+from lamina.demo.live import LiveResult
+from lamina.demo.sources import LiveDay
+from lamina.demo.stories.fraud import decisions, remark, story
+from lamina.demo.story import Options, Run
+from lamina.errors import LaminaError
 from lamina.lake import layout
+from lamina.settings import load_settings
 
 
-def test_the_variables_of_make_demo_reach_the_job(tmp_path: Path) -> None:
-    env = {**os.environ, "DATA": str(tmp_path / "nowhere"), "KEEP": "", "LAMINA_STACK_DIR": str(tmp_path / "stack")}
-    run = subprocess.run([sys.executable, "-m", "lamina.demo"], env=env, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert f"no transactions.parquet in {tmp_path / 'nowhere'}: set DATA" in run.stderr
+def options(folder: Path, data: Path | None = None) -> Options:
+    return Options(users=200, days=32, data=data, scratch=folder / "scratch")
 
 
 def test_the_world_goes_into_the_lake_up_to_the_live_day(tmp_path: Path) -> None:
-    source = WorldInput(users=200, days=32)
+    source = story(options(tmp_path)).source
     history = source.import_history(str(tmp_path))
-    rows = ds.dataset(layout.topic(str(tmp_path), "transactions"), format="parquet").to_table()
-    assert rows.num_rows == history.transactions > 0
+    rows = ds.dataset(layout.topic(str(tmp_path), TRANSACTIONS.topic), format="parquet").to_table()
+    assert rows.num_rows == history.rows[TRANSACTIONS.topic] > 0
+    labels = ds.dataset(layout.topic(str(tmp_path), FRAUD_LABELS.topic), format="parquet")
+    assert labels.count_rows() == history.rows[FRAUD_LABELS.topic] > 0
+    assert history.rejected == 0
     assert day_of(max(rows["timestamp"].to_pylist())) < source.live_day
     live = source.live()
-    assert {day_of(at) for at in live.transactions["timestamp"].to_pylist()} == {source.live_day}
-    assert {day_of(at) for at in live.labels["timestamp"].to_pylist()} <= {source.live_day}
-    assert set(live.frauds) <= set(live.transactions["transaction_id"].to_pylist())
+    happened, known = live.events[TRANSACTIONS.topic], live.events[FRAUD_LABELS.topic]
+    assert {day_of(at) for at in happened["timestamp"].to_pylist()} == {source.live_day}
+    assert {day_of(at) for at in known["timestamp"].to_pylist()} <= {source.live_day}
+    assert set(live.truth["transaction_id"].to_pylist()) <= set(happened["transaction_id"].to_pylist())
 
 
 def test_the_handbook_leaves_its_last_day_for_the_api(handbook: Path, tmp_path: Path) -> None:
-    source = HandbookInput(handbook, tmp_path / "scratch")
+    source = story(options(tmp_path, handbook)).source
     live = source.live()
-    assert live.transactions.num_rows > 9_000
-    assert {day_of(at) for at in live.transactions["timestamp"].to_pylist()} == {source.live_day}
-    assert {day_of(at) for at in live.labels["timestamp"].to_pylist()} == {source.live_day}
-    assert 0 < len(live.frauds) < live.transactions.num_rows / 20
+    happened, known = live.events[TRANSACTIONS.topic], live.events[FRAUD_LABELS.topic]
+    assert happened.num_rows > 9_000
+    assert {day_of(at) for at in happened["timestamp"].to_pylist()} == {source.live_day}
+    assert {day_of(at) for at in known["timestamp"].to_pylist()} == {source.live_day}
+    assert 0 < live.truth.num_rows < happened.num_rows / 20
+
+
+def test_a_folder_without_the_handbook_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(LaminaError, match=rf"no transactions\.parquet in {tmp_path}: set DATA"):
+        story(options(tmp_path, tmp_path))
+
+
+def test_the_rules_list_the_cards_that_the_world_has_lost(tmp_path: Path) -> None:
+    made = story(options(tmp_path))
+    rules = Path(made.prepare(tmp_path / "demo")["LAMINA_RULES_FILE"])
+    listed = (rules.parent / "listed_cards.txt").read_text().split()
+    assert rules.name == "fraud.yaml"
+    assert len(listed) == 1
+    assert all(card.startswith("card-") for card in listed)
+
+
+def answer(transaction: str, action: str, fallback: str = "none", *codes: str) -> dict[str, object]:
+    reasons = [{"code": code, "kind": "rule"} for code in codes] + [{"code": "amount", "kind": "feature"}]
+    return {"transaction_id": transaction, "action": action, "fallback": fallback, "reasons": reasons}
+
+
+def test_what_was_answered_is_counted_and_held_against_the_truth(tmp_path: Path) -> None:
+    answers = [
+        answer("t1", "approve"),
+        answer("t2", "reject", "none", "listed_card", "unusual_amount"),
+        answer("t3", "review", "rules_only_no_model", "unusual_amount"),
+    ]
+    found = decisions(answers)
+    assert found.by_action == {"approve": 1, "reject": 1, "review": 1}
+    assert found.by_reason == {"listed_card": 1, "unusual_amount": 2}
+    assert found.fallbacks == {"rules_only_no_model": 1}
+    truth = pa.table({"transaction_id": ["t1", "t2"], "scenario": ["card_testing", "stolen_card"]})
+    day = LiveDay(story(options(tmp_path)).source.live_day, {}, truth)
+    said = remark(Run(load_settings(), day, LiveResult(answers=answers)))
+    assert said.startswith("On the live day 1 of 2 frauds were rejected or sent to review, with 1 honest transactions")

@@ -1,0 +1,86 @@
+"""What the demo of one system is, as data: a module of `lamina.demo.stories` makes its `Story` from the options."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamina.demo import stories
+from lamina.demo.live import LiveResult, Route
+from lamina.demo.sources import LiveDay, Source
+from lamina.errors import LaminaError
+from lamina.reporting.page import Page
+from lamina.reporting.results import DemoResults, Percentiles
+from lamina.settings import Settings
+
+
+class NoStory(LaminaError):
+    """A system that has no demo."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the demo was asked for: the size of its world, or the folder of third-party files; `scratch` is deleted."""
+
+    users: int
+    days: int
+    data: Path | None
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is there to look at when everything has run."""
+
+    settings: Settings
+    day: LiveDay
+    live: LiveResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """The demo of `system` on `source`.
+
+    Args: answer: the system's word for what the API answers, in the singular; routes: what is posted where, one of
+    them answered; prepare: given a folder, variables of the stack beside the usual; trained: metrics of the model by
+    the name that the stage shows; facts: the report shows metrics that begin so; target: latency aimed at; tell: the
+    results, from those that every system has, and the sections of the page.
+    """
+
+    system: str
+    answer: str
+    source: Source
+    routes: tuple[Route, ...]
+    prepare: Callable[[Path], Mapping[str, str]]
+    trained: Mapping[str, str]
+    facts: str
+    target: Percentiles
+    tell: Callable[[DemoResults, Run], tuple[DemoResults, Page]]
+
+    @property
+    def asked(self) -> Route:
+        """The route that is answered."""
+        return next(route for route in self.routes if route.is_answered)
+
+
+def story_names() -> tuple[str, ...]:
+    """Systems that have a demo, sorted.
+
+    >>> "fraud" in story_names()
+    True
+    """
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(stories.__path__)))
+
+
+def load_story(system: str, options: Options) -> Story:
+    """The demo of `system`.
+
+    Raises: NoStory: when it has none.
+    """
+    if system not in story_names():
+        raise NoStory(f"no demo of a system {system!r}: SYSTEM is one of {', '.join(story_names())}")
+    made: Story = importlib.import_module(f"{stories.__name__}.{system}").story(options)
+    return made

@@ -1,0 +1,61 @@
+"""Every row that goes into a step comes out of it, is put aside, or is lost: of each route in turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS
+from lamina.demo.hops import hops
+from lamina.demo.live import LiveResult
+from lamina.demo.sources import History, LiveDay
+from lamina.demo.story import Options, Story, load_story
+from lamina.reporting.results import Hop
+
+KAFKA = {DEAD_LETTERS: 2, FEATURE_TILES: 30, MODEL_PREDICTIONS: 9}
+
+
+def made(tmp_path: Path, archived: Mapping[str, int]) -> tuple[Story, dict[tuple[str, str], Hop]]:
+    story = load_story("fraud", Options(users=60, days=30, data=None, scratch=tmp_path))
+    asked, told = story.routes
+    live = LiveResult(posted=10, answers=[{}] * 9, failed=Counter({"HTTP 500": 1}))
+    table = pa.table({"timestamp": list(range(10))})
+    day = LiveDay(date(2026, 1, 5), {asked.topic: table, told.topic: table.slice(0, 4)}, table)
+    kafka = KAFKA | {asked.topic: 9, told.topic: 4}
+    found = hops(
+        story, History({asked.topic: 100, told.topic: 3}, 5), day, live, kafka, lambda topic: archived.get(topic, 0)
+    )
+    return story, {(hop.path, hop.name): hop for hop in found}
+
+
+def test_every_route_has_its_hops_in_order(tmp_path: Path) -> None:
+    _, found = made(tmp_path, {})
+    assert list(found) == [
+        ("history", "in the file"),
+        ("history", "in the lake"),
+        ("transactions", "of the live day"),
+        ("transactions", "answered"),
+        ("transactions", "on Kafka"),
+        ("transactions", "archived"),
+        ("decisions", "answered"),
+        ("decisions", "on Kafka"),
+        ("decisions", "archived"),
+        ("labels", "of the live day"),
+        ("labels", "on Kafka"),
+        ("labels", "archived"),
+        ("tiles", "updates on Kafka"),
+    ]
+
+
+def test_what_is_neither_passed_on_nor_put_aside_is_lost(tmp_path: Path) -> None:
+    story, _ = made(tmp_path, {})
+    asked, told = story.routes
+    _, found = made(tmp_path, {asked.topic: 7, told.topic: 4, MODEL_PREDICTIONS: 8})
+    lost = {key: hop.lost for key, hop in found.items() if hop.lost}
+    assert lost == {("transactions", "answered"): 1, ("decisions", "archived"): 1}
+    assert (found["history", "in the file"].rows, found["history", "in the lake"].aside) == (105, 5)
+    assert found["transactions", "archived"].aside == 2, "dead letters"
