@@ -1,0 +1,31 @@
+"""A system has one name in every layer: `ls` of any of them lists the product."""
+
+from __future__ import annotations
+
+import pkgutil
+
+import pytest
+
+from lamina.definitions import system_names
+from lamina.demo.story import story_names
+from lamina.orchestration.jobs import has_model
+from lamina.settings import ROOT
+
+
+def packages(folder: str) -> set[str]:
+    """The packages in `folder`; modules beside them are everybody's."""
+    return {module.name for module in pkgutil.iter_modules([str(ROOT / folder)]) if module.ispkg}
+
+
+LAYERS = {
+    "models": packages("models"),
+    "serving/systems": packages("serving/systems"),
+    "lamina/worlds": packages("lamina/worlds"),
+    "lamina/demo/stories": set(story_names()),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_systems_with_a_model_are_there_under_their_names(layer: str) -> None:
+    complete = {system for system in system_names() if has_model(system)}
+    assert LAYERS[layer] == complete, f"{layer} has to hold every system with a model, and nothing else"
