@@ -9,13 +9,14 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from lamina.addresses import is_loopback
+from lamina.definitions import system_names
 from lamina.errors import LaminaError
 
 Right = Literal["decide", "feedback", "admin", "metrics"]
 # The first that fits decides.
 RIGHTS: tuple[tuple[str, Right], ...] = (
-    ("/fraud/labels", "feedback"),
-    ("/fraud", "decide"),
+    *((f"/{system}/labels", "feedback") for system in system_names()),
+    *((f"/{system}", "decide") for system in system_names()),
     ("/predict", "decide"),
     ("/admin", "admin"),
     ("/metrics", "metrics"),

@@ -1,37 +1,27 @@
-"""What is in force, for operators: rules, experiment, models. Apart from the rest, with a right of its own."""
+"""What is in force, for operators: experiments, models. Apart from the rest, with a right of its own."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
-from serving.stages.routing import Routing
+from lamina.errors import ContractError
+from serving.platform import ServingSystem
 from serving.stages.shelf import ModelShelf
-from serving.systems.fraud.rule_engine import RuleEngine
+
+System = Annotated[str | None, Query(description="Name of a system; may be left out where there is only one.")]
 
 
-def admin_router(rules: RuleEngine, routing: Routing, shelf: ModelShelf) -> APIRouter:
-    """The routes under `/admin`."""
+def admin_router(systems: Mapping[str, ServingSystem], shelf: ModelShelf) -> APIRouter:
+    """The routes under `/admin` that are not one system's own."""
     router = APIRouter(prefix="/admin", tags=["admin"])
 
-    @router.get("/rules", summary="The rules in force")
-    async def rules_now() -> dict[str, Any]:
-        """Version, codes, and what is wrong with the file; never the entries of lists, nor salts."""
-        book = rules.book
-        found = [{"code": rule.code, "kind": rule.kind, "action": rule.action} for rule in book.rules]
-        return {
-            "version": book.version,
-            "problem": rules.problem,
-            "rules": found,
-            "policy": book.policy,
-            "costs": None if book.costs is None else book.costs.model_dump(),
-            "pass_through": book.pass_through.model_dump(exclude={"salt"}),
-        }
-
     @router.get("/experiment", summary="The experiment in force")
-    async def experiment_now() -> dict[str, Any]:
+    async def experiment_now(system: System = None) -> dict[str, Any]:
         """The file as it is in force, the version of each arm, and the arms that are off with the reason."""
+        routing = _one(systems, system).models.routing
         trial = routing.trial
         return {
             "version": routing.book.version,
@@ -42,7 +32,9 @@ def admin_router(rules: RuleEngine, routing: Routing, shelf: ModelShelf) -> APIR
 
     @router.get("/models", summary="The models in service")
     async def models_now() -> list[dict[str, Any]]:
-        """The champion, then every other model that an arm uses, then those that predictions were asked of."""
+        """Of each system the champion and every other model that an arm uses; then those that were asked by name."""
+        models = [each.models for each in systems.values()]
+        own = [model for each in models for model in (each.champion, *each.routing.challengers)]
         return [
             {
                 "name": each.name,
@@ -50,12 +42,24 @@ def admin_router(rules: RuleEngine, routing: Routing, shelf: ModelShelf) -> APIR
                 "version": each.current.version if each.current else None,
                 "problem": each.problem,
             }
-            for each in (routing.champion, *routing.challengers, *shelf.models)
+            for each in (*own, *shelf.models)
         ]
 
     @router.post("/reload", summary="Look at the files now")
     def reload() -> dict[str, bool]:
-        """Whether the rules and the experiment changed; a file that is wrong stays out, as it always does."""
-        return {"rules": rules.reload(), "experiment": routing.reload()}
+        """Whether rules and experiments changed; a file that is wrong stays out, as it always does."""
+        found: dict[str, bool] = {}
+        for system in systems.values():
+            for name, changed in system.reload().items():
+                found[name] = found.get(name, False) or changed
+        return found
 
     return router
+
+
+def _one(systems: Mapping[str, ServingSystem], name: str | None) -> ServingSystem:
+    if name is None and len(systems) == 1:
+        return next(iter(systems.values()))
+    if name is None or name not in systems:
+        raise ContractError("request", "system", f"is one of {', '.join(systems)}")
+    return systems[name]

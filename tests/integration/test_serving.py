@@ -42,6 +42,7 @@ from tests.integration.serving import (
     running,
     until,
 )
+from tests.unit.serving.recognisable import fraud_of
 
 pytestmark = pytest.mark.services
 NOWHERE = "127.0.0.1:1"
@@ -224,14 +225,14 @@ def test_redis_gone(
 
         def turned_away() -> bool:
             decisions.append(decide(client, country="XA"))
-            return service.features.breaker.is_open
+            return fraud_of(service).features.breaker.is_open
 
         until(turned_away)
         decisions += [decide(client, country="XA") for _ in range(10)]
         assert {(str(d["fallback"]), str(d["action"])) for d in decisions} == {("rules_only_no_features", "review")}
         assert all(d["score"] is None and d["model_version"] is None for d in decisions)
         assert metric(client, "fallbacks_total", reason="rules_only_no_features") == before + len(decisions)
-        assert sum(service.features.breaker.may_try() for _ in range(100)) <= 1
+        assert sum(fraud_of(service).features.breaker.may_try() for _ in range(100)) <= 1
         assert client.get("/health/ready").json()["dependencies"]["redis"]["problem"]
         if ending == "suspend":
             process.resume()
@@ -256,14 +257,14 @@ def test_no_model_then_one_then_a_better_one(whole: Settings, tmp_path: Path, ru
         (broken / MODEL_FOLDER / "spec.json").write_text("{}")
         refused = metric(client, "model_reloads_total", outcome="refused")
         promote(registry, broken)
-        until(lambda: "version 2" in str(service.champion.problem))
+        until(lambda: "version 2" in str(fraud_of(service).models.champion.problem))
         assert metric(client, "model_reloads_total", outcome="refused") == refused + 1
         assert decide(client)["model_version"] == "1"
 
         train_small_model(tmp_path / "better" / MODEL_FOLDER, seed=8)
         promote(registry, tmp_path / "better")
         until(lambda: decide(client)["model_version"] == "3")
-        assert service.champion.problem is None
+        assert fraud_of(service).models.champion.problem is None
 
 
 def test_champion_from_mlflow_and_without_it(mlflow_uri: str, tmp_path: Path, run_folder: Path) -> None:
@@ -323,7 +324,7 @@ def test_events_of_an_outage_outlive_the_process(
 def test_a_passed_deadline_leaves_the_rules(whole: Settings, registry: MemoryRegistry) -> None:
     """A deadline that no machine meets stands for a machine that does not meet its own."""
     with running(whole, registry) as (client, service):
-        service.decisions._deadline_ns = 1
+        fraud_of(service).decisions._deadline_ns = 1
         decision = decide(client, country="XA")
     assert (decision["fallback"], decision["action"]) == ("rules_only_deadline", "review")
     assert decision["score"] is None

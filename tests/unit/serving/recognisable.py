@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from lamina.settings import Settings
 from lamina.store.memory import MemoryStore
 from lamina.store.protocol import Command, ReadKey, Snapshot
 from lamina.store.reader import Reader
+from serving.bootstrap import Service
 from serving.stages.features import FeatureStage
 from serving.stages.inquiry import Inquiry
 from serving.stages.journal import Journal
@@ -29,6 +31,7 @@ from serving.stages.model import ServedModel
 from serving.stages.repeats import Repeats
 from serving.stages.routing import Routing
 from serving.stages.shadow import ShadowScorer
+from serving.systems.fraud.build import FraudSystem
 from serving.systems.fraud.decide import DecisionMaker
 from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.transactions import transaction
@@ -77,6 +80,11 @@ def add_version(
     for alias in aliases:
         registry.set_alias(name, alias, version)
     return version
+
+
+def fraud_of(service: Service) -> FraudSystem:
+    """What decides on transactions in `service`."""
+    return cast(FraudSystem, service.systems["fraud"])
 
 
 class AsyncMemoryStore:

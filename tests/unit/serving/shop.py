@@ -19,7 +19,7 @@ from lamina.settings import Settings
 from lamina.store.protocol import TileWrite
 from serving.bootstrap import Service, make_app, make_service
 from tests.small_network import write_small_network
-from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore
+from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, fraud_of
 
 MINUTE_MS = 60_000
 PURCHASE = "purchase"
@@ -85,7 +85,7 @@ class Shop:
     async def open(self, service: Service | None = None) -> AsyncIterator[httpx.AsyncClient]:
         service = service or self.service()
         app = make_app(service)
-        await service.champion.refresh()
+        await fraud_of(service).models.champion.refresh()
         try:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
                 yield client

@@ -15,7 +15,7 @@ from lamina.settings import Settings
 from serving import supervision
 from serving.bootstrap import Service, make_service
 from serving.supervision import Background, take_down
-from tests.unit.serving.recognisable import AsyncMemoryStore
+from tests.unit.serving.recognisable import AsyncMemoryStore, fraud_of
 
 
 def failures(task: str) -> float:
@@ -189,7 +189,7 @@ class Recorded:
         async def close(features: object) -> None:
             self.done.append("features")
 
-        monkeypatch.setattr(type(service.features), "close", close)
+        monkeypatch.setattr(type(fraud_of(service).features), "close", close)
 
 
 def test_a_poll_that_raises_goes_on_and_the_end_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_a_poll_that_raises_goes_on_and_the_end_is_whole(tmp_path: Path, monkeyp
         polls += 1
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(service.champion, "_refresh", full)
+    monkeypatch.setattr(fraud_of(service).models.champion, "_refresh", full)
     monkeypatch.setattr(service.predictions.shelf, "refresh", full)
 
     async def run() -> None:

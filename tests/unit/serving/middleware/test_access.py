@@ -70,7 +70,7 @@ def test_a_route_that_states_no_right_does_not_start() -> None:
 def test_every_route_of_the_service_states_its_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = make_service(Settings(stack_dir=tmp_path), registry=MemoryRegistry(tmp_path))
     make_app(service)
-    monkeypatch.setattr("serving.middleware.access.RIGHTS", (("/fraud", "decide"), ("/metrics", "metrics")))
+    monkeypatch.setattr("serving.middleware.access.RIGHTS", (("/fraud", "decide"), ("/admin", "admin")))
     with pytest.raises(AccessError, match="/predict says not"):
         make_app(service)
 

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
+from lamina.errors import ContractError
 from lamina.settings import Settings
+from serving.platform import Models
 from serving.routes.admin import admin_router
 from serving.stages.model import ServedModel
 from serving.stages.shelf import ModelShelf
+from serving.systems.fraud.admin import rules_router
+from serving.systems.fraud.build import FraudSystem
 from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.recognisable import Bench, add_version, load
 from tests.unit.serving.stages.test_routing import write
@@ -24,7 +30,11 @@ def test_what_is_in_force(tmp_path: Path) -> None:
     shelf = ModelShelf(
         bench.registry, lambda name: ServedModel(name, bench.registry, load, tmp_path / name), {}, every_s=1
     )
-    app.include_router(admin_router(RuleEngine(Settings().rules_file), bench.routing, shelf))
+    nothing = cast(Any, None)
+    models, rules = Models(bench.champion, bench.routing, bench.shadows), RuleEngine(Settings().rules_file)
+    fraud = FraudSystem(Settings(), nothing, models, rules, *[nothing] * 5)
+    app.include_router(admin_router({"fraud": fraud}, shelf))
+    app.include_router(rules_router(rules))
 
     async def run() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
@@ -43,5 +53,8 @@ def test_what_is_in_force(tmp_path: Path) -> None:
             assert "challenger" in models[1]["problem"]
             await shelf.model("other")
             assert [m["name"] for m in (await client.get("/admin/models")).json()] == ["fraud", "fraud", "other"]
+            assert (await client.get("/admin/experiment", params={"system": "fraud"})).json() == found
+            with pytest.raises(ContractError, match="one of fraud"):
+                await client.get("/admin/experiment", params={"system": "nobody"})
 
     asyncio.run(run())

@@ -23,7 +23,7 @@ from serving.stages.log import EventLog
 from serving.stages.repeats import Repeats, Turn
 from serving.stages.shared_answers import Recorded
 from serving.systems.fraud.routes import DECISIONS, TRANSACTION
-from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version
+from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version, fraud_of
 from tests.unit.serving.shop import Shop
 
 JSON = {"Content-Type": "application/json"}
@@ -361,14 +361,14 @@ class TestRoutes:
         shop = Shop(tmp_path)
         add_version(shop.registry, 0.25, tmp_path, "champion")
         service = shop.service()
-        service.champion._load = lambda folder: Constant(0.25)
+        fraud_of(service).models.champion._load = lambda folder: Constant(0.25)
         events = KeptEvents(tmp_path)
-        monkeypatch.setattr(service.decisions, "_events", events)
+        monkeypatch.setattr(fraud_of(service).decisions, "_events", events)
         return service
 
     def ask(self, service: Service, *bodies: tuple[dict[str, Any], dict[str, str]]) -> list[httpx.Response]:
         async def run() -> list[httpx.Response]:
-            await service.champion.refresh()
+            await fraud_of(service).models.champion.refresh()
             app = make_app(service)
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
                 return [await client.post(DECISIONS, json=body, params=params) for body, params in bodies]
@@ -383,7 +383,7 @@ class TestRoutes:
         assert [each.status_code for each in found] == [200] * 3
         assert found[1].content == found[0].content == found[2].content
         assert found[1].headers["x-request-id"] != found[0].headers["x-request-id"]
-        kept: Any = service.decisions._events
+        kept: Any = fraud_of(service).decisions._events
         assert [topic for topic, _ in kept.kept].count(TRANSACTIONS) == 1
 
     @pytest.mark.parametrize("way", [{}, {"explain": "true"}])

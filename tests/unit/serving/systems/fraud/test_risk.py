@@ -23,7 +23,7 @@ from models.fraud import score
 from serving.stages.model import Model, ServedModel
 from serving.systems.fraud.risk import Verdict, loading_for, misfit, settle
 from serving.systems.fraud.rule_engine import RuleEngine
-from tests.unit.serving.recognisable import Bench, add_version
+from tests.unit.serving.recognisable import Bench, add_version, fraud_of
 from tests.unit.serving.shop import Shop
 
 BANDS = (Band(reject=0.8, review=0.6),)
@@ -151,7 +151,7 @@ def test_a_refused_model_is_tried_again_once_the_policy_allows_it(tmp_path: Path
     service = shop.service(rules_file=file)
 
     async def look() -> tuple[str | None, str | None]:
-        await service.champion.refresh()
+        await fraud_of(service).models.champion.refresh()
         found = (await service.readiness()).dependencies["model"]
         return found.version, found.problem
 
@@ -159,8 +159,10 @@ def test_a_refused_model_is_tried_again_once_the_policy_allows_it(tmp_path: Path
     assert version is None
     assert problem is not None and "version 1 cannot be used" in problem and "carries no calibration" in problem
     file.write_text(file.read_text().replace("'1', policy: expected_cost", "'2', policy: fixed_table"))
-    assert service.rules.reload()
+    assert fraud_of(service).rules.reload()
     assert asyncio.run(look()) == ("1", None)
     file.write_text(file.read_text().replace("'2', policy: fixed_table", "'3', policy: expected_cost"))
-    assert not service.rules.reload()
-    assert service.rules.book.version == "2" and "carries no calibration" in (service.rules.problem or "")
+    assert not fraud_of(service).rules.reload()
+    assert fraud_of(service).rules.book.version == "2" and "carries no calibration" in (
+        fraud_of(service).rules.problem or ""
+    )
