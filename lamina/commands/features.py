@@ -22,6 +22,7 @@ from lamina.settings import ROOT, load_settings
 app = typer.Typer(name="features", help="Features: definitions, stored values, backfill, parity.", no_args_is_help=True)
 
 TILES_SHOWN = 12
+DEFAULT_SYSTEM = "fraud"
 System = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
 DAY_FORMATS = ["%Y-%m-%d"]
 
@@ -82,7 +83,7 @@ def get(
         datetime | None, typer.Option(help="Time asked for, UTC, such as 2018-08-14T12:00:00; else now.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="The tiles that made each value.")] = False,
-    system: System = "fraud",
+    system: Annotated[str, typer.Option(help="System, where several share the entity.")] = "",
 ) -> None:
     """Show what is stored of an entity: every feature at a time, from the events before it."""
     from lamina.features.entity import read_entity, utc
@@ -90,7 +91,7 @@ def get(
 
     at_ms = system_clock() if at is None else round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
     store = RedisStore(load_settings().redis_url.get_secret_value())
-    found = read_entity(store, load(system), entity, entity_id, at_ms, explain=explain)
+    found = read_entity(store, load(system or system_of(entity)), entity, entity_id, at_ms, explain=explain)
     console = make_console()
     stale = ", ".join(sorted(found.vector.stale))
     state = "nothing is stored of it" if found.vector.unknown else f"stale in {stale}" if stale else "fresh"
@@ -140,7 +141,7 @@ def docs(
 
 @app.command()
 def parity(
-    system: System = "fraud",
+    system: System = DEFAULT_SYSTEM,
     since: Annotated[
         datetime | None, typer.Option(help="All decisions from this time on, UTC, also of days before.")
     ] = None,
@@ -158,7 +159,7 @@ def parity(
 def backfill(
     first: Annotated[datetime, typer.Option("--from", formats=DAY_FORMATS, help="First day, UTC.")],
     last: Annotated[datetime, typer.Option("--to", formats=DAY_FORMATS, help="Last day, itself included.")],
-    system: System = "fraud",
+    system: System = DEFAULT_SYSTEM,
     again: Annotated[bool, typer.Option("--again", help="Begin with the first day, whatever is recorded.")] = False,
 ) -> None:
     """Build the batch tiles of a range of days and publish the newest; a rerun after a kill goes on where it was."""
@@ -167,7 +168,7 @@ def backfill(
 
 
 @app.command()
-def rebuild(system: System = "fraud") -> None:
+def rebuild(system: System = DEFAULT_SYSTEM) -> None:
     """Fill an empty Redis from the lake's newest batch tiles and the topic of tiles, while serving goes on."""
     from lamina.features.built import require_built_over
     from lamina.semantics.plan import make_plan
@@ -188,10 +189,25 @@ def rebuild(system: System = "fraud") -> None:
 @app.command("take-back")
 def take_back(
     through: Annotated[datetime, typer.Option("--through", formats=DAY_FORMATS, help="Last day that is to stay, UTC.")],
-    system: System = "fraud",
+    system: System = DEFAULT_SYSTEM,
 ) -> None:
     """Move the end of the batch layer back to the end of a day: what a run for a wrong day has published goes."""
     raise typer.Exit(run_job("take_back", ["--system", system, "--date", through.date().isoformat()]))
+
+
+def system_of(entity: str) -> str:
+    """The system that has an entity of this name.
+
+    Raises: DefinitionError: when none has it, or when several do and it has to be said which is meant.
+    """
+    having = {name: [e.name for e in load(name).entities] for name in system_names()}
+    found = [name for name, entities in having.items() if entity in entities]
+    if not found:
+        known = ", ".join(sorted({e for entities in having.values() for e in entities}))
+        raise DefinitionError(f"no system has an entity {entity!r}; there are {known}")
+    if len(found) > 1:
+        raise DefinitionError(f"systems {', '.join(found)} share entity {entity!r}: name one with --system")
+    return found[0]
 
 
 def newest_built(lake: str, features: FeatureSet) -> date:

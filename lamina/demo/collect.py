@@ -33,6 +33,7 @@ from lamina.reporting.results import (
 )
 from lamina.settings import ROOT, Settings
 
+CURVES = "curves/curves.json"
 QUANTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "p999_ms": 99.9}
 PACKAGES = ("apache-airflow", "pyspark", "mlflow", "xgboost", "lightgbm", "fastapi", "kafka-python", "redis")
 
@@ -145,6 +146,15 @@ def read_text(url: str) -> str:
 def figures(evaluation: Evaluation) -> Mapping[str, float]:
     """The metrics of the version that was trained; none when it cannot serve."""
     return evaluation.candidate.metrics if evaluation.candidate else {}
+
+
+def curves(settings: Settings, run_id: str) -> dict[str, list[tuple[float, float]]]:
+    """The curves that a training run has left, as points: `pr` (recall, precision), `roc` (false positives, recall)."""
+    import mlflow
+
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    found = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{CURVES}"))
+    return {name: [(x, y) for x, y in points] for name, points in found.items()}
 
 
 def evaluated(settings: Settings, system: str, day: date) -> tuple[Evaluation, str]:

@@ -100,6 +100,17 @@ class Section:
         return bool(self.note or self.measures or self.pictures)
 
 
+def told_apart(
+    precision_recall: Sequence[tuple[float, float]], roc: Sequence[tuple[float, float]], share: float
+) -> tuple[Picture, ...]:
+    """How well scores tell positives from the rest: both curves, where there are two; `share` of rows is positive."""
+    first = Picture(PrecisionRecall(precision_recall, share), caption="Precision over recall on the test rows.")
+    if not roc:
+        return (first,)
+    caption = "Recall over the false positive rate, which is on a logarithmic axis."
+    return first, Picture(Roc(roc), caption=caption)
+
+
 @dataclass(frozen=True)
 class Page:
     """What only this system's page has: `answer` is its word for what the API answers, in the singular."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -17,7 +16,7 @@ from lamina.demo import collect
 from lamina.demo.live import Route
 from lamina.demo.sources import FileSource, WorldSource
 from lamina.demo.story import Options, Run, Story
-from lamina.reporting.page import Bars, Headline, Measure, Page, Picture, PrecisionRecall, Roc, Section
+from lamina.reporting.page import Bars, Headline, Measure, Page, Picture, Section, told_apart
 from lamina.reporting.report import figure
 from lamina.reporting.results import DemoResults, Part, Percentiles
 from lamina.settings import ROOT, Settings
@@ -26,7 +25,6 @@ from lamina.worlds.fraud.world import FraudWorld
 SYSTEM = "fraud"
 SEED, START = 7, date(2026, 1, 5)
 RULES = ROOT / "serving/systems/fraud/rules/fraud.yaml"
-CURVES = "curves/curves.json"
 TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)
 ROUTES = (
     Route(TRANSACTIONS.topic, "/fraud/decisions", "transactions", is_answered=True),
@@ -162,11 +160,8 @@ def _tell(common: DemoResults, run: Run, *, day: date, published: bool) -> tuple
 
 def detection(settings: Settings, day: date, *, published: bool) -> Detection:
     """The test figures and curves of the version trained for `day`; `published` puts the book's beside them."""
-    import mlflow
-
     evaluation, run_id = collect.evaluated(settings, SYSTEM, day)
-    mlflow.set_tracking_uri(settings.mlflow_uri)
-    found = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{CURVES}"))
+    curves = collect.curves(settings, run_id)
     metrics = collect.figures(evaluation)
     return Detection(
         protocol=f"trained for {day}: a week of test days whose labels are complete, known cards left out",
@@ -175,8 +170,8 @@ def detection(settings: Settings, day: date, *, published: bool) -> Detection:
         scores=Scores(**{name: metrics.get(name) for name in Scores.model_fields}),
         published=PUBLISHED if published else None,
         published_by=PUBLISHED_BY if published else "",
-        precision_recall=found["pr"],
-        roc=found["roc"],
+        precision_recall=curves["pr"],
+        roc=curves["roc"],
     )
 
 
@@ -212,17 +207,13 @@ def _detected(found: Detection | None) -> Section:
     if found is None:
         return Section(title)
     ours, theirs = found.scores, found.published or Scores()
-    curve = PrecisionRecall(found.precision_recall, found.frauds / found.rows if found.rows else 0.0)
-    pictures = [Picture(curve, caption="Precision over recall on the test rows.")]
-    if found.roc:
-        caption = "Recall over the false positive rate, which is on a logarithmic axis."
-        pictures.append(Picture(Roc(found.roc), caption=caption))
+    share = found.frauds / found.rows if found.rows else 0.0
     return Section(
         title,
         note=f"{found.protocol} {figure(found.rows)} transactions, {figure(found.frauds)} of them fraud.",
         measures=tuple(Measure(label, note, getattr(ours, k), getattr(theirs, k)) for k, label, note in SCORES),
         published_by=None if found.published is None else found.published_by,
-        pictures=tuple(pictures),
+        pictures=told_apart(found.precision_recall, found.roc, share),
         headline=Headline("average precision", figure(ours.average_precision), f"AUC {figure(ours.auc)}"),
     )
 

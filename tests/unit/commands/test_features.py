@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lamina.cli import app
-from lamina.commands.features import find_view, newest_logged
+from lamina.commands.features import find_view, newest_logged, system_of
 from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError, LaminaError
@@ -38,6 +38,19 @@ def test_a_feature_or_a_ratio_leads_to_its_view() -> None:
     assert find_view("merchant_fraud_risk_7d")[1].name == "merchant_fraud"
     with pytest.raises(DefinitionError, match=r"views are .*user_velocity"):
         find_view("nothing")
+
+
+def test_an_entity_leads_to_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {name: system_of(name) for name in ("user", "merchant", "item")} == {
+        "user": "fraud",
+        "merchant": "fraud",
+        "item": "activity",
+    }
+    with pytest.raises(DefinitionError, match=r"no system has an entity 'nobody'; there are item, merchant, .*user"):
+        system_of("nobody")
+    monkeypatch.setattr("lamina.commands.features.load", lambda name: load("fraud"))
+    with pytest.raises(DefinitionError, match="systems activity, fraud share entity 'user': name one with --system"):
+        system_of("user")
 
 
 def test_the_docs_are_current() -> None:

@@ -1,0 +1,160 @@
+"""The main job runs every stage in order and tells what came of it, whatever the system; nothing is started here."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from lamina.clock import midnight_ms
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS, USER_EVENTS
+from lamina.demo import collect, job
+from lamina.demo.job import MainJob
+from lamina.demo.live import LiveResult, Post, Route
+from lamina.demo.sources import WorldSource
+from lamina.demo.stories.fraud import FraudResults
+from lamina.demo.story import Options, Story, load_story
+from lamina.reporting.page import Page
+from lamina.reporting.report import render
+from lamina.reporting.results import DemoResults
+from lamina.settings import Settings, load_settings
+from lamina.worlds.protocol import World
+
+METRICS = {"auc": 0.75, "average_precision": 0.5, "recall_scenario_card_testing": 0.25}
+
+
+class Clicks(World):
+    """Three days of one click an hour, by one of two people."""
+
+    start, days = date(2026, 1, 5), 3
+
+    def day(self, n: int) -> dict[str, pa.Table]:
+        rows = [
+            {
+                "event_id": f"{n}-{hour}",
+                "user_id": f"u{hour % 2}",
+                "timestamp": midnight_ms(self.date_of(n)) + hour * 3_600_000,
+            }
+            for hour in range(24)
+        ]
+        return {USER_EVENTS: pa.Table.from_pylist(rows)}
+
+    def truth(self, n: int) -> pa.Table:
+        return pa.table({"event_id": [f"{n}-0"], "buys": [True]})
+
+
+def clicks() -> Story:
+    """A made-up demo of one route: what a story has to give, and no more."""
+    return Story(
+        system="activity",
+        answer="score",
+        source=WorldSource(Clicks(), "three days of clicks"),
+        routes=(Route(USER_EVENTS, "/activity/scores", "events", is_answered=True),),
+        prepare=lambda folder: {},
+        trained={"auc": "auc"},
+        facts="recall_",
+        target=collect.percentiles("target", [10.0]),
+        tell=lambda common, run: (common, Page("score")),
+    )
+
+
+def fraud(folder: Path) -> Story:
+    return load_story("fraud", Options(users=60, days=30, data=None, scratch=folder))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tuple[MainJob, DemoResults, Page]]:
+    """Runs a story on services that answer at once and keep everything."""
+
+    async def post_all(url: str, posts: Sequence[Post], rate_s: float, on_done: Any, watch: Any) -> LiveResult:
+        result = LiveResult()
+        for post in posts:
+            if not post.route.is_answered:
+                result.accepted[post.route.name] += 1
+                continue
+            result.posted += 1
+            result.latency_ms.append(5.0)
+            event = orjson.loads(post.body)
+            result.answers.append(event | {"action": "approve", "reasons": [], "fallback": "none"})
+        return result
+
+    def made(story: Story) -> tuple[MainJob, DemoResults, Page]:
+        day = story.source.live().events
+        kafka = {topic: table.num_rows for topic, table in day.items()}
+        kafka |= {DEAD_LETTERS: 0, FEATURE_TILES: 7, MODEL_PREDICTIONS: day[story.asked.topic].num_rows}
+
+        def archived(lake_url: str, topic: str, at: date, *columns: str) -> list[dict[str, object]]:
+            return [{"stage_ms": '{"model": 1.5}', "latency_ms": 2.0}] * kafka[topic]
+
+        candidate = SimpleNamespace(version="1", metrics=METRICS)
+        evaluation = SimpleNamespace(rows=90, frauds=3, candidate=candidate, promote=True, reasons=["none before"])
+        monkeypatch.setattr(collect, "archived", archived)
+        monkeypatch.setattr(collect, "on_kafka", lambda settings: kafka)
+        monkeypatch.setattr(collect, "evaluated", lambda *_: (evaluation, "run"))
+        monkeypatch.setattr(collect, "curves", lambda *_: {"pr": [(0.0, 1.0), (1.0, 0.1)], "roc": []})
+        monkeypatch.setattr(collect, "find", lambda *_: SimpleNamespace(tags={"git_commit": "abc"}))
+        monkeypatch.setattr(collect, "parity", lambda *_: [])
+        monkeypatch.setattr(job, "post_all", post_all)
+        monkeypatch.setattr(job, "start_streams", lambda stack, settings, systems: None)
+        monkeypatch.setattr(MainJob, "_dag", lambda *_: {"tasks": 2})
+        monkeypatch.setattr(MainJob, "_wait_for_champion", lambda *_: "1")
+        settings = load_settings().model_copy(update={"lake_url": str(tmp_path / "lake")})
+        done = MainJob(story, Stack(tmp_path, settings), Console(file=io.StringIO()), rate_s=75)  # type: ignore[arg-type]
+        return done, *done.run()
+
+    return made
+
+
+class Stack:
+    """A stack that is there at once."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.layout, self.services = SimpleNamespace(logs=folder), ("kafka", "api")
+        self._settings = settings
+
+    def start(self) -> None:
+        pass
+
+    def settings(self) -> Settings:
+        return self._settings
+
+
+def test_the_demo_of_fraud_tells_what_only_fraud_has(
+    run: Callable[[Story], tuple[MainJob, DemoResults, Page]], tmp_path: Path
+) -> None:
+    done, found, page = run(fraud(tmp_path))
+    assert isinstance(found, FraudResults)
+    assert found.decisions and found.detection and found.model and found.latency
+    live = done.source.live()
+    assert found.decisions.by_action == {"approve": found.latency.client.count}
+    assert (found.detection.rows, found.detection.frauds, found.detection.scores.auc) == (90, 3, 0.75)
+    assert found.model.facts == {"recall_scenario_card_testing": 0.25}
+    assert found.remarks[0].startswith(f"On the live day 0 of {live.truth.num_rows} frauds")
+    assert (found.lost, found.wrong) == (0, 0)
+    assert [section.title for section in page.sections] == ["Detection", "Decisions"]
+    shown = {stage.name.split(" (")[0]: stage for stage in found.stages}
+    assert set(shown["history into the lake"].figures) == {"labels", "rejected"}
+    assert shown["train a model"].figures == {"auc": 0.75, "ap": 0.5}
+    assert list(shown)[-1] == "gather the results"
+
+
+def test_another_system_gives_a_story_and_nothing_else(
+    run: Callable[[Story], tuple[MainJob, DemoResults, Page]],
+) -> None:
+    began = datetime.now(tz=UTC)
+    done, found, page = run(clicks())
+    assert (found.system, found.input_name, found.lost) == ("activity", "three days of clicks", 0)
+    assert found.started_at >= began
+    assert {hop.path for hop in found.hops} == {"history", "events", "scores", "tiles"}
+    assert found.stages == done.stages.done
+    assert found.model and found.model.facts == {"recall_scenario_card_testing": 0.25}
+    assert "Activity scores on three days of clicks" in render(found, page)
+    assert "so more scores than in life" in found.remarks[0]
