@@ -40,11 +40,13 @@ from jobs.spark.extract_data import extract
 from jobs.spark.session import make_session
 from jobs.spark.training_set import build
 from lamina.definitions.fraud import FEATURES
-from lamina.evaluation.table import read_table
+from lamina.evaluation.read import read_table
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
 from lamina.settings import Settings, load_settings
-from models.fraud.train import Plan, Trained, train
+from lamina.training.train import Plan, Trained, train
+from models.fraud.problem import PROBLEM
+from models.fraud.recipe import RECIPE
 
 DAY = date(2018, 8, 21)
 WEEKS = 4
@@ -99,11 +101,11 @@ def main(
         began = time.monotonic()
         rows = make_training_set(settings, f"{folder}/lake", days, quick=quick)
         features_s = time.monotonic() - began
-        table = read_table(f"{folder}/lake", FEATURES.system, days[-1], FEATURES.model_features)
+        table = read_table(f"{folder}/lake", PROBLEM, days[-1], FEATURES.model_features)
     began = time.monotonic()
-    weeks = [train(table, plan_of(day)) for day in days]
+    weeks = [train(RECIPE, table, plan_of(day)) for day in days]
     train_s = (time.monotonic() - began) / len(weeks)
-    short = [train(table, plan_of(day, BLOCKED_DAYS)) for day in days]
+    short = [train(RECIPE, table, plan_of(day, BLOCKED_DAYS)) for day in days]
     _compare(
         "the handbook's test week",
         PUBLISHED,

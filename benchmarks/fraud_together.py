@@ -25,8 +25,9 @@ from lamina.evaluation.table import Table
 from lamina.rules.book import RuleBook, load_rules
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
+from lamina.training.train import Plan, scorer_of, train
+from models.fraud.recipe import RECIPE
 from models.fraud.savings import judged
-from models.fraud.train import Plan, scorer_of, train
 
 EVIDENCE = ("amount_to_mean", "total_1h_to_mean", "txn_count_1h", "merchant_reports_3d")
 """What a person would look at first: the amount and the last hour by the user's own, and the merchant's name."""
@@ -55,22 +56,22 @@ class Week:
         found: Flags = np.asarray(self.fired.any(axis=1), bool)
         for name in EVIDENCE:
             values = self.rows.inputs[name].astype(np.float64)
-            found = found | (values > np.nanquantile(values[~self.rows.fraud], 1 - SEEN_BY_CHANCE))
+            found = found | (values > np.nanquantile(values[~self.rows.positive], 1 - SEEN_BY_CHANCE))
         return found
 
     def recall(self, stopped: Flags) -> float:
         """Share of the frauds that is stopped."""
-        return float(stopped[self.rows.fraud].mean())
+        return float(stopped[self.rows.positive].mean())
 
     def false_positives(self, stopped: Flags) -> float:
         """Share of the honest rows that is stopped."""
-        return float(stopped[~self.rows.fraud].mean())
+        return float(stopped[~self.rows.positive].mean())
 
     def threshold(self, rules: Sequence[int]) -> float | None:
         """The lowest score to stop from so that, with `rules`, at most 0.1 % of the honest rows are stopped; None where
         the rules alone stop more.
         """
-        honest = ~self.rows.fraud
+        honest = ~self.rows.positive
         ruled = self.fired[:, list(rules)].any(axis=1)
         left = int(FALSE_POSITIVE_LIMIT * honest.sum()) - int((ruled & honest).sum())
         if left < 0:
@@ -98,7 +99,7 @@ def measure_together(
 
     Args: payments: transactions by id, as mappings.
     """
-    trained = train(table, in_service)
+    trained = train(RECIPE, table, in_service)
     spec, scorer = trained.spec, scorer_of(trained.spec, trained.members)
 
     def week(plan: Plan) -> Week:
@@ -115,15 +116,15 @@ def measure_together(
     found: dict[str, float | str] = {
         "recall_at_fpr_001": now.recall(at_limit),
         "evident": now.recall(now.evident),
-        "recall_evident_at_fpr_001": float(at_limit[now.rows.fraud & now.evident].mean()),
+        "recall_evident_at_fpr_001": float(at_limit[now.rows.positive & now.evident].mean()),
         "recall": now.recall(stopped),
         "fpr": now.false_positives(stopped),
         "fpr_all_rules": now.false_positives(now.stopped(range(len(book.rules)), np.inf)),
         "rules": " ".join(book.rules[i].code for i in rules),
     }
-    for scenario in sorted({s for s in now.rows.scenario[now.rows.fraud] if isinstance(s, str)}):
-        found[f"recall_scenario_{scenario}"] = float(at_limit[now.rows.scenario == scenario].mean())
-        found[f"evident_scenario_{scenario}"] = float(now.evident[now.rows.scenario == scenario].mean())
+    for scenario in sorted({s for s in now.rows.columns["scenario"][now.rows.positive] if isinstance(s, str)}):
+        found[f"recall_scenario_{scenario}"] = float(at_limit[now.rows.columns["scenario"] == scenario].mean())
+        found[f"evident_scenario_{scenario}"] = float(now.evident[now.rows.columns["scenario"] == scenario].mean())
     return found
 
 

@@ -20,8 +20,9 @@ from lamina.evaluation.table import Table
 from lamina.features.training import training_set
 from lamina.rules.kinds import FEATURES_READ
 from lamina.scoring.encode import as_input
+from lamina.training.train import Plan, train
 from lamina.worlds.fraud.world import LABEL_DELAY_DAYS, FraudWorld
-from models.fraud.train import Plan, train
+from models.fraud.recipe import RECIPE
 
 SEED = 7
 MORE_SEEDS = (1, 2)
@@ -55,7 +56,7 @@ def measure_world(users: int = USERS, seeds: Sequence[int] = (SEED, *MORE_SEEDS)
         world = FraudWorld(seed=seed, users=users, days=DAYS, start=START)
         table, transactions = _table(world, last)
         if not together:
-            found = train(table, _plan(last)).spec.metrics
+            found = train(RECIPE, table, _plan(last)).spec.metrics
             figures |= {name: round(found[key], 4) for name, key in FIGURES.items()}
             figures |= {f"world_{k}": round(found[k], 4) for k in sorted(found) if k.startswith("recall_scenario_")}
         in_service, later = _plan(last - timedelta(days=IN_SERVICE_DAYS)), _plan(last)
@@ -103,12 +104,14 @@ def _table(world: FraudWorld, last: date) -> tuple[Table, pa.Table]:
     table = Table(
         id=np.array(ids, object),
         inputs={name: as_input(rows[name]) for name in dict.fromkeys((*FEATURES.model_features, *FEATURES_READ))},
-        fraud=np.array([i in scenarios for i in ids]),
-        user=np.array(rows["user_id"].to_pylist(), object),
+        positive=np.array([i in scenarios for i in ids]),
+        unit=np.array(rows["user_id"].to_pylist(), object),
         day=rows["timestamp"].to_numpy().astype(np.int64) // DAY_MS,
-        amount=rows["amount"].to_numpy().astype(np.float64),
-        scenario=np.array([scenarios.get(i) for i in ids], object),
-        country=np.array(rows["country"].to_pylist(), object),
+        columns={
+            "amount": rows["amount"].to_numpy().astype(np.float64),
+            "scenario": np.array([scenarios.get(i) for i in ids], object),
+            "country": np.array(rows["country"].to_pylist(), object),
+        },
         weight=np.ones(len(ids)),
         waited=np.array([waits.get(i, np.nan) for i in ids]),
     )

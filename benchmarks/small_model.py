@@ -49,7 +49,7 @@ def train_small_model(folder: Path, *, trees: int = 40, seed: int = 7) -> Path:
         ensemble=Ensemble(),
         negatives_kept=1.0,
         split=Split(kind="time", train_first=DAY, train_last=DAY, delay_days=7, test_first=DAY, test_last=DAY),
-        rows=Rows(train=ROWS, train_frauds=int(frauds.sum()), used=ROWS, test=0, test_frauds=0),
+        rows=Rows(train=ROWS, train_positives=int(frauds.sum()), used=ROWS, test=0, test_positives=0),
         seed=seed,
         parameters={"xgboost": {k: v for k, v in parameters.items() if isinstance(v, int | float | str)}},
         metrics={},

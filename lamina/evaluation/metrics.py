@@ -1,6 +1,6 @@
-"""How well scores find fraud: the figures by which models are compared, and the protocol of the published ones.
+"""How well scores find what they look for: the figures by which models of a binary label are compared.
 
-The protocol is that of Le Borgne et al. 2022 (Reproducible Machine Learning for Credit Card Fraud Detection, 4 and 5).
+Who leaves a test, and how many are looked at on a day, follow the protocol of Le Borgne et al. 2022.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from lamina.clock import DAY_MS
 
 FALSE_POSITIVE_LIMIT = 0.001
 RECALL_FLOOR = 0.95
-CARDS_PER_DAY = 100
 RELIABILITY_BANDS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)
 
 Floats = NDArray[np.float64]
@@ -30,16 +29,13 @@ Texts = NDArray[np.object_]
 class Outcomes:
     """Scored rows whose truth is known, one array each.
 
-    fraud: bool[n]. score: float64[n]. user: ids [n]. day: int64[n], days since the epoch. amount: float64[n].
-    scenario: [n], how the fraud was done, or None.
+    positive: bool[n]. score: float64[n]. unit: ids [n] of whom each row is about. day: int64[n], days since the epoch.
     """
 
-    fraud: Flags
+    positive: Flags
     score: Floats
-    user: Texts
+    unit: Texts
     day: Ints
-    amount: Floats
-    scenario: Texts
 
 
 def day_number(timestamp_ms: Ints) -> Ints:
@@ -52,107 +48,108 @@ def day_number(timestamp_ms: Ints) -> Ints:
     return days
 
 
-def without_known_frauds(
-    user: Texts, day: Ints, fraud: Flags, *, train_first: int, delay_days: int, rows: Flags
-) -> Flags:
-    """Of the test rows `rows`, bool[n], those of users not yet known to be defrauded on that day.
+def without_known(unit: Texts, day: Ints, positive: Flags, *, first: int, delay_days: int, rows: Flags) -> Flags:
+    """Of the test rows `rows`, bool[n], those of units of which no positive row is known yet on that day.
 
-    Known on a day are the frauds from the first training day on that happened more than `delay_days` days before it.
+    Known on a day are the positive rows from the day `first` on that are more than `delay_days` days older than it.
     """
     keep = rows.copy()
-    frauds = fraud & (day >= train_first)
+    positives = positive & (day >= first)
     for today in np.unique(day[rows]):
-        known = np.unique(user[frauds & (day < today - delay_days)])
-        keep[rows & (day == today)] = ~np.isin(user[rows & (day == today)], known)
+        known = np.unique(unit[positives & (day < today - delay_days)])
+        keep[rows & (day == today)] = ~np.isin(unit[rows & (day == today)], known)
     return keep
 
 
-def measure(outcomes: Outcomes) -> dict[str, float]:
-    """Every figure of a test, by the name it is logged under.
+def ranking(positive: Flags, score: Floats) -> dict[str, float]:
+    """How well scores put positive rows before the others, by the names the figures are logged under.
 
-    auc; average_precision; precision_at_95_recall: the best precision that finds 95 % of frauds; recall_at_fpr_001:
-    share of frauds found while at most 0.1 % of legitimate rows are flagged; money_caught: of their money, found there;
-    brier: mean squared difference of score and truth; card_precision_100: see `card_precision`; recall_scenario_<s>: as
-    recall_at_fpr_001, of one kind of fraud.
+    auc; average_precision; precision_at_95_recall: the best precision that finds 95 % of the positive rows;
+    recall_at_fpr_001: share of them found while at most 0.1 % of the others are flagged.
 
-    Raises: ValueError: when frauds or legitimate rows are missing, so that nothing can be told apart.
+    Raises: ValueError: when one kind of rows is missing, so that nothing can be told apart.
     """
-    if outcomes.fraud.all() or not outcomes.fraud.any():
-        raise ValueError(f"{outcomes.fraud.sum()} of {len(outcomes.fraud)} test rows are fraud: both kinds are needed")
-    threshold = threshold_at_fpr(outcomes.fraud, outcomes.score, FALSE_POSITIVE_LIMIT)
-    caught = outcomes.fraud & (outcomes.score >= threshold)
-    figures = {
-        "auc": float(roc_auc_score(outcomes.fraud, outcomes.score)),
-        "average_precision": float(average_precision_score(outcomes.fraud, outcomes.score)),
-        "precision_at_95_recall": precision_at_recall(outcomes.fraud, outcomes.score, RECALL_FLOOR),
-        "recall_at_fpr_001": float(caught.sum() / outcomes.fraud.sum()),
-        "money_caught": float(outcomes.amount[caught].sum() / outcomes.amount[outcomes.fraud].sum()),
-        "brier": float(np.mean((outcomes.score - outcomes.fraud) ** 2)),
-        "card_precision_100": card_precision(outcomes, CARDS_PER_DAY),
+    if positive.all() or not positive.any():
+        raise ValueError(f"{positive.sum()} of {len(positive)} test rows are positive: both kinds are needed")
+    return {
+        "auc": float(roc_auc_score(positive, score)),
+        "average_precision": float(average_precision_score(positive, score)),
+        "precision_at_95_recall": precision_at_recall(positive, score, RECALL_FLOOR),
+        "recall_at_fpr_001": float(found_at_limit(positive, score).sum() / positive.sum()),
     }
-    return figures | _recall_by_scenario(outcomes, caught)
 
 
-def _recall_by_scenario(outcomes: Outcomes, caught: Flags) -> dict[str, float]:
-    named = {s for s in outcomes.scenario[outcomes.fraud] if isinstance(s, str)}
-    members = {s: outcomes.fraud & (outcomes.scenario == s) for s in sorted(named)}
-    return {f"recall_scenario_{s}": float((caught & rows).sum() / rows.sum()) for s, rows in members.items()}
+def found_at_limit(positive: Flags, score: Floats) -> Flags:
+    """bool[n]: the positive rows that are flagged where at most 0.1 % of the others are."""
+    found: Flags = positive & (score >= threshold_at_fpr(positive, score, FALSE_POSITIVE_LIMIT))
+    return found
 
 
-def threshold_at_fpr(fraud: Flags, score: Floats, limit: float) -> float:
-    """The lowest score to flag from so that at most `limit` of the legitimate rows are flagged.
+def brier(positive: Flags, score: Floats) -> float:
+    """Mean squared difference of score and truth.
+
+    >>> brier(np.array([True, False]), np.array([0.5, 0.0]))
+    0.125
+    """
+    return float(np.mean((score - positive) ** 2))
+
+
+def threshold_at_fpr(positive: Flags, score: Floats, limit: float) -> float:
+    """The lowest score to flag from so that at most `limit` of the rows that are not positive are flagged.
 
     >>> threshold_at_fpr(np.array([True, False, True, False]), np.array([0.9, 0.5, 0.4, 0.1]), 0.0)
     0.9
     """
-    rate, _, thresholds = roc_curve(fraud, score, drop_intermediate=False)
+    rate, _, thresholds = roc_curve(positive, score, drop_intermediate=False)
     return float(thresholds[np.flatnonzero(rate <= limit)[-1]])
 
 
-def precision_at_recall(fraud: Flags, score: Floats, floor: float) -> float:
-    """The best precision at any threshold that finds at least `floor` of the frauds.
+def precision_at_recall(positive: Flags, score: Floats, floor: float) -> float:
+    """The best precision at any threshold that finds at least `floor` of the positive rows.
 
     >>> precision_at_recall(np.array([True, False, True, False]), np.array([0.9, 0.5, 0.4, 0.1]), 0.95)
     0.6666666666666666
     """
-    precision, recall, _ = precision_recall_curve(fraud, score)
+    precision, recall, _ = precision_recall_curve(positive, score)
     return float(precision[recall >= floor].max())
 
 
-def card_precision(outcomes: Outcomes, cards: int) -> float:
-    """Card precision@k: mean over days of the share of frauds among the `cards` users with the day's highest scores.
+def unit_precision(outcomes: Outcomes, units: int) -> float:
+    """Mean over days of the share of positive ones among the `units` units with the day's highest scores.
 
-    A user counts once a day, with its highest score; one that was found is not looked at again on later days. A user
-    is a card here, as in the publication.
+    A unit counts once a day, with its highest score; one that was found is not looked at again on later days. With
+    cards as units it is the card precision@k of Le Borgne et al.
     """
     found: set[object] = set()
     shares = []
     for today in np.unique(outcomes.day):
         rows = outcomes.day == today
         best: dict[object, tuple[float, bool]] = {}
-        for user, score, fraud in zip(outcomes.user[rows], outcomes.score[rows], outcomes.fraud[rows], strict=True):
-            if user not in found:
-                before = best.get(user, (float("-inf"), False))
-                best[user] = (max(before[0], float(score)), before[1] or bool(fraud))
-        top = sorted(best.items(), key=lambda item: (-item[1][0], str(item[0])))[:cards]
-        hits = {user for user, (_, fraud) in top if fraud}
+        for unit, score, positive in zip(
+            outcomes.unit[rows], outcomes.score[rows], outcomes.positive[rows], strict=True
+        ):
+            if unit not in found:
+                before = best.get(unit, (float("-inf"), False))
+                best[unit] = (max(before[0], float(score)), before[1] or bool(positive))
+        top = sorted(best.items(), key=lambda item: (-item[1][0], str(item[0])))[:units]
+        hits = {unit for unit, (_, positive) in top if positive}
         found |= hits
-        shares.append(len(hits) / cards)
+        shares.append(len(hits) / units)
     return float(np.mean(shares))
 
 
-def curves(fraud: Flags, score: Floats, points: int = 500) -> Mapping[str, list[list[float]]]:
+def curves(positive: Flags, score: Floats, points: int = 500) -> Mapping[str, list[list[float]]]:
     """Precision-recall and ROC curves as lists of [x, y], thinned to at most about `points` each.
 
     `pr` holds [recall, precision], `roc` [false positive rate, recall].
     """
-    precision, recall, _ = precision_recall_curve(fraud, score)
-    rate, found, _ = roc_curve(fraud, score)
+    precision, recall, _ = precision_recall_curve(positive, score)
+    rate, found, _ = roc_curve(positive, score)
     return {"pr": _thinned(recall[::-1], precision[::-1], points), "roc": _thinned(rate, found, points)}
 
 
-def reliability(fraud: Flags, score: Floats) -> list[dict[str, float]]:
-    """By band of the score: how many rows, what was predicted on average, what share was fraud; empty bands left out.
+def reliability(positive: Flags, score: Floats) -> list[dict[str, float]]:
+    """By band of the score: how many rows, what was predicted on average, what share was true; empty bands left out.
 
     >>> reliability(np.array([True, False, False]), np.array([0.75, 0.5, 0.001]))[1]
     {'from': 0.5, 'to': 0.9, 'rows': 2, 'predicted': 0.625, 'true': 0.5}
@@ -161,7 +158,7 @@ def reliability(fraud: Flags, score: Floats) -> list[dict[str, float]]:
     for low, high in pairwise(RELIABILITY_BANDS):
         rows = (score >= low) & ((score < high) | (high == 1.0))
         if rows.any():
-            means = {"predicted": float(score[rows].mean()), "true": float(fraud[rows].mean())}
+            means = {"predicted": float(score[rows].mean()), "true": float(positive[rows].mean())}
             found.append({"from": low, "to": high, "rows": int(rows.sum()), **means})
     return found
 

@@ -12,14 +12,14 @@ RELIABILITY_FILE = "reliability.json"
 AXES = {"pr": ("recall", "precision"), "roc": ("false positive rate", "recall")}
 
 
-def write_curves(folder: Path, fraud: Flags, score: Floats) -> None:
+def write_curves(folder: Path, positive: Flags, score: Floats) -> None:
     """Write `curves.json`, `reliability.json`, `pr.png` and `roc.png` into `folder`, which is created."""
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)
-    found = curves(fraud, score)
+    found = curves(positive, score)
     (folder / CURVES_FILE).write_text(json.dumps(found), encoding="utf-8")
-    (folder / RELIABILITY_FILE).write_text(json.dumps(reliability(fraud, score), indent=2), encoding="utf-8")
+    (folder / RELIABILITY_FILE).write_text(json.dumps(reliability(positive, score), indent=2), encoding="utf-8")
     for name, (across, up) in AXES.items():
         figure = Figure(figsize=(5, 4), layout="constrained")
         axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""How sure the difference between two models is: a paired bootstrap over users, by SciPy."""
+"""How sure the difference between two models is: a paired bootstrap over units, by SciPy."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Ranking:
 
     order: Ints
     ends: Ints
-    fraud: Floats
+    positive: Floats
 
     @classmethod
-    def of(cls, fraud: Flags, score: Floats) -> Ranking:
+    def of(cls, positive: Flags, score: Floats) -> Ranking:
         """The rows of bool[n] and float64[n], ranked."""
         order = np.argsort(-score, kind="stable")
         ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
-        return cls(order, ends, fraud[order].astype(np.float64))
+        return cls(order, ends, positive[order].astype(np.float64))
 
     def figures(self, weight: Floats) -> tuple[float, float]:
         """Average precision and AUC with row i counted `weight[i]` times, by scikit-learn's definitions.
@@ -44,15 +44,15 @@ class Ranking:
         [0.833, 0.5]
         """
         ranked = weight[self.order]
-        frauds = np.cumsum(ranked * self.fraud)[self.ends]
+        found = np.cumsum(ranked * self.positive)[self.ends]
         flagged = np.cumsum(ranked)[self.ends]
-        honest = flagged - frauds
-        if not frauds[-1] or not honest[-1]:
+        others = flagged - found
+        if not found[-1] or not others[-1]:
             return float("nan"), float("nan")
-        precision = frauds / np.maximum(flagged, 1.0)  # nothing is flagged only where nothing is found
-        steps = np.diff(frauds, prepend=0.0)
-        area = np.diff(honest, prepend=0.0) @ (frauds - steps / 2)
-        return float(steps @ precision / frauds[-1]), float(area / (frauds[-1] * honest[-1]))
+        precision = found / np.maximum(flagged, 1.0)  # nothing is flagged only where nothing is found
+        steps = np.diff(found, prepend=0.0)
+        area = np.diff(others, prepend=0.0) @ (found - steps / 2)
+        return float(steps @ precision / found[-1]), float(area / (found[-1] * others[-1]))
 
 
 def differences(
@@ -60,24 +60,24 @@ def differences(
 ) -> Mapping[str, Interval]:
     """By how much the candidate's average precision and AUC exceed the champion's, with percentile intervals.
 
-    Users are drawn, with all their rows, since the rows of one user are no independent evidence; both models see the
-    same draw. A draw without frauds shows no difference and counts as one of 0.
+    Units are drawn, with all their rows, since the rows of one unit are no independent evidence; both models see the
+    same draw. A draw without positive rows shows no difference and counts as one of 0.
 
     Args: champion: float64[n], its scores of the candidate's rows.
     """
-    users, owner = np.unique(candidate.user.astype(str), return_inverse=True)
-    first, second = (Ranking.of(candidate.fraud, score) for score in (candidate.score, champion))
+    units, owner = np.unique(candidate.unit.astype(str), return_inverse=True)
+    first, second = (Ranking.of(candidate.positive, score) for score in (candidate.score, champion))
 
     def gained(weight: Floats) -> Floats:
         return np.nan_to_num(np.subtract(first.figures(weight), second.figures(weight)))
 
     def of_draws(draws: Ints, axis: int) -> Floats:
-        counts = (np.bincount(draw, minlength=len(users)) for draw in np.atleast_2d(draws))
+        counts = (np.bincount(draw, minlength=len(units)) for draw in np.atleast_2d(draws))
         found = np.array([gained(count[owner].astype(np.float64)) for count in counts]).T
         return found if draws.ndim > 1 else found[:, 0]
 
     found = bootstrap(
-        (np.arange(len(users)),),
+        (np.arange(len(units)),),
         of_draws,
         n_resamples=resamples,
         batch=64,

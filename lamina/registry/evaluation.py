@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake
 
 EVALUATION = "evaluation.json"
+POSITIVES = "frauds"
+"""What the file calls rows with the label, whatever the label is: so it did when fraud was the only one."""
 
 
 class NoEvaluation(LaminaError):
@@ -45,11 +47,11 @@ class Interval(BaseModel):
 class Slice(BaseModel):
     """Some of the rows, by name, and figures on them; `champion` is empty without one. A slice of one kind has few."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
     name: str
     rows: int
-    frauds: int
+    positives: int = Field(alias=POSITIVES)
     candidate: dict[str, float]
     champion: dict[str, float] = {}
 
@@ -63,12 +65,12 @@ class Evaluation(BaseModel):
     `differences` holds, by figure, how sure it is that the candidate is better.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
     system: str
     logical_date: date
     rows: int
-    frauds: int
+    positives: int = Field(alias=POSITIVES)
     candidate: Contender | None
     champion: Contender | None
     against: str | None = None

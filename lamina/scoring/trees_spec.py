@@ -1,4 +1,4 @@
-"""What a trained fraud model is, written beside its weights as `spec.json`; serving needs nothing else to use them."""
+"""What a trained ensemble of trees is: `spec.json` beside its weights. Serving needs nothing else to use them."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Split(_Part):
     """Which days the model was trained and tested on, both ends included, and how the rows were told apart.
 
     time: the test days follow the training days after `delay_days`, the time in which labels arrive. random: both are
-    drawn, with equal shares of fraud, from all the days. blocked_from: frauds from this day on, once known, take their
-    users out of the test; None: those from the first training day on.
+    drawn, with equal shares of the label, from all the days. blocked_from: positive rows from this day on, once known,
+    take their units out of the test; None: those from the first training day on.
     """
 
     kind: Literal["time", "random"]
@@ -84,15 +84,18 @@ class Split(_Part):
 class Rows(_Part):
     """How many rows there were: for training, of them used after under-sampling, and in the test.
 
-    unknown: rows of the training days that were left out, as their truth cannot be known. let_through: rows that count
-    for declined ones. labels_late: share of the training days' fraud labels that took longer than `delay_days`.
+    train_positives, test_positives: those with the label, by the names that the file has had since fraud was the only
+    one. unknown: rows of the training days that were left out, as their truth cannot be known. let_through: rows that
+    count for declined ones. labels_late: share of the training days' labels that took longer than `delay_days`.
     """
 
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
     train: int
-    train_frauds: int
+    train_positives: int = Field(alias="train_frauds")
     used: int
     test: int
-    test_frauds: int
+    test_positives: int = Field(alias="test_frauds")
     unknown: int = 0
     let_through: int = 0
     labels_late: float | None = None
@@ -101,7 +104,7 @@ class Rows(_Part):
 class ModelSpec(Spec):
     """Everything about a model but its weights.
 
-    `negatives_kept` is the share of legitimate training rows that was used; probabilities are corrected for it,
+    `negatives_kept` is the share of negative training rows that was used; probabilities are corrected for it,
     then pass `calibration`.
     `parameters_from` says who chose `parameters`; `money` what each policy would have cost in the test.
     `base_score` is what XGBoost starts from: it is fixed, because one fitted to rare labels costs average precision.
@@ -151,7 +154,7 @@ class ModelSpec(Spec):
 
 
 def correct(p: Probability, negatives_kept: float) -> Probability:
-    """The probability of fraud among all rows, given the one among rows with only a share of the negatives.
+    """The probability of the label among all rows, given the one among rows with only a share of the negatives.
 
     Under-sampling multiplies the odds by 1 / kept (Dal Pozzolo et al. 2015), so this multiplies them by kept.
 

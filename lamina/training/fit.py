@@ -1,7 +1,4 @@
-"""Trees from rows: under-sampling, then XGBoost and LightGBM by their own interfaces.
-
-The parameters were chosen on test weeks before 2018-08-08 of the fraud handbook; see docs/concepts/model.md.
-"""
+"""Trees from rows: under-sampling, then XGBoost and LightGBM by their own interfaces."""
 
 from __future__ import annotations
 
@@ -19,43 +16,15 @@ from numpy.typing import NDArray
 from lamina.evaluation.metrics import Flags, Floats, Ints
 from lamina.scoring.compile_trees import compile_lightgbm, compile_xgboost
 from lamina.scoring.trees_spec import COMPILED_LIGHTGBM_FILE, COMPILED_XGBOOST_FILE, LIGHTGBM_FILE, XGBOOST_FILE
+from lamina.training.recipe import Parameters
 
 BASE_SCORE = 0.5
 """XGBoost's first guess. Fitted to rare labels, which is its default, it costs average precision."""
 
-MOST_BINS = 4095
-"""Places at which a split may lie. Frauds live in the tails of amounts, of which 255 bins, the libraries' default, make
-a few: on four weeks of the handbook that costs 0.008 of average precision and 0.014 of recall at 0.1 % false positives.
-"""
-
-Parameters = dict[str, float | int | str]
-
-XGBOOST: Parameters = {
-    "objective": "binary:logistic",
-    "base_score": BASE_SCORE,
-    "tree_method": "hist",
-    "max_bin": MOST_BINS,
-    "max_depth": 3,
-    "learning_rate": 0.05,
-    "min_child_weight": 5,
-    "subsample": 0.8,
-    "colsample_bytree": 0.8,
-    "rounds": 200,
-}
-LIGHTGBM: Parameters = {
-    "objective": "binary",
-    "max_bin": MOST_BINS,
-    "min_data_in_bin": 1,
-    "num_leaves": 8,
-    "learning_rate": 0.05,
-    "min_child_samples": 50,
-    "rounds": 200,
-}
-
 
 @dataclass(frozen=True)
 class Sample:
-    """Places of the rows to learn from, ascending, and the share of the legitimate ones among them."""
+    """Places of the rows to learn from, ascending, and the share of the negative ones among them."""
 
     rows: Ints
     negatives_kept: float
@@ -81,19 +50,19 @@ class Members:
         self.leaves.save_model(folder / LIGHTGBM_FILE)
 
 
-def under_sample(fraud: Flags, negatives_per_positive: int, seed: int) -> Sample:
-    """Every fraud, and of the legitimate rows at most `negatives_per_positive` as many, drawn at random; 0 keeps all.
+def under_sample(positive: Flags, negatives_per_positive: int, seed: int) -> Sample:
+    """Every positive row, and of the others at most `negatives_per_positive` as many, drawn at random; 0 keeps all.
 
     >>> sample = under_sample(np.array([True] + [False] * 9), 3, seed=0)
     >>> len(sample.rows), round(sample.negatives_kept, 2)
     (4, 0.33)
     """
-    frauds, others = np.flatnonzero(fraud), np.flatnonzero(~fraud)
-    wanted = negatives_per_positive * len(frauds)
+    positives, others = np.flatnonzero(positive), np.flatnonzero(~positive)
+    wanted = negatives_per_positive * len(positives)
     if not negatives_per_positive or wanted >= len(others):
-        return Sample(np.arange(len(fraud)), 1.0)
+        return Sample(np.arange(len(positive)), 1.0)
     drawn = np.random.default_rng(seed).choice(others, wanted, replace=False)
-    return Sample(np.sort(np.concatenate([frauds, drawn])), wanted / len(others))
+    return Sample(np.sort(np.concatenate([positives, drawn])), wanted / len(others))
 
 
 @dataclass(frozen=True)
@@ -101,7 +70,7 @@ class Rows:
     """Encoded rows to learn from or to watch: float32[n, inputs], bool[n], and for how many each counts, float64[n]."""
 
     matrix: NDArray[np.float32]
-    fraud: Flags
+    positive: Flags
     weight: Floats | None = None
 
 
@@ -119,22 +88,22 @@ class Watch:
 
 def fit(
     matrix: NDArray[np.float32],
-    fraud: Flags,
+    positive: Flags,
     names: tuple[str, ...],
     *,
     seed: int,
     threads: int,
     weight: Floats | None = None,
-    parameters: Mapping[str, Parameters] | None = None,
+    parameters: Mapping[str, Parameters],
 ) -> Members:
     """Both members, trained on float32[n, inputs] and bool[n]; the same rows and seed give the same weights.
 
-    Args: weight: float64[n], for how many each row counts; parameters: of `xgboost` and `lightgbm`, the defaults above.
+    Args: weight: float64[n], for how many each row counts; parameters: of `xgboost` and of `lightgbm`.
     """
-    rows, given = Rows(matrix, fraud, weight), {"xgboost": XGBOOST, "lightgbm": LIGHTGBM} | dict(parameters or {})
+    rows = Rows(matrix, positive, weight)
     return Members(
-        fit_trees(rows, names, given["xgboost"], seed=seed, threads=threads),
-        fit_leaves(rows, names, given["lightgbm"], seed=seed, threads=threads),
+        fit_trees(rows, names, parameters["xgboost"], seed=seed, threads=threads),
+        fit_leaves(rows, names, parameters["lightgbm"], seed=seed, threads=threads),
     )
 
 
@@ -147,7 +116,7 @@ def fit_trees(
 
     def data(of: Rows) -> xgboost.DMatrix:
         # Feature names are for whoever opens the files; scoring goes by place.
-        return xgboost.DMatrix(of.matrix, of.fraud, weight=of.weight, feature_names=list(names), nthread=threads)
+        return xgboost.DMatrix(of.matrix, of.positive, weight=of.weight, feature_names=list(names), nthread=threads)
 
     if watch is None:
         return xgboost.train(given, data(rows), num_boost_round=rounds)
@@ -169,11 +138,11 @@ def fit_leaves(
     given, rounds = _parameters(parameters)
     given |= {"seed": seed, "num_threads": threads, "deterministic": True, "force_row_wise": True, "verbosity": -1}
     data = lightgbm.Dataset(
-        rows.matrix, rows.fraud, weight=rows.weight, feature_name=list(names), params={"verbosity": -1}
+        rows.matrix, rows.positive, weight=rows.weight, feature_name=list(names), params={"verbosity": -1}
     )
     if watch is None:
         return lightgbm.train(given, data, num_boost_round=rounds)
-    watched = data.create_valid(watch.rows.matrix, watch.rows.fraud, weight=watch.rows.weight)
+    watched = data.create_valid(watch.rows.matrix, watch.rows.positive, weight=watch.rows.weight)
     return lightgbm.train(
         given | {"metric": "average_precision"},
         data,

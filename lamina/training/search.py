@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -30,7 +30,8 @@ from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import Input, fingerprint
 from lamina.scoring.trees_spec import Ensemble, Split
 from lamina.training.chosen import Chosen, Values
-from lamina.training.fit import LIGHTGBM, XGBOOST, Rows, Watch, fit_leaves, fit_trees, under_sample
+from lamina.training.fit import Rows, Watch, fit_leaves, fit_trees, under_sample
+from lamina.training.recipe import Recipe, Span
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -43,26 +44,6 @@ REPORT_EVERY = 25
 WARM_UP_ROUNDS = 75
 """Trials are not given up before: slow learners begin low."""
 COUNTED = ("COMPLETE", "PRUNED")
-
-Span = tuple[float, float, bool, float]
-"""Lowest, highest, whether on a logarithmic scale, and what the library takes where nothing is said."""
-
-XGBOOST_SPACE: dict[str, Span] = {
-    "max_depth": (2, 8, False, 6),
-    "learning_rate": (0.02, 0.2, True, 0.3),
-    "min_child_weight": (1.0, 40.0, True, 1.0),
-    "subsample": (0.5, 1.0, False, 1.0),
-    "colsample_bytree": (0.3, 1.0, False, 1.0),
-    "reg_lambda": (0.1, 30.0, True, 1.0),
-}
-LIGHTGBM_SPACE: dict[str, Span] = {
-    "num_leaves": (4, 48, True, 31),
-    "learning_rate": (0.02, 0.2, True, 0.1),
-    "min_child_samples": (5, 150, True, 20),
-    "feature_fraction": (0.3, 1.0, False, 1.0),
-    "lambda_l2": (1e-3, 30.0, True, 1e-3),
-}
-MEMBERS = {"xgboost": (XGBOOST, XGBOOST_SPACE), "lightgbm": (LIGHTGBM, LIGHTGBM_SPACE)}
 
 
 class SearchTaken(LaminaError):
@@ -95,13 +76,13 @@ class Parts:
         """Twelve hex digits that change with any row or input."""
         digest = blake2b(f"{self.features}{self.days}".encode(), digest_size=6)
         for rows in (self.learn, self.valid):
-            for part in (rows.matrix, rows.fraud, rows.weight):
+            for part in (rows.matrix, rows.positive, rows.weight):
                 if part is not None:
                     digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
 
-def parts(table: Table, split: Split, inputs: tuple[Input, ...], plan: SearchPlan) -> Parts:
+def parts(recipe: Recipe, table: Table, split: Split, inputs: tuple[Input, ...], plan: SearchPlan) -> Parts:
     """The training rows, apart by day: the last `valid_days` to choose on, the others, under-sampled, to fit.
 
     Raises: TrainingSetError: when either part has not both kinds of rows.
@@ -116,24 +97,24 @@ def parts(table: Table, split: Split, inputs: tuple[Input, ...], plan: SearchPla
         )
     days = (split.train_first, last_fit, last_fit + timedelta(days=1), split.train_last)
     numbers = [midnight_ms(day) // DAY_MS for day in days]
-    known = table.weight > 0
+    known, words = table.weight > 0, recipe.problem.words
     learn, valid = (
         table.take(known & (table.day >= first) & (table.day <= last)) for first, last in (numbers[:2], numbers[2:])
     )
     for rows, what in ((learn, f"{days[0]} to {days[1]} to fit"), (valid, f"{days[2]} to {days[3]} to choose on")):
-        refuse_one_sided(rows, f"search's days {what}", "Raise --train-days, or change --valid-days")
-    learn = learn.take(under_sample(learn.fraud, plan.negatives_per_positive, plan.seed).rows)
+        refuse_one_sided(rows, words.positives, f"search's days {what}", "Raise --train-days, or change --valid-days")
+    learn = learn.take(under_sample(learn.positive, plan.negatives_per_positive, plan.seed).rows)
     encoder = Encoder(inputs)
-    encoded = (Rows(encoder.matrix(rows.inputs, len(rows)), rows.fraud, rows.weight) for rows in (learn, valid))
+    encoded = (Rows(encoder.matrix(rows.inputs, len(rows)), rows.positive, rows.weight) for rows in (learn, valid))
     return Parts(next(encoded), next(encoded), tuple(i.name for i in inputs), fingerprint(inputs), days)
 
 
 def search(
+    recipe: Recipe,
     found: Parts,
     plan: SearchPlan,
     log: SearchLog,
     folder: Path,
-    system: str,
     day: date,
     told: Callable[[int, int, float], None] = lambda done, wanted, best: None,
 ) -> Chosen:
@@ -146,8 +127,11 @@ def search(
     """
     import optuna
 
+    system = recipe.problem.system
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    settings = json.dumps([asdict(plan) | {"trials": 0, "threads": 0}, MOST_ROUNDS, PATIENCE, MEMBERS], sort_keys=True)
+    settings = json.dumps(
+        [asdict(plan) | {"trials": 0, "threads": 0}, MOST_ROUNDS, PATIENCE, recipe.members], sort_keys=True
+    )
     data = blake2b((found.fingerprint + settings).encode(), digest_size=6).hexdigest()
     name = f"{system}-{day}-{data}"
     with _alone(folder, name):
@@ -164,20 +148,20 @@ def search(
         # Seeded by what is done: a study that goes on must not draw again what it has drawn.
         study.sampler = optuna.samplers.TPESampler(seed=plan.seed + len(study.trials))
         if not any(trial.user_attrs.get("defaults") for trial in done):
-            study.enqueue_trial(_defaults(), user_attrs={"defaults": True})
-        run_id = log.begin(system, name, _described(found, plan, settings))
+            study.enqueue_trial(_defaults(recipe), user_attrs={"defaults": True})
+        run_id = log.begin(system, name, _described(recipe, found, plan, settings))
         written = log.logged(run_id)
         for trial in done:
             if trial.number not in written:
                 log.add(run_id, _run(trial))
         while (count := len(_done(study))) < plan.trials:
             study.optimize(
-                lambda trial: _value(trial, found, plan),
+                lambda trial: _value(trial, recipe, found, plan),
                 n_trials=1,
                 callbacks=[lambda _, trial: log.add(run_id, _run(trial))],
             )
             told(count + 1, plan.trials, study.best_value)
-        chosen = _chosen(study, found, plan, system, day, run_id)
+        chosen = _chosen(study, recipe, found, plan, day, run_id)
         flat = {f"{member}.{key}": value for member, given in chosen.by_member.items() for key, value in given.items()}
         log.end(run_id, {FIGURE: chosen.value, f"{FIGURE}_defaults": chosen.value_of_defaults}, flat)
         return chosen
@@ -198,16 +182,16 @@ def _done(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in COUNTED]
 
 
-def _defaults() -> dict[str, float | int]:
+def _defaults(recipe: Recipe) -> dict[str, float | int]:
     found: dict[str, float | int] = {}
-    for member, (given, space) in MEMBERS.items():
+    for member, (given, space) in recipe.members.items():
         for key, (low, high, _, usual) in space.items():
             value = min(max(float(given.get(key, usual)), low), high)
             found[f"{member}.{key}"] = int(value) if isinstance(low, int) else value
     return found
 
 
-def _suggested(trial: Trial, member: str, space: dict[str, Span]) -> Values:
+def _suggested(trial: Trial, member: str, space: Mapping[str, Span]) -> Values:
     found: Values = {}
     for key, (low, high, log, _) in space.items():
         name = f"{member}.{key}"
@@ -235,11 +219,11 @@ class _Reports(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # the 
         return False
 
 
-def _value(trial: Trial, found: Parts, plan: SearchPlan) -> float:
+def _value(trial: Trial, recipe: Recipe, found: Parts, plan: SearchPlan) -> float:
     """Average precision of both members together on the days to choose on."""
     given = {
         member: {**fixed, **_suggested(trial, member, space), "rounds": MOST_ROUNDS}
-        for member, (fixed, space) in MEMBERS.items()
+        for member, (fixed, space) in recipe.members.items()
     }
     own = {"seed": plan.seed, "threads": plan.threads}
     reports = Watch(found.valid, PATIENCE, (_Reports(trial),))
@@ -251,10 +235,10 @@ def _value(trial: Trial, found: Parts, plan: SearchPlan) -> float:
     by_leaves = leaves.predict(found.valid.matrix, num_iteration=steps, num_threads=plan.threads)
     weights = Ensemble()
     scores: Floats = weights.xgboost * by_trees.astype(np.float64) + weights.lightgbm * np.asarray(by_leaves)
-    all_finite(scores, len(found.valid.fraud))
+    all_finite(scores, len(found.valid.positive))
     trial.set_user_attr("rounds", {"xgboost": rounds, "lightgbm": steps})
-    trial.set_user_attr("auc", float(roc_auc_score(found.valid.fraud, scores, sample_weight=found.valid.weight)))
-    return float(average_precision_score(found.valid.fraud, scores, sample_weight=found.valid.weight))
+    trial.set_user_attr("auc", float(roc_auc_score(found.valid.positive, scores, sample_weight=found.valid.weight)))
+    return float(average_precision_score(found.valid.positive, scores, sample_weight=found.valid.weight))
 
 
 def _run(trial: FrozenTrial) -> TrialRun:
@@ -268,26 +252,26 @@ def _run(trial: FrozenTrial) -> TrialRun:
     return TrialRun(trial.number, trial.state.name.lower(), began, ended, trial.params, metrics)
 
 
-def _described(found: Parts, plan: SearchPlan, settings: str) -> dict[str, str | int | float]:
+def _described(recipe: Recipe, found: Parts, plan: SearchPlan, settings: str) -> dict[str, str | int | float]:
     days = dict(zip(("fit_first", "fit_last", "valid_first", "valid_last"), map(str, found.days), strict=True))
     rows = {
-        f"{name}.{key}": len(part.fraud) if key == "rows" else int(part.fraud.sum())
+        f"{name}.{key}": value
         for name, part in (("fit", found.learn), ("valid", found.valid))
-        for key in ("rows", "frauds")
+        for key, value in (("rows", len(part.positive)), (recipe.problem.words.positives, int(part.positive.sum())))
     }
     kept = {key: value for key, value in asdict(plan).items() if key not in ("trials", "threads")}
     return {**days, **rows, **kept, "features": found.features, "settings": settings[:5000]}
 
 
-def _chosen(study: Study, found: Parts, plan: SearchPlan, system: str, day: date, run_id: str) -> Chosen:
+def _chosen(study: Study, recipe: Recipe, found: Parts, plan: SearchPlan, day: date, run_id: str) -> Chosen:
     done, best = _done(study), study.best_trial
     defaults = next(trial for trial in done if trial.user_attrs.get("defaults"))
     parameters: dict[str, Values] = {}
-    for member, (fixed, space) in MEMBERS.items():
+    for member, (fixed, space) in recipe.members.items():
         tried = {key: best.params[f"{member}.{key}"] for key in space}
         parameters[member] = {**fixed, **tried, "rounds": best.user_attrs["rounds"][member]}
     return Chosen(
-        system=system,
+        system=recipe.problem.system,
         logical_date=day,
         study=study.study_name,
         run_id=run_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,6 +11,8 @@ import numpy as np
 
 from lamina.contracts.decisions import Action, Reason
 from lamina.contracts.transactions import Location, Transaction
+from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.card import markdown_table
 from lamina.evaluation.metrics import Floats, Ints
 from lamina.evaluation.table import Table
 from lamina.lake import layout
@@ -19,6 +21,8 @@ from lamina.rules.bands import SEVERITY
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook, load_rules
 from lamina.rules.costs import Costs
 from lamina.rules.kinds import FEATURES_READ
+from lamina.scoring.trees_spec import ModelSpec
+from lamina.settings import Settings
 
 NO_MODEL, RULES_ONLY = "no_model", "rules_only"
 
@@ -40,6 +44,12 @@ class Policies:
         """
         return cls(load_rules(file), lake, system, day)
 
+    @classmethod
+    def configured(cls, settings: Settings, lake: str, day: date) -> Policies | None:
+        """By the rules file of the settings; None where there is none."""
+        file = settings.rules_file
+        return cls.of(file, lake, FEATURES.system, day) if file.exists() else None
+
     def measure(self, rows: Table, scores: Floats, *, calibrated: bool) -> dict[str, dict[str, float]]:
         """By policy: `cost` in all, `saved` against approving everything, and how many were declined and reviewed.
 
@@ -57,11 +67,20 @@ class Policies:
         actions = {NO_MODEL: np.zeros(len(rows), np.int64)}
         if ruled is not None:
             actions[RULES_ONLY] = ruled
-        actions[FIXED_TABLE] = np.maximum(rules, self._by_table(scores, rows.amount))
+        actions[FIXED_TABLE] = np.maximum(rules, self._by_table(scores, rows.columns["amount"]))
         if calibrated:
-            expected = np.stack(costs.of(scores, np.maximum(rows.amount, 0.0)))
+            expected = np.stack(costs.of(scores, np.maximum(rows.columns["amount"], 0.0)))
             actions[EXPECTED_COST] = np.maximum(rules, expected.argmin(axis=0))
         return _outcomes(costs, rows, actions)
+
+    @staticmethod
+    def as_metrics(money: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """The figures by the names they are logged under.
+
+        >>> Policies.as_metrics({"fixed_table": {"cost": 3.0, "saved": 7.0, "declined": 1.0, "reviewed": 0.0}})
+        {'money_cost_fixed_table': 3.0, 'money_saved_fixed_table': 7.0}
+        """
+        return {f"money_{key}_{name}": found[key] for name, found in money.items() for key in ("cost", "saved")}
 
     def _by_table(self, scores: Floats, amount: Floats) -> Ints:
         asked = np.zeros(len(scores), np.int64)
@@ -105,7 +124,8 @@ def judged(book: RuleBook, payment: Mapping[str, object], rows: Table, at: int) 
 
 def _outcomes(costs: Costs, rows: Table, actions: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
     """What each policy's actions cost once the truth is known: expected costs with a probability of 0 or 1."""
-    true_costs = np.stack(costs.of(rows.fraud.astype(np.float64), np.maximum(rows.amount, 0.0))) * rows.weight
+    amount = np.maximum(rows.columns["amount"], 0.0)
+    true_costs = np.stack(costs.of(rows.positive.astype(np.float64), amount)) * rows.weight
     every = np.arange(len(rows))
     spent = {name: float(true_costs[taken, every].sum()) for name, taken in actions.items()}
     return {
@@ -119,10 +139,18 @@ def _outcomes(costs: Costs, rows: Table, actions: Mapping[str, Ints]) -> dict[st
     }
 
 
-def as_metrics(money: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The figures by the names they are logged under.
-
-    >>> as_metrics({"fixed_table": {"cost": 3.0, "saved": 7.0, "declined": 1.0, "reviewed": 0.0}})
-    {'money_cost_fixed_table': 3.0, 'money_saved_fixed_table': 7.0}
-    """
-    return {f"money_{key}_{name}": found[key] for name, found in money.items() for key in ("cost", "saved")}
+def sections(spec: ModelSpec) -> Sequence[tuple[str, str]]:
+    """For the card: what each policy of the rules file would have cost on the test days, where that was measured."""
+    if not spec.money:
+        return ()
+    heading = ("policy", "cost", "saved", "declined", "reviewed")
+    rows = [
+        (name.replace("_", " "), *(f"{found[key]:,.0f}" for key in ("cost", "saved", "declined", "reviewed")))
+        for name, found in spec.money.items()
+    ]
+    text = (
+        "What fraud let through, honest customers declined and reviews would have cost on the test days, by the costs "
+        "of the rules file; saved against approving everything. The policies include the rules.\n\n"
+    )
+    without = "" if "expected_cost" in spec.money else "\n\nexpected cost: not measured, as scores are not calibrated."
+    return (("Money", text + markdown_table(heading, rows) + without),)

@@ -166,7 +166,7 @@ def detection(settings: Settings, day: date, *, published: bool) -> Detection:
     return Detection(
         protocol=f"trained for {day}: a week of test days whose labels are complete, known cards left out",
         rows=evaluation.rows,
-        frauds=evaluation.frauds,
+        frauds=evaluation.positives,
         scores=Scores(**{name: metrics.get(name) for name in Scores.model_fields}),
         published=PUBLISHED if published else None,
         published_by=PUBLISHED_BY if published else "",

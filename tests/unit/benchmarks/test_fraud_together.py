@@ -22,8 +22,8 @@ def week() -> Week:
     texts, numbers = np.full(n, "x", object), np.zeros(n)
     fraud = np.arange(n) >= HONEST
     rows = Table(
-        id=texts, inputs={}, fraud=fraud, user=texts, day=numbers.astype(np.int64), amount=numbers, scenario=texts,
-        country=texts, weight=numbers, waited=numbers,
+        id=texts, inputs={}, positive=fraud, unit=texts, day=numbers.astype(np.int64), columns={}, weight=numbers,
+        waited=numbers,
     )  # fmt: skip
     score = np.random.default_rng(1).random(n) * 0.5
     score[fraud] += 0.45
@@ -39,7 +39,7 @@ def test_no_lower_threshold_keeps_within_the_limit(week: Week) -> None:
     threshold = week.threshold([SURE])
     assert threshold is not None
     assert week.false_positives(week.stopped([SURE], threshold)) == 3 / HONEST
-    next_lower = week.score[~week.rows.fraud & (week.score < threshold)].max()
+    next_lower = week.score[~week.rows.positive & (week.score < threshold)].max()
     assert week.false_positives(week.stopped([SURE], float(next_lower))) > 0.001
 
 
@@ -65,6 +65,6 @@ def test_evidence_is_what_hardly_an_honest_payment_shows(week: Week) -> None:
     values = np.linspace(0.0, 1.0, len(week.score))
     inputs = {name: values for name in fraud_together.EVIDENCE}
     shown = Week(replace(week.rows, inputs=inputs), week.score, week.fired)
-    assert shown.evident[week.rows.fraud].all()  # they come last, above all that is honest
+    assert shown.evident[week.rows.positive].all()  # they come last, above all that is honest
     honest = shown.evident[:HONEST] & ~week.fired[:HONEST].any(axis=1)
     assert 0.009 * HONEST <= honest.sum() <= 0.011 * HONEST

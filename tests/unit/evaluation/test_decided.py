@@ -13,12 +13,15 @@ import pytest
 
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import MOST, weights
-from lamina.evaluation.table import Table, read_table, rows_to_learn, rows_to_test
+from lamina.evaluation.read import read_table
+from lamina.evaluation.table import Table, rows_to_learn, rows_to_test
 from lamina.lake import layout
 from lamina.lake.schemas import DECISIONS_SCHEMA
 from lamina.scoring.encode import Encoder
 from lamina.scoring.trees import TreesScorer
-from models.fraud.train import Plan, Trained, train
+from lamina.training.train import Plan, Trained, train
+from models.fraud.problem import DECISIONS, PROBLEM
+from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, training_columns, write_training_set
 
 AT_MS = 1_741_000_000_000
@@ -43,7 +46,7 @@ def decide(lake: str, *decisions: dict[str, Any], without: tuple[str, ...] = ())
 
 def counted(lake: str, *ids: str, labelled: tuple[str, ...] = ()) -> list[float]:
     at = np.full(len(ids), AT_MS, np.int64)
-    found = weights(lake, np.array(ids, dtype=object), at, np.array([i in labelled for i in ids]))
+    found = weights(DECISIONS, lake, np.array(ids, dtype=object), at, np.array([i in labelled for i in ids]))
     return [round(float(weight), 6) for weight in found]
 
 
@@ -88,7 +91,7 @@ def informed(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """The same weeks with nothing declined, and every label known."""
     columns = training_columns(per_day=2000)
     lake = write_training_set(str(tmp_path_factory.mktemp("informed")), columns=columns)
-    return read_table(lake, "fraud", DAY, FEATURES.names)
+    return read_table(lake, PROBLEM, DAY, FEATURES.names)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +117,7 @@ def declining(tmp_path_factory: pytest.TempPathFactory) -> Table:
             if no
         ),
     )
-    return read_table(write_training_set(lake, columns=columns), "fraud", DAY, FEATURES.names)
+    return read_table(write_training_set(lake, columns=columns), PROBLEM, DAY, FEATURES.names)
 
 
 def mean_score(trained: Trained, rows: Table) -> float:
@@ -125,9 +128,9 @@ def mean_score(trained: Trained, rows: Table) -> float:
 def test_what_was_declined_is_not_learnt_as_honest(declining: Table, informed: Table) -> None:
     """Larger amounts are often fraud. Learnt from all rows, the silent ones among them, they look honest."""
     plan = Plan(DAY, calibrate=False)
-    aware, knowing = train(declining, plan), train(informed, plan)
-    naive = train(dataclasses.replace(declining, weight=np.ones(len(declining))), plan)
-    large = declining.take(declining.amount > LARGE)
+    aware, knowing = train(RECIPE, declining, plan), train(RECIPE, informed, plan)
+    naive = train(RECIPE, dataclasses.replace(declining, weight=np.ones(len(declining))), plan)
+    large = declining.take(declining.columns["amount"] > LARGE)
     best, found, unaware = (mean_score(trained, large) for trained in (knowing, aware, naive))
     assert abs(found - best) < 0.5 * (best - unaware)
     assert aware.spec.rows.unknown > 0 and aware.spec.rows.let_through > 0

@@ -16,8 +16,7 @@ def drawn(seed: int, noise: float) -> tuple[Outcomes, Floats]:
     fraud = rng.random(ROWS) < 0.05
     score = fraud + rng.normal(0, 0.6, ROWS)
     user = np.array([f"u{n}" for n in rng.integers(0, USERS, ROWS)], dtype=object)
-    nothing = np.full(ROWS, None, dtype=object)
-    outcomes = Outcomes(fraud, score, user, np.zeros(ROWS, np.int64), np.ones(ROWS), nothing)
+    outcomes = Outcomes(fraud, score, user, np.zeros(ROWS, np.int64))
     return outcomes, score + rng.normal(0, noise, ROWS)
 
 
@@ -66,5 +65,5 @@ def test_draws_without_frauds_show_no_difference() -> None:
     outcomes, worse = drawn(6, 1.0)
     one = np.zeros(ROWS, bool)
     one[0] = True
-    found = differences(Outcomes(**{**vars(outcomes), "fraud": one}), worse, resamples=100)["auc"]
+    found = differences(Outcomes(**{**vars(outcomes), "positive": one}), worse, resamples=100)["auc"]
     assert found.low <= 0 <= found.high

@@ -10,15 +10,17 @@ import pytest
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
-from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_learn, rows_to_test, split_days
+from lamina.evaluation.read import read_table
+from lamina.evaluation.table import Table, TrainingSetError, rows_to_learn, rows_to_test, split_days
 from lamina.scoring.trees_spec import Split
+from models.fraud.problem import PROBLEM
 from tests.training_sets import DAY, training_columns, write_training_set
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     lake = write_training_set(str(tmp_path_factory.mktemp("lake")))
-    return read_table(lake, "fraud", DAY, FEATURES.model_features)
+    return read_table(lake, PROBLEM, DAY, FEATURES.model_features)
 
 
 def weeks(kind: Literal["time", "random"] = "time") -> Split:
@@ -32,9 +34,9 @@ def number(day: date) -> int:
 def test_rows_come_back_in_order_of_time_whatever_the_files_hold(table: Table) -> None:
     columns = training_columns()
     order = np.lexsort((columns["transaction_id"], columns["timestamp"]))
-    np.testing.assert_array_equal(table.amount, columns["amount"][order])
-    np.testing.assert_array_equal(table.user, columns["user_id"][order])
-    np.testing.assert_array_equal(table.fraud, columns["is_fraud"][order])
+    np.testing.assert_array_equal(table.columns["amount"], columns["amount"][order])
+    np.testing.assert_array_equal(table.unit, columns["user_id"][order])
+    np.testing.assert_array_equal(table.positive, columns["is_fraud"][order])
 
 
 def test_a_label_counts_from_its_arrival(tmp_path: Path) -> None:
@@ -43,26 +45,26 @@ def test_a_label_counts_from_its_arrival(tmp_path: Path) -> None:
     rows = len(columns["is_fraud"])
     columns["is_fraud"] = np.array([True] * 3 + [False] * (rows - 3))
     columns["label_timestamp"] = pa.array([end - 1, end, None] + [None] * (rows - 3), pa.int64())
-    found = read_table(write_training_set(str(tmp_path), columns=columns), "fraud", DAY, FEATURES.model_features)
-    assert found.fraud.sum() == 1
+    found = read_table(write_training_set(str(tmp_path), columns=columns), PROBLEM, DAY, FEATURES.model_features)
+    assert found.positive.sum() == 1
 
 
 def test_a_missing_set_says_which_job_makes_it(tmp_path: Path) -> None:
     with pytest.raises(TrainingSetError, match=f"jobs.spark.training_set --system fraud --date {DAY}"):
-        read_table(str(tmp_path), "fraud", DAY, FEATURES.model_features)
+        read_table(str(tmp_path), PROBLEM, DAY, FEATURES.model_features)
 
 
 def test_an_empty_set_is_refused(tmp_path: Path) -> None:
     columns = {name: values[:0] for name, values in training_columns().items()}
     with pytest.raises(TrainingSetError, match="has no rows"):
-        read_table(write_training_set(str(tmp_path), columns=columns), "fraud", DAY, FEATURES.model_features)
+        read_table(write_training_set(str(tmp_path), columns=columns), PROBLEM, DAY, FEATURES.model_features)
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     columns = training_columns()
     del columns["is_online"]
     with pytest.raises(TrainingSetError, match="is_online"):
-        read_table(write_training_set(str(tmp_path), columns=columns), "fraud", DAY, FEATURES.model_features)
+        read_table(write_training_set(str(tmp_path), columns=columns), PROBLEM, DAY, FEATURES.model_features)
 
 
 def test_split_by_time_leaves_the_delay_between(table: Table) -> None:
@@ -76,11 +78,11 @@ def test_split_by_time_leaves_the_delay_between(table: Table) -> None:
 def test_users_with_a_known_fraud_are_not_tested(table: Table) -> None:
     split = weeks()
     test = rows_to_test(table, split, 0)
-    known = set(table.user[table.fraud & rows_to_learn(table, split, 0)])
+    known = set(table.unit[table.positive & rows_to_learn(table, split, 0)])
     inside = (table.day >= number(split.test_first)) & (table.day <= number(split.test_last))
     assert known
-    assert not known & set(table.user[test])
-    assert known & set(table.user[inside])
+    assert not known & set(table.unit[test])
+    assert known & set(table.unit[inside])
 
 
 def test_a_random_split_keeps_the_share_of_fraud(table: Table) -> None:
@@ -88,7 +90,7 @@ def test_a_random_split_keeps_the_share_of_fraud(table: Table) -> None:
     learn, test = rows_to_learn(table, split, 0), rows_to_test(table, split, 0)
     assert (learn | test).all()
     assert not (learn & test).any()
-    assert table.fraud[test].mean() == pytest.approx(table.fraud[learn].mean(), abs=0.001)
+    assert table.positive[test].mean() == pytest.approx(table.positive[learn].mean(), abs=0.001)
     assert (rows_to_test(table, split, 0) == test).all()
     assert not (rows_to_test(table, split, 1) == test).all()
 
@@ -97,4 +99,4 @@ def test_taking_rows_takes_them_in_every_column(table: Table) -> None:
     few = table.take(np.array([5, 2]))
     assert len(few) == 2
     assert few.inputs["amount"].tolist() == table.inputs["amount"][[5, 2]].tolist()
-    assert few.user.tolist() == table.user[[5, 2]].tolist()
+    assert few.unit.tolist() == table.unit[[5, 2]].tolist()

@@ -46,7 +46,7 @@ def evaluation(*, promote: bool) -> Evaluation:
         system="fraud",
         logical_date=DAY,
         rows=10,
-        frauds=1,
+        positives=1,
         candidate=Contender(version="2", logical_date=DAY, metrics={}),
         champion=Contender(version="1", logical_date=DAY, metrics={}),
         promote=promote,

@@ -21,7 +21,7 @@ PROMOTED = Evaluation(
     system="fraud",
     logical_date=DAY,
     rows=10,
-    frauds=1,
+    positives=1,
     candidate=Contender(version="2", logical_date=DAY, metrics={"auc": 0.9}),
     champion=None,
     promote=True,
@@ -72,7 +72,7 @@ def test_only_one_that_stays_behind_a_champion_challenges(changed: dict[str, obj
         PROMOTED,
         Contender(version="1", logical_date=DAY, metrics={}),
         Interval(difference=0.1, low=0.0, high=0.2, confidence=0.95),
-        Slice(name="young", rows=3, frauds=1, candidate={}),
+        Slice(name="young", rows=3, positives=1, candidate={}),
     ],
 )
 def test_what_was_measured_is_not_changed_and_nothing_unknown_is_taken(part: BaseModel) -> None:
@@ -84,7 +84,7 @@ def test_what_was_measured_is_not_changed_and_nothing_unknown_is_taken(part: Bas
 
 def test_what_is_left_out_is_nothing() -> None:
     made = Evaluation(
-        system="fraud", logical_date=DAY, rows=1, frauds=0, candidate=None, champion=None, promote=False, reasons=()
+        system="fraud", logical_date=DAY, rows=1, positives=0, candidate=None, champion=None, promote=False, reasons=()
     )
     assert (made.against, made.differences, made.slices, made.challenge) == (None, {}, (), False)
     assert Evaluation.model_validate({**made.model_dump(exclude={"against"}), "champion": None}).against is None
@@ -92,4 +92,5 @@ def test_what_is_left_out_is_nothing() -> None:
 
 def test_it_is_written_for_people_too(tmp_path: Path) -> None:
     lines = Path(write_evaluation(str(tmp_path), PROMOTED)).read_text()
+    assert '\n  "frauds": 1,\n' in lines  # by the name that versions before read
     assert '\n  "rows": 10,\n' in lines and lines.endswith("}\n")

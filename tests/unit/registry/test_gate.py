@@ -26,7 +26,7 @@ def evaluated(*, promote: bool, champion: Contender | None) -> Evaluation:
         system="fraud",
         logical_date=DAY,
         rows=10,
-        frauds=1,
+        positives=1,
         candidate=Contender(version="2", logical_date=DAY, metrics={}),
         champion=champion,
         promote=promote,

@@ -28,6 +28,12 @@ def test_a_spec_survives_the_file(folder: Path, tmp_path: Path) -> None:
     assert ModelSpec.read(tmp_path) == spec
 
 
+def test_rows_are_counted_by_the_names_that_versions_before_read(folder: Path) -> None:
+    rows = json.loads((folder / SPEC_FILE).read_text())["rows"]
+    assert {"train", "train_frauds", "used", "test", "test_frauds"} <= set(rows)
+    assert rows["train_frauds"] == ModelSpec.read(folder).rows.train_positives > 0
+
+
 def test_unknown_keys_are_refused(folder: Path, tmp_path: Path) -> None:
     document = json.loads((folder / SPEC_FILE).read_text())
     document["threshhold"] = 0.5

@@ -7,6 +7,7 @@ import pytest
 
 from lamina.scoring.trees_spec import Calibration
 from lamina.training.calibrate import fit_calibration, held_out_scores
+from models.fraud.recipe import RECIPE
 
 
 def test_the_line_that_was_bent_is_found_and_straightened() -> None:
@@ -38,7 +39,7 @@ def test_rows_are_scored_by_models_that_did_not_see_their_user() -> None:
     user = np.repeat(np.arange(120), 10)
     fraud = (rng.random(120) < 0.3)[user]
     matrix = user.astype(np.float32)[:, None]
-    settings: dict[str, Any] = {"negatives_per_positive": 0, "seed": 0, "threads": 1}
+    settings: dict[str, Any] = {"negatives_per_positive": 0, "seed": 0, "threads": 1, "parameters": RECIPE.parameters}
     owners = user.astype(str).astype(object)
     apart = held_out_scores(matrix, fraud, owners, **settings)
     alike = held_out_scores(matrix, fraud, np.arange(1200).astype(str).astype(object), **settings)

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 
 from lamina.definitions.fraud import FEATURES
-from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_learn
+from lamina.evaluation.read import read_table
+from lamina.evaluation.table import Table, TrainingSetError, rows_to_learn
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.searches import MlflowSearchLog
 from lamina.training import search as searching
 from lamina.training.chosen import BrokenSearch, Chosen, last_chosen, write_chosen
-from lamina.training.fit import LIGHTGBM, XGBOOST
+from lamina.training.publish import publish
 from lamina.training.search import Parts, SearchPlan, SearchTaken, parts, search
-from models.fraud.train import Plan, SplitKind, learnt_inputs, publish
+from lamina.training.train import Plan, SplitKind, learnt_inputs
+from models.fraud.parameters import LIGHTGBM, XGBOOST
+from models.fraud.problem import PROBLEM
+from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, write_training_set
 
 PLAN = Plan(DAY, train_days=7, calibrate=False)
@@ -33,7 +37,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    return read_table(write_training_set(str(tmp_path_factory.mktemp("lake"))), "fraud", DAY, FEATURES.names)
+    return read_table(write_training_set(str(tmp_path_factory.mktemp("lake"))), PROBLEM, DAY, FEATURES.names)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def found(table: Table) -> Parts:
 
 def apart(table: Table, plan: SearchPlan = SEARCH, training: Plan = PLAN) -> Parts:
     split = training.days
-    return parts(table, split, learnt_inputs(table.take(rows_to_learn(table, split, 0))), plan)
+    return parts(RECIPE, table, split, learnt_inputs(PROBLEM, table.take(rows_to_learn(table, split, 0))), plan)
 
 
 class Kept:
@@ -71,7 +75,7 @@ class Kept:
 
 
 def run(found: Parts, folder: Path, log: Any, plan: SearchPlan = SEARCH) -> Chosen:
-    return search(found, plan, log, folder, "fraud", DAY)
+    return search(RECIPE, found, plan, log, folder, DAY)
 
 
 def test_no_test_day_is_looked_at(table: Table, found: Parts) -> None:
@@ -79,9 +83,9 @@ def test_no_test_day_is_looked_at(table: Table, found: Parts) -> None:
     split = PLAN.days
     assert found.days[0] == split.train_first and found.days[1] < found.days[2] and found.days[3] == split.train_last
     later = table.day > table.day.min() + 6
-    turned = dataclasses.replace(table, fraud=np.where(later, ~table.fraud, table.fraud))
+    turned = dataclasses.replace(table, positive=np.where(later, ~table.positive, table.positive))
     assert apart(turned).fingerprint == found.fingerprint
-    other = dataclasses.replace(table, fraud=np.where(later, table.fraud, np.roll(table.fraud, 1)))
+    other = dataclasses.replace(table, positive=np.where(later, table.positive, np.roll(table.positive, 1)))
     assert apart(other).fingerprint != found.fingerprint
 
 
@@ -109,7 +113,7 @@ def test_a_killed_search_goes_on_from_its_finished_trials(found: Parts, tmp_path
     study.ask()  # a trial that was under way when its process was killed
     before = [trial.params for trial in study.trials if trial.state.name == "COMPLETE"]
     log, told = Kept(), []
-    done = search(found, plan, log, tmp_path, "fraud", DAY, lambda n, of, best: told.append((n, of)))
+    done = search(RECIPE, found, plan, log, tmp_path, DAY, lambda n, of, best: told.append((n, of)))
     assert told == [(3, 4), (4, 4)]
     assert done.trials == 4 and len(before) == 2
     assert sorted(log.trials) == [0, 1, 3, 4]  # 2 was killed
@@ -138,7 +142,7 @@ def test_two_processes_do_not_search_the_same(found: Parts, tmp_path: Path) -> N
 def test_what_cannot_be_searched_is_refused(
     table: Table, plan: dict[str, Any], training: dict[str, Any], words: str
 ) -> None:
-    empty = dataclasses.replace(table, fraud=table.fraud & (table.day > table.day.min() + 3))
+    empty = dataclasses.replace(table, positive=table.positive & (table.day > table.day.min() + 3))
     with pytest.raises(TrainingSetError, match=words):
         apart(empty, dataclasses.replace(SEARCH, **plan), dataclasses.replace(PLAN, **training))
 
@@ -190,7 +194,7 @@ def test_the_last_search_counts_and_never_a_later_one(tmp_path: Path) -> None:
 
 def test_a_model_says_who_chose_its_parameters(table: Table, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path)
-    publish(registry, table, PLAN, min_auc=0.5, chosen=chosen())
+    publish(RECIPE, registry, table, PLAN, min_auc=0.5, chosen=chosen())
     (version,) = registry.versions("fraud")
     spec = (tmp_path / version.run_id / "model" / "spec.json").read_text()
     assert '"rounds":7' in spec.replace(" ", "") and "search s (3 trials" in spec

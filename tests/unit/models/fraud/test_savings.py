@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ import pytest
 from lamina.contracts.decisions import Action
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.card import model_card
-from lamina.evaluation.table import Table, read_table
+from lamina.evaluation.read import read_table
+from lamina.evaluation.table import Table
 from lamina.lake import layout
 from lamina.rules.bands import SEVERITY, assess, most_severe
 from lamina.rules.book import load_rules
 from lamina.rules.costs import choose
 from lamina.settings import Settings
-from models.fraud.savings import Policies, as_metrics
-from models.fraud.train import Plan, train
+from lamina.training.train import Plan, train
+from models.fraud.problem import PROBLEM
+from models.fraud.recipe import RECIPE
+from models.fraud.savings import Policies
 from tests.training_sets import DAY, write_training_set
 
 ROWS = 400
@@ -49,7 +53,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def rows(lake: str) -> Table:
-    found = read_table(lake, "fraud", DAY, FEATURES.names).take(np.arange(ROWS))
+    found = read_table(lake, PROBLEM, DAY, FEATURES.names).take(np.arange(ROWS))
     found.inputs["lifetime_txn_count"][:] = 0.0  # the rule about usual amounts stays silent
     write_payments(lake, list(found.id))
     return found
@@ -64,7 +68,7 @@ def test_each_policy_costs_what_its_decisions_do(lake: str, rows: Table) -> None
     spent = dict.fromkeys(found, 0.0)
     declined = dict.fromkeys(found, 0)
     for i in range(ROWS):
-        score, amount = float(scores[i]), float(rows.amount[i])
+        score, amount = float(scores[i]), float(rows.columns["amount"][i])
         ruled: Action = "review" if i % 10 == 0 else "approve"
         actions = {
             "no_model": "approve",
@@ -73,7 +77,7 @@ def test_each_policy_costs_what_its_decisions_do(lake: str, rows: Table) -> None
             "expected_cost": most_severe(ruled, choose(book.costs, score, amount)[0]),
         }
         for name, action in actions.items():
-            spent[name] += getattr(book.costs.expected(float(rows.fraud[i]), amount), action)
+            spent[name] += getattr(book.costs.expected(float(rows.positive[i]), amount), action)
             declined[name] += SEVERITY[action] == 2
     for name, money in found.items():
         assert money["cost"] == pytest.approx(spent[name])
@@ -89,7 +93,8 @@ def test_with_probabilities_expected_cost_is_cheapest(lake: str, rows: Table) ->
     scores = rng.beta(0.3, 1.0, ROWS)
     totals = {"fixed_table": 0.0, "expected_cost": 0.0, "no_model": 0.0}
     for _ in range(20):
-        drawn = Table(**{**vars(rows), "fraud": rng.random(ROWS) < scores, "amount": rng.gamma(1.0, 300.0, ROWS)})
+        fraud, amount = rng.random(ROWS) < scores, rng.gamma(1.0, 300.0, ROWS)
+        drawn = replace(rows, positive=fraud, columns={**rows.columns, "amount": amount})
         found = Policies(book, lake, "fraud", DAY).measure(drawn, scores, calibrated=True)
         for name in totals:
             totals[name] += found[name]["cost"]
@@ -103,9 +108,10 @@ def test_scores_that_are_no_probabilities_are_not_weighed(lake: str, rows: Table
 
 
 def test_a_card_says_what_was_saved(lake: str) -> None:
-    table = read_table(lake, "fraud", DAY, FEATURES.names)
-    trained = train(table, Plan(DAY), policies=Policies.of(Settings().rules_file, lake, "fraud", DAY))
+    table = read_table(lake, PROBLEM, DAY, FEATURES.names)
+    policies = Policies.of(Settings().rules_file, lake, "fraud", DAY)
+    trained = train(RECIPE, table, Plan(DAY), policies=policies)
     money = trained.spec.money
-    assert as_metrics(money)["money_saved_expected_cost"] == money["expected_cost"]["saved"] > 0
-    card = model_card(trained.spec, trained.slices)
+    assert policies.as_metrics(money)["money_saved_expected_cost"] == money["expected_cost"]["saved"] > 0
+    card = model_card(PROBLEM, trained.spec, trained.slices)
     assert "## Money" in card and "| expected cost |" in card

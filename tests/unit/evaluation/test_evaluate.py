@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import BadScore
 from lamina.evaluation.card import CARD_FILE
-from lamina.evaluation.table import Table, read_table
+from lamina.evaluation.evaluate import evaluate
+from lamina.evaluation.read import read_table
+from lamina.evaluation.table import Table
+from lamina.evaluation.verdict import Rule, challenges, verdict
 from lamina.registry.deploy import promote
 from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
 from lamina.scoring.trees import TreesScorer
-from models.fraud.evaluate import Rule, challenges, evaluate, verdict
-from models.fraud.train import Plan, SplitKind, Trained, publish, train
+from lamina.training.publish import publish
+from lamina.training.train import Plan, SplitKind, Trained, train
+from models.fraud.problem import PROBLEM
+from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, write_training_set
 
 PLAN = Plan(DAY, train_days=7, calibrate=False)
@@ -28,7 +33,7 @@ BEFORE = DAY - timedelta(days=1)
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     lake = write_training_set(str(tmp_path_factory.mktemp("lake")))
-    return read_table(lake, "fraud", DAY, FEATURES.names)
+    return read_table(lake, PROBLEM, DAY, FEATURES.names)
 
 
 @pytest.fixture
@@ -46,12 +51,12 @@ def add(registry: MemoryRegistry, trained: Trained, folder: Path, day: date) -> 
 
 def shuffled(table: Table) -> Table:
     """The same rows with labels that belong to others, to learn something worse from."""
-    return dataclasses.replace(table, fraud=np.random.default_rng(0).permutation(table.fraud))
+    return dataclasses.replace(table, positive=np.random.default_rng(0).permutation(table.positive))
 
 
 def test_the_first_model_is_promoted_when_it_meets_the_minimum(registry: MemoryRegistry, table: Table) -> None:
-    publish(registry, table, PLAN, min_auc=0.8)
-    found = evaluate(registry, table, DAY, min_auc=0.8)
+    publish(RECIPE, registry, table, PLAN, min_auc=0.8)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
     assert found.promote
     assert found.candidate is not None
     assert found.champion is None
@@ -59,8 +64,8 @@ def test_the_first_model_is_promoted_when_it_meets_the_minimum(registry: MemoryR
 
 
 def test_what_training_measured_is_measured_again(registry: MemoryRegistry, table: Table) -> None:
-    said = publish(registry, table, PLAN, min_auc=0.8)
-    found = evaluate(registry, table, DAY, min_auc=0.8)
+    said = publish(RECIPE, registry, table, PLAN, min_auc=0.8)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
     assert found.candidate is not None
     assert found.candidate.metrics == said["metrics"]
 
@@ -68,10 +73,10 @@ def test_what_training_measured_is_measured_again(registry: MemoryRegistry, tabl
 def test_a_better_model_takes_over_and_a_worse_one_does_not(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    good, bad = train(table, PLAN), train(shuffled(table), PLAN)
+    good, bad = train(RECIPE, table, PLAN), train(RECIPE, shuffled(table), PLAN)
     promote(registry, "fraud", add(registry, bad, tmp_path / "bad", BEFORE))
     add(registry, good, tmp_path / "good", DAY)
-    found = evaluate(registry, table, DAY, min_auc=0.8)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
     assert found.promote
     assert found.champion is not None
     assert found.candidate is not None
@@ -85,14 +90,14 @@ def test_a_better_model_takes_over_and_a_worse_one_does_not(
     promote(registry, "fraud", "2")
     later = DAY + timedelta(days=1)
     add(registry, bad, tmp_path / "later", later)
-    worse = evaluate(registry, table, later, min_auc=0.0)
+    worse = evaluate(PROBLEM, registry, table, later, min_auc=0.0)
     assert not worse.promote
     assert worse.reasons[0].startswith("not better")
     assert not worse.challenge  # noise is surely worse
 
 
 def test_no_version_for_the_day(registry: MemoryRegistry, table: Table) -> None:
-    found = evaluate(registry, table, DAY, min_auc=0.8)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
     assert not found.promote
     assert "no version is registered" in found.reasons[0]
 
@@ -100,12 +105,12 @@ def test_no_version_for_the_day(registry: MemoryRegistry, table: Table) -> None:
 def test_a_champion_that_cannot_be_loaded_can_be_replaced(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    trained = train(table, PLAN)
+    trained = train(RECIPE, table, PLAN)
     first, *rest = trained.spec.inputs
     changed = trained.spec.model_copy(update={"inputs": (first.model_copy(update={"meaning": "another"}), *rest)})
     promote(registry, "fraud", add(registry, dataclasses.replace(trained, spec=changed), tmp_path / "old", BEFORE))
     add(registry, trained, tmp_path / "new", DAY)
-    found = evaluate(registry, table, DAY, min_auc=0.8)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
     assert found.promote
     assert "cannot be used any more" in found.reasons[0]
 
@@ -113,13 +118,13 @@ def test_a_champion_that_cannot_be_loaded_can_be_replaced(
 def test_rows_that_the_champion_learnt_from_are_left_out(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    trained = train(table, PLAN)
+    trained = train(RECIPE, table, PLAN)
     split = trained.spec.split
     middle = split.test_first + (split.test_last - split.test_first) / 2
     late = trained.spec.model_copy(update={"split": split.model_copy(update={"train_last": middle})})
     promote(registry, "fraud", add(registry, dataclasses.replace(trained, spec=late), tmp_path / "old", BEFORE))
     add(registry, trained, tmp_path / "new", DAY)
-    found = evaluate(registry, table, DAY, min_auc=0.5)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.5)
     assert "rows were left out" in found.reasons[0]
     assert found.rows < trained.spec.rows.test
     assert found.rows == sum(s.rows for s in found.slices if s.name.startswith("amount"))
@@ -128,10 +133,10 @@ def test_rows_that_the_champion_learnt_from_are_left_out(
 def test_a_champion_that_learnt_from_all_days_is_compared_with_a_remark(
     registry: MemoryRegistry, table: Table, tmp_path: Path
 ) -> None:
-    trained = train(table, dataclasses.replace(PLAN, split=SplitKind.RANDOM))
+    trained = train(RECIPE, table, dataclasses.replace(PLAN, split=SplitKind.RANDOM))
     promote(registry, "fraud", add(registry, trained, tmp_path / "old", BEFORE))
     add(registry, trained, tmp_path / "new", DAY)
-    found = evaluate(registry, table, DAY, min_auc=0.5)
+    found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.5)
     assert "may have learnt from these rows" in found.reasons[0]
     assert found.rows == trained.spec.rows.test
     assert not found.promote
@@ -208,19 +213,19 @@ class TestScoresThatAreNone:
     def test_the_candidate_is_not_promoted(
         self, registry: MemoryRegistry, table: Table, monkeypatch: pytest.MonkeyPatch, given: float
     ) -> None:
-        publish(registry, table, PLAN, min_auc=0.8)
+        publish(RECIPE, registry, table, PLAN, min_auc=0.8)
         self.break_version(monkeypatch, DAY, given)
-        found = evaluate(registry, table, DAY, min_auc=0.8)
+        found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
         assert (found.promote, found.challenge, found.candidate) == (False, False, None)
         assert "version 1 cannot serve: 1 of" in found.reasons[0]
 
     def test_the_champion_is_no_measure(
         self, registry: MemoryRegistry, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        promote(registry, "fraud", add(registry, train(table, PLAN), tmp_path, BEFORE))
-        publish(registry, table, PLAN, min_auc=0.8)
+        promote(registry, "fraud", add(registry, train(RECIPE, table, PLAN), tmp_path, BEFORE))
+        publish(RECIPE, registry, table, PLAN, min_auc=0.8)
         self.break_version(monkeypatch, BEFORE, np.nan)
-        found = evaluate(registry, table, DAY, min_auc=0.8)
+        found = evaluate(PROBLEM, registry, table, DAY, min_auc=0.8)
         assert found.promote and found.champion is None
         assert any("champion 1 cannot be compared with: 1 of" in reason for reason in found.reasons)
 
@@ -229,5 +234,5 @@ class TestScoresThatAreNone:
     ) -> None:
         self.break_version(monkeypatch, DAY, np.nan)
         with pytest.raises(BadScore, match="1 of"):
-            publish(registry, table, PLAN, min_auc=0.8)
+            publish(RECIPE, registry, table, PLAN, min_auc=0.8)
         assert registry.versions("fraud") == []

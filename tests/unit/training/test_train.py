@@ -12,14 +12,18 @@ from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.card import CARD_FILE, model_card
 from lamina.evaluation.plots import CURVES_FILE, RELIABILITY_FILE
-from lamina.evaluation.table import Table, TrainingSetError, read_table, rows_to_test
+from lamina.evaluation.read import read_table
+from lamina.evaluation.table import Table, TrainingSetError, rows_to_test
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
 from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE
 from lamina.training.fit import under_sample
+from lamina.training.publish import publish
+from lamina.training.train import Plan, SplitKind, Trained, train
+from models.fraud.problem import PROBLEM
+from models.fraud.recipe import RECIPE
 from models.fraud.score import load
-from models.fraud.train import Plan, SplitKind, Trained, publish, train
 from tests.training_sets import DAY, training_columns, write_training_set
 
 PLAN = Plan(DAY, train_days=7, calibrate=False)
@@ -29,12 +33,12 @@ PLAN = Plan(DAY, train_days=7, calibrate=False)
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     lake = write_training_set(str(tmp_path_factory.mktemp("lake")))
-    return read_table(lake, "fraud", DAY, FEATURES.model_features)
+    return read_table(lake, PROBLEM, DAY, FEATURES.model_features)
 
 
 @pytest.fixture(scope="module")
 def trained(table: Table) -> Trained:
-    return train(table, PLAN)
+    return train(RECIPE, table, PLAN)
 
 
 def weights(trained: Trained, folder: Path) -> list[bytes]:
@@ -49,7 +53,7 @@ def test_training_finds_what_was_put_in(trained: Trained) -> None:
 
 
 def test_the_same_rows_and_seed_give_the_same_weights(table: Table, trained: Trained, tmp_path: Path) -> None:
-    again, other = train(table, PLAN), train(table, dataclasses.replace(PLAN, seed=1))
+    again, other = train(RECIPE, table, PLAN), train(RECIPE, table, dataclasses.replace(PLAN, seed=1))
     assert weights(again, tmp_path / "a") == weights(trained, tmp_path / "b")
     assert weights(other, tmp_path / "c") != weights(trained, tmp_path / "d")
 
@@ -67,41 +71,41 @@ def test_what_is_saved_scores_as_it_did_in_the_test(table: Table, trained: Train
 
 def test_scores_are_probabilities_of_all_rows_not_of_the_sample(table: Table) -> None:
     """Under-sampled to one to one, frauds are half of the sample; corrected, scores average near their true share."""
-    trained = train(table, dataclasses.replace(PLAN, negatives_per_positive=1))
+    trained = train(RECIPE, table, dataclasses.replace(PLAN, negatives_per_positive=1))
     rows = table.take(rows_to_test(table, trained.spec.split, 0))
     scorer_input = Encoder(trained.spec.inputs).matrix(rows.inputs, len(rows))
     raw = 0.6 * trained.members.trees.inplace_predict(scorer_input) + 0.4 * trained.members.leaves.predict(scorer_input)
     corrected = TreesScorer(trained.spec, trained.members.trees, trained.members.leaves).score(scorer_input)
-    share = rows.fraud.mean()
+    share = rows.positive.mean()
     assert abs(corrected.mean() - share) < 0.5 * share < 2 * share < raw.mean()
 
 
 @pytest.mark.parametrize("ratio", [1, 10, 0])
 def test_under_sampling_keeps_every_fraud(table: Table, ratio: int) -> None:
-    sample = under_sample(table.fraud, ratio, seed=0)
-    frauds, kept = int(table.fraud.sum()), table.fraud[sample.rows]
+    sample = under_sample(table.positive, ratio, seed=0)
+    frauds, kept = int(table.positive.sum()), table.positive[sample.rows]
     assert kept.sum() == frauds
     assert len(set(sample.rows.tolist())) == len(sample.rows)
-    legitimate = int((~table.fraud).sum())
+    legitimate = int((~table.positive).sum())
     assert (~kept).sum() == (min(ratio * frauds, legitimate) if ratio else legitimate)
     assert sample.negatives_kept == pytest.approx((~kept).sum() / legitimate)
 
 
 def test_a_random_split_is_recorded(table: Table) -> None:
-    spec = train(table, dataclasses.replace(PLAN, split=SplitKind.RANDOM)).spec
+    spec = train(RECIPE, table, dataclasses.replace(PLAN, split=SplitKind.RANDOM)).spec
     assert spec.split.kind == "random"
     assert spec.rows.train + spec.rows.test == len(table)
 
 
 def test_days_without_frauds_are_refused(table: Table) -> None:
-    honest = dataclasses.replace(table, fraud=np.zeros(len(table), bool))
+    honest = dataclasses.replace(table, positive=np.zeros(len(table), bool))
     with pytest.raises(TrainingSetError, match=r"training days 2025-03-01 to 2025-03-07 hold .* 0 known frauds"):
-        train(honest, PLAN)
+        train(RECIPE, honest, PLAN)
 
 
 def test_publishing_records_and_registers(table: Table, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path / "registry")
-    said = publish(registry, table, PLAN, min_auc=0.8)
+    said = publish(RECIPE, registry, table, PLAN, min_auc=0.8)
     (version,) = registry.versions("fraud")
     assert (said["version"], said["run_id"]) == (version.version, version.run_id)
     assert version.tags["logical_date"] == DAY.isoformat()
@@ -121,7 +125,7 @@ def test_publishing_records_and_registers(table: Table, tmp_path: Path) -> None:
 
 def test_a_model_below_the_minimum_is_recorded_but_not_registered(table: Table, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path)
-    said = publish(registry, table, PLAN, min_auc=0.9999)
+    said = publish(RECIPE, registry, table, PLAN, min_auc=0.9999)
     assert said["version"] is None
     assert said["run_id"]
     assert registry.versions("fraud") == []
@@ -129,13 +133,13 @@ def test_a_model_below_the_minimum_is_recorded_but_not_registered(table: Table, 
 
 def test_a_rerun_replaces_the_version_of_its_day(table: Table, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path)
-    first, second = (publish(registry, table, PLAN, min_auc=0.8) for _ in range(2))
+    first, second = (publish(RECIPE, registry, table, PLAN, min_auc=0.8) for _ in range(2))
     assert second["superseded"] == [first["run_id"]]
     assert [v.run_id for v in registry.versions("fraud")] == [second["run_id"]]
 
 
 def test_calibration_moves_no_order(table: Table, trained: Trained) -> None:
-    found = train(table, dataclasses.replace(PLAN, calibrate=True)).spec
+    found = train(RECIPE, table, dataclasses.replace(PLAN, calibrate=True)).spec
     assert found.calibration is not None
     for name in ("auc", "average_precision", "recall_at_fpr_001"):
         assert found.metrics[name] == pytest.approx(trained.spec.metrics[name], abs=1e-9)
@@ -148,13 +152,13 @@ def test_labels_that_take_longer_than_assumed_are_told(tmp_path: Path) -> None:
     fraud = columns["is_fraud"]
     late = pa.array(columns["timestamp"] + 9 * DAY_MS, mask=~fraud)
     lake = write_training_set(str(tmp_path), columns=columns | {"label_timestamp": late})
-    trained = train(read_table(lake, "fraud", DAY, FEATURES.model_features), PLAN)
+    trained = train(RECIPE, read_table(lake, PROBLEM, DAY, FEATURES.model_features), PLAN)
     assert trained.spec.rows.labels_late == 1.0
-    card = model_card(trained.spec, trained.slices)
+    card = model_card(PROBLEM, trained.spec, trained.slices)
     assert "100.0% of the fraud labels took longer than 7 days" in card and "raise `--delay-days`" in card
     assert "| days whose labels still arrive | 2025-03-22 to 2025-03-28, not used |" in card
 
 
 def test_labels_in_time_are_told_too(trained: Trained) -> None:
     assert trained.spec.rows.labels_late == 0.0
-    assert "0.0% of the training days' took longer" in model_card(trained.spec, trained.slices)
+    assert "0.0% of the training days' took longer" in model_card(PROBLEM, trained.spec, trained.slices)

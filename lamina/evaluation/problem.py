@@ -1,0 +1,94 @@
+"""What the model of a system predicts, and by what it is judged: said once in `models/<system>`, read by every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lamina.contracts.features import FeatureSet
+from lamina.evaluation.metrics import Flags, Floats, Ints, Texts
+from lamina.evaluation.table import Table
+from lamina.scoring.trees_spec import ModelSpec
+
+Figures = Callable[[Table, Floats], dict[str, float]]
+"""From rows and their scores, float64[n], figures by the names they are logged under; `auc` and `average_precision` are
+among them. Raises ValueError where all rows are of one kind."""
+
+Slices = Callable[[Table], Iterable[tuple[str, Flags]]]
+"""Names and masks, bool[n], of the parts that are looked at one by one. Those of one kind may overlap another's."""
+
+Weights = Callable[[str, Texts, Ints, Flags], Floats]
+"""For how many rows each counts, float64[n], 0 where its truth cannot be known; from the lake's URL, ids, times in
+epoch milliseconds, and whether any label arrived."""
+
+Sections = Callable[[ModelSpec], Sequence[tuple[str, str]]]
+"""Headings and texts in Markdown that only this system's card has."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How messages and the model card speak of the rows.
+
+    predicts: what a score is. row: what a row is, with its article. positive, positives: one label and many; negative:
+    what the other rows are called; withheld: rows whose truth decisions kept from being known. unseen, unreported,
+    left_out: sentences of the card on what the model has not seen, on labels that never come, and on units that are
+    left out of the test. at_threshold: the figures at the threshold of few false positives.
+    """
+
+    predicts: str
+    row: str
+    positive: str
+    positives: str
+    negative: str
+    withheld: str
+    unseen: str
+    unreported: str
+    left_out: str
+    at_threshold: tuple[str, ...]
+
+
+def _count_alike(lake: str, ids: Texts, timestamp: Ints, labelled: Flags) -> Floats:
+    return np.ones(len(ids))
+
+
+def _nothing_more(spec: ModelSpec) -> Sequence[tuple[str, str]]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A binary label of the requests of `features`, and how scores of it are judged.
+
+    label: column of the training set that holds it. label_timestamp: column that says when it became known, epoch ms,
+    null where it did not. unit: column with the subject whose rows are no independent evidence, such as a user: its
+    rows are drawn together, learnt from together, and leave the test once a label of it is known.
+    columns: further columns of the training set, and `beside`: of the rows it was made for, that the figures and slices
+    look at; those are missing (None) where they cannot be had.
+    """
+
+    features: FeatureSet
+    label: str
+    label_timestamp: str
+    unit: str
+    words: Words
+    figures: Figures
+    slices: Slices
+    columns: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    weights: Weights = _count_alike
+    sections: Sections = _nothing_more
+
+    @property
+    def system(self) -> str:
+        """The system's name, under which its models are registered."""
+        return self.features.system
+
+    @property
+    def own_columns(self) -> Mapping[str, None]:
+        """Columns of the training set beside the features, in order, each once."""
+        request = self.features.request
+        return dict.fromkeys(
+            (request.id, self.unit, request.timestamp, self.label, self.label_timestamp, *self.columns)
+        )

@@ -1,0 +1,41 @@
+"""What the fraud model predicts, and by what it is judged."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.definitions.fraud import FEATURES
+from lamina.evaluation.decided import DecisionLog, weights
+from lamina.evaluation.problem import Problem, Words
+from lamina.lake.schemas import DECISIONS_SCHEMA
+from models.fraud.figures import measure
+from models.fraud.savings import sections
+from models.fraud.slices import slices
+
+DECISIONS = DecisionLog(MODEL_PREDICTIONS, DECISIONS_SCHEMA, id="transaction_id", withholding="reject")
+
+PROBLEM = Problem(
+    features=FEATURES,
+    label="is_fraud",
+    label_timestamp="label_timestamp",
+    unit="user_id",
+    words=Words(
+        predicts="Probability of fraud of a card transaction",
+        row="a transaction",
+        positive="fraud",
+        positives="frauds",
+        negative="legitimate",
+        withheld="declined transactions",
+        unseen="Later kinds of fraud, and merchants and users without a history, are scored by analogy.",
+        unreported="A fraud that nobody reported counts as legitimate, here and in training.",
+        left_out="Users whose fraud was known are left out of a test by time: their cards are blocked by then.",
+        at_threshold=("recall_at_fpr_001", "money_caught"),
+    ),
+    figures=measure,
+    slices=slices,
+    columns=("amount", "scenario"),
+    beside=("country",),
+    weights=partial(weights, DECISIONS),
+    sections=sections,
+)
