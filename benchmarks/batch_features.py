@@ -31,7 +31,7 @@ import typer
 from benchmarks.progress import process_cpu_s
 from benchmarks.report import emit
 from lamina.contracts.features import FeatureSet
-from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.definitions.fraud import FEATURES, HANDBOOK_WINDOWS, MERCHANT_FRAUD, MERCHANT_TRAFFIC, USER_SPEND
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions

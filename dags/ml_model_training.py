@@ -5,9 +5,9 @@ from airflow.sdk import DAG, Param, chain
 from lamina.definitions import system_names
 from lamina.orchestration.assets import DayOfAsset, features_asset, model_asset
 from lamina.orchestration.daily import daily
-from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
+from lamina.orchestration.days import TEST_DAYS, TRAIN_DAYS
 from lamina.orchestration.deployment import ChooseChampion, KeepChampion
-from lamina.orchestration.jobs import EXTRACT_DATA, TRAINING_SET, has_model
+from lamina.orchestration.jobs import EXTRACT_DATA, TRAINING_SET, has_model, label_days
 from lamina.orchestration.modules import module_task
 from lamina.orchestration.spark import SparkJobOperator
 
@@ -26,9 +26,6 @@ makes it the challenger when it is not surely worse. Serving picks a new champio
 DAY = {"type": ["null", "string"], "format": "date"}
 PARAMS = {
     "train_days": Param(TRAIN_DAYS, type="integer", minimum=1, description="Days to train on."),
-    "delay_days": Param(
-        DELAY_DAYS, type="integer", minimum=0, description="Days until the labels of a transaction are complete."
-    ),
     "test_days": Param(TEST_DAYS, type="integer", minimum=1, description="Days to evaluate on."),
     "split": Param("time", enum=["time", "random"], description="Test on later days, or on rows drawn at random."),
     "min_auc": Param(0.8, type="number", minimum=0, maximum=1, description="Register a model from this AUC on."),
@@ -49,6 +46,7 @@ PARAMS = {
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
     "wait_for_features": Param(True, type="boolean", description="Wait until the features of the day are published."),
 }
+DELAY = "Days after an event until its labels are complete."
 ROWS = {
     "first-day": "{{ training_days(logical_day(dag_run), params)[0] }}",
     "last-day": "{{ training_days(logical_day(dag_run), params)[1] }}",
@@ -60,7 +58,8 @@ SEARCH = {"search": "{{ params.search_trials }}", "parameters": "{{ params.param
 
 for system in filter(has_model, system_names()):
     of = {"system": system}
-    with DAG(f"ml_model_training_{system}", doc_md=DOC, params=PARAMS, tags=["training", system], **daily()):
+    params = PARAMS | {"delay_days": Param(label_days(system), type="integer", minimum=0, description=DELAY)}
+    with DAG(f"ml_model_training_{system}", doc_md=DOC, params=params, tags=["training", system], **daily()):
         wait = DayOfAsset(
             task_id="wait_for_features",
             asset=features_asset(system),

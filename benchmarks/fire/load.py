@@ -15,7 +15,7 @@ import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
 from lamina.clock import DAY_MS, system_clock
-from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.settings import Settings
 
 HOUR_MS = 3_600_000

@@ -22,7 +22,8 @@ from benchmarks.peers.agreement import different, tiles_on
 from benchmarks.peers.environment import peers_python
 from benchmarks.progress import Progress, process_cpu_s, service_cpu_s
 from benchmarks.stream import CODE, TILINGS
-from lamina.contracts.topics import FEATURE_TILES, TRANSACTIONS, Topic
+from lamina.contracts.topics import FEATURE_TILES, Topic
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local import jars
 from lamina.local.layout import flink_env, flink_home
 from lamina.local.stack import Stack

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from jobs.flink.forms import CARD_NUMBER, HALF_PAIR, UUID, Form, Forms
-from lamina.contracts.by_topic import CONTRACTS
+from lamina.catalog import CONTRACTS
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
 from lamina.contracts.features import ColumnType, EventSource
 

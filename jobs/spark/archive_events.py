@@ -21,7 +21,7 @@ from jobs.spark.lake import spark_url, written_rows
 from lamina.clock import Clock, require_over, system_clock
 from lamina.contracts.base import Event
 from lamina.errors import ContractError, StreamError
-from lamina.lake.schemas import JSON_COLUMNS, SCHEMAS, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake, json_columns
 from lamina.lake.write import open_lake, replacing, write_file
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
@@ -169,11 +169,10 @@ def checked_row(topic: str, partition: int, offset: int, raw: bytes | None) -> d
 
 
 def row_of(event: Event) -> dict[str, Any]:
-    """The event's columns in the lake; lists and maps of a decision as JSON text."""
+    """The event's columns in the lake; lists and maps as JSON text."""
     row = event.model_dump()
-    for name in JSON_COLUMNS:
-        if name in row:
-            row[name] = orjson.dumps(row[name]).decode()
+    for name in json_columns(type(event)):
+        row[name] = orjson.dumps(row[name]).decode()
     return row
 
 

@@ -20,10 +20,10 @@ from jobs.spark.command import LakeUrl, LogicalDate, overrides, processed, run
 from jobs.spark.quarantine import Day
 from jobs.spark.validation import MAX_PANDAS_ROWS, Broken, Validation, validate
 from lamina.clock import Clock, system_clock
+from lamina.contracts.expectations import DEAD_LETTERS, Suite, in_currency, not_suddenly_empty
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.write import open_lake
-from lamina.quality.expectations import DEAD_LETTERS, Suite, in_currency, not_suddenly_empty
 from lamina.quality.suites import suite_of
 from lamina.settings import Settings, load_settings
 

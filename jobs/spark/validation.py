@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.spark.lake import spark_source
+from lamina.contracts.expectations import Expectation, Suite
 from lamina.lake.schemas import SCHEMAS, in_lake
-from lamina.quality.expectations import Expectation, Suite
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

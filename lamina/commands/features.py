@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,15 +15,16 @@ from rich.markup import escape
 from lamina.clock import system_clock
 from lamina.commands.output import make_console, make_table, print_markdown
 from lamina.contracts.features import FeatureSet, FeatureView
-from lamina.definitions import load, system_names
+from lamina.definitions import load, system_names, usual_system
 from lamina.errors import DefinitionError, LaminaError
 from lamina.settings import ROOT, load_settings
 
 app = typer.Typer(name="features", help="Features: definitions, stored values, backfill, parity.", no_args_is_help=True)
 
 TILES_SHOWN = 12
-DEFAULT_SYSTEM = "fraud"
 System = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
+DEFAULT_SYSTEM: Any = usual_system() or ...
+"""Where there is none, a command line has to name one."""
 DAY_FORMATS = ["%Y-%m-%d"]
 
 
@@ -118,12 +119,15 @@ def get(
 @app.command()
 def freeze() -> None:
     """Record what every feature means now, so that a later change under the same name and version is refused."""
-    from lamina.definitions import RECORD
     from lamina.definitions import freeze as record_meanings
+    from lamina.definitions import meanings_file
 
-    for system, names in record_meanings().items():
+    found = record_meanings()
+    for system, names in found.items():
         make_console().print(f"{system}: {len(names)} new or changed{': ' + ', '.join(names) if names else ''}")
-    make_console().print(f"recorded in {RECORD.name}: commit it")
+    files = [meanings_file(system).name for system, names in found.items() if names]
+    if files:
+        make_console().print(f"recorded in {', '.join(files)}: commit them")
 
 
 @app.command()

@@ -1,14 +1,17 @@
-"""The topics of Kafka: name, contract, partitions, and how long each is kept."""
+"""What a topic of Kafka is, and the platform's own; those of a system's events are in its record."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-TRANSACTIONS = "transactions"
-USER_EVENTS = "user-events"
+from lamina.contracts.base import Event
+from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
+from lamina.contracts.expectations import Suite
+from lamina.errors import DefinitionError
+
 MODEL_PREDICTIONS = "model-predictions"
 SHADOW_SCORES = "shadow-scores"
-FRAUD_LABELS = "fraud-labels"
 FEATURE_TILES = "feature-tiles"
 DEAD_LETTERS = "dead-letters"
 
@@ -56,12 +59,34 @@ class Topic:
         return found
 
 
-TOPICS: tuple[Topic, ...] = (
-    Topic(TRANSACTIONS),
-    Topic(USER_EVENTS),
+@dataclass(frozen=True, kw_only=True)
+class EventTopic:
+    """A topic of events that is kept in the lake: how it is kept in Kafka, what is on it, what a day must look like."""
+
+    topic: Topic
+    contract: type[Event]
+    suite: Suite
+
+    def __post_init__(self) -> None:
+        if self.suite.topic != self.name:
+            raise DefinitionError(f"topic {self.name!r} has the suite of {self.suite.topic!r}: give it its own")
+
+    @property
+    def name(self) -> str:
+        """The topic's name, without prefix."""
+        return self.topic.name
+
+
+PLATFORM_TOPICS: tuple[Topic, ...] = (
     Topic(MODEL_PREDICTIONS),
     Topic(SHADOW_SCORES, partitions=1),
-    Topic(FRAUD_LABELS),
     Topic(FEATURE_TILES, retention_ms=TILES_MS, compacted=True),
     Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS, max_bytes=LETTER_BYTES),
 )
+
+PLATFORM_CONTRACTS: Mapping[str, type[Event]] = {
+    MODEL_PREDICTIONS: Decision,
+    SHADOW_SCORES: ShadowScore,
+    DEAD_LETTERS: DeadLetter,
+}
+"""Contracts of those that carry events; tiles are no events."""

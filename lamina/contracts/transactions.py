@@ -8,7 +8,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lamina.contracts.base import TOKEN, CountryCode, EpochMs, Event, Identifier, Label, Number, Truth
 from lamina.contracts.cards import IS_CARD_NUMBER, holds_card_number
+from lamina.contracts.expectations import (
+    LATENESS,
+    Expectation,
+    Suite,
+    between,
+    in_time,
+    matches,
+    mostly_unique,
+    one_of,
+    present,
+    some_rows,
+)
 from lamina.contracts.ids import id_text
+from lamina.contracts.topics import EventTopic, Topic
+
+TRANSACTIONS, FRAUD_LABELS = "transactions", "fraud-labels"
+
+COUNTRY = "^[A-Z]{2}$"
 
 MAX_AMOUNT = 1e9
 
@@ -83,3 +100,63 @@ class FraudLabel(Event):
     source: LabelSource
     transaction_timestamp: EpochMs
     timestamp: EpochMs
+
+
+TRANSACTION_TOPIC = EventTopic(
+    topic=Topic(TRANSACTIONS),
+    contract=Transaction,
+    suite=Suite(
+        TRANSACTIONS,
+        LATENESS,
+        (
+            some_rows(),
+            *present("transaction_id", "user_id", "card_token", "merchant_id"),
+            mostly_unique("transaction_id", 0.9, "repeated ids are dropped: many of them mean a producer that repeats"),
+            between("amount", -1e6, 1e6, mostly=0.9999, why="minor units sent as major ones"),
+            between("amount", 0, None, mostly=0.5, severity="warning", why="most amounts are refunds"),
+            matches("currency", "^[A-Z]{3}$"),
+            Expectation(
+                "expect_column_unique_value_count_to_be_between",
+                {"column": "currency", "max_value": 1},
+                why="amounts of several currencies would be added up",
+            ),
+            matches("country", COUNTRY),
+            matches("user_country", COUNTRY),
+            one_of("transaction_type", "in_store", "online", "atm", "transfer"),
+            Expectation(
+                "expect_column_proportion_of_non_null_values_to_be_between",
+                {"column": "location_lat", "min_value": 0.05},
+                "warning",
+                "without locations no impossible velocity is found",
+            ),
+            between("location_lat", -90, 90),
+            between("location_lon", -180, 180),
+            *in_time(),
+        ),
+    ),
+)
+
+LABEL_TOPIC = EventTopic(
+    topic=Topic(FRAUD_LABELS),
+    contract=FraudLabel,
+    suite=Suite(
+        FRAUD_LABELS,
+        LATENESS,
+        (
+            some_rows(),
+            *present("transaction_id", "user_id", "merchant_id", "is_fraud"),
+            mostly_unique(
+                "transaction_id", 0.5, "a transaction may have several labels; a day of repeats is a faulty producer"
+            ),
+            one_of("source", "chargeback", "analyst", "customer", "simulator"),
+            Expectation(
+                "expect_column_pair_values_a_to_be_greater_than_b",
+                {"column_A": "timestamp", "column_B": "transaction_timestamp", "or_equal": True, "mostly": 0.999},
+                why="a label known before its transaction",
+            ),
+            *in_time(),
+        ),
+        # Chargebacks and reviews come in working hours.
+        silence="warning",
+    ),
+)

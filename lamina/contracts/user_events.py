@@ -8,6 +8,10 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from lamina.contracts.base import EpochMs, Event, Identifier, Label, Number
+from lamina.contracts.expectations import LATENESS, Suite, between, in_time, mostly_unique, one_of, present, some_rows
+from lamina.contracts.topics import EventTopic, Topic
+
+USER_EVENTS = "user-events"
 
 EventType = Literal["page_view", "click", "cart", "purchase"]
 
@@ -40,3 +44,21 @@ class UserEvent(Event):
         if any((getattr(self, f) is not None) != (getattr(self, c) == v) for f, (c, v) in self.only_with.items()):
             raise ValueError("purchase_id and purchase_amount belong to a purchase, and it has both")
         return self
+
+
+USER_EVENT_TOPIC = EventTopic(
+    topic=Topic(USER_EVENTS),
+    contract=UserEvent,
+    suite=Suite(
+        USER_EVENTS,
+        LATENESS,
+        (
+            some_rows(),
+            *present("event_id", "user_id", "item_id", "session_id"),
+            mostly_unique("event_id", 0.9, "repeated ids are dropped: many of them mean a producer that repeats"),
+            one_of("event_type", "page_view", "click", "cart", "purchase"),
+            between("purchase_amount", 0, 1e6, mostly=0.9999, why="minor units sent as major ones"),
+            *in_time(),
+        ),
+    ),
+)

@@ -1,11 +1,12 @@
-"""The definitions of every system, found by name; adding a module here adds a system.
+"""The records of every system, found by name; adding a module here adds a system.
 
-`fingerprints.json` records what every feature meant in which version. `lamina features freeze` writes it.
+`<system>.json` beside a module records what every feature meant in which version. `lamina features freeze` writes it.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import pkgutil
 from collections.abc import Iterator
@@ -13,9 +14,8 @@ from pathlib import Path
 
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.meanings import Meaning, complaints, meanings_of, read_meaning
+from lamina.contracts.systems import System
 from lamina.errors import DefinitionError
-
-RECORD = Path(__file__).parent / "fingerprints.json"
 
 
 def system_names() -> tuple[str, ...]:
@@ -27,35 +27,63 @@ def system_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def load(system: str) -> FeatureSet:
-    """The feature set of `system`.
+def record(system: str) -> System:
+    """The record of `system`.
 
     Raises: DefinitionError: when there is no such system, its definition cannot be right, a feature means something
     else than was recorded of its name and version, or another system has an entity of the same name unasked.
     """
     if system not in system_names():
         raise DefinitionError(f"no system {system!r}; there are {', '.join(system_names())}")
-    features = _defined(system)
-    for complaint in (*complaints(features, recorded(system)), *_clashes(features)):
+    found = _defined(system)
+    if found.name != system:
+        raise DefinitionError(f"module {system!r} holds the system {found.name!r}: give both one name")
+    for complaint in (*complaints(found.features, recorded(system)), *_clashes(found)):
         raise DefinitionError(f"feature set {system!r}: {complaint}")
-    return features
+    return found
 
 
-def _defined(system: str) -> FeatureSet:
-    features: FeatureSet = importlib.import_module(f"{__name__}.{system}").FEATURES
-    return features
+def records() -> tuple[System, ...]:
+    """The record of every system, by name.
+
+    Raises: DefinitionError: as `record`.
+    """
+    return tuple(record(system) for system in system_names())
 
 
-def _clashes(features: FeatureSet) -> Iterator[str]:
+def load(system: str) -> FeatureSet:
+    """The feature set of `system`.
+
+    Raises: DefinitionError: as `record`.
+    """
+    return record(system).features
+
+
+def usual_system() -> str | None:
+    """The system that is meant where a command line names none: the only one with a model. None where more have one.
+
+    >>> usual_system()
+    'fraud'
+    """
+    serving = [system.name for system in records() if system.has_model]
+    return serving[0] if len(serving) == 1 else None
+
+
+def _defined(system: str) -> System:
+    found: System = importlib.import_module(f"{__name__}.{system}").SYSTEM
+    return found
+
+
+def _clashes(system: System) -> Iterator[str]:
     """Entities that another system has under the same name, by which goes what is stored of them, and up to when."""
     for name in system_names():
-        if name == features.system:
+        if name == system.name:
             continue
         try:
             others = {e.name: e for e in _defined(name).entities}
         except DefinitionError:
             continue  # whoever loads that system is told
-        for entity in features.entities:
+        for entity in system.entities:
             other = others.get(entity.name)
             if other is not None and not (entity.shared and entity == other):
                 yield (
@@ -65,23 +93,32 @@ def _clashes(features: FeatureSet) -> Iterator[str]:
                 )
 
 
-def recorded(system: str, record: Path | None = None) -> dict[str, Meaning]:
+def meanings_file(system: str, folder: Path | None = None) -> Path:
+    """The file that records what features of `system` mean: beside its module, or in `folder`."""
+    found = importlib.util.find_spec(f"{__name__}.{system}")
+    if found is None or found.origin is None:
+        raise DefinitionError(f"no system {system!r}; there are {', '.join(system_names())}")
+    return (folder or Path(found.origin).parent) / f"{system}.json"
+
+
+def recorded(system: str, folder: Path | None = None) -> dict[str, Meaning]:
     """What the features of `system` meant when they were last frozen, by name."""
-    record = record or RECORD
-    if not record.exists():
+    file = meanings_file(system, folder)
+    if not file.exists():
         return {}
-    return {name: read_meaning(text) for name, text in json.loads(record.read_text()).get(system, {}).items()}
+    return {name: read_meaning(text) for name, text in json.loads(file.read_text()).items()}
 
 
-def freeze(record: Path = RECORD) -> dict[str, list[str]]:
+def freeze(folder: Path | None = None) -> dict[str, list[str]]:
     """Record what every feature of every system means now; returns the names that are new or changed, by system.
 
-    Raises: DefinitionError: as `load`; a changed meaning is recorded only under a new version.
+    Args: folder: where the files lie; each beside its module when left out.
+    Raises: DefinitionError: as `record`; a changed meaning is recorded only under a new version.
     """
-    found, changed = {}, {}
+    changed = {}
     for system in system_names():
-        now, before = meanings_of(load(system)), recorded(system, record)
-        found[system] = {name: str(meaning) for name, meaning in sorted(now.items())}
+        now, before = meanings_of(load(system)), recorded(system, folder)
+        found = {name: str(meaning) for name, meaning in sorted(now.items())}
         changed[system] = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
-    record.write_text(json.dumps(found, indent=1) + "\n")
+        meanings_file(system, folder).write_text(json.dumps(found, indent=1) + "\n")
     return changed

@@ -30,13 +30,15 @@ from lamina.contracts.features import (
     minutes,
     seconds,
 )
+from lamina.contracts.systems import System
+from lamina.contracts.user_events import USER_EVENT_TOPIC
 
 USER = Entity("shopper", "user_id")
 ITEM = Entity("item", "item_id", hot=True)
 
 USER_EVENTS = EventSource(
     name="user_events",
-    topic="user-events",
+    topic=USER_EVENT_TOPIC.name,
     id="event_id",
     timestamp="timestamp",
     columns={
@@ -119,3 +121,5 @@ FEATURES = FeatureSet(
     views=(USER_PURCHASES, USER_LAST_ACTIVITY, USER_SESSION, ITEM_TRAFFIC),
     elapsed=(Elapsed("time_since_last_purchase", "last_purchase_timestamp"),),
 )
+
+SYSTEM = System(features=FEATURES, topics=(USER_EVENT_TOPIC,))

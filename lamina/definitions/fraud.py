@@ -37,13 +37,15 @@ from lamina.contracts.features import (
     hours,
     seconds,
 )
+from lamina.contracts.systems import System
+from lamina.contracts.transactions import LABEL_TOPIC, TRANSACTION_TOPIC
 
 USER = Entity("user", "user_id")
 MERCHANT = Entity("merchant", "merchant_id")
 
 TRANSACTIONS = EventSource(
     name="transactions",
-    topic="transactions",
+    topic=TRANSACTION_TOPIC.name,
     id="transaction_id",
     timestamp="timestamp",
     columns={
@@ -74,7 +76,7 @@ REVISIONS = Revisions(
 
 FRAUD_LABELS = EventSource(
     name="fraud_labels",
-    topic="fraud-labels",
+    topic=LABEL_TOPIC.name,
     id="transaction_id",
     timestamp="transaction_timestamp",
     columns={
@@ -369,3 +371,5 @@ FEATURES = FeatureSet(
         "device_type",
     ),
 )
+
+SYSTEM = System(features=FEATURES, topics=(TRANSACTION_TOPIC, LABEL_TOPIC), label_delay=LABEL_DELAY)

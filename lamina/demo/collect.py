@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as ds
 
-from lamina.contracts.topics import TOPICS
+from lamina.catalog import TOPICS
 from lamina.definitions import load
 from lamina.demo.live import LiveResult
 from lamina.demo.story import Story

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import MappingError
 from lamina.ingest.checks import Check, Mask, mask_of
 from lamina.ingest.fields import LabelField, TimestampField
@@ -21,7 +22,7 @@ from lamina.ingest.numbers import numbers
 from lamina.ingest.texts import text_of
 from lamina.ingest.times import Times, timestamps
 from lamina.lake.ids import ids_of
-from lamina.lake.schemas import LOCATION_TYPE
+from lamina.lake.schemas import SCHEMAS
 
 
 class ColumnError(MappingError):
@@ -107,7 +108,9 @@ def _location(table: pa.Table, mapping: TransactionMapping, checks: list[Check])
 
 
 def _places(parts: list[pa.Array], missing: Mask) -> pa.Array:
-    return pa.StructArray.from_arrays(parts, fields=list(LOCATION_TYPE), mask=pa.array(missing))
+    return pa.StructArray.from_arrays(
+        parts, fields=list(SCHEMAS[TRANSACTIONS].field("location").type), mask=pa.array(missing)
+    )
 
 
 def _timestamp(table: pa.Table, field: TimestampField) -> Times:

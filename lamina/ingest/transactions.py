@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS
-from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import MappingError
 from lamina.ingest.card_columns import CardColumns
 from lamina.ingest.convert import ColumnError, Converted, convert
@@ -28,7 +28,7 @@ from lamina.ingest.rejects import Rejected, RejectsFile
 from lamina.ingest.validate import SeenIds, first_problems
 from lamina.lake import layout
 from lamina.lake.layout import checked_name
-from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA, without_position
+from lamina.lake.schemas import SCHEMAS, without_position
 from lamina.lake.write import SourceWriter
 
 BUFFERED_ROWS = 500_000
@@ -221,15 +221,15 @@ def _with_columns(table: pa.Table, names: list[str]) -> pa.Table:
 
 
 def _transactions(converted: Converted, good: Any) -> pa.Table:
-    events = converted.events.select(TRANSACTIONS_SCHEMA.names)
+    events = converted.events.select(SCHEMAS[TRANSACTIONS].names)
     if len(good) < events.num_rows:
         events = events.take(pa.array(good))
-    return events.cast(TRANSACTIONS_SCHEMA)
+    return events.cast(SCHEMAS[TRANSACTIONS])
 
 
 def _labels(converted: Converted, good: Any, mapping: TransactionMapping) -> pa.Table:
     if mapping.label is None:
-        return FRAUD_LABELS_SCHEMA.empty_table()
+        return SCHEMAS[FRAUD_LABELS].empty_table()
     rows = pa.array(good[converted.is_fraud[good]])
     events = converted.events.take(rows)
     at_ms = events["timestamp"].cast(pa.int64())
@@ -243,7 +243,7 @@ def _labels(converted: Converted, good: Any, mapping: TransactionMapping) -> pa.
         "transaction_timestamp": at_ms,
         "timestamp": pc.add(at_ms, mapping.label.delay_s * 1000),
     }
-    return pa.table(columns).cast(FRAUD_LABELS_SCHEMA)
+    return pa.table(columns).cast(SCHEMAS[FRAUD_LABELS])
 
 
 def _rejected(batch: Batch, problems: Any) -> list[Rejected]:

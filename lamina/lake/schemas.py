@@ -1,114 +1,79 @@
-"""Columns of each topic in the lake, in the order of its contract. A test holds them equal to the contracts."""
+"""Columns of each topic in the lake, made from its contract: in the contract's order, with the contract's types.
+
+Lists and maps are kept as JSON text, so that numbers and texts in them stay what they are. A column may be null where
+the contract's field may be None. Times are epoch milliseconds.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
 import pyarrow as pa
+from pydantic import BaseModel
 
-from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
+from lamina.catalog import EVENT_TOPICS
+from lamina.contracts.base import Event
+from lamina.contracts.decisions import Decision
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.errors import DefinitionError
+
+PLAIN = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
-def _required(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
+def schema_of(contract: type[BaseModel]) -> pa.Schema:
+    """The columns of the events of `contract`, without their place in Kafka.
+
+    Raises: DefinitionError: a field is of a type that no column has.
+
+    >>> from lamina.contracts.transactions import FraudLabel
+    >>> schema_of(FraudLabel).field("scenario")
+    pyarrow.Field<scenario: string>
+    """
+    return pa.schema([_field(contract, name) for name in contract.model_fields])
 
 
-LOCATION_TYPE = pa.struct([_required("lat", pa.float64()), _required("lon", pa.float64())])
+def _field(contract: type[BaseModel], name: str) -> pa.Field:
+    kind, nullable = _kind(contract.model_fields[name].annotation)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return pa.field(name, pa.struct([_field(kind, own) for own in kind.model_fields]), nullable)
+    column = pa.string() if kind in (list, dict) else PLAIN.get(kind)
+    if column is None:
+        raise DefinitionError(
+            f"{contract.__name__}.{name}: the lake has no column for {kind}: take text, a number, a truth value, a "
+            "list, a map, or another model"
+        )
+    return pa.field(name, column, nullable)
 
-TRANSACTIONS_SCHEMA = pa.schema(
-    [
-        _required("transaction_id", pa.string()),
-        _required("user_id", pa.string()),
-        _required("card_token", pa.string()),
-        _required("amount", pa.float64()),
-        _required("currency", pa.string()),
-        _required("merchant_id", pa.string()),
-        _required("merchant_category", pa.string()),
-        _required("country", pa.string()),
-        _required("user_country", pa.string()),
-        _required("transaction_type", pa.string()),
-        _required("device_type", pa.string()),
-        pa.field("location", LOCATION_TYPE),
-        _required("timestamp", pa.int64()),
-    ]
-)
-"""`lamina.contracts.transactions.Transaction`; timestamp in epoch milliseconds."""
 
-FRAUD_LABELS_SCHEMA = pa.schema(
-    [
-        _required("transaction_id", pa.string()),
-        _required("user_id", pa.string()),
-        _required("merchant_id", pa.string()),
-        _required("is_fraud", pa.bool_()),
-        pa.field("scenario", pa.string()),
-        _required("source", pa.string()),
-        _required("transaction_timestamp", pa.int64()),
-        _required("timestamp", pa.int64()),
-    ]
-)
-"""`lamina.contracts.transactions.FraudLabel`; both timestamps in epoch milliseconds."""
+def _kind(annotation: Any) -> tuple[Any, bool]:
+    """What a field holds, without what is said about it; and whether it may be None."""
+    origin, given = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(given[0])
+    if origin in (Union, UnionType):
+        some = [kind for kind in given if kind is not NoneType]
+        return (_kind(some[0])[0] if len(some) == 1 else annotation), len(some) < len(given)
+    if origin is Literal:
+        kinds = {type(value) for value in given}
+        return (kinds.pop() if len(kinds) == 1 else annotation), False
+    return origin or annotation, False
 
-USER_EVENTS_SCHEMA = pa.schema(
-    [
-        _required("event_id", pa.string()),
-        _required("user_id", pa.string()),
-        _required("event_type", pa.string()),
-        _required("item_id", pa.string()),
-        _required("session_id", pa.string()),
-        _required("page", pa.string()),
-        pa.field("purchase_id", pa.string()),
-        pa.field("purchase_amount", pa.float64()),
-        _required("timestamp", pa.int64()),
-    ]
-)
-"""`lamina.contracts.user_events.UserEvent`; timestamp in epoch milliseconds."""
 
-DECISIONS_SCHEMA = pa.schema(
-    [
-        _required("request_id", pa.string()),
-        _required("transaction_id", pa.string()),
-        _required("user_id", pa.string()),
-        _required("merchant_id", pa.string()),
-        _required("action", pa.string()),
-        pa.field("score", pa.float64()),
-        _required("reasons", pa.string()),
-        _required("model_name", pa.string()),
-        pa.field("model_version", pa.string()),
-        _required("rules_version", pa.string()),
-        _required("fallback", pa.string()),
-        _required("features", pa.string()),
-        _required("seen", pa.string()),
-        _required("through", pa.string()),
-        pa.field("feature_age_ms", pa.int64()),
-        _required("stale", pa.bool_()),
-        _required("unknown_user", pa.bool_()),
-        _required("amount", pa.float64()),
-        _required("timestamp", pa.int64()),
-        _required("decided_at", pa.int64()),
-        _required("latency_ms", pa.float64()),
-        _required("stage_ms", pa.string()),
-        pa.field("experiment", pa.string()),
-        pa.field("arm", pa.string()),
-        pa.field("bucket", pa.int64()),
-        pa.field("policy", pa.string()),
-        pa.field("cost_approve", pa.float64()),
-        pa.field("cost_review", pa.float64()),
-        pa.field("cost_reject", pa.float64()),
-        pa.field("intended", pa.string()),
-        pa.field("propensity", pa.float64()),
-    ]
-)
-"""`lamina.contracts.decisions.Decision`; lists and maps as JSON text, so that numbers and texts stay what they are."""
+@lru_cache
+def json_columns(contract: type[Event]) -> tuple[str, ...]:
+    """The fields of `contract` that the lake keeps as JSON text."""
+    fields = contract.model_fields.items()
+    return tuple(name for name, field in fields if _kind(field.annotation)[0] in (list, dict))
 
-JSON_COLUMNS = ("reasons", "features", "seen", "through", "stage_ms")
-"""Columns of decisions that hold JSON text."""
 
 POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int64()))
 """An event's place in Kafka; null for a row that was imported."""
 
 SCHEMAS: dict[str, pa.Schema] = {
-    TRANSACTIONS: TRANSACTIONS_SCHEMA,
-    USER_EVENTS: USER_EVENTS_SCHEMA,
-    FRAUD_LABELS: FRAUD_LABELS_SCHEMA,
-    MODEL_PREDICTIONS: DECISIONS_SCHEMA,
+    **{name: schema_of(events.contract) for name, events in EVENT_TOPICS.items()},
+    MODEL_PREDICTIONS: schema_of(Decision),
 }
 """Event columns by topic, without the position."""
 
@@ -116,7 +81,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 def in_lake(schema: pa.Schema) -> pa.Schema:
     """`schema` as it is stored: the event's columns, then `partition` int32 and `offset` int64.
 
-    >>> in_lake(TRANSACTIONS_SCHEMA).names[-2:]
+    >>> in_lake(SCHEMAS["transactions"]).names[-2:]
     ['partition', 'offset']
     """
     for field in POSITION_FIELDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.contracts.topics import FRAUD_LABELS
+from lamina.contracts.transactions import FRAUD_LABELS
 from lamina.migrations.renamed_folders import renamed_folders
 from lamina.migrations.renamed_topic import renamed_topic
 from lamina.migrations.step import Step

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.contracts.topics import MODEL_PREDICTIONS
-from lamina.definitions import load
+from lamina.definitions import record
 from lamina.settings import ROOT
 
 SERVED = MODEL_PREDICTIONS
 """The log of what was served: archived for the comparison, no source of features."""
+
+DAY_S = 86_400
 
 CODE = ROOT / "dist" / "code.zip"
 """What executors import: `lamina` and `jobs`, packed by `make dist/code.zip`."""
@@ -86,31 +88,31 @@ TRAINING_SET = SparkJob(
 JOBS = (ARCHIVE_EVENTS, QUALITY, BATCH_FEATURES, PUBLISH, PARITY, BACKFILL, EXTRACT_DATA, TRAINING_SET)
 
 
-def feature_topics(system: str) -> tuple[str, ...]:
-    """The topics that the features and labels of `system` are made from, sorted.
-
-    >>> feature_topics("fraud")
-    ('fraud-labels', 'transactions')
-    """
-    features = load(system)
-    sources = (features.request, features.labels, *(view.source for view in features.views))
-    return tuple(sorted({source.topic for source in sources if source}))
-
-
 def archived_topics(system: str) -> tuple[str, ...]:
     """Every topic that the daily run of `system` archives: those of its features, and the log of what was served.
 
     >>> archived_topics("fraud"), archived_topics("activity")
     (('fraud-labels', 'model-predictions', 'transactions'), ('user-events',))
     """
-    served = {SERVED} if has_model(system) else set()
-    return tuple(sorted(served.union(feature_topics(system))))
+    found = record(system)
+    served = {SERVED} if found.has_model else set()
+    return tuple(sorted(served.union(found.feature_topics)))
 
 
 def has_model(system: str) -> bool:
-    """Whether `system` has a model, which is trained and serves; a set of features alone has none.
+    """Whether `system` has a model, which is trained and serves.
 
     >>> has_model("fraud"), has_model("activity")
     (True, False)
     """
-    return bool(load(system).model_features)
+    return record(system).has_model
+
+
+def label_days(system: str) -> int:
+    """Days after an event until the labels of `system` are complete.
+
+    >>> label_days("fraud")
+    7
+    """
+    delay = record(system).label_delay
+    return 0 if delay is None else -(-delay.s // DAY_S)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from lamina.contracts.by_topic import CONTRACTS
+from lamina.catalog import CONTRACTS
 from lamina.contracts.features import ColumnType, FeatureSet
 from lamina.contracts.predictions import Question
 from lamina.errors import ContractError

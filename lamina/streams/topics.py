@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from lamina.catalog import CONTRACTS, TOPICS
 from lamina.contracts.base import Event
-from lamina.contracts.by_topic import CONTRACTS
-from lamina.contracts.topics import TOPICS, Topic
+from lamina.contracts.topics import Topic
 from lamina.errors import StreamError, UnknownTopic
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import DecisionLog, weights
 from lamina.evaluation.problem import Problem, Words
-from lamina.lake.schemas import DECISIONS_SCHEMA
+from lamina.lake.schemas import SCHEMAS
 from models.fraud.figures import measure
 from models.fraud.savings import sections
 from models.fraud.slices import slices
 
-DECISIONS = DecisionLog(MODEL_PREDICTIONS, DECISIONS_SCHEMA, id="transaction_id", withholding="reject")
+DECISIONS = DecisionLog(MODEL_PREDICTIONS, SCHEMAS[MODEL_PREDICTIONS], id="transaction_id", withholding="reject")
 
 PROBLEM = Problem(
     features=FEATURES,

@@ -19,8 +19,8 @@ from typing import Protocol
 
 from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
-from lamina.contracts.transactions import Transaction
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import ContractError, DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.protocol import Command

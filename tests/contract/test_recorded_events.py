@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.spark.archive_events import checked_row
+from lamina.catalog import CONTRACTS
 from lamina.contracts.base import Event
-from lamina.contracts.by_topic import CONTRACTS
 from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.contracts.user_events import UserEvent

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 import pytest
 
+from lamina.catalog import CONTRACTS
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.contracts.by_topic import CONTRACTS
 from lamina.definitions import load
 from lamina.lake.schemas import SCHEMAS
 from lamina.worlds.protocol import World, WorldError

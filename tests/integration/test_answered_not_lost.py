@@ -13,7 +13,8 @@ import orjson
 import pytest
 
 from benchmarks.messages import consume
-from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, Settings
 from lamina.streams.topics import create_topics

@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 from jobs.spark import offsets
 from jobs.spark.archive_events import archive
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
-from lamina.contracts.transactions import Transaction
-from lamina.contracts.user_events import UserEvent
+from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS
+from lamina.contracts.transactions import TRANSACTIONS, Transaction
+from lamina.contracts.user_events import USER_EVENTS, UserEvent
 from lamina.errors import OffsetsLost, StreamError
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters

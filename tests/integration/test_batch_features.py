@@ -23,7 +23,7 @@ from lamina.clock import day_of, midnight_ms, next_day
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
 from lamina.lake import layout
-from lamina.lake.schemas import TRANSACTIONS_SCHEMA, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake
 from lamina.semantics.plan import Plan, make_plan
 from lamina.semantics.reference import without_duplicates
 from lamina.settings import ROOT
@@ -204,7 +204,7 @@ def test_a_backfill_goes_on_after_a_kill_and_a_corrected_one_wins(
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{**late, "partition": None, "offset": None}]
     pq.write_table(
-        pa.Table.from_pylist(rows, schema=in_lake(TRANSACTIONS_SCHEMA)), folder / "import-late-00000.parquet"
+        pa.Table.from_pylist(rows, schema=in_lake(SCHEMAS[TRANSACTIONS.topic])), folder / "import-late-00000.parquet"
     )
     counts = backfill.backfill(spark, lake, PLAN, before, before, clean_redis)
     assert (counts["days"], counts["resumed"], counts["published"]) == (2, 0, DAY.isoformat())

@@ -20,7 +20,8 @@ from jobs.spark.parity import EXIT_MISMATCH, compare, main
 from jobs.spark.parity_report import render, write_report
 from lamina.clock import DAY_MS, day_of
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.definitions import load
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake

@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from jobs.spark.lake import archived
 from jobs.spark.quality import check, release
-from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake

@@ -10,7 +10,8 @@ from random import Random
 import orjson
 
 from benchmarks.messages import consume
-from lamina.contracts.topics import TOPICS, TRANSACTIONS
+from lamina.catalog import TOPICS
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.settings import Settings
 from lamina.streams import dead_letters
 from lamina.streams.topics import create_topics

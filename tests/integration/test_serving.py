@@ -14,8 +14,8 @@ import pytest
 from benchmarks.messages import consume
 from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import FRAUD_LABELS, MODEL_PREDICTIONS, TRANSACTIONS
-from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS, FraudLabel, Transaction
 from lamina.local.services.redis import server
 from lamina.local.stack import Stack
 from lamina.registry.memory import MemoryRegistry

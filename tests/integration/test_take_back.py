@@ -16,9 +16,9 @@ from jobs.spark import backfill, batch_features, offsets, publish
 from jobs.spark.archive_events import archive
 from jobs.spark.take_back import take_back
 from lamina.clock import day_of, midnight_ms, next_day
-from lamina.contracts.topics import FEATURE_TILES, TRANSACTIONS, USER_EVENTS
-from lamina.contracts.transactions import Transaction
-from lamina.contracts.user_events import UserEvent
+from lamina.contracts.topics import FEATURE_TILES
+from lamina.contracts.transactions import TRANSACTIONS, Transaction
+from lamina.contracts.user_events import USER_EVENTS, UserEvent
 from lamina.definitions import load
 from lamina.errors import DayNotOver
 from lamina.features.built import built_through

@@ -15,8 +15,8 @@ from redis import Redis
 
 from jobs.spark import offsets
 from jobs.spark.archive_events import archive
-from lamina.contracts.topics import FEATURE_TILES, USER_EVENTS
-from lamina.contracts.user_events import UserEvent
+from lamina.contracts.topics import FEATURE_TILES
+from lamina.contracts.user_events import USER_EVENTS, UserEvent
 from lamina.errors import StreamError, TopicChanged
 from lamina.settings import Settings, load_settings
 from lamina.store.protocol import ReadKey

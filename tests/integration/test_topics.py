@@ -8,7 +8,9 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, TILES_MS, TOPICS, TRANSACTIONS, Topic
+from lamina.catalog import TOPICS
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, TILES_MS, Topic
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.streams.topics import create_topics
 
 pytestmark = pytest.mark.services

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lamina.clock import day_of
-from lamina.contracts.topics import FRAUD_LABELS, TRANSACTIONS, USER_EVENTS
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
+from lamina.contracts.user_events import USER_EVENTS
 from lamina.lake import layout
 from lamina.lake.schemas import SCHEMAS, in_lake
 from tests.parity.generated import Generated

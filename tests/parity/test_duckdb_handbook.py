@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.batch_features import AUTHORS, HANDBOOK, compare
-from lamina.contracts.topics import TRANSACTIONS
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.features import write_training_set
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions

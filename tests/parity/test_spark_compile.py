@@ -51,7 +51,8 @@ def test_conditions_mean_the_same(spark: SparkSession) -> None:
 def test_request_features_mean_the_same(spark: SparkSession) -> None:
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    from lamina.lake.schemas import TRANSACTIONS_SCHEMA
+    from lamina.contracts.transactions import TRANSACTIONS
+    from lamina.lake.schemas import SCHEMAS
 
     wanted = [
         *FEATURES.request_features,
@@ -62,7 +63,7 @@ def test_request_features_mean_the_same(spark: SparkSession) -> None:
     hour = 3_600_000
     times = [START_MS + hour * h + ms for h in range(0, 24 * 9, 5) for ms in (0, hour - 1)] + [946_684_800_000]
     rows = [{**rows[i % len(rows)], "timestamp": at} for i, at in enumerate(times)]
-    frame = spark.createDataFrame(rows, from_arrow_schema(TRANSACTIONS_SCHEMA))
+    frame = spark.createDataFrame(rows, from_arrow_schema(SCHEMAS[TRANSACTIONS]))
     found = frame.select(*(request_feature(f, FEATURES.request) for f in wanted)).collect()
     for row, values in zip(rows, found, strict=True):
         for feature in wanted:

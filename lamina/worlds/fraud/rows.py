@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lamina.lake.schemas import TRANSACTIONS_SCHEMA
+from lamina.contracts.transactions import TRANSACTIONS
+from lamina.lake.schemas import SCHEMAS
 from lamina.worlds.fraud.geography import CITY_COUNTRY, COUNTRIES
 from lamina.worlds.fraud.population import (
     ATM,
@@ -129,7 +130,7 @@ class TableMaker:
         return self._merchant_ids.take(pa.array(rows.merchant))
 
     def transactions(self, day: int, rows: Rows) -> pa.Table:
-        """`rows`, already in time order, as a table of `TRANSACTIONS_SCHEMA`."""
+        """`rows`, already in time order, as a table of `SCHEMAS[TRANSACTIONS]`."""
         merchants, merchant, count = self._merchants, rows.merchant, len(rows)
         columns = [
             self.transaction_ids(day, np.arange(count)),
@@ -146,12 +147,12 @@ class TableMaker:
             self._location(rows),
             pa.array(rows.time_ms),
         ]
-        return pa.Table.from_arrays(columns, schema=TRANSACTIONS_SCHEMA)
+        return pa.Table.from_arrays(columns, schema=SCHEMAS[TRANSACTIONS])
 
     def _location(self, rows: Rows) -> pa.Array:
         merchants = self._merchants
         return pa.StructArray.from_arrays(
             [pa.array(merchants.lat[rows.place]), pa.array(merchants.lon[rows.place])],
-            fields=list(TRANSACTIONS_SCHEMA.field("location").type),
+            fields=list(SCHEMAS[TRANSACTIONS].field("location").type),
             mask=pa.array(~self._has_place[rows.merchant]),
         )

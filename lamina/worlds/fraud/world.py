@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
-from lamina.lake.schemas import FRAUD_LABELS_SCHEMA
+from lamina.lake.schemas import SCHEMAS
 from lamina.worlds.fraud.attacks import (
     ATTACK_SIZE,
     COMPROMISED_DAYS,
@@ -108,7 +108,7 @@ class FraudWorld(World):
         return (self.transactions(n) for n in range(self.days))
 
     def transactions(self, n: int) -> pa.Table:
-        """Transactions of day `n` in time order, with the columns of `TRANSACTIONS_SCHEMA`."""
+        """Transactions of day `n` in time order, with the columns of `SCHEMAS[TRANSACTIONS.topic]`."""
         rows = self._rows(n)
         self._remember_frauds(n, rows)
         return self._tables.transactions(n, rows)
@@ -118,14 +118,14 @@ class FraudWorld(World):
         return self._frauds_of(n).select(["transaction_id", "scenario"])
 
     def labels_known_on(self, n: int) -> pa.Table:
-        """Labels that become known on day `n`, in that order, with the columns of `FRAUD_LABELS_SCHEMA`.
+        """Labels that become known on day `n`, in that order, with the columns of `SCHEMAS[FRAUD_LABELS.topic]`.
 
         A day after the last is allowed: the last transactions' labels are known within a week of it.
         """
         midnight = self._midnight(n)
         earlier = range(max(0, n - LABEL_DELAY_DAYS), min(n, self.days))
         if not earlier:
-            return FRAUD_LABELS_SCHEMA.empty_table()
+            return SCHEMAS[FRAUD_LABELS.topic].empty_table()
         labels = pa.concat_tables([self._frauds_of(day) for day in earlier])
         known = labels["timestamp"]
         today = pc.and_(pc.greater_equal(known, midnight), pc.less(known, midnight + DAY_MS))
@@ -197,7 +197,7 @@ class FraudWorld(World):
                 pa.array(frauds.time_ms),
                 pa.array(frauds.time_ms + delay.astype(np.int64)),
             ],
-            schema=FRAUD_LABELS_SCHEMA,
+            schema=SCHEMAS[FRAUD_LABELS.topic],
         )
         self._frauds.move_to_end(n)
         if len(self._frauds) > _KEEP_DAYS:

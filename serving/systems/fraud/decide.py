@@ -18,7 +18,8 @@ import orjson
 
 from lamina.clock import Clock
 from lamina.contracts.decisions import Action, Decision, Fallback, Reason
-from lamina.contracts.topics import MODEL_PREDICTIONS, TRANSACTIONS
+from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook

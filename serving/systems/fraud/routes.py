@@ -9,8 +9,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.base import json_of
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import FRAUD_LABELS
-from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel, Transaction
 from serving.card_numbers import CardNumbers
 from serving.currency import OneCurrency
 from serving.masking import TOKENS

@@ -31,20 +31,22 @@ def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
 
 def test_every_meaning_is_recorded(tmp_path: Path) -> None:
     """`lamina features freeze` was run after the last change, and running it again changes nothing."""
-    record = tmp_path / definitions.RECORD.name
-    record.write_bytes(definitions.RECORD.read_bytes())
-    assert not any(definitions.freeze(record).values())
-    assert record.read_bytes() == definitions.RECORD.read_bytes()
+    files = [definitions.meanings_file(system) for system in definitions.system_names()]
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert not any(definitions.freeze(tmp_path).values())
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {file.name: file.read_bytes() for file in files}
 
 
 def test_a_changed_meaning_is_refused_when_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     view = replace(fraud.USER_VELOCITY, resolution=minutes(1))
     features = replace(fraud.FEATURES, views=(view, *fraud.FEATURES.views[1:]))
-    monkeypatch.setattr(fraud, "FEATURES", features)
+    monkeypatch.setattr(fraud, "SYSTEM", replace(fraud.SYSTEM, features=features))
     with pytest.raises(DefinitionError, match=r"txn_count_1h.*version 1 of view 'user_velocity': set version=2"):
         definitions.load("fraud")
     newer = replace(view, version=2)
-    monkeypatch.setattr(fraud, "FEATURES", replace(features, views=(newer, *features.views[1:])))
+    changed = replace(features, views=(newer, *features.views[1:]))
+    monkeypatch.setattr(fraud, "SYSTEM", replace(fraud.SYSTEM, features=changed))
     assert definitions.load("fraud").views[0].version == 2
 
 
@@ -78,10 +80,10 @@ def test_a_shared_entity_has_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _same_entity(monkeypatch: pytest.MonkeyPatch, fraud_says: bool, activity_says: bool, key: str = "user_id") -> None:
     """Both systems call what they describe `user`; the record is empty, as another name is another meaning."""
-    monkeypatch.setattr(definitions, "RECORD", Path("/nowhere"))
+    monkeypatch.setattr(definitions, "recorded", lambda system: {})
     for system, name, entity in (
         (fraud, "user", Entity("user", "user_id", shared=fraud_says)),
         (activity, "shopper", Entity("user", key, shared=activity_says)),
     ):
         views = tuple(replace(v, entity=entity) if v.entity.name == name else v for v in system.FEATURES.views)
-        monkeypatch.setattr(system, "FEATURES", replace(system.FEATURES, views=views))
+        monkeypatch.setattr(system, "SYSTEM", replace(system.SYSTEM, features=replace(system.FEATURES, views=views)))

@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from lamina.clock import midnight_ms
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS, USER_EVENTS
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS
+from lamina.contracts.user_events import USER_EVENTS
 from lamina.demo import collect, job
 from lamina.demo.job import MainJob
 from lamina.demo.live import LiveResult, Post, Route

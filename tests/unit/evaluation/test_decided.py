@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import MOST, weights
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, rows_to_learn, rows_to_test
 from lamina.lake import layout
-from lamina.lake.schemas import DECISIONS_SCHEMA
+from lamina.lake.schemas import SCHEMAS
 from lamina.scoring.encode import Encoder
 from lamina.scoring.trees import TreesScorer
 from lamina.training.train import Plan, Trained, train
@@ -32,7 +33,7 @@ def decide(lake: str, *decisions: dict[str, Any], without: tuple[str, ...] = ())
     """Archive decisions, as columns of the contract; `without` these, as partitions from before they existed."""
     usual = {"action": "approve", "timestamp": AT_MS, "decided_at": AT_MS}
     rows = [usual | decision for decision in decisions]
-    schema = pa.schema([field for field in DECISIONS_SCHEMA if field.name not in without])
+    schema = pa.schema([field for field in SCHEMAS[MODEL_PREDICTIONS] if field.name not in without])
     columns = {
         field.name: pa.array(
             [row.get(field.name, "" if field.type == pa.string() and not field.nullable else None) for row in rows]

@@ -12,11 +12,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import MappingError
 from lamina.ingest import transactions
 from lamina.ingest.mapping import TransactionMapping
 from lamina.ingest.transactions import ImportReport, import_transactions, read_events
-from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake
 from tests.unit.ingest.test_mapping import MINIMAL
 
 PAN = "4546913536785083"
@@ -98,7 +99,7 @@ def test_every_row_is_accounted_for(tmp_path: Path, ending: str) -> None:
         "amount", "timestamp", "is_fraud", "location.lat", "transaction_id", "user_id", "merchant_id",
     }  # fmt: skip
     kept = stored(tmp_path / "lake", "transactions")
-    assert kept.schema.equals(in_lake(TRANSACTIONS_SCHEMA))
+    assert kept.schema.equals(in_lake(SCHEMAS[TRANSACTIONS]))
     first = kept.sort_by("timestamp").slice(0, 2).to_pylist()
     assert first[0]["user_id"] == "customer-0"
     assert first[0]["amount"] == 12.5
@@ -115,7 +116,7 @@ def test_a_row_lies_on_the_day_it_happened_and_a_label_on_the_day_it_was_known(t
     assert folders == ["ingested=2018-04-01", "ingested=2018-04-02", "ingested=2018-04-03"]
     assert [folder.name for folder in (tmp_path / "events" / "fraud-labels").iterdir()] == ["ingested=2018-04-08"]
     labels = stored(tmp_path, "fraud-labels")
-    assert labels.schema.equals(in_lake(FRAUD_LABELS_SCHEMA))
+    assert labels.schema.equals(in_lake(SCHEMAS[FRAUD_LABELS]))
     label = labels.to_pylist()[0]
     assert (label["transaction_id"], label["scenario"], label["is_fraud"]) == ("t3", "stolen", True)
     assert label["timestamp"] - label["transaction_timestamp"] == (7 * DAY_S - 1) * 1000

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from lamina.contracts.transactions import Transaction
+from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.ingest.convert import Converted
 from lamina.ingest.validate import SeenIds, first_problems
-from lamina.lake.schemas import LOCATION_TYPE, TRANSACTIONS_SCHEMA
+from lamina.lake.schemas import SCHEMAS
 
 GOOD: dict[str, list[Any]] = {
     "transaction_id": ["t1", "x" * 128, "a b", "é" * 128, "日本", '"quoted"'],
@@ -90,8 +90,8 @@ def verdict_of_the_model(row: dict[str, Any]) -> str | None:
 
 
 def as_converted(rows: list[dict[str, Any]]) -> Converted:
-    schema = pa.schema([field.with_nullable(True) for field in TRANSACTIONS_SCHEMA])
-    assert schema.field("location").type == LOCATION_TYPE
+    schema = pa.schema([field.with_nullable(True) for field in SCHEMAS[TRANSACTIONS]])
+    assert schema.field("location").type == SCHEMAS[TRANSACTIONS].field("location").type
     count = len(rows)
     return Converted(pa.Table.from_pylist(rows, schema), np.zeros(count, np.bool_), pa.nulls(count, pa.string()), [])
 

@@ -1,7 +1,7 @@
 import pytest
 
-from lamina.definitions import load, system_names
-from lamina.orchestration.jobs import JOBS, SparkJob, archived_topics, feature_topics, has_model
+from lamina.definitions import load, record, system_names
+from lamina.orchestration.jobs import JOBS, SparkJob, archived_topics, has_model
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
@@ -13,7 +13,7 @@ def test_every_job_is_a_file(job: SparkJob) -> None:
 def test_every_source_of_a_feature_is_archived() -> None:
     for system in system_names():
         archived = archived_topics(system)
-        assert {view.source.topic for view in load(system).views} <= set(feature_topics(system)) <= set(archived)
+        assert {view.source.topic for view in load(system).views} <= set(record(system).feature_topics) <= set(archived)
         assert ("model-predictions" in archived) == has_model(system)
 
 

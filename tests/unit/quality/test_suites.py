@@ -7,9 +7,9 @@ from datetime import date
 import pytest
 
 from lamina.clock import DAY_MS, midnight_ms
+from lamina.contracts.expectations import CLOCK_SKEW_MS, Suite
 from lamina.errors import DefinitionError
 from lamina.lake.schemas import SCHEMAS
-from lamina.quality.expectations import CLOCK_SKEW_MS, Suite
 from lamina.quality.suites import SUITES, suite_of
 
 

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from lamina.contracts.topics import TOPICS
+from lamina.catalog import TOPICS
 from lamina.definitions import load, system_names
 from lamina.store.edges import Asked, Edges
 from lamina.store.progress import PROGRESS_TTL_S, Progress

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from kafka import errors
 
-from lamina.contracts.topics import TOPICS, Topic
+from lamina.catalog import TOPICS
+from lamina.contracts.topics import Topic
 from lamina.errors import StreamError
 from lamina.streams.identity import TopicIdentity, identity_of
 from lamina.streams.topics import OF_TOPIC, create_topics

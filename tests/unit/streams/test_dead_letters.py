@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from lamina.contracts.by_topic import CONTRACTS
+from lamina.catalog import CONTRACTS, TOPICS
 from lamina.contracts.cards import IS_CARD_NUMBER
 from lamina.contracts.decisions import DeadLetter
-from lamina.contracts.topics import FEATURE_TILES, TOPICS
+from lamina.contracts.topics import FEATURE_TILES
 from lamina.contracts.transactions import Transaction
 from lamina.errors import ContractError, StreamError
 from lamina.streams.dead_letters import MASKED, make_letter

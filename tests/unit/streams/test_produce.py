@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from kafka import errors
 
+from lamina.catalog import TOPICS
 from lamina.contracts.decisions import DeadLetter
-from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES, TOPICS, TRANSACTIONS
-from lamina.contracts.transactions import Transaction
+from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES
+from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import MessageRefused, StreamError
 from lamina.streams import dead_letters
 from lamina.streams.dead_letters import make_letter

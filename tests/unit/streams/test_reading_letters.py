@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from lamina.contracts.decisions import DeadLetter
-from lamina.contracts.topics import DEAD_LETTERS, TRANSACTIONS
+from lamina.contracts.topics import DEAD_LETTERS
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import StreamError
 from lamina.streams import dead_letters
 from lamina.streams.dead_letters import ReplayReport, make_letter, read, replay

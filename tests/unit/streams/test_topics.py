@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lamina.contracts.topics import FEATURE_TILES, TILES_MS, TOPICS
+from lamina.catalog import TOPICS
+from lamina.contracts.topics import FEATURE_TILES, TILES_MS
 from lamina.errors import UnknownTopic
 from lamina.store.protocol import SPEED_TTL_S
 from lamina.streams.topics import OF_TOPIC, changed, contract_of

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.flink.forms import CARD_NUMBER, DIGITS, HALF_PAIR, UUID, Forms
-from lamina.contracts.by_topic import CONTRACTS
+from lamina.catalog import CONTRACTS
 from lamina.contracts.cards import holds_card_number
 from lamina.errors import ContractError
 from tests.values import CASES, Case

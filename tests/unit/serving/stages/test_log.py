@@ -15,7 +15,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from lamina.contracts.decisions import DeadLetter
-from lamina.contracts.topics import DEAD_LETTERS, TRANSACTIONS
+from lamina.contracts.topics import DEAD_LETTERS
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.monitoring import metrics
 from serving.stages import log as logs
 from serving.stages.journal import Journal, JournaledEvent

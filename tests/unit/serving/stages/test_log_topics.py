@@ -9,7 +9,8 @@ from unittest.mock import Mock
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES, TRANSACTIONS
+from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES
+from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
 from serving.stages import log as logs

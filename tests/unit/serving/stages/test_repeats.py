@@ -11,7 +11,9 @@ import httpx
 import orjson
 import pytest
 
-from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS, TRANSACTIONS, USER_EVENTS
+from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS
+from lamina.contracts.transactions import TRANSACTIONS
+from lamina.contracts.user_events import USER_EVENTS
 from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.memory import MemoryStore

@@ -12,7 +12,7 @@ import pytest
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
-from lamina.lake.schemas import FRAUD_LABELS_SCHEMA, TRANSACTIONS_SCHEMA
+from lamina.lake.schemas import SCHEMAS
 from lamina.worlds.fraud.geography import distance_km
 from lamina.worlds.fraud.rows import SCENARIOS
 from lamina.worlds.fraud.world import FraudWorld
@@ -58,7 +58,7 @@ def test_days_are_whole_sorted_and_of_the_lakes_columns(world: FraudWorld) -> No
     for n in range(DAYS):
         day = world.transactions(n)
         day.validate(full=True)
-        assert day.schema.equals(TRANSACTIONS_SCHEMA)
+        assert day.schema.equals(SCHEMAS[TRANSACTIONS.topic])
         times = day["timestamp"].to_numpy()
         assert (np.diff(times) >= 0).all()
         assert midnight_ms(START) + n * DAY_MS <= times[0]
@@ -85,7 +85,7 @@ def test_frauds_are_few_and_of_all_scenarios(everything: pd.DataFrame) -> None:
 
 def test_labels_are_those_of_the_frauds_and_in_time(world: FraudWorld, everything: pd.DataFrame) -> None:
     tables = [world.labels_known_on(n) for n in range(DAYS + 7)]
-    assert all(table.schema.equals(FRAUD_LABELS_SCHEMA) for table in tables)
+    assert all(table.schema.equals(SCHEMAS[FRAUD_LABELS.topic]) for table in tables)
     labels = pa.concat_tables(tables).to_pandas()
     assert Counter(labels["transaction_id"]) == Counter(
         everything.loc[everything["scenario"].notna(), "transaction_id"]
@@ -161,6 +161,6 @@ def test_a_day_outside_the_world_is_refused(world: FraudWorld) -> None:
 def test_a_tiny_world_works_and_so_does_one_without_fraud() -> None:
     for rate in (0.0, 0.3):
         world = FraudWorld(seed=1, users=1, days=2, start=START, fraud_rate=rate)
-        assert world.transactions(1).schema.equals(TRANSACTIONS_SCHEMA)
-        assert world.labels_known_on(3).schema.equals(FRAUD_LABELS_SCHEMA)
+        assert world.transactions(1).schema.equals(SCHEMAS[TRANSACTIONS.topic])
+        assert world.labels_known_on(3).schema.equals(SCHEMAS[FRAUD_LABELS.topic])
         assert len(world.listed_cards) == 1

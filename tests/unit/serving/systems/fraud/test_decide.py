@@ -13,8 +13,7 @@ import pytest
 
 from benchmarks.tiles import speed_writes
 from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import TRANSACTIONS
-from lamina.contracts.transactions import Transaction
+from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.monitoring import metrics
 from lamina.semantics.plan import make_plan

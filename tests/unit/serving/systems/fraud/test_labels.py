@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from lamina.contracts.topics import FRAUD_LABELS
+from lamina.contracts.transactions import FRAUD_LABELS
 from serving.card_numbers import CardNumbers
 from serving.masking import REQUEST_ID
 from serving.middleware import errors

@@ -20,6 +20,9 @@ NOW = {"$PARAMETER": "now_ms"}
 
 CLOCK_SKEW_MS = 300_000
 
+LATENESS = timedelta(days=7)
+"""As long as Kafka keeps an event: what is older was replayed, not late."""
+
 
 @dataclass(frozen=True)
 class Expectation:

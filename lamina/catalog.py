@@ -1,0 +1,46 @@
+"""The records of all systems taken together: every topic there is, and the contract of each that carries events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lamina.contracts.base import Event
+from lamina.contracts.systems import System
+from lamina.contracts.topics import PLATFORM_CONTRACTS, PLATFORM_TOPICS, EventTopic, Topic
+from lamina.definitions import records
+from lamina.errors import DefinitionError
+
+
+def event_topics(systems: Iterable[System]) -> dict[str, EventTopic]:
+    """The topics of events that `systems` describe, by name.
+
+    Raises: DefinitionError: two describe one topic in two ways, one is the platform's own, or features are made from a
+    topic that nobody describes.
+    """
+    systems, found = tuple(systems), dict[str, EventTopic]()
+    for system in systems:
+        for topic in system.topics:
+            if found.setdefault(topic.name, topic) != topic or topic.name in {t.name for t in PLATFORM_TOPICS}:
+                raise DefinitionError(
+                    f"system {system.name!r}: topic {topic.name!r} is described elsewhere in another way: a topic has "
+                    "one contract, so use that description or another name"
+                )
+    for system in systems:
+        if unknown := sorted(set(system.feature_topics) - set(found)):
+            raise DefinitionError(
+                f"system {system.name!r}: no record describes topics {unknown}: add each to the topics of a system"
+            )
+    return found
+
+
+EVENT_TOPICS: dict[str, EventTopic] = event_topics(records())
+"""Topics of the systems' events, by name."""
+
+TOPICS: tuple[Topic, ...] = (*(events.topic for events in EVENT_TOPICS.values()), *PLATFORM_TOPICS)
+"""Every topic."""
+
+CONTRACTS: dict[str, type[Event]] = {
+    **{name: events.contract for name, events in EVENT_TOPICS.items()},
+    **PLATFORM_CONTRACTS,
+}
+"""The contract of each topic that carries events."""

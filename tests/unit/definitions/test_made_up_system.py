@@ -1,0 +1,166 @@
+"""A system is added by its record alone: topics, contracts, columns, suites, streams and DAGs are made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina import definitions
+from lamina.settings import ROOT
+
+PARKING = '''
+"""A made-up system: cars that park, and whether they were fined."""
+
+from lamina.contracts.aggregates import count, mean
+from lamina.contracts.base import EpochMs, Event, Identifier, Number, Truth
+from lamina.contracts.expectations import LATENESS, Suite, in_time, present, some_rows
+from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, RequestFeature, days, hours, seconds
+from lamina.contracts.systems import System
+from lamina.contracts.topics import EventTopic, Topic
+
+
+class Stay(Event):
+    """A car in a car park."""
+
+    stay_id: Identifier
+    car_id: Identifier
+    fee: Number
+    timestamp: EpochMs
+
+
+class Fine(Event):
+    """What was learnt of a stay."""
+
+    stay_id: Identifier
+    car_id: Identifier
+    is_fined: Truth
+    timestamp: EpochMs
+
+
+STAYS = EventTopic(
+    topic=Topic("stays", partitions=2),
+    contract=Stay,
+    suite=Suite("stays", LATENESS, (some_rows(), *present("stay_id", "car_id"), *in_time())),
+)
+FINES = EventTopic(topic=Topic("fines"), contract=Fine, suite=Suite("fines", LATENESS, (some_rows(), *in_time())))
+
+CAR = Entity("car", "car_id")
+STAY_SOURCE = EventSource(
+    name="stays",
+    topic=STAYS.name,
+    id="stay_id",
+    timestamp="timestamp",
+    columns={"stay_id": "string", "car_id": "string", "fee": "double", "timestamp": "long"},
+)
+FINE_SOURCE = EventSource(
+    name="fines",
+    topic=FINES.name,
+    id="stay_id",
+    timestamp="timestamp",
+    columns={"stay_id": "string", "car_id": "string", "is_fined": "boolean", "timestamp": "long"},
+)
+CAR_STAYS = FeatureView(
+    name="car_stays",
+    entity=CAR,
+    source=STAY_SOURCE,
+    owner="parking",
+    aggregates=(count("stays"), mean("fee", "avg_fee")),
+    windows=(hours(1), days(7)),
+    resolution=seconds(1),
+)
+FEATURES = FeatureSet(
+    system="parking",
+    request=STAY_SOURCE,
+    labels=FINE_SOURCE,
+    views=(CAR_STAYS,),
+    request_features=(RequestFeature("fee", "field", "fee"),),
+    model_features=("fee", "stays_1h", "avg_fee_7d"),
+)
+SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label_delay=days(3))
+'''
+
+
+def run(folder: Path, *file: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.unit.definitions.made_up", str(folder), *map(str, file)]
+    home = folder / "airflow"
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("LAMINA_", "AIRFLOW"))}
+    env |= {"AIRFLOW_HOME": str(home), "LAMINA_STACK_DIR": str(home / "stack")}
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("systems")
+    (made / "parking.py").write_text(PARKING)
+    return made
+
+
+@pytest.fixture(scope="module")
+def registries(folder: Path) -> dict[str, Any]:
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_it_is_in_every_registry(registries: dict[str, Any]) -> None:
+    assert registries["systems"] == ["activity", "fraud", "parking"]
+    assert {"stays", "fines"} <= set(registries["topics"])
+    assert registries["created"] == registries["topics"]
+    assert registries["contracts"]["stays"] == "Stay"
+    assert registries["schemas"]["fines"] == ["stay_id", "car_id", "is_fined", "timestamp"]
+    assert set(registries["suites"]) == set(registries["schemas"])
+    assert {"stays", "fines"} <= set(registries["archived"]["parking"])
+    assert registries["models"] == ["fraud", "parking"]
+    assert registries["delays"]["parking"] == 3
+
+
+def test_its_stream_reads_its_topic_by_its_contract(registries: dict[str, Any]) -> None:
+    assert "'topic' = 'stays'" in registries["streams"]["parking"]
+    assert "`fee`" in registries["streams"]["parking"]
+
+
+def test_the_others_are_as_they_were(registries: dict[str, Any]) -> None:
+    assert not registries["frozen"]["fraud"] and not registries["frozen"]["activity"]
+    assert set(registries["archived"]["fraud"]) >= {"transactions", "fraud-labels"}
+
+
+def test_its_meanings_are_recorded_in_a_file_of_its_own(registries: dict[str, Any], folder: Path) -> None:
+    assert "stays_1h" in registries["frozen"]["parking"]
+    assert "stays_1h" in json.loads((folder / "parking.json").read_text())
+    assert not (Path(definitions.__path__[0]) / "parking.json").exists()
+
+
+def test_it_has_its_dags(folder: Path) -> None:
+    done = run(folder, ROOT / "tests" / "unit" / "dags" / "probe.py", ROOT / "dags")
+    assert done.returncode == 0, done.stderr
+    dags = json.loads(done.stdout.splitlines()[-1])["scheduled"]["dags"]
+    assert {"features_daily_parking", "ml_model_training_parking"} <= set(dags)
+    assert dags["ml_model_training_parking"]["params"]["delay_days"] == 3
+    assert dags["ml_model_training_fraud"]["params"]["delay_days"] == 7
+    archived = dags["features_daily_parking"]["tasks"]["archive"]["arguments"]
+    assert {"stays", "fines"} <= set(archived)
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "told"),
+    [
+        ('Topic("fines")', 'Topic("feature-tiles")', "topic 'feature-tiles' has the suite of 'fines'"),
+        ("topics=(STAYS, FINES)", "topics=(STAYS,)", "no record describes topics ['fines']"),
+        (", label_delay=days(3)", "", "say how long they take by label_delay"),
+        ('system="parking"', 'system="parks"', "module 'parking' holds the system 'parks'"),
+        ('("fines"', '("transactions"', "topic 'transactions' is described elsewhere in another way"),
+        ('("fines"', '("dead-letters"', "topic 'dead-letters' is described elsewhere in another way"),
+    ],
+)
+def test_a_record_that_cannot_be_right_is_refused(tmp_path: Path, text: str, instead: str, told: str) -> None:
+    (tmp_path / "parking.py").write_text(PARKING.replace(text, instead))
+    done = run(tmp_path)
+    assert done.returncode
+    assert told in done.stderr
