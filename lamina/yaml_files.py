@@ -6,15 +6,29 @@ import re
 from collections.abc import Hashable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BeforeValidator
 
 from lamina.errors import LaminaError
 
 # Names of anchors and tags are the file's own text, which may be a secret that was not quoted.
 SIGNS = r"\1 that is not known: quote texts that begin with a sign"
 _OF_THE_FILE = re.compile(r"(alias|anchor|tag|directive|character) .*", re.DOTALL)
+
+
+def _no_truth(value: Any) -> Any:
+    """Raise: ValueError: for `yes`, `on` and `true`, which would pass for 1, and `no` and `off`, for 0."""
+    if isinstance(value, bool):
+        raise ValueError("YAML reads this one as a truth value, which is no number")
+    return value
+
+
+YamlNumber = Annotated[float, BeforeValidator(_no_truth)]
+"""A number of a file."""
+YamlWhole = Annotated[int, BeforeValidator(_no_truth)]
+"""A whole number of a file."""
 
 
 class _Once(yaml.SafeLoader):
@@ -64,6 +78,8 @@ def sentence(error: Mapping[str, Any]) -> str:
     'Input should be a valid string: YAML reads this one as a truth value: quote it'
     """
     value, text = error["input"], str(error["msg"])
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return "must be keys with values" + (": the file is empty" if value is None and not error["loc"] else "")
     if error["type"] != "string_type" or not isinstance(value, bool | int | float | date):
         return text
     kind = "a truth value" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"

@@ -32,10 +32,14 @@ HALF_PAIR = (
 """Half of a surrogate pair, escaped: no text of UTF-8."""
 
 UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_BEGINS = "(?<![0-9A-Za-z])(?:[A-Za-z]+|(?<![0-9])(?<![0-9][-_])(?<![0-9][-_]{2})(?<![0-9][-_]{3}))"
+_ALONE = "(?<![0-9])(?<![0-9][-_])(?<![0-9][-_]{2})(?<![0-9][-_]{3})"
+_BEGINS = f"(?<![0-9A-Za-z])(?:[A-Za-z]+|{_ALONE})"
+_NUMBER = f"[0-9](?:[-_]{{0,3}}[0-9]){{{SHORTEST - 1},{LONGEST - 1}}}(?![-_]{{0,3}}[0-9])"
+_GROUP = f"[0-9]{{{SHORTEST},{LONGEST}}}(?![0-9])"
+_NO_HASH = "[0-9A-Za-z]*[g-zG-Z]"
 CARD_NUMBER = (
-    f"{_BEGINS}[0-9](?:[-_]{{0,3}}[0-9]){{{SHORTEST - 1},{LONGEST - 1}}}(?![-_]{{0,3}}[0-9])(?![0-9A-Za-z])"
-    f"|(?<![0-9A-Za-z])[A-Za-z]*[0-9]{{{SHORTEST},{LONGEST}}}(?![0-9A-Za-z])"
+    f"{_BEGINS}{_NUMBER}(?![0-9A-Za-z])|(?<![0-9A-Za-z])[A-Za-z]*{_GROUP}(?![A-Za-z])|{_ALONE}{_NUMBER}(?={_NO_HASH})"
+    f"|(?<![0-9A-Za-z])[A-Za-z]*(?=[0-9]{_NO_HASH})[0-9A-Za-z]*?(?:{_ALONE}{_NUMBER}|(?<![0-9]){_GROUP})"
 )
 """What `lamina.contracts.cards.holds_card_number` finds in a token, of whose alphabet two are separators."""
 DIGITS = f"[0-9](?:[-_]{{0,3}}[0-9]){{{SHORTEST - 1}}}"

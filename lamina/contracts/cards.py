@@ -35,9 +35,10 @@ _DIGITS, _NO_DIGIT = re.compile(r"\d+"), re.compile(r"[^0-9]")
 # A number with decimals, such as a latitude; a card number that became a float has all its digits before the point.
 _DECIMAL = re.compile(r"[0-9]{1,11}\.[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# Letters glued to digits, as in `card4000...`, are a prefix only where a word begins with them: hexadecimal digits of a
-# hash mix both.
-_WORD_BEFORE, _LETTERS = re.compile(r"[0-9A-Za-z]*\Z"), re.compile(r"[A-Za-z]*\Z")
+# Letters glued to digits, as in `card4000...` and `4000...EUR`: hexadecimal digits of a hash mix both, too. So they do
+# no harm where a word begins with them, or where one of them is no hexadecimal digit.
+_WORD_BEFORE, _WORD_AFTER = re.compile(r"[A-Za-z]*([0-9A-Za-z]*)\Z"), re.compile(r"[^\W_]*")
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]*")
 # First digits by network (ISO/IEC 7812): Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay, Maestro,
 # RuPay, Mir, Troy, Elo and Dankort lie in these, with the lengths that they issue.
 _NETWORKS: tuple[tuple[int, int, frozenset[int]], ...] = (
@@ -64,7 +65,7 @@ _NETWORKS: tuple[tuple[int, int, frozenset[int]], ...] = (
 
 
 def holds_card_number(token: str) -> bool:
-    """Whether `token` holds 12 to 19 digits in a row, with separators, behind a prefix or neither.
+    """Whether `token` holds 12 to 19 digits in a row, with separators, something before or behind, or neither.
 
     UUIDs and hashes in hexadecimal digits are none, whatever digits they happen to have.
 
@@ -126,8 +127,9 @@ def _numbers_in(text: str) -> list[str]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    before = _WORD_BEFORE.search(text, 0, start)
-    return _LETTERS.fullmatch(before[0] if before else "") is not None and not text[end : end + 1].isalnum()
+    before, after = _WORD_BEFORE.search(text, 0, start), _WORD_AFTER.match(text, end)
+    glued = (before[1] if before else "") + (after[0] if after else "")
+    return not glued or _HEXADECIMAL.fullmatch(glued) is None
 
 
 def _from_network(digits: str) -> bool:

@@ -27,8 +27,8 @@ BLANKS = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2
 """Blanks of all widths, none among them, and the byte-order mark. Tabs and line ends are refused elsewhere."""
 
 NOTHING = frozenset(
-    "|null|(null)|#null!|nil|none|undefined|nan|-nan|nat|na|n/a|n.a.|<na>|#na|#n/a|#n/a n/a|#value!|#ref!|1.#ind"
-    "|-1.#ind|1.#qnan|-1.#qnan|\\n|.|-|--|?".split("|")
+    "|null|(null)|[null]|#null!|nil|none|undefined|(blank)|nan|-nan|nat|na|n/a|n.a.|<na>|#na|#n/a|#n/a n/a|#value!"
+    "|#ref!|#div/0!|#name?|#num!|1.#ind|-1.#ind|1.#qnan|-1.#qnan|\\n|.|-|--|?".split("|")
 )
 """What spreadsheets, databases and data frames write for no value, in small letters."""
 

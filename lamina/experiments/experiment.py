@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from lamina.experiments.buckets import BUCKETS, bucket_of
+from lamina.yaml_files import YamlNumber, YamlWhole
 
 NAME = r"^[a-z][a-z0-9_-]{0,63}$"
 # It names a folder, too.
@@ -27,8 +28,8 @@ class Condition(_Data):
 
     field: str
     one_of: tuple[str, ...] | None = Field(None, min_length=1)
-    at_least: float | None = None
-    below: float | None = None
+    at_least: YamlNumber | None = None
+    below: YamlNumber | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Condition:
@@ -81,18 +82,20 @@ class Arm(_Data):
 
     name: str = Field(pattern=NAME)
     model: str = Field(pattern=MODEL)
-    weight: float = Field(ge=0, description="Share of the buckets, relative to the other arms' weights.")
+    weight: YamlNumber = Field(ge=0, description="Share of the buckets, relative to the other arms' weights.")
 
 
 class Limits(_Data):
     """When an arm is turned off: by how much it may be worse than the control over a sliding window."""
 
-    window_s: float = Field(300, gt=0, description="Length of the window in seconds.")
-    min_decisions: int = Field(500, ge=1, description="Below this many of an arm in the window nothing is judged.")
-    max_error_share: float = Field(0.01, ge=0, lt=1, description="Share of failed scores above the control's.")
-    slow_ms: float = Field(5.0, gt=0, description="A score that took longer, in milliseconds, is a slow one.")
-    max_slow_share: float = Field(0.05, ge=0, lt=1, description="Share of slow scores above the control's.")
-    max_score_gap: float = Field(
+    window_s: YamlNumber = Field(300, gt=0, description="Length of the window in seconds.")
+    min_decisions: YamlWhole = Field(
+        500, ge=1, description="Below this many of an arm in the window nothing is judged."
+    )
+    max_error_share: YamlNumber = Field(0.01, ge=0, lt=1, description="Share of failed scores above the control's.")
+    slow_ms: YamlNumber = Field(5.0, gt=0, description="A score that took longer, in milliseconds, is a slow one.")
+    max_slow_share: YamlNumber = Field(0.05, ge=0, lt=1, description="Share of slow scores above the control's.")
+    max_score_gap: YamlNumber = Field(
         0.2, gt=0, le=1, description="Largest distance between the two cumulative distributions of scores."
     )
 

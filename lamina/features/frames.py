@@ -66,6 +66,8 @@ def events_in_frame(
     name = f"events of {source.name!r}"
     columns = {c.partition(".")[0] for c in (*source.columns, *keys, source.id, *given.times_of(source))}
     table = given.table_of(con, name, frame, sorted(columns))
+    if without := lacking(table.column_names, (*keys, source.id, source.timestamp)):
+        raise FrameError(f"{name} have no columns {without}: add them; there are {sorted(table.column_names)} of use")
 
     def missing(n: int, column: str) -> str:
         return f"{name}: {n} of {len(table)} have no {column!r}: leave them out or fill them in"

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lamina.contracts.cards import starred
 from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, PER_SECOND, epoch_units, rounded_ms
 from lamina.contracts.features import EventSource
-from lamina.contracts.ids import EXACT_BELOW, MISSING, id_of
+from lamina.contracts.ids import EXACT_BELOW, MISSING, NOTHING, id_of
 from lamina.errors import FrameError
 from lamina.lake.ids import ids_of
 
@@ -29,6 +29,7 @@ Frame = Any
 """A pandas, polars or Arrow table, a list of dicts, or the path of parquet files (a file, a folder or a pattern)."""
 
 _US_PER_S = 10**6
+_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _OFFSET = r"[Tt ].*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 
 
@@ -51,7 +52,7 @@ def table_of(con: duckdb.DuckDBPyConnection, name: str, frame: Frame, columns: S
 
     try:
         found = _read(con, frame, columns)
-    except (duckdb.Error, pa.ArrowException, ValueError, TypeError) as error:
+    except (duckdb.Error, pa.ArrowException, RuntimeError, ValueError, TypeError) as error:
         raise FrameError(f"{name}: neither a table nor the path of parquet files: {starred(str(error))}") from error
     alike = [n for n, times in Counter(str(c).lower() for c in found.column_names).items() if times > 1]
     if alike:
@@ -71,14 +72,14 @@ def _read(con: duckdb.DuckDBPyConnection, frame: Frame, columns: Sequence[str] |
             table = pa.Table.from_pandas(part, preserve_index=False)
             for place, kind in enumerate(part.dtypes):
                 if pd.api.types.is_object_dtype(kind):
-                    _check_truths(table.column(place).type, part.iloc[:, place])
+                    _check_truths(table.column(place).type, part.iloc[:, place], part.columns[place])
             return table
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             return pa.Table.from_pandas(part.apply(_one_type), preserve_index=False)
     if isinstance(frame, list):
         # Of a list Arrow itself takes the columns of the first row.
         names = dict.fromkeys(name for row in frame for name in row)
-        return pa.table({name: _values([row.get(name) for row in frame]) for name in names})
+        return pa.table({name: _named(name, [row.get(name) for row in frame]) for name in names})
     if hasattr(frame, "to_arrow"):
         return _read(con, frame.to_arrow(), columns)
     if isinstance(frame, str | Path):
@@ -91,7 +92,15 @@ def _read(con: duckdb.DuckDBPyConnection, frame: Frame, columns: Sequence[str] |
 
 
 def _one_type(column: Any) -> Any:
-    return _values(column.tolist()).to_pandas() if column.dtype == object else column
+    return _named(column.name, column.tolist()).to_pandas() if column.dtype == object else column
+
+
+def _named(name: object, values: list[Any]) -> pa.Array:
+    """`_values`, its errors with the column's name."""
+    try:
+        return _values(values)
+    except TypeError as error:
+        raise TypeError(f"column {name!r}: {error}") from None
 
 
 def _values(values: list[Any]) -> pa.Array:
@@ -107,10 +116,10 @@ def _values(values: list[Any]) -> pa.Array:
         return pa.array([_text(value) for value in values], pa.string())
 
 
-def _check_truths(kind: pa.DataType, values: Iterable[object]) -> None:
+def _check_truths(kind: pa.DataType, values: Iterable[object], name: object = None) -> None:
     """Raise: TypeError: among fractions Arrow takes a truth value for 1."""
     if pa.types.is_floating(kind) and any(isinstance(value, bool | np.bool_) for value in values):
-        raise TypeError("a truth value stands among numbers")
+        raise TypeError(f"{'' if name is None else f'column {name!r}: '}a truth value stands among numbers")
 
 
 def _text(value: object) -> str | None:
@@ -191,6 +200,10 @@ def _in_type(name: str, given: pa.ChunkedArray, column: str, kind: str) -> pa.Ch
         if wrong := [reason for reason in reasons.tolist() if reason not in (None, MISSING)]:
             raise FrameError(f"{name}: {column!r} of {len(wrong)} of {len(given)} rows {wrong[0]}")
         return texts
+    if kind == "double" and pa.types.is_boolean(given.type):
+        raise FrameError(f"{name}: {column!r} holds truth values, which are no numbers")
+    if kind == "double" and (pa.types.is_string(given.type) or pa.types.is_large_string(given.type)):
+        return _number(name, given, column)
     if (kind == "long" and numeric) or (kind == "boolean" and (numeric or pa.types.is_integer(given.type))):
         values = given.cast(pa.float64(), safe=False).to_numpy()
         there = ~np.isnan(values)
@@ -202,6 +215,16 @@ def _in_type(name: str, given: pa.ChunkedArray, column: str, kind: str) -> pa.Ch
         whole = pa.array(np.where(there, values, 0).astype(np.int64), mask=~there)
         return whole if kind == "long" else whole.cast(pa.bool_())
     return given
+
+
+def _number(name: str, given: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
+    """Texts as the numbers that they say."""
+    texts = pc.utf8_trim_whitespace(given)
+    texts = pc.if_else(pc.is_in(pc.utf8_lower(texts), pa.array(sorted(NOTHING), texts.type)), None, texts)
+    wrong = pc.sum(pc.invert(pc.match_substring_regex(texts, _NUMBER))).as_py()
+    if wrong:
+        raise FrameError(f"{name}: {column!r} of {wrong} of {len(given)} rows is not a number")
+    return texts.cast(pa.float64())
 
 
 def _epoch_ms(name: str, column: str, given: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -15,6 +15,11 @@ BLOCK_BYTES = 16 << 20
 UTF_8 = "utf-8"
 _MARKS = ((codecs.BOM_UTF8, UTF_8), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LONGEST_MARK = 3
+_NO_TEXT = (
+    (b"\x1f\x8b", "is packed by gzip: let its name end in .gz"),
+    (b"PK\x03\x04", "is a zip archive or a spreadsheet: unpack it, or save the sheet as CSV"),
+    (b"PAR1", "is parquet: let its name end in .parquet, or say file: {kind: parquet} in the mapping"),
+)
 
 
 def blocks(path: Path, encoding: str | None, size: int | None = None) -> Iterator[bytes]:
@@ -28,6 +33,7 @@ def blocks(path: Path, encoding: str | None, size: int | None = None) -> Iterato
     try:
         with _opened(path) as file:
             first = file.read(max(size, _LONGEST_MARK))
+            _refuse_other_kinds(path, first)
             mark, encoding = next(
                 ((mark, name) for mark, name in _MARKS if first.startswith(mark)), (b"", encoding or UTF_8)
             )
@@ -48,6 +54,13 @@ def blocks(path: Path, encoding: str | None, size: int | None = None) -> Iterato
         raise MappingError(f"{path.name} is broken or no gzip file: {error}. Fetch it again") from None
     except OSError as error:
         raise MappingError(f"{path.name} cannot be read: {error.strerror or error}") from None
+
+
+def _refuse_other_kinds(path: Path, first: bytes) -> None:
+    """Raise: MappingError: when the file begins as one that is no text."""
+    for mark, advice in _NO_TEXT:
+        if first.startswith(mark):
+            raise MappingError(f"{path.name} {advice}")
 
 
 def _decoded(decode: codecs.IncrementalDecoder, block: bytes, path: Path, encoding: str, done: int) -> bytes:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from lamina.contracts.ids import id_of
 from lamina.ingest.patterns import pattern_of
+from lamina.yaml_files import YamlNumber, YamlWhole
 
 LONGEST_LABEL_DELAY_S = 7 * 86_400
 DEFAULT_LABEL_DELAY_S = LONGEST_LABEL_DELAY_S - 1
@@ -118,7 +119,7 @@ class AmountField(Strict):
     """The amount's column. It is divided by `divisor`, 100 where a file counts cents."""
 
     column: str
-    divisor: float = Field(1.0, gt=0)
+    divisor: YamlNumber = Field(1.0, gt=0)
 
 
 class TimestampField(Strict):
@@ -213,7 +214,7 @@ class LabelField(Strict):
     values: Annotated[dict[str, bool], BeforeValidator(_keys_as_text)] = Field(
         default_factory=dict, description="Source value -> whether that is fraud; 1/0, true/false, yes/no without it."
     )
-    delay_s: int = Field(
+    delay_s: YamlWhole = Field(
         DEFAULT_LABEL_DELAY_S,
         ge=0,
         le=LONGEST_LABEL_DELAY_S,

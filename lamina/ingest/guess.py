@@ -57,7 +57,7 @@ NAMES = {
     "transaction_type": "transactiontype txtype channel entrymode usechip type",
     "device_type": "devicetype device",
     "timestamp": "timestamp transactiontimestamp datetime transactiondatetime transdatetranstime txdatetime "
-    "transactiontime createdat eventtime unixtime transactiondate at date time transactiondt step",
+    "transactiontime createdat eventtime unixtime transactiondate at ts timestampms epoch date time transactiondt step",
     "date": "transdate transactiondate txdate bookingdate date day",
     "time": "transtime transactiontime txtime time clock",
     "lat": "merchlat merchantlat merchantlatitude latitude lat",
@@ -168,6 +168,11 @@ class _Guess:
             if how is not None:
                 self._taken.add(name)
                 return f"{{column: {_name(name)}{how.rest}}}{how.mark}"
+        for name in self._texts:
+            # Numbers under another name, all of them times since 1970.
+            if name not in self._taken and self._how(name) is not None:
+                self._taken.add(name)
+                return f"{{column: {_name(name)}}}{UNSURE}"
         for name in self._candidates("timestamp"):
             if _are_numbers(self._texts[name], FileFormat()):
                 self._taken.add(name)

@@ -18,7 +18,7 @@ from lamina.errors import MappingError
 from lamina.ingest.fields import AmountField, LabelField, LocationField, Strict, Text, TextField, TimestampField
 from lamina.ingest.file_format import FileFormat
 from lamina.ingest.quoting import AsWritten
-from lamina.yaml_files import read_yaml
+from lamina.yaml_files import YamlNumber, read_yaml
 
 SHIPPED = Path(__file__).parent / "mappings"
 _NEEDS_TEXT = {"string_type", "model_type", "literal_error"}
@@ -48,7 +48,7 @@ class TransactionMapping(Strict):
     timestamp: TimestampField
     location: LocationField | None = None
     label: LabelField | None = None
-    rates: dict[CurrencyCode, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    rates: dict[CurrencyCode, Annotated[YamlNumber, Field(gt=0, allow_inf_nan=False)]] = Field(
         default_factory=dict,
         description="What one unit of a foreign currency is worth in the installation's: amounts become so.",
     )
@@ -110,19 +110,19 @@ class TransactionMapping(Strict):
         names = [name for field in self.texts.values() for name in field.columns]
         return list(dict.fromkeys([*names, *self._other_columns]))
 
-    def check_columns(self, present: list[str]) -> None:
-        """Raise: MappingError: names the columns that the file does not have or has twice, and those it has."""
+    def check_columns(self, present: list[str], file: str = "the file") -> None:
+        """Raise: MappingError: names the columns that `file` does not have or has twice, and those it has."""
         missing = [name for name in self.columns if name not in present]
         if missing:
             raise MappingError(
-                f"mapping {self.name!r} names columns the file does not have: {', '.join(missing)}. "
+                f"mapping {self.name!r} names columns {file} does not have: {', '.join(missing)}. "
                 # Of a file without a header these are its first row.
                 f"The file has: {starred(', '.join(present))}{_hint(missing, present)}"
             )
         twice = [name for name in self.columns if present.count(name) > 1]
         if twice:
             raise MappingError(
-                f"the file has columns of one name: {', '.join(twice)}. Rename them, or name all in file.columns"
+                f"{file} has columns of one name: {', '.join(twice)}. Rename them, or name all in file.columns"
             )
 
 

@@ -92,7 +92,8 @@ def read_converted(
     for batch in read_batches(path, mapping.file, mapping.columns):
         if first and (batch.table.num_rows or batch.table.num_columns):
             present = batch.table.column_names
-            mapping.check_columns([*present, *(name for name in optional if is_json and name not in present)])
+            optional = [name for name in optional if is_json and name not in present]
+            mapping.check_columns([*present, *optional], path.name)
             first = False
         if not batch.rows:
             continue

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lamina.contracts.decisions import Action, Reason
+from lamina.yaml_files import YamlNumber
 
 SEVERITY: dict[Action, int] = {"approve": 0, "review": 1, "reject": 2}
 
@@ -17,9 +18,9 @@ class Band(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    below: float | None = None
-    reject: float = Field(gt=0, le=1)
-    review: float = Field(gt=0, le=1)
+    below: YamlNumber | None = None
+    reject: YamlNumber = Field(gt=0, le=1)
+    review: YamlNumber = Field(gt=0, le=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> Band:

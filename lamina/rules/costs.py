@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from lamina.contracts.decisions import Action, Reason
+from lamina.yaml_files import YamlNumber
 
 Number = TypeVar("Number", float, NDArray[np.float64])
 
@@ -42,13 +43,13 @@ class Costs(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    loss_share: float = Field(1.0, ge=0, le=1)
-    fraud_fee: float = Field(0.0, ge=0)
-    friction: float = Field(ge=0)
-    friction_share: float = Field(0.0, ge=0, le=1)
-    review: float = Field(ge=0)
-    review_friction: float = Field(0.0, ge=0)
-    review_finds: float = Field(1.0, ge=0, le=1)
+    loss_share: YamlNumber = Field(1.0, ge=0, le=1)
+    fraud_fee: YamlNumber = Field(0.0, ge=0)
+    friction: YamlNumber = Field(ge=0)
+    friction_share: YamlNumber = Field(0.0, ge=0, le=1)
+    review: YamlNumber = Field(ge=0)
+    review_friction: YamlNumber = Field(0.0, ge=0)
+    review_finds: YamlNumber = Field(1.0, ge=0, le=1)
 
     def expected(self, p: float, amount: float) -> ExpectedCosts:
         """Of a payment of `amount` (a refund, which is negative, counts as 0) that is fraud with probability `p`.

@@ -17,6 +17,7 @@ from lamina.contracts.decisions import FeatureValue
 from lamina.contracts.transactions import CardToken, Location, Transaction
 from lamina.rules.lists import read_list
 from lamina.rules.tokens import mask_token
+from lamina.yaml_files import YamlNumber, YamlWhole
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 FARTHEST_KM = EARTH_RADIUS_KM * pi  # no place is farther from another
@@ -71,8 +72,8 @@ class ImpossibleVelocity(Rule):
     """Fires when the last place is farther away than `max_km` and was left less than `within_minutes` ago."""
 
     kind: Literal["impossible_velocity"]
-    max_km: float = Field(gt=0, lt=FARTHEST_KM)
-    within_minutes: float = Field(gt=0)
+    max_km: YamlNumber = Field(gt=0, lt=FARTHEST_KM)
+    within_minutes: YamlNumber = Field(gt=0)
 
     def fires(self, transaction: Transaction, features: Features) -> str | None:
         """See `Rule.fires`."""
@@ -90,7 +91,9 @@ class ImpossibleVelocity(Rule):
 _TOKEN: TypeAdapter[str] = TypeAdapter(CardToken)
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 # The first line of an exported column: no token, though it looks like one.
-_HEADINGS = frozenset({"card", "cards", "card_id", "card_token", "card_number", "cardnumber", "token", "tokens"})
+_HEADINGS = frozenset(
+    "card cards cardid cardids cardtoken cardtokens cardnumber cardnumbers cardno ccnum token tokens tokenid".split()
+)
 
 
 class _Listed(Rule):
@@ -147,7 +150,7 @@ class ListedCard(_Listed):
             token = _TOKEN.validate_python(text)
         except ValidationError:
             return None
-        return None if token.lower() in _HEADINGS else token
+        return None if re.sub("[_-]", "", token).lower() in _HEADINGS else token
 
 
 class ListedCountry(_Listed):
@@ -175,9 +178,9 @@ class UnusualAmount(Rule):
     """
 
     kind: Literal["unusual_amount"]
-    min_transactions: int = Field(ge=2)
-    deviations: float = Field(gt=0)
-    times_largest: float = Field(ge=1)
+    min_transactions: YamlWhole = Field(ge=2)
+    deviations: YamlNumber = Field(gt=0)
+    times_largest: YamlNumber = Field(ge=1)
 
     def fires(self, transaction: Transaction, features: Features) -> str | None:
         """See `Rule.fires`."""

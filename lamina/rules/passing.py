@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lamina.contracts.decisions import Reason
+from lamina.yaml_files import YamlNumber
 
 MOST = 0.2
 """A share above this is a slip: it would let through most of what a model is there to stop."""
@@ -24,10 +25,10 @@ class PassThrough(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    share: float = Field(0.0, ge=0, le=MOST)
+    share: YamlNumber = Field(0.0, ge=0, le=MOST)
     salt: str = Field("", repr=False)
     action: Literal["approve", "review"] = "approve"
-    below: float | None = Field(None, gt=0)
+    below: YamlNumber | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _salted(self) -> Self:

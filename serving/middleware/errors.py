@@ -53,6 +53,8 @@ TOLD: dict[int, tuple[str, str]] = {
     429: ("X-API-Key", "has too many requests: come again after `Retry-After` seconds"),
 }
 """What is wrong with a request that no route has looked into: the field, and a sentence."""
+SHAPES = {"model_attributes_type": "a JSON object", "list_type": "a JSON array", "missing": "JSON"}
+"""What a route expects of a body that is something else, by pydantic's name of the error."""
 LONGEST_FIELD = 128
 RETRY_AFTER_S = 1
 
@@ -96,6 +98,8 @@ def _detail(each: dict[str, Any]) -> dict[str, str]:
         parts = parts[1:]
     field = ".".join(parts) if each["type"] != "json_invalid" else "body"
     message = "is not valid JSON" if each["type"] == "json_invalid" else str(each["msg"])
+    if each["loc"] == ("body",) and (shape := SHAPES.get(each["type"])) is not None:
+        message = f"must be {shape}, with `Content-Type: application/json`"
     return {"field": mask(field)[:LONGEST_FIELD], "message": message}
 
 

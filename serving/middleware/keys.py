@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lamina.contracts.transactions import LabelSource
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
-from lamina.yaml_files import read_yaml, sentence
+from lamina.yaml_files import YamlNumber, YamlWhole, read_yaml, sentence
 from serving.middleware.access import LOCAL_RIGHTS, Right, is_local, needed
 from serving.middleware.errors import RETRY_AFTER_S, problem
 
@@ -44,9 +44,11 @@ class ApiKey(BaseModel):
         min_length=1,
         description="Whose word its labels may be; by default the customer's, of an admin's anyone's.",
     )
-    per_second: float | None = Field(None, gt=0, description="Requests a second in the long run; none: unlimited.")
-    burst: int | None = Field(None, ge=1, description="Requests that may come at once; a second's worth by default.")
-    at_once: int | None = Field(
+    per_second: YamlNumber | None = Field(None, gt=0, description="Requests a second in the long run; none: unlimited.")
+    burst: YamlWhole | None = Field(
+        None, ge=1, description="Requests that may come at once; a second's worth by default."
+    )
+    at_once: YamlWhole | None = Field(
         None, ge=1, description="Requests under way at once, those whose body arrives among them; none: unlimited."
     )
 

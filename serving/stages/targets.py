@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS, MIN_TIMESTAMP_MS, not_milliseconds
 from lamina.contracts.transactions import MAX_AMOUNT, Transaction
 from lamina.experiments.experiment import Condition
 
@@ -39,6 +39,8 @@ def never_holds(condition: Condition) -> str | None:
     smallest, largest = NUMBERS[name]
     if condition.at_least is not None and condition.at_least > largest:
         return f"no transaction has {name} {condition.at_least:g} or more"
+    if name == "timestamp" and condition.at_least is not None and condition.at_least < smallest:
+        return f"at_least {not_milliseconds(condition.at_least)}"
     if condition.below is not None and condition.below <= smallest:
         return f"no transaction has {name} below {condition.below:g}"
     return None

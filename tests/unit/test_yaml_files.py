@@ -115,3 +115,32 @@ def test_a_word_that_yaml_reads_as_a_truth_value_is_to_be_quoted(tmp_path: Path)
     keys.write_text("keys: [{name: 2018-08-08, sha256: no}]\n")
     with pytest.raises(LaminaError, match=r"name: .*as a date: quote it.*sha256: .*as a truth value: quote it"):
         load_keys(keys)
+
+
+@pytest.mark.parametrize("word", ["yes", "on", "true", "no"])
+def test_a_truth_value_is_no_number(tmp_path: Path, word: str) -> None:
+    """pydantic takes them for 1 and 0: a distance of one kilometre, a threshold that nothing reaches."""
+    rule = f"{{code: far, kind: impossible_velocity, action: review, max_km: {word}, within_minutes: 9}}"
+    with pytest.raises(LaminaError, match=r"rules.far.max_km: .*truth value, which is no number"):
+        load_rules(written(tmp_path, f'version: "1"\nrules: [{rule}]\nrisk: [{{reject: 0.9, review: 0.5}}]\n'))
+    with pytest.raises(LaminaError, match=r"risk.0.reject: .*truth value"):
+        load_rules(written(tmp_path, f'version: "1"\nrules: []\nrisk: [{{reject: {word}, review: 0.5}}]\n'))
+    with pytest.raises(LaminaError, match=r"costs.friction: .*truth value"):
+        costs = f"costs: {{friction: {word}, review: 1}}"
+        load_rules(written(tmp_path, f'version: "1"\nrules: []\nrisk: [{{reject: 0.9, review: 0.5}}]\n{costs}\n'))
+    arms = f"arms: [{{name: a, model: champion, weight: {word}}}, {{name: b, model: b, weight: 1}}]"
+    with pytest.raises(LaminaError, match=r"weight: .*truth value"):
+        load_experiments(written(tmp_path, f'version: "1"\nexperiment: {{name: a, salt: b, control: a, {arms}}}\n'), ())
+    with pytest.raises(LaminaError, match=r"per_second: .*truth value"):
+        key = f"{{name: a, sha256: {'a' * 64}, scopes: [decide], per_second: {word}}}"
+        load_keys(written(tmp_path, f"keys: [{key}]\n"))
+    with pytest.raises(LaminaError, match=r"amount.divisor: .*truth value"):
+        load_mapping(str(written(tmp_path, f"amount: {{column: a, divisor: {word}}}\n")))
+
+
+@pytest.mark.parametrize("read", [load_rules, lambda path: load_experiments(path, ()), load_keys])
+def test_a_file_without_keys_is_told_so(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    with pytest.raises(LaminaError, match="file: must be keys with values: the file is empty"):
+        read(written(tmp_path, ""))
+    with pytest.raises(LaminaError, match=r"file: must be keys with values$"):
+        read(written(tmp_path, "- a\n"))

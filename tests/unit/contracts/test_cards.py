@@ -19,7 +19,7 @@ from lamina.errors import ContractError
 from tests.unit.contracts.test_ids import TRANSACTION
 
 VISA, MASTERCARD, AMEX = "4111111111111111", "5555555555554444", "378282246310005"
-SPELLINGS = ["{}", "card-{}", "card{}", "PAN_{}", "tok--{}", "{}-x", "u7_{}", "{}-2018-08-08"]
+SPELLINGS = ["{}", "card-{}", "card{}", "PAN_{}", "tok--{}", "{}-x", "u7_{}", "{}-2018-08-08", "{}EUR", "{}x"]
 GROUPED = ["4111-1111-1111-1111", "4111_1111_1111_1111", "card-4111-1111-1111-1111", "4111--1111-11111111"]
 
 

@@ -317,3 +317,28 @@ def test_messages_show_no_card_number() -> None:
     with pytest.raises(FrameError) as raised:
         asked(pd.DataFrame(EVENTS | {"amount": ["4111111111111111x"] * 4}))
     assert "4111111111111111" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "events", "message"),
+    [
+        (lambda f: f, lambda f: f.drop(columns="transaction_id"), r"events .* have no columns \['transaction_id'\]"),
+        (lambda f: f, lambda f: f.rename(columns={"user_id": "User_ID"}), r"have no columns \['user_id'\]"),
+        (lambda f: f, lambda f: pd.DataFrame(), r"have no columns \['timestamp', 'transaction_id', 'user_id'\]"),
+        (lambda f: f["user_id"], lambda f: f, "the rows: neither a table nor"),
+        (lambda f: (row for row in f.to_dict("records")), lambda f: f, "the rows: neither a table nor"),
+        (lambda f: f, lambda f: f.assign(amount=True), "'amount' holds truth values, which are no numbers"),
+        (lambda f: f, lambda f: f.assign(amount=["10", "1_0", "x"]), "'amount' of 2 of 3 rows is not a number"),
+        (lambda f: f.assign(note=pd.Series([1, "a", [2]])), lambda f: f, "column 'note': one of several values"),
+    ],
+)
+def test_a_frame_that_cannot_be_is_refused_in_words(
+    rows: Callable[[pd.DataFrame], Any], events: Callable[[pd.DataFrame], Any], message: str
+) -> None:
+    with pytest.raises(FrameError, match=message):
+        found(rows(frame()), events(frame()))
+
+
+def test_amounts_as_text_are_numbers() -> None:
+    check(found(frame(), frame(amount=["10", " 20.0 ", "3e1"])))
+    assert found(frame(), frame(amount=["10", "NaN", None]))[MEAN].tolist()[:2] == [10.0, 10.0]

@@ -158,3 +158,21 @@ def test_without_a_mapping_the_command_says_what_to_do(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["import", "transactions", str(put(tmp_path, "a.csv", "a\n"))])
     assert done.exit_code == 2
     assert "--guess" in done.output
+
+
+def test_times_as_numbers_are_found_by_name_or_by_what_they_are(tmp_path: Path) -> None:
+    for name, mark in (("ts", ""), ("happened", "  # ?")):
+        path = put(tmp_path, f"{name}.jsonl", f'{{"id": "t1", "user": "u", "amount": 1.5, "{name}": 1622541600000}}\n')
+        assert f"timestamp: {{column: {name}}}{mark}\n" in guess_mapping(path)
+        assert rows(path)[0]["timestamp"] == ms("2021-06-01T10:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [(b"\x1f\x8b\x08", "let its name end in .gz"), (b"PK\x03\x04", "spreadsheet"), (b"PAR1\x15", "is parquet")],
+)
+def test_a_file_of_another_kind_is_told_what_it_is(tmp_path: Path, start: bytes, words: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(start + bytes(40))
+    with pytest.raises(MappingError, match=rf"a\.csv .*{words}"):
+        guess_mapping(path)

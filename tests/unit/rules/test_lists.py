@@ -41,7 +41,7 @@ def test_what_stands_around_an_entry_does_not_hide_it(tmp_path: Path, line: str)
     "line",
     [
         NUMBER, "4111-1111-1111-1111", f"card-{NUMBER}", f'"{NUMBER}",', f"{TOKEN},stolen", f"{TOKEN} stolen",
-        f'"{TOKEN}', "card_token", "NULL", "abc", f"{TOKEN}\x00", "4.1E+15", "cärd-1",
+        f'"{TOKEN}', "card_token", "CardToken", "CARD-NUMBER", "NULL", "abc", f"{TOKEN}\x00", "4.1E+15", "cärd-1",
     ],
 )  # fmt: skip
 def test_what_could_never_match_is_refused_by_its_line_and_not_repeated(tmp_path: Path, line: str) -> None:

@@ -113,7 +113,23 @@ def test_many_objects_are_not_looked_into_again_and_again() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_card_numbers_are_found_as_the_contract_finds_them(seed: int) -> None:
     rng, found = random.Random(seed), 0
-    pieces = ["-", "_", "--", "----", "a", "card", "0", "12", "4000", "400000123456", "4546913736785082", "-", "e4"]
+    pieces = [
+        "-",
+        "_",
+        "--",
+        "----",
+        "a",
+        "card",
+        "0",
+        "12",
+        "4000",
+        "400000123456",
+        "4546913736785082",
+        "-",
+        "e4",
+        "x",
+        "v2",
+    ]
     uuid = "123e4567-e89b-12d3-a456-426614174000"
     for _ in range(20_000):
         token = "".join(rng.choice([*pieces, uuid] if rng.random() < 0.1 else pieces) for _ in range(rng.randint(1, 9)))

@@ -108,6 +108,23 @@ def test_decisions(door: Door, case: Case) -> None:
     assert len({json_of(vars(t)) for t in door.decided}) <= 1, "each way in reads the same"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "shape"),
+    [
+        (DECISIONS, b"[]", "a JSON object"),
+        (DECISIONS, b"null", "JSON"),
+        (f"{DECISIONS}/batch", b'{"transactions": []}', "a JSON array"),
+        ("/fraud/labels", b'"t-1"', "a JSON object"),
+    ],
+)
+def test_a_body_of_another_shape_is_told_what_to_be(door: Door, path: str, body: bytes, shape: str) -> None:
+    answer = post(door, path, body)
+    assert answer.status_code == 422
+    assert answer.json()["details"] == [
+        {"field": "body", "message": f"must be {shape}, with `Content-Type: application/json`"}
+    ]
+
+
 def test_another_currency_is_refused_on_every_way_in(door: Door) -> None:
     door.decided.clear()
     dollars = orjson.dumps({**TRANSACTION, "currency": "USD"})

@@ -31,6 +31,10 @@ def written(folder: Path, targeting: str) -> Path:
         ("[{field: amount, at_least: 2.0e+9}]", "no transaction has amount 2e+09 or more"),
         ("[{field: amount, below: -1.0e+9}]", "no transaction has amount below -1e+09"),
         ("[{field: timestamp, below: 1533686400}]", "no transaction has timestamp below"),
+        (
+            "[{field: timestamp, at_least: 1533686400}]",
+            "milliseconds since the epoch, of the years 2000 to 2100; this l",
+        ),
         ("[{field: amount, at_least: 100, below: 100}]", "no number is at least 100 and below 100"),
         ("[{field: amount, at_least: .inf}]", "finite"),
         ("[{field: amount, below: .nan}]", "finite"),
