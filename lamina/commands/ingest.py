@@ -73,6 +73,7 @@ def transactions(
     if mapping is None:
         raise typer.BadParameter("say which, or let --guess write a first one", param_hint="--mapping")
     loaded = load_mapping(mapping)
+    settings = load_settings() if lake is None else load_settings(lake_url=lake)
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -85,13 +86,13 @@ def transactions(
         report = import_transactions(
             file,
             loaded,
-            lake or load_settings().lake_url,
+            settings.lake_url,
             source=source,
             since=since.date() if since else None,
             until=until.date() if until else None,
             salt=salt,
             dry_run=dry_run,
-            currency=load_settings().currency,
+            currency=settings.currency,
             progress=lambda rows: bar.update(task, completed=rows),
         )
     console.print(_table(report, dry_run))

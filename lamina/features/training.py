@@ -13,9 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamina import addresses
 from lamina.contracts.features import ColumnType, EventSource, FeatureSet, FeatureView
 from lamina.definitions import load
-from lamina.errors import DefinitionError
+from lamina.errors import DefinitionError, FrameError
 from lamina.features import frames
 from lamina.features.given import Frame
 from lamina.settings import load_settings
@@ -96,8 +97,18 @@ def _answered(
     from lamina.features.point_in_time import features_at
 
     chosen = _feature_set(features, timestamp)
+    source = load_settings().lake_url if events is None else _lake(events) if isinstance(events, str) else events
     with frames.connect() as con:
-        yield features_at(con, chosen, rows, load_settings().lake_url if events is None else events, until)
+        yield features_at(con, chosen, rows, source, until)
+
+
+def _lake(url: str) -> str:
+    """`url` of a lake, a relative folder as one of the current one; an empty one would be the root of the disk."""
+    plain = url.strip() and not addresses.SCHEME.match(url)
+    try:
+        return addresses.lake(str(Path(url).absolute()) if plain else url)
+    except ValueError as error:
+        raise FrameError(f"events: the URL of a lake {error}") from None
 
 
 def _feature_set(features: Wanted, timestamp: str | None) -> FeatureSet:

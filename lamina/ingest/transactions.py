@@ -143,7 +143,7 @@ def import_transactions(
 
     Raises: MappingError: among others, for amounts in a currency without a rate; nothing is written then.
     """
-    source = checked_name("source", source or default_source(path))
+    source = checked_name("source", default_source(path) if source is None else source)
     report = ImportReport()
     low, high = _day_number(since, -(2**31)), _day_number(until, 2**31)
 

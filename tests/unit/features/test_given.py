@@ -342,3 +342,9 @@ def test_a_frame_that_cannot_be_is_refused_in_words(
 def test_amounts_as_text_are_numbers() -> None:
     check(found(frame(), frame(amount=["10", " 20.0 ", "3e1"])))
     assert found(frame(), frame(amount=["10", "NaN", None]))[MEAN].tolist()[:2] == [10.0, 10.0]
+
+
+@pytest.mark.parametrize("url", ["", " ", "/", "s3://", "file:///"])
+def test_a_lake_that_is_none_is_refused_and_not_read_as_empty(url: str) -> None:
+    with pytest.raises(FrameError, match="events: the URL of a lake"):
+        training_set(frame(), [USER_SPEND], events=url)

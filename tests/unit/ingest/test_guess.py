@@ -176,3 +176,15 @@ def test_a_file_of_another_kind_is_told_what_it_is(tmp_path: Path, start: bytes,
     path.write_bytes(start + bytes(40))
     with pytest.raises(MappingError, match=rf"a\.csv .*{words}"):
         guess_mapping(path)
+
+
+@pytest.mark.parametrize("lake", ["", "/", "file:///", "s3://"])
+def test_a_lake_on_the_command_line_is_held_to_what_the_settings_are(tmp_path: Path, lake: str) -> None:
+    """`/` and an empty variable in the place of a folder wrote to the root of the disk, or to another lake."""
+    path = put(tmp_path, "a.csv", as_csv([GOOD]))
+    (tmp_path / "a.yaml").write_text(guess_mapping(path))
+    arguments = ["import", "transactions", str(path), "--mapping", str(tmp_path / "a.yaml"), "--dry-run"]
+    done = CliRunner().invoke(app, [*arguments, "--lake", lake])
+    assert done.exit_code == 1 and "LAMINA_LAKE_URL" in str(done.exception)
+    refused = CliRunner().invoke(app, [*arguments, "--lake", str(tmp_path / "lake"), "--source", ""])
+    assert refused.exit_code == 1 and "is no name" in str(refused.exception)
