@@ -25,7 +25,7 @@ SOURCES := lamina jobs models serving dags benchmarks tests
 # A copy of some other environment's variables would send tools to the wrong interpreter.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME SPARK_HOME FLINK_HOME AIRFLOW_HOME
 
-.PHONY: help env networks jars up down status doctor check format test test-unit mutants demo bench bench-quick lock clean
+.PHONY: help env networks jars up down status doctor check format test test-unit mutants demo bench bench-quick client lock clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_\/.-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ test-unit: .venv/.stamp ## Run the tests that need no service
 
 mutants: .venv/.stamp ## Change the code in small ways and see whether a test notices; ARGS="--package lamina/store --sample 20"
 	@$(PY) -m tests.mutants $(ARGS)
+
+client: .venv/.stamp ## Write the Python client anew from the API's routes
+	@$(PY) -m serving.client_code
 
 demo: env dist/code.zip ## Watch fraud being caught; SYSTEM=another, DATA=folder of transactions, KEEP=1 leaves the stack up
 	@SYSTEM="$(SYSTEM)" DATA="$(DATA)" KEEP="$(KEEP)" $(PY) -m lamina.demo $(ARGS)

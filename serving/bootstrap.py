@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from lamina import definitions
 from lamina.clock import Clock, system_clock
+from lamina.contracts.problems import Problem
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
 from lamina.registry.gate import latest_parity
@@ -261,6 +262,8 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         # Ours, from this machine: the framework's own load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        openapi_tags=[{"name": name, "description": definitions.about(name)} for name in service.systems],
+        responses={"default": {"model": Problem, "description": "What went wrong"}},
     )
     for system in service.systems.values():
         system.mount(app)

@@ -71,6 +71,14 @@ class Decision(Event):
     )
 
 
+class DecisionAnswer(Decision):
+    """A decision as its request is answered: the features as used are in it where they were asked for."""
+
+    features: dict[str, FeatureValue] = Field({}, description="With `explain=true`.")
+    seen: dict[str, int] = Field({}, description="With `explain=true`.")
+    through: dict[str, EpochMs] = Field({}, description="With `explain=true`.")
+
+
 class ShadowScore(Event):
     """What the model of an arm would have said about a decision that the control made (topic `shadow-scores`)."""
 

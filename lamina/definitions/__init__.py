@@ -27,6 +27,16 @@ def system_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
+def about(system: str) -> str:
+    """What `system` is, in a sentence: the first of its definition.
+
+    >>> about("activity").partition(":")[0]
+    'What users do in a shop'
+    """
+    text = importlib.import_module(f"{__name__}.{system}").__doc__ or ""
+    return text.strip().partition("\n\n")[0].replace("\n", " ")
+
+
 def record(system: str) -> System:
     """The record of `system`.
 

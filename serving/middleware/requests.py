@@ -7,14 +7,18 @@ import re
 import time
 from collections.abc import Callable
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.masking import REQUEST_ID, TOKENS
-from serving.middleware.errors import unexpected
+from serving.middleware.errors import problem, unexpected
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
+API_VERSION_HEADER = b"x-api-version"
+API_VERSIONS = (b"1",)
+"""Versions of the API that are spoken here, the newest last: what a client asks for, so that paths stay as they are."""
 # Who is refused for coming too often, or for sending nothing, would be refused the more slowly for a line each.
 COUNTED_ONLY = (408, 429, 503)
 # Shorter than an identifier may be: a batch appends the place of each transaction.
@@ -51,25 +55,28 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started_ns = time.perf_counter_ns()
-        request_id = self._id_of(scope)
+        request_id, version = self._told(scope)
         state = scope.setdefault("state", {})
         state["request_id"], state["started_ns"] = request_id, started_ns
         REQUEST_ID.set(request_id)
         TOKENS.set(())
-        header = (REQUEST_ID_HEADER, request_id.encode())
+        own = ((REQUEST_ID_HEADER, request_id.encode()), (API_VERSION_HEADER, API_VERSIONS[-1]))
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header]
+                message["headers"] = [*message.get("headers", ()), *own]
                 if self._leaving:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if version is None or version in API_VERSIONS:
+                await self._app(scope, receive, send_with_id)
+            else:
+                await _unknown_version()(scope, receive, send_with_id)
         except Exception as error:
             if status:
                 raise
@@ -80,10 +87,20 @@ class RequestContext:
             taken_ms = (time.perf_counter_ns() - started_ns) / 1e6
             log.info("%s %s answered %d in %.1f ms", scope["method"], route, status, taken_ms)
 
-    def _id_of(self, scope: Scope) -> str:
+    def _told(self, scope: Scope) -> tuple[str, bytes | None]:
+        """The request's id, and the version of the API that it asks for, if any."""
+        request_id = version = None
         for name, value in scope["headers"]:
-            if name == REQUEST_ID_HEADER:
+            if name == API_VERSION_HEADER:
+                version = value
+            elif name == REQUEST_ID_HEADER and request_id is None:
                 given = value.decode("latin-1")
                 if _ACCEPTED_ID.fullmatch(given):
-                    return str(given)
-        return self._new_id()
+                    request_id = str(given)
+        return request_id or self._new_id(), version
+
+
+def _unknown_version() -> Response:
+    spoken = ", ".join(version.decode() for version in API_VERSIONS)
+    detail = {"field": "X-API-Version", "message": f"is not spoken here: ask for {spoken}, or leave the header out"}
+    return problem(400, "unknown_version", [detail])

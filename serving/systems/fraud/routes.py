@@ -8,7 +8,8 @@ import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.base import json_of
-from lamina.contracts.decisions import Decision
+from lamina.contracts.decisions import Decision, DecisionAnswer
+from lamina.contracts.problems import Accepted
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel, Transaction
 from serving.card_numbers import CardNumbers
 from serving.currency import OneCurrency
@@ -78,7 +79,7 @@ def fraud_router(
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/fraud", tags=["fraud"], route_class=JsonRoute)
 
-    @router.post("/decisions", response_model=Decision, summary="Decide on a transaction")
+    @router.post("/decisions", response_model=DecisionAnswer, summary="Decide on a transaction")
     async def decide(request: Request, transaction: OneTransaction, explain: Explain = False) -> Response:
         """Approve, review or reject, with the reasons. The transaction and the decision are published.
 
@@ -92,7 +93,7 @@ def fraud_router(
         decision = await decisions.decide(inquiry, explain=explain)
         return Response(json_of(shown(decision, explain=explain)), media_type=JSON)
 
-    @router.post("/decisions/batch", response_model=list[Decision], summary="Decide on several transactions")
+    @router.post("/decisions/batch", response_model=list[DecisionAnswer], summary="Decide on several transactions")
     async def decide_batch(request: Request, transactions: Transactions, explain: Explain = False) -> Response:
         """Decisions in the order of the transactions, from one read: none is in another's features.
 
@@ -108,7 +109,7 @@ def fraud_router(
         answers = b",".join(json_of(shown(decision, explain=explain)) for decision in made)
         return Response(b"[%s]" % answers, media_type=JSON)
 
-    @router.post("/labels", status_code=202, summary="Report what was learnt about a transaction")
+    @router.post("/labels", status_code=202, response_model=Accepted, summary="Report what is known of a transaction")
     async def label(request: Request, label: OneLabel) -> Response:
         """The label is published; the features and the next training see it. 403: `source` is not this client's word.
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
 from serving.bootstrap import make_app, make_service
 from serving.middleware.keys import KeysError
 from serving.systems.fraud.routes import TRANSACTION
+from tests.unit.serving.in_process import InProcess
 from tests.unit.serving.middleware.test_keys import OFFICE, OFFICE_LINE, SHOP, SHOP_LINE, written
 
 
@@ -54,3 +56,34 @@ def test_a_wrong_file_of_keys_ends_the_start(tmp_path: Path) -> None:
     )
     with pytest.raises(KeysError, match=r"absent\.yaml"):
         make_app(service)
+
+
+class TestOnePage:
+    """What the application says of itself."""
+
+    def app(self, folder: Path) -> FastAPI:
+        return make_app(make_service(Settings(stack_dir=folder), registry=MemoryRegistry(folder)))
+
+    def test_each_system_has_a_section_and_each_error_one_form(self, tmp_path: Path) -> None:
+        page = self.app(tmp_path).openapi()
+        assert [section["name"] for section in page["tags"]] == ["fraud"]
+        assert page["tags"][0]["description"].startswith("Fraud detection")
+        for path in page["paths"].values():
+            for operation in path.values():
+                assert operation["responses"].keys() & {"422", "4XX"} == set()
+                schema = operation["responses"]["default"]["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/Problem"}
+        optional = {"features", "seen", "through"}
+        assert not optional.intersection(page["components"]["schemas"]["DecisionAnswer"]["required"])
+
+    @pytest.mark.parametrize(("version", "status"), [("1", 200), (None, 200), ("2", 400), ("", 400), ("one", 400)])
+    def test_a_version_is_asked_for_by_a_header(self, tmp_path: Path, version: str | None, status: int) -> None:
+        headers = {} if version is None else {"X-API-Version": version}
+        with httpx.Client(transport=InProcess(self.app(tmp_path)), base_url="http://api") as client:
+            found = client.get("/health/live", headers=headers)
+        assert (found.status_code, found.headers["X-API-Version"]) == (status, "1")
+        if status == 400:
+            body = found.json()
+            assert (body["error"], body["details"][0]["field"]) == ("unknown_version", "X-API-Version")
+            assert "ask for 1" in body["details"][0]["message"]
+            assert body["request_id"] == found.headers["X-Request-ID"]

@@ -1,0 +1,57 @@
+"""The calls of the API, a class a section. Made from its routes by `make client`: change those, not this."""
+
+from __future__ import annotations
+
+from lamina.client.session import Session
+from lamina.contracts.decisions import DecisionAnswer
+from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction
+from lamina.contracts.problems import Accepted
+from lamina.contracts.transactions import FraudLabel, Transaction
+
+
+class Fraud:
+    """What `/fraud` answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def decide(self, transaction: Transaction, *, explain: bool = False) -> DecisionAnswer:
+        """Decide on a transaction."""
+        return self._session.call(
+            "POST", "/fraud/decisions", DecisionAnswer, body=transaction, query={"explain": explain}
+        )
+
+    def decide_batch(self, transactions: list[Transaction], *, explain: bool = False) -> list[DecisionAnswer]:
+        """Decide on several transactions."""
+        return self._session.call(
+            "POST", "/fraud/decisions/batch", list[DecisionAnswer], body=transactions, query={"explain": explain}
+        )
+
+    def label(self, label: FraudLabel) -> Accepted:
+        """Report what is known of a transaction."""
+        return self._session.call("POST", "/fraud/labels", Accepted, body=label, query={})
+
+
+class Predict:
+    """What `/predict` answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def predict(self, question: OneQuestion, *, explain: bool = False) -> Prediction:
+        """Predict for a user and an item."""
+        return self._session.call("POST", "/predict", Prediction, body=question, query={"explain": explain})
+
+    def predict_batch(self, questions: ManyQuestions, *, explain: bool = False) -> list[Prediction]:
+        """Predict for many users and items."""
+        return self._session.call(
+            "POST", "/predict/batch", list[Prediction], body=questions, query={"explain": explain}
+        )
+
+
+class Sections:
+    """Every section, by name."""
+
+    def __init__(self, session: Session) -> None:
+        self.fraud = Fraud(session)
+        self.predict = Predict(session)

@@ -1,0 +1,106 @@
+"""Writes `lamina/client/calls.py` from the routes: `python -m serving.client_code`, or `make client`.
+
+A route's section is its tag, and becomes a class; the route becomes a method of the function's name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from lamina.registry.memory import MemoryRegistry
+from lamina.settings import ROOT, Settings
+from serving.bootstrap import make_app, make_service
+
+TARGET = ROOT / "lamina/client/calls.py"
+OPERATORS = frozenset({"admin", "health"})
+"""Sections that are for operators and their tools."""
+LINE = 120
+HEAD = '''"""The calls of the API, a class a section. Made from its routes by `make client`: change those, not this."""
+
+from __future__ import annotations
+
+'''
+
+
+def code(app: FastAPI) -> str:
+    """The source of the module that calls the routes of `app`."""
+    sections: dict[str, list[APIRoute]] = defaultdict(list)
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.tags and not OPERATORS.intersection(route.tags):
+            sections[str(route.tags[0])].append(route)
+    kinds = {kind for routes in sections.values() for route in routes for kind in _kinds(route)}
+    imports = sorted((kind.__module__, kind.__name__) for kind in kinds)
+    modules = {module: ", ".join(name for of, name in imports if of == module) for module, _ in imports}
+    lines = [f"from {module} import {names}\n" for module, names in modules.items()]
+    lines.append("from lamina.client.session import Session\n")
+    return (
+        HEAD
+        + "".join(sorted(lines))
+        + "".join(_section(name, sections[name]) for name in sorted(sections))
+        + _all(sections)
+    )
+
+
+def _section(name: str, routes: Iterable[APIRoute]) -> str:
+    lines = [
+        f"\n\nclass {name.title()}:\n",
+        f'    """What `/{name}` answers."""\n\n',
+        "    def __init__(self, session: Session) -> None:\n        self._session = session\n",
+    ]
+    return "".join([*lines, *map(_method, routes)])
+
+
+def _all(sections: Iterable[str]) -> str:
+    made = "".join(f"        self.{name} = {name.title()}(session)\n" for name in sorted(sections))
+    return (
+        '\n\nclass Sections:\n    """Every section, by name."""\n\n'
+        f"    def __init__(self, session: Session) -> None:\n{made}"
+    )
+
+
+def _method(route: APIRoute) -> str:
+    (method,), (body,) = route.methods, route.dependant.body_params
+    names = [field.name for field in route.dependant.query_params]
+    asked = "".join(f", {name}: bool = False" for name in names)
+    query = ", ".join(f'"{name}": {name}' for name in names)
+    given, answer = _name(body.field_info.annotation), _name(route.response_model)
+    arguments = f'"{method}", "{route.path}", {answer}, body={body.name}, query={{{query}}}'
+    return (
+        f"\n    def {route.name}(self, {body.name}: {given}{', *' if names else ''}{asked}) -> {answer}:\n"
+        f'        """{route.summary}."""\n'
+        f"        return self._session.call({_fitted(arguments)})\n"
+    )
+
+
+def _fitted(arguments: str) -> str:
+    """As the formatter writes them: on a line of their own where they do not fit."""
+    room = LINE - len("        return self._session.call()")
+    return arguments if len(arguments) <= room else f"\n            {arguments}\n        "
+
+
+def _kinds(route: APIRoute) -> Iterable[Any]:
+    for kind in (route.response_model, *(body.field_info.annotation for body in route.dependant.body_params)):
+        yield from get_args(kind) if get_origin(kind) else (kind,)
+
+
+def _name(kind: Any) -> str:
+    """How a class, or a list of one, is written."""
+    return f"list[{get_args(kind)[0].__name__}]" if get_origin(kind) else str(kind.__name__)
+
+
+def current() -> str:
+    """The source for the routes that there are."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        return code(make_app(make_service(Settings(stack_dir=path), registry=MemoryRegistry(path))))
+
+
+if __name__ == "__main__":
+    TARGET.write_text(current(), encoding="utf-8")
