@@ -19,20 +19,20 @@ import dataclasses
 import os
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import pandas as pd
 import typer
 
+from benchmarks import batch_queries
+from benchmarks.handbook_features import HANDBOOK, compare
 from benchmarks.progress import process_cpu_s
 from benchmarks.report import emit
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
-from lamina.definitions.fraud import FEATURES, HANDBOOK_WINDOWS, MERCHANT_FRAUD, MERCHANT_TRAFFIC, USER_SPEND
+from lamina.definitions.fraud import FEATURES
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
 from lamina.lake import layout
@@ -56,36 +56,6 @@ BARS = {
 }
 BESIDE = ("duckdb", "handwritten", "polars")
 GROWTH_M = (1, 5, 20)
-HANDBOOK = dataclasses.replace(
-    FEATURES,
-    views=tuple(
-        dataclasses.replace(v, windows=HANDBOOK_WINDOWS) for v in (USER_SPEND, MERCHANT_TRAFFIC, MERCHANT_FRAUD)
-    ),
-    ratios=tuple(
-        r for r in FEATURES.ratios if r.name in {f"merchant_fraud_risk_{window.label}" for window in HANDBOOK_WINDOWS}
-    ),
-    elapsed=(),
-    request_features=tuple(f for f in FEATURES.request_features if f.name in ("amount", "weekend", "night")),
-    model_features=(),
-)
-AUTHORS = {
-    "TX_DURING_WEEKEND": "weekend",
-    "TX_DURING_NIGHT": "night",
-    **{f"CUSTOMER_ID_NB_TX_{w.s // 86_400}DAY_WINDOW": f"user_txn_count_{w.label}" for w in HANDBOOK_WINDOWS},
-    **{f"CUSTOMER_ID_AVG_AMOUNT_{w.s // 86_400}DAY_WINDOW": f"user_avg_amount_{w.label}" for w in HANDBOOK_WINDOWS},
-    **{f"TERMINAL_ID_NB_TX_{w.s // 86_400}DAY_WINDOW": f"merchant_txn_count_{w.label}" for w in HANDBOOK_WINDOWS},
-    **{f"TERMINAL_ID_RISK_{w.s // 86_400}DAY_WINDOW": f"merchant_fraud_risk_{w.label}" for w in HANDBOOK_WINDOWS},
-}
-"""The authors' names of the features, and ours."""
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Values compared with the authors', and how they differ: by a tie within a second, or otherwise."""
-
-    compared: int
-    ties: int
-    mismatches: int
 
 
 def main(
@@ -143,12 +113,10 @@ def measure(
 
 def beside(lake: str, folder: Path, data: Path, runs: int) -> dict[str, float | int | str]:
     """Our DuckDB engine and the queries by hand over the whole lake: seconds, ratios, agreement with the authors."""
-    from benchmarks.batch_queries import measure as run
-
     best: dict[str, float] = {}
     for _ in range(runs):
         for engine in BESIDE:
-            found = run(engine, *_paths(lake), folder / f"{engine}.parquet")
+            found = batch_queries.measure(engine, *_paths(lake), folder / f"{engine}.parquet")
             best[engine] = min(found["seconds"], best.get(engine, found["seconds"]))
     figures: dict[str, float | int | str] = {f"{engine}_s": seconds for engine, seconds in best.items()}
     figures["duckdb_over_handwritten"] = round(best["duckdb"] / best["handwritten"], 2)
@@ -166,8 +134,6 @@ def grown(lake: str, folder: Path) -> dict[str, float | int | str]:
     """The same over 1 to 20 million events: seconds, peak memory, and how many times the first the last takes."""
     import duckdb
 
-    from benchmarks.batch_queries import measure as run
-
     figures: dict[str, float | int | str] = {}
     for millions in GROWTH_M:
         files = [str(folder / f"{name}-{millions}m.parquet") for name in ("transactions", "labels")]
@@ -182,7 +148,7 @@ def grown(lake: str, folder: Path) -> dict[str, float | int | str]:
                     f"WHERE copy * {ROWS} + CAST(transaction_id AS BIGINT) < {wanted}) TO '{file}'"
                 )
         for engine in BESIDE:
-            found = run(engine, files[0], files[1], folder / "grown.parquet")
+            found = batch_queries.measure(engine, files[0], files[1], folder / "grown.parquet")
             figures[f"{engine}_{millions}m_s"] = found["seconds"]
             figures[f"{engine}_{millions}m_peak_mib"] = found["peak_mib"]
         for file in files:
@@ -203,21 +169,6 @@ def compute(spark: SparkSession, lake: str, features: FeatureSet, target: str) -
     rows = archived(spark, lake, TRANSACTIONS).drop(*ARRIVAL)
     archived_features(spark, lake, features, rows, until=LAST_DAY + timedelta(days=30)).write.parquet(target)
     return written_rows(target)
-
-
-def compare(found: pd.DataFrame, data: Path) -> Agreement:
-    """How `found` agrees with the authors' features, which they give for even customers."""
-    authors = pd.read_parquet(data / "features_even_customers.parquet")
-    found["TRANSACTION_ID"] = found["transaction_id"].astype("int64")
-    same_second = found.duplicated(["user_id", "timestamp"], keep=False)
-    both = authors.merge(found.assign(tied=same_second), on="TRANSACTION_ID")
-    ties = mismatches = 0
-    for theirs, ours in AUTHORS.items():
-        differs = ~np.isclose(both[theirs], both[ours], rtol=1e-9, atol=1e-9)
-        excused = both["tied"] if ours.startswith("user_") else pd.Series(False, index=both.index)
-        ties += int((differs & excused).sum())
-        mismatches += int((differs & ~excused).sum())
-    return Agreement(len(both) * len(AUTHORS), ties, mismatches)
 
 
 if __name__ == "__main__":

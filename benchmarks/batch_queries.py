@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.batch_features import HANDBOOK
+from benchmarks.handbook_features import HANDBOOK
 from benchmarks.report import ROOT
 
 DAYS = (1, 7, 30)

@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import pandas as pd
 import typer
 
 from benchmarks.api import POLL_OFTEN, THREE_VERSIONS, Api, Samples, serving_api
+from benchmarks.outage_scenes import Scene, Seen
 from benchmarks.outages_page import write_page
 from benchmarks.report import Figure, emit
 from lamina.definitions.fraud import FEATURES
@@ -31,54 +28,7 @@ from lamina.settings import Settings
 RATE = 100
 BURST, OVERLOAD = 5, 20
 QUICK = ("swap", "redis", "overload")
-DECIDED, REFUSED, FAILED = "decided", "refused_503", "failed"
 DEADLINE_MS: int = Settings.model_fields["decision_deadline_ms"].default
-
-
-def nothing() -> None:
-    """What begins or ends a scene that is its load alone."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What happens a third into a load, what ends it after another third, and the load of that third."""
-
-    name: str
-    title: str
-    begin: Callable[[], object] = nothing
-    end: Callable[[], object] = nothing
-    times: int = 1
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A scene as its clients saw it. answers: columns `at_s` (from the first), `waited_ms`, `outcome`.
-
-    began_s, ended_s: the disturbance, on the same clock; dropped: requests that could not be sent.
-    """
-
-    scene: Scene
-    answers: pd.DataFrame
-    began_s: float
-    ended_s: float
-    dropped: int = 0
-
-    def figures(self) -> dict[str, Figure]:
-        """The scene's figures, by name."""
-        kinds, at = self.answers["outcome"], self.answers["at_s"]
-        during = self.answers["waited_ms"][(at >= self.began_s) & (at <= self.ended_s)]
-        late = at[(kinds != DECIDED) & (at > self.ended_s)]
-        failed, refused = kinds.str.startswith(FAILED), kinds == REFUSED
-        found = {
-            "requests": len(kinds),
-            "failed": int(failed.sum()),
-            "degraded": int((~failed & ~refused & (kinds != DECIDED)).sum()),
-            "refused": int(refused.sum()),
-            "dropped": self.dropped,
-            "p99_ms": round(float(np.percentile(during, 99)), 1),
-            "recovered_s": round(float(late.max() - self.ended_s), 1) if len(late) else 0.0,
-        }
-        return {f"{self.scene.name}_{key}": value for key, value in found.items()}
 
 
 def main(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from benchmarks.outage_scenes import Seen
 from benchmarks.report import Figure, commit, machine
 from lamina.reporting import charts
 from lamina.reporting.report import TEMPLATES
-
-if TYPE_CHECKING:
-    from benchmarks.outages import Seen
 
 BUCKET_S = 0.5
 PAGE = """<!doctype html>

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.batch_features import AUTHORS, HANDBOOK, compare
+from benchmarks.handbook_features import AUTHORS, HANDBOOK, compare
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.features import write_training_set
 from lamina.ingest.mapping import load_mapping

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmarks.batch_features import AUTHORS, HANDBOOK, compare, compute
+from benchmarks.batch_features import compute
+from benchmarks.handbook_features import AUTHORS, HANDBOOK, compare
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
 

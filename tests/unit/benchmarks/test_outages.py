@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.outages import Scene, Seen
+from benchmarks.outage_scenes import Scene, Seen
 from benchmarks.outages_page import write_page
 
 OUTCOMES = ("decided", "rules_only_no_features", "refused_503", "failed_0", "rules_only_deadline", "decided")
