@@ -10,18 +10,31 @@ from onnx import TensorProto, helper, numpy_helper
 from lamina.definitions.activity import FEATURES
 from lamina.scoring.inputs import inputs_of
 from lamina.scoring.network import COMPILED_FILE, NetworkSpec
+from lamina.scoring.protocol import SCORE
 
 NAMES = ("session_page_views", "item_events_1h")
 WEIGHTS = (0.5, 0.25)
 OPSET, IR = 18, 10
 
 
-def write_small_network(folder: Path, *, weights: tuple[float, float] = WEIGHTS, bias: float = -1.0) -> Path:
-    """`folder`, with `spec.json` and `network.onnx` in it."""
+def write_small_network(
+    folder: Path,
+    *,
+    weights: tuple[float, float] = WEIGHTS,
+    bias: float = -1.0,
+    outputs: tuple[str, ...] = (SCORE,),
+    heads: int | None = None,
+) -> Path:
+    """`folder`, with `spec.json` and `network.onnx` in it.
+
+    Each output after the first has twice the weights and bias of the one before. `heads`: how many numbers it gives,
+    when not as many as there are outputs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    NetworkSpec(system=FEATURES.system, inputs=inputs_of(FEATURES, {}, NAMES)).write(folder)
-    matrix = numpy_helper.from_array(np.array([[w] for w in weights], np.float32), "weights")
-    shift = numpy_helper.from_array(np.array([bias], np.float32), "bias")
+    NetworkSpec(system=FEATURES.system, inputs=inputs_of(FEATURES, {}, NAMES), outputs=outputs).write(folder)
+    times = 2.0 ** np.arange(len(outputs) if heads is None else heads)
+    matrix = numpy_helper.from_array(np.outer(weights, times).astype(np.float32), "weights")
+    shift = numpy_helper.from_array((bias * times).astype(np.float32), "bias")
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["rows", "weights"], ["product"]),
@@ -30,7 +43,7 @@ def write_small_network(folder: Path, *, weights: tuple[float, float] = WEIGHTS,
         ],
         "network",
         [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", len(NAMES)])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n", len(times)])],
         [matrix, shift],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)

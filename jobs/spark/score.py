@@ -26,8 +26,9 @@ from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake, replacing
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, RegistryError, find
-from lamina.scoring.frames import MODEL, SCORE, VERSION, FrameScorer, files_of
+from lamina.scoring.frames import MODEL, VERSION, FrameScorer, files_of
 from lamina.scoring.load import load as load_model
+from lamina.scoring.protocol import SCORE
 from lamina.settings import load_settings
 
 

@@ -6,13 +6,14 @@ A comparison with NaN is false, so a score that is none passes every threshold a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lamina.errors import BadScore
+from lamina.scoring.protocol import Scorer, Value
 
 Score = TypeVar("Score", float, float | None)
 
@@ -59,6 +60,15 @@ def as_many(scores: Sequence[Score], rows: int) -> Sequence[Score]:
     if len(scores) != rows:
         raise BadScore(f"{len(scores)} scores of {rows} rows: nobody knows whose they are")
     return scores
+
+
+def scores_of(scorer: Scorer, rows: Sequence[Mapping[str, Value]]) -> Sequence[float]:
+    """The score of each row, as the model gives it: its first output.
+
+    Raises: BadScore: as `as_many`.
+    """
+    scores: list[float] = scorer.predict_batch(rows)[scorer.outputs[0]].tolist()
+    return as_many(scores, len(rows))
 
 
 def column(scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:

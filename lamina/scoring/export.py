@@ -23,10 +23,10 @@ class ExportError(LaminaError):
 def export_network(network: Any, spec: NetworkSpec, folder: Path) -> Path:
     """Write what serving loads into `folder`, which is created: the spec, the exported network and its compiled form.
 
-    Args: network: a `torch.nn.Module` from float32[n, inputs], in the order of `spec.inputs`, to n scores; it does its
-    own scaling. It is put into evaluation mode.
-    Raises: ExportError: when it does not give one score a row for any number of rows, torch cannot export it, or the
-    compiled form scores drawn rows otherwise.
+    Args: network: a `torch.nn.Module` from float32[n, inputs], in the order of `spec.inputs`, to n scores, or to
+    [n, outputs] in the order of `spec.outputs`; it does its own scaling. It is put into evaluation mode.
+    Raises: ExportError: when it does not give one number a row and output for any number of rows, torch cannot export
+    it, or the compiled form scores drawn rows otherwise.
     """
     import torch
 
@@ -39,8 +39,10 @@ def export_network(network: Any, spec: NetworkSpec, folder: Path) -> Path:
         )
         with torch.inference_mode():
             expected = exported.module()(torch.from_numpy(probes)).numpy()
-        if expected.size != PROBE_ROWS:
-            raise ExportError(f"it gives {expected.shape} for {PROBE_ROWS} rows, and must give one score a row")
+        wanted = len(spec.outputs)
+        if expected.size != PROBE_ROWS * wanted:
+            each = "one score" if wanted == 1 else f"{wanted} numbers"
+            raise ExportError(f"it gives {expected.shape} for {PROBE_ROWS} rows, and must give {each} a row")
         model = torch.onnx.export(exported, dynamo=True, verbose=False).model_proto.SerializeToString()
     except Exception as error:
         # What torch raises shares no base but Exception.
@@ -58,8 +60,8 @@ def export_network(network: Any, spec: NetworkSpec, folder: Path) -> Path:
 def _compare(model: bytes, probes: Float32s, expected: Float32s) -> None:
     runner = Compiled(model)
     for rows in (1, len(probes)):
-        found = runner.run(probes[:rows]).reshape(rows)
-        wanted = expected.reshape(-1)[:rows]
+        found = runner.run(probes[:rows]).reshape(rows, -1)
+        wanted = expected.reshape(len(probes), -1)[:rows]
         difference = float(np.max(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))))
         if not difference <= TOLERANCE:
             raise ExportError(

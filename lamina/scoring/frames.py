@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from lamina.scoring.checked import column
 from lamina.scoring.encode import as_input
 from lamina.scoring.load import load
+from lamina.scoring.protocol import SCORE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCORE, MODEL, VERSION = "score", "model", "version"
+MODEL, VERSION = "model", "version"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -49,7 +50,8 @@ class FrameScorer:
             for batch in batches:
                 rows = pa.Table.from_batches([batch])
                 columns = {each: as_input(rows.column(each)) for each in scorer.names}
-                scores = column(scorer.predict_columns(columns, rows.num_rows), rows.num_rows)
+                found = scorer.predict_columns(columns, rows.num_rows)
+                scores = column(found[scorer.outputs[0]], rows.num_rows)
                 written = {
                     **{each: batch.column(each) for each in self.kept},
                     SCORE: pa.array(scores, from_pandas=True),

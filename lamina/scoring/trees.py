@@ -16,7 +16,7 @@ from lamina.errors import ModelUnavailable
 from lamina.scoring.boosters import lightgbm, xgboost
 from lamina.scoring.compiled import Compiled
 from lamina.scoring.encode import Encoder
-from lamina.scoring.protocol import Value
+from lamina.scoring.protocol import SCORE, Outputs, Value
 from lamina.scoring.trees_spec import (
     COMPILED_LIGHTGBM_FILE,
     COMPILED_XGBOOST_FILE,
@@ -61,7 +61,7 @@ class TreesScorer:
         compiled: tuple[CompiledTrees, CompiledTrees] | None = None,
     ) -> None:
         self.spec = spec
-        self.system, self.names = spec.system, spec.names
+        self.system, self.names, self.outputs = spec.system, spec.names, (SCORE,)
         self.calibrated = spec.calibration is not None
         self._trees, self._leaves, self._compiled = trees, leaves, compiled
         self._trees.set_param({"nthread": 1})
@@ -76,18 +76,18 @@ class TreesScorer:
         """Probability of the label. An absent feature, or None, takes its default; any the model lacks is ignored."""
         return float(self.score(self._row(features))[0])
 
-    def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> list[float]:
+    def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> Outputs:
         """Probability of each row, the same as `predict` of it."""
         if not rows:
-            return []
+            return {SCORE: np.empty(0)}
         matrix = np.empty((len(rows), len(self.spec.inputs)), np.float32)
         for out, features in zip(matrix, rows, strict=True):
             self._encoder.fill(out, features)
-        return [float(p) for p in self.score(matrix)]
+        return {SCORE: self.score(matrix)}
 
-    def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Float64s:
-        """float64[rows] probabilities from one array an input, the same as `predict` of each row."""
-        return self.score(self._encoder.matrix(columns, rows))
+    def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Outputs:
+        """Probabilities from one array an input, the same as `predict` of each row."""
+        return {SCORE: self.score(self._encoder.matrix(columns, rows))}
 
     def explain(self, features: Mapping[str, Value]) -> list[tuple[str, float]]:
         """Each input's contribution to the log-odds of the score, largest in size first.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from lamina.errors import BadScore, Overloaded
 from lamina.monitoring import metrics
-from lamina.scoring.checked import as_many, finite
+from lamina.scoring.checked import finite, scores_of
 from lamina.scoring.protocol import Scorer, Value
 from serving.stages.model import Model
 
@@ -105,7 +105,7 @@ class MicroBatcher:
 def _scores(model: Model, rows: Sequence[Row]) -> list[float | None]:
     """As many as there are rows, whatever the model does."""
     try:
-        return [_finite(value) for value in as_many(model.scorer.predict_batch(rows), len(rows))]
+        return [_finite(value) for value in scores_of(model.scorer, rows)]
     except Exception as error:
         log.warning("version %s of %s failed on %d rows: %s", model.version, model.name, len(rows), error)
     return [_alone(model.scorer, row) for row in rows]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lamina.monitoring import metrics
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, find
-from lamina.scoring.checked import as_many
+from lamina.scoring.checked import scores_of
 from lamina.scoring.protocol import Scorer
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class ServedModel:
             scorer = self._load(folder)
             for _ in range(WARM_UP_ROUNDS):
                 scorer.predict({})
-            as_many(scorer.predict_batch([{}, {}]), 2)
+            scores_of(scorer, [{}, {}])
             scorer.explain({})
         except Exception as error:
             # Whatever is wrong with a version, the one in service stays.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lamina.contracts.decisions import FeatureValue
 from lamina.errors import BadScore
-from lamina.scoring.checked import as_many, probability
+from lamina.scoring.checked import probability, scores_of
 from serving.stages.routing import Lane
 from serving.stages.stopwatch import NS_PER_MS
 
@@ -40,7 +40,7 @@ def _together(
     if model is not None and len(places) > 1:
         began = time.perf_counter_ns()
         try:
-            scores = as_many(model.scorer.predict_batch([rows[place] for place in places]), len(places))
+            scores = scores_of(model.scorer, [rows[place] for place in places])
         except Exception as error:
             log.debug("version %s failed on %d rows, each goes alone: %s", model.version, len(places), error)
         else:

@@ -4,6 +4,7 @@ import pytest
 
 from lamina.registry.protocol import MODEL_FOLDER
 from lamina.scoring.load import load
+from lamina.scoring.protocol import SCORE
 from tests.networks import NAMES, ROWS, Networks
 
 
@@ -12,7 +13,7 @@ def test_what_is_exported_scores_as_torch_does(networks: Networks, seed: int) ->
     scorer = load(networks.folder / str(seed) / MODEL_FOLDER)
     rows = [dict(zip(NAMES, map(float, row), strict=True)) for row in ROWS]
     expected = [networks.score(seed, row) for row in rows]
-    assert scorer.predict_batch(rows) == pytest.approx(expected, abs=1e-6)
+    assert scorer.predict_batch(rows)[SCORE] == pytest.approx(expected, abs=1e-6)
     assert scorer.predict(rows[-1]) == pytest.approx(expected[-1], abs=1e-6)
     assert max(expected) - min(expected) > 0.1
 

@@ -33,13 +33,13 @@ def test_a_row_without_a_finite_score_is_written_without_one(
 ) -> None:
     scorer = FrameScorer(files_of(write_small_network(tmp_path)), ["id"], "purchase", "3")
     batch = pa.RecordBatch.from_pydict({"id": ["a", "b"], **{name: [1.0, 2.0] for name in NAMES}})
-    monkeypatch.setattr(NetworkScorer, "score", lambda self, matrix: np.array([0.5, given]))
+    monkeypatch.setattr(NetworkScorer, "score", lambda self, matrix: np.array([[0.5], [given]]))
     assert pa.Table.from_batches(scorer([batch])).column("score").to_pylist() == [0.5, None]
 
 
 def test_too_few_scores_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = FrameScorer(files_of(write_small_network(tmp_path)), ["id"], "purchase", "3")
     batch = pa.RecordBatch.from_pydict({"id": ["a", "b"], **{name: [1.0, 2.0] for name in NAMES}})
-    monkeypatch.setattr(NetworkScorer, "score", lambda self, matrix: np.array([0.5]))
+    monkeypatch.setattr(NetworkScorer, "score", lambda self, matrix: np.array([[0.5]]))
     with pytest.raises(BadScore, match="for 2 rows"):
         list(scorer([batch]))

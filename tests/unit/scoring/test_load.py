@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.small_model import train_small_model
 from lamina.errors import BadScore, ModelUnavailable
+from lamina.scoring.checked import scores_of
 from lamina.scoring.load import load
 from lamina.scoring.network import COMPILED_FILE, NetworkScorer
-from lamina.scoring.protocol import SPEC_FILE
+from lamina.scoring.protocol import SCORE, SPEC_FILE
 from lamina.scoring.trees import TreesScorer as Trees
 from tests.small_network import NAMES, expected, write_small_network
 
@@ -30,7 +31,7 @@ def test_trees_and_networks_have_one_face(network: Path, tmp_path: Path) -> None
     assert isinstance(trees, Trees) and isinstance(net, NetworkScorer)
     assert (trees.system, net.system, net.names) == ("fraud", "activity", NAMES)
     for scorer in (trees, net):
-        assert np.isfinite(scorer.predict_batch([{}, {}])).all()
+        assert np.isfinite(scorer.predict_batch([{}, {}])[SCORE]).all()
         assert isinstance(scorer.explain({}), list)
 
 
@@ -39,13 +40,38 @@ def test_a_row_a_batch_and_columns_agree(network: Path) -> None:
     rows = [{"session_page_views": float(i), "item_events_1h": None if i == 3 else 2.0} for i in range(5)]
     one_by_one = [scorer.predict(row) for row in rows]
     assert one_by_one == pytest.approx([expected(i, 0 if i == 3 else 2) for i in range(5)])
-    assert scorer.predict_batch(rows) == pytest.approx(one_by_one)
+    assert scorer.predict_batch(rows)[SCORE] == pytest.approx(one_by_one)
     columns = {
         "session_page_views": np.arange(5.0),
         "item_events_1h": np.array([2, 2, 2, np.nan, 2]),
     }
-    assert scorer.predict_columns(columns, 5) == pytest.approx(one_by_one)
-    assert scorer.predict_batch([]) == []
+    assert scorer.predict_columns(columns, 5)[SCORE] == pytest.approx(one_by_one)
+    assert scorer.predict_batch([])[SCORE].tolist() == []
+
+
+def test_several_outputs_have_names_and_the_first_is_the_score(tmp_path: Path) -> None:
+    scorer = load(write_small_network(tmp_path, outputs=("bought", "returned")))
+    rows = [{"session_page_views": float(i), "item_events_1h": 1.0} for i in range(3)]
+    assert scorer.outputs == ("bought", "returned")
+    found = scorer.predict_batch(rows)
+    assert found["bought"].tolist() == [scorer.predict(row) for row in rows] == list(scores_of(scorer, rows))
+    odds = found["bought"] / (1 - found["bought"])
+    assert found["returned"] == pytest.approx(odds**2 / (1 + odds**2), abs=1e-6)
+    columns = {"session_page_views": np.arange(3.0), "item_events_1h": np.ones(3)}
+    assert scorer.predict_columns(columns, 3)["returned"].tolist() == found["returned"].tolist()
+    assert {name: len(values) for name, values in scorer.predict_batch([]).items()} == {"bought": 0, "returned": 0}
+
+
+def test_one_output_is_not_written_down_for_versions_that_know_of_one(network: Path, tmp_path: Path) -> None:
+    assert "outputs" not in json.loads((network / SPEC_FILE).read_text())
+    several = write_small_network(tmp_path / "several", outputs=("bought", "returned"))
+    assert json.loads((several / SPEC_FILE).read_text())["outputs"] == ["bought", "returned"]
+
+
+def test_a_network_gives_as_many_numbers_as_it_says(tmp_path: Path) -> None:
+    scorer = load(write_small_network(tmp_path, outputs=("bought", "returned"), heads=3))
+    with pytest.raises(BadScore, match="gave 3 numbers for 1 rows: it is to give 2 a row"):
+        scorer.predict({})
 
 
 @pytest.mark.parametrize(
@@ -54,6 +80,8 @@ def test_a_row_a_batch_and_columns_agree(network: Path) -> None:
         ({"system": "weather"}, "no system 'weather'; there are activity, fraud"),
         ({"system": None}, "no system None"),
         ({"kind": "forest"}, "needs models.activity.score"),
+        ({"outputs": []}, "outputs: .*at least 1"),
+        ({"outputs": ["a", "a"]}, "used twice: a, a"),
         ({"colour": "red"}, r"colour.*export the network again"),
         ({"inputs": [{"name": "heat", "meaning": "?"}]}, "heat no longer defined"),
         ({"inputs": [{"name": "item_events_1h", "meaning": "something else"}]}, "item_events_1h changed"),

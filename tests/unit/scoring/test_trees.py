@@ -13,7 +13,7 @@ import xgboost
 from benchmarks.small_model import train_small_model
 from lamina.errors import ModelUnavailable
 from lamina.scoring.encode import Encoder
-from lamina.scoring.protocol import SPEC_FILE, Value
+from lamina.scoring.protocol import SCORE, SPEC_FILE, Value
 from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
 from models.fraud.score import load
@@ -66,8 +66,9 @@ def test_the_score_is_the_weighted_corrected_probability(folder: Path, scorer: T
 
 def test_a_batch_scores_as_its_rows_do(scorer: TreesScorer) -> None:
     rows = [*drawn(scorer, 30), {}]
-    assert scorer.predict_batch(rows) == [scorer.predict(r) for r in rows]
-    assert scorer.predict_batch([]) == []
+    assert scorer.outputs == (SCORE,)
+    assert scorer.predict_batch(rows)[SCORE].tolist() == [scorer.predict(r) for r in rows]
+    assert scorer.predict_batch([])[SCORE].tolist() == []
 
 
 def test_scores_tell_rows_apart(scorer: TreesScorer) -> None:
@@ -93,7 +94,7 @@ def test_contributions_and_bias_add_up_to_the_score(folder: Path, calibration: C
 def test_calibration_moves_scores_and_keeps_their_order(scorer: TreesScorer) -> None:
     rows = drawn(scorer, 50)
     plain = np.array([scorer.predict(r) for r in rows])
-    moved = np.array(with_calibration(scorer, Calibration(slope=1.5, intercept=0.2)).predict_batch(rows))
+    moved = with_calibration(scorer, Calibration(slope=1.5, intercept=0.2)).predict_batch(rows)[SCORE]
     odds = math.exp(0.2) * (plain / (1 - plain)) ** 1.5
     np.testing.assert_allclose(moved, odds / (1 + odds), rtol=1e-9)
     assert np.argsort(moved).tolist() == np.argsort(plain).tolist()

@@ -17,6 +17,7 @@ from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+from lamina.scoring.protocol import SCORE, Outputs
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.memory import MemoryStore
@@ -44,6 +45,7 @@ class Constant:
 
     system = FEATURES.system
     names = FEATURES.model_features
+    outputs = (SCORE,)
 
     def __init__(self, score: float) -> None:
         self.constant = score
@@ -54,11 +56,11 @@ class Constant:
             raise ValueError("this model fails")
         return abs(self.constant)
 
-    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> list[float]:
-        return [self.predict(row) for row in rows]
+    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> Outputs:
+        return {SCORE: np.array([self.predict(row) for row in rows])}
 
-    def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> NDArray[np.float64]:
-        return np.full(rows, self.constant)
+    def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Outputs:
+        return {SCORE: np.full(rows, self.constant)}
 
     def explain(self, features: Mapping[str, FeatureValue]) -> list[tuple[str, float]]:
         return [("amount", self.constant)]

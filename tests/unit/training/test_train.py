@@ -16,6 +16,7 @@ from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, TrainingSetError, rows_to_test
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
+from lamina.scoring.protocol import SCORE
 from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE
 from lamina.training.fit import under_sample
@@ -63,7 +64,7 @@ def test_what_is_saved_scores_as_it_did_in_the_test(table: Table, trained: Train
     scorer = load(tmp_path)
     rows = table.take(rows_to_test(table, trained.spec.split, 0))
     few = rows.take(np.arange(50))
-    served = scorer.predict_batch([{n: few.inputs[n][i] for n in FEATURES.model_features} for i in range(50)])
+    served = scorer.predict_batch([{n: few.inputs[n][i] for n in FEATURES.model_features} for i in range(50)])[SCORE]
     tested = scorer.score(Encoder(scorer.spec.inputs).matrix(few.inputs, 50))
     np.testing.assert_allclose(served, tested, rtol=1e-12)
     assert scorer.spec == trained.spec

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from lamina.contracts.predictions import MOST_ROWS
 from lamina.errors import StoreUnavailable
 from lamina.monitoring import metrics
 from lamina.registry.protocol import MODEL_FOLDER
+from lamina.scoring.protocol import SCORE, Outputs
 from serving.routes.predict import FRAUD_QUESTION
 from tests.small_network import expected, write_small_network
 from tests.unit.serving.recognisable import AT_MS
@@ -213,7 +215,7 @@ def test_a_model_that_hangs_is_answered_for_in_time(shop: Shop) -> None:
             model = await service.predictions.shelf.model(PURCHASE)
             right, held = model.scorer.predict_batch, threading.Event()
 
-            def hangs(rows: Any) -> list[float]:
+            def hangs(rows: Any) -> Outputs:
                 held.wait()
                 return right(rows)
 
@@ -246,7 +248,7 @@ def test_scores_of_another_number_hang_nobody(shop: Shop, given: list[float]) ->
         service = shop.service()
         async with shop.open(service) as client:
             model = await service.predictions.shelf.model(PURCHASE)
-            model.scorer.predict_batch = lambda rows: given  # type: ignore[method-assign]
+            model.scorer.predict_batch = lambda rows: {SCORE: np.array(given)}  # type: ignore[method-assign]
             async with asyncio.timeout(20):
                 answer = await client.post("/predict", json=FOUR_VIEWS)
             assert answer.status_code == 200 and answer.json()["score"] == pytest.approx(expected(4, 4))

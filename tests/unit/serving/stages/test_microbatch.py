@@ -6,10 +6,11 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
 from lamina.errors import Overloaded
-from lamina.scoring.protocol import Value
+from lamina.scoring.protocol import SCORE, Outputs, Value
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import Model
 from tests.unit.serving.recognisable import Constant
@@ -30,10 +31,10 @@ class Doubling(Constant):
         x = features["x"]
         return math.nan if x is None else 2 * float(x)  # type: ignore[arg-type]
 
-    def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> list[float]:
+    def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> Outputs:
         self.held.wait()
         self.batches.append(len(rows))
-        return [self.predict(row) for row in rows]
+        return super().predict_batch(rows)
 
 
 @asynccontextmanager
@@ -157,7 +158,7 @@ def test_scores_of_another_number_are_nobodys(given: int) -> None:
 
     async def run() -> None:
         async with batching(wait_ms=1) as (batcher, model, scorer):
-            scorer.predict_batch = lambda rows: [9.0] * given  # type: ignore[method-assign]
+            scorer.predict_batch = lambda rows: {SCORE: np.full(given, 9.0)}  # type: ignore[method-assign]
             async with asyncio.timeout(5):
                 assert await batcher.score(model, rows(1.0, 2.0)) == [2.0, 4.0]
             assert batcher.rows == 0

@@ -14,6 +14,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.errors import PredictionTimeout
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION
+from lamina.scoring.protocol import Outputs
 from lamina.semantics.plan import make_plan
 from lamina.store.protocol import Snapshot
 from lamina.store.reader import Reader
@@ -81,9 +82,9 @@ class Counting(Constant):
         count, amount = (float(str(features.get(name) or 0)) for name in ("lifetime_txn_count", "amount"))
         return count / 1e3 + amount / 1e6
 
-    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> list[float]:
+    def predict_batch(self, rows: Sequence[Mapping[str, FeatureValue]]) -> Outputs:
         Counting.asked += len(rows)
-        return [self.predict(row) for row in rows]
+        return super().predict_batch(rows)
 
 
 def test_a_prediction_of_fraud_comes_from_the_cache_until_something_has_happened(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from lamina.contracts.decisions import Decision
 from lamina.contracts.predictions import Question
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook
+from lamina.scoring.protocol import SCORE
 from lamina.store.protocol import Command
 from serving.routes.predict import FRAUD_QUESTION
 from serving.stages.cache import PredictionCache
@@ -63,7 +65,7 @@ class Slow(Constant):
     def __init__(self, score: float, hand: Hand) -> None:
         super().__init__(score)
         self.predict = hand.after(3, super().predict)  # type: ignore[method-assign]
-        self.predict_batch = hand.after(8, lambda rows: [score] * len(rows))  # type: ignore[method-assign]
+        self.predict_batch = hand.after(8, lambda rows: {SCORE: np.full(len(rows), score)})  # type: ignore[method-assign]
 
 
 def test_a_lap_is_what_passed_since_the_last(hand: Hand) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.tiles import speed_writes
@@ -16,6 +17,7 @@ from lamina.contracts.decisions import Decision
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.monitoring import metrics
+from lamina.scoring.protocol import SCORE
 from lamina.semantics.plan import make_plan
 from serving.systems.fraud.decide import TOGETHER
 from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, Bench, Constant, add_version
@@ -205,7 +207,9 @@ def test_a_row_without_a_score_costs_its_neighbours_nothing(bench: Bench, monkey
 def test_too_few_or_too_many_scores_are_nobodys(bench: Bench, monkeypatch: pytest.MonkeyPatch, given: int) -> None:
     """Each is asked for alone then, rather than given a neighbour's."""
     monkeypatch.setattr(
-        Constant, "predict_batch", lambda self, rows: [0.75] * (given if rows and rows[0] else len(rows))
+        Constant,
+        "predict_batch",
+        lambda self, rows: {SCORE: np.full(given if rows and rows[0] else len(rows), 0.75)},
     )
     found = asyncio.run(together(bench, ["user-1", "user-2", "user-3"]))
     assert [d.score for d in found] == [0.25] * 3
@@ -215,7 +219,9 @@ def test_a_row_that_a_model_leaves_out_costs_its_neighbours_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        Constant, "predict_batch", lambda self, rows: [None, *[0.75] * (len(rows) - 1)] if rows[0] else [0.0, 0.0]
+        Constant,
+        "predict_batch",
+        lambda self, rows: {SCORE: np.array([None, *[0.75] * (len(rows) - 1)] if rows[0] else [0.0, 0.0])},
     )
     found = asyncio.run(together(bench, ["user-1", "user-2", "user-3"]))
     assert [d.score for d in found] == [0.25, 0.75, 0.75]
