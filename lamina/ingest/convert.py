@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import MappingError
 from lamina.ingest.checks import Check, Mask, mask_of
+from lamina.ingest.exact import no_texts
 from lamina.ingest.fields import LabelField, TimestampField
 from lamina.ingest.labels import fraud_of
 from lamina.ingest.mapping import TransactionMapping
@@ -53,7 +55,9 @@ def convert(
     columns: dict[str, Any] = {}
     for name, text in mapping.texts.items():
         with _reading(table, name, text.columns):
-            columns[name], reasons = text_of(lambda column: _column(table, column), numbers_of_rows, name, text, salt)
+            columns[name], reasons = text_of(
+                lambda column: _column(table, column), numbers_of_rows, name, text, salt, partial(no_texts, table)
+            )
         checks += [Check(name, reason, reasons == reason) for reason in set(reasons.tolist()) - {None}]
     with _reading(table, "amount", [mapping.amount.column]):
         amount = numbers(_column(table, mapping.amount.column), "amount", checks, mapping.file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,6 +12,8 @@ import pyarrow as pa
 
 from lamina.contracts.ids import EXACT_BELOW
 
+_NO_TEXTS = b"no texts"
+_INFINITE = (float("inf"), float("-inf"))
 # orjson reads an integer of more than 64 bits as a float.
 _LONG = re.compile(rb"[0-9]{19}")
 
@@ -51,6 +54,34 @@ def column(values: list[Any]) -> pa.Array:
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             pass
     return pa.array([_text(value) for value in values], pa.string())
+
+
+def table(columns: Mapping[str, list[Any]]) -> pa.Table:
+    """Columns as a table that remembers which values became text and are none: `no_texts`.
+
+    >>> no_texts(table({"id": ["u1", True, [7]], "n": [1, 2, 3]}), "id")
+    [1, 2]
+    """
+    arrays = {name: column(values) for name, values in columns.items()}
+    fields = [
+        pa.field(name, array.type, metadata={_NO_TEXTS: json.dumps(_odd(columns[name], array))})
+        for name, array in arrays.items()
+    ]
+    return pa.table(list(arrays.values()), schema=pa.schema(fields))
+
+
+def no_texts(found: pa.Table, name: str) -> list[int]:
+    """Rows of a column of `table` with a truth value, a list or an infinite number among values of other types: alone
+    in their column no id could be read from them.
+    """
+    kept: list[int] = json.loads((found.schema.field(name).metadata or {}).get(_NO_TEXTS, b"[]"))
+    return kept
+
+
+def _odd(values: list[Any], array: pa.Array) -> list[int]:
+    if not pa.types.is_string(array.type):
+        return []
+    return [place for place, value in enumerate(values) if isinstance(value, bool | list) or value in _INFINITE]
 
 
 def _text(value: Any) -> str | None:

@@ -207,4 +207,4 @@ def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: exact.column([row.get(name) for row in rows]) for name in names})
+    return exact.table({name: [row.get(name) for row in rows] for name in names})

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lamina.contracts.cards import without_separators
-from lamina.contracts.ids import BLANKS, MISSING
+from lamina.contracts.ids import BLANKS, MISSING, NO_TEXT
 from lamina.errors import MappingError
 from lamina.ingest.fields import TextField
 from lamina.lake.ids import Ids, ids_of
@@ -24,10 +24,18 @@ HASH_DIGITS = 24
 Columns = Callable[[str], pa.Array]
 
 
-def text_of(columns: Columns, numbers: NDArray[np.int64], name: str, field: TextField, salt: str | None) -> Ids:
+def text_of(
+    columns: Columns,
+    numbers: NDArray[np.int64],
+    name: str,
+    field: TextField,
+    salt: str | None,
+    no_texts: Callable[[str], list[int]] = lambda column: [],
+) -> Ids:
     """The field `name` as text; null where it is missing or refused, and why it is refused.
 
-    Args: columns: gives a source column by its name; numbers: of the rows in the file; salt: key of hashed columns.
+    Args: columns: gives a source column by its name; numbers: of the rows in the file; salt: key of hashed columns;
+    no_texts: rows of a source column that hold what was no text before it stood among texts.
 
     Raises: MappingError: when a column is hashed and there is no salt.
     """
@@ -37,12 +45,16 @@ def text_of(columns: Columns, numbers: NDArray[np.int64], name: str, field: Text
     if field.row_number:
         text = pc.binary_join_element_wise(field.prefix, pa.array(numbers, pa.int64()).cast(pa.string()), "")
         return Ids(text, np.full(rows, None, dtype=object))
-    read = _country if name in COUNTRIES else ids_of
+
+    def read(column: str) -> Ids:
+        found = (_country if name in COUNTRIES else ids_of)(columns(column))
+        return _without(found, no_texts(column))
+
     if field.template is not None:
-        parts = {column: _with_default(read(columns(column)), field.default) for column in field.columns}
+        parts = {column: _with_default(read(column), field.default) for column in field.columns}
         return _filled(field, parts, rows)
     assert field.column is not None  # the mapping holds exactly one of the three
-    texts, reasons = read(columns(field.column))
+    texts, reasons = read(field.column)
     if field.values:
         texts = _named(texts, field)
     if field.sha256:
@@ -50,6 +62,15 @@ def text_of(columns: Columns, numbers: NDArray[np.int64], name: str, field: Text
     if field.prefix:
         texts = pc.binary_join_element_wise(field.prefix, texts, "")
     return _with_default(Ids(texts, reasons), field.default)
+
+
+def _without(ids: Ids, rows: list[int]) -> Ids:
+    """`ids` with those of `rows` refused."""
+    if not rows:
+        return ids
+    refused, reasons = np.zeros(len(ids.reasons), np.bool_), ids.reasons.copy()
+    refused[rows], reasons[rows] = True, NO_TEXT
+    return Ids(pc.if_else(pa.array(refused), None, ids.texts), reasons)
 
 
 def _with_default(ids: Ids, default: str | None) -> Ids:

@@ -272,3 +272,20 @@ def test_a_file_without_header_does_not_show_its_first_row(tmp_path: Path) -> No
 
 def test_shipped_mappings_keep_both_rules() -> None:
     assert load_mapping("sparkov").hashed_columns == {"cc_num"}
+
+
+@pytest.mark.parametrize("value", ["true", "[7]", "Infinity"])
+@pytest.mark.parametrize("neighbour", ['"u1"', "7", "null", "true", "7.5"])
+def test_what_is_no_id_is_none_beside_any_other(tmp_path: Path, value: str, neighbour: str) -> None:
+    """Among texts each became one: `true`, `[7]` and `inf` were people."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        "".join(
+            f'{{"id": "t{row}", "user": {user}, "card": "card-1", "amt": 1, "shop": "s", "at": "{AT}", "fraud": 1}}\n'
+            for row, user in enumerate([neighbour, value])
+        )
+    )
+    report, rows, rejects = imported(path)
+    good = neighbour in ('"u1"', "7", "7.5")
+    assert [row["transaction_id"] for row in rows] == (["t0"] if good else [])
+    assert report.labels == good and '"row":2,"line":2,"reason":"user_id: is ' in rejects
