@@ -23,7 +23,7 @@ import typer
 from benchmarks.api import THREE_VERSIONS, serving_api
 from benchmarks.messages import consume
 from benchmarks.report import Figure, emit
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import Settings
@@ -99,7 +99,7 @@ def _arrived(stack: Stack, answered: set[str]) -> dict[str, Counter[str]]:
     while True:
         found = {
             topic: Counter(str(orjson.loads(value)["transaction_id"]) for _, value in consume(settings, topic))
-            for topic in (TRANSACTIONS, MODEL_PREDICTIONS)
+            for topic in (TRANSACTIONS, PREDICTIONS)
         }
         if all(answered <= set(ids) for ids in found.values()) or time.monotonic() > deadline:
             return found

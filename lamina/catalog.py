@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lamina.contracts.base import Event
+from lamina.contracts.platform_topics import PLATFORM_CONTRACTS, PLATFORM_TOPICS
 from lamina.contracts.systems import System
-from lamina.contracts.topics import PLATFORM_CONTRACTS, PLATFORM_TOPICS, EventTopic, Topic
+from lamina.contracts.topics import EventTopic, Topic
 from lamina.definitions import records
 from lamina.errors import DefinitionError
 
@@ -19,7 +20,7 @@ def event_topics(systems: Iterable[System]) -> dict[str, EventTopic]:
     """
     systems, found = tuple(systems), dict[str, EventTopic]()
     for system in systems:
-        for topic in system.topics:
+        for topic in system.event_topics:
             if found.setdefault(topic.name, topic) != topic or topic.name in {t.name for t in PLATFORM_TOPICS}:
                 raise DefinitionError(
                     f"system {system.name!r}: topic {topic.name!r} is described elsewhere in another way: a topic has "

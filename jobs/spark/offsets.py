@@ -14,7 +14,7 @@ from lamina.lake.files import children, move, name_of
 from lamina.lake.write import open_lake
 from lamina.streams.identity import TopicIdentity
 
-MANIFEST = "_offsets.json"
+MANIFEST = layout.OFFSETS
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from jobs.spark.training_set import archived_features
 from jobs.spark.visible import EntityHistory, Served
 from lamina.clock import day_of, midnight_ms
 from lamina.contracts.features import Entity, FeatureSet
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.lake.partitions import CLOCK_SKEW
 from lamina.semantics.plan import make_plan
@@ -100,7 +100,7 @@ def _decisions(
 ) -> tuple[DataFrame, dict[str, int]]:
     """Decisions whose features can be compared, and how many were left out, by cause."""
     first = day if since_ms is None else min(day, day_of(since_ms))
-    logged = archived(spark, lake, MODEL_PREDICTIONS, since=first, until=day).where(
+    logged = archived(spark, lake, predictions_of(features.system), since=first, until=day).where(
         F.col("model_name") == features.system
     )
     if since_ms is not None:
@@ -111,7 +111,7 @@ def _decisions(
     has_features = F.col("features") != "{}"
     # A definition that changed changes the names of its tilings: such values cannot be made again.
     current = F.array_sort(F.json_object_keys("seen")) == F.array(*map(F.lit, labels))
-    firsts = _first_of_each_transaction(spark, lake, once.frame, first)
+    firsts = _first_of_each_transaction(spark, lake, features.system, once.frame, first)
     counts = firsts.agg(
         F.count("*").alias("firsts"),
         F.count_if(~has_features).alias("without_features"),
@@ -123,7 +123,9 @@ def _decisions(
     return firsts.where(has_features & current).select(*DECISION), apart
 
 
-def _first_of_each_transaction(spark: SparkSession, lake: str, decisions: DataFrame, first: date) -> DataFrame:
+def _first_of_each_transaction(
+    spark: SparkSession, lake: str, system: str, decisions: DataFrame, first: date
+) -> DataFrame:
     """`decisions` without those on a transaction that had been decided on before, in these days or earlier ones.
 
     Such a one found the transaction itself among the past: engines count an id once, but it was there already.
@@ -135,7 +137,7 @@ def _first_of_each_transaction(spark: SparkSession, lake: str, decisions: DataFr
     if oldest is None or oldest[0] is None:
         return kept
     since = day_of(oldest[0]) - CLOCK_SKEW
-    before = archived(spark, lake, MODEL_PREDICTIONS, since=since, until=first - timedelta(days=1))
+    before = archived(spark, lake, predictions_of(system), since=since, until=first - timedelta(days=1))
     return kept.join(before.select("transaction_id").distinct(), "transaction_id", "left_anti")
 
 

@@ -154,7 +154,7 @@ def parity(
     ] = None,
 ) -> None:
     """Recompute with Spark what was served, from the prediction log; exit code 3 when a value is not explained."""
-    chosen = day.date() if day else newest_logged(load_settings().lake_url)
+    chosen = day.date() if day else newest_logged(load_settings().lake_url, system)
     arguments = ["--system", system, "--date", chosen.isoformat()]
     raise typer.Exit(run_job("parity", [*arguments, *(["--since", since.isoformat()] if since else [])]))
 
@@ -228,18 +228,19 @@ def newest_built(lake: str, features: FeatureSet) -> date:
     return built[-1] - timedelta(days=1)
 
 
-def newest_logged(lake: str) -> date:
-    """The newest day of which the lake holds logged decisions.
+def newest_logged(lake: str, system: str) -> date:
+    """The newest day of which the lake holds what `system` has answered.
 
     Raises: LaminaError: when it holds none.
     """
-    from lamina.contracts.topics import MODEL_PREDICTIONS
+    from lamina.contracts.topics import predictions_of
     from lamina.lake.partitions import ingested_days
 
-    logged = ingested_days(lake, MODEL_PREDICTIONS)
+    topic = predictions_of(system)
+    logged = ingested_days(lake, topic)
     if not logged:
         raise LaminaError(
-            f"{lake} holds no logged decisions: archive topic {MODEL_PREDICTIONS!r} first (DAG features_daily_<system>)"
+            f"{lake} holds no logged answers of {system!r}: archive topic {topic!r} first (DAG features_daily_{system})"
         )
     return logged[-1]
 

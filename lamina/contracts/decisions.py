@@ -1,4 +1,4 @@
-"""What was decided about a transaction and why (topic `model-predictions`), and what could not be processed."""
+"""What was decided about a transaction and why (topic `predictions-fraud`), and what could not be processed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from typing import Literal
 from pydantic import Field
 
 from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
+from lamina.contracts.expectations import (
+    LATENESS,
+    Expectation,
+    Suite,
+    between,
+    in_time,
+    mostly_unique,
+    one_of,
+    present,
+    some_rows,
+)
+from lamina.contracts.topics import EventTopic, Topic, predictions_of
+
+PREDICTIONS = predictions_of("fraud")
 
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
@@ -77,6 +91,31 @@ class DecisionAnswer(Decision):
     features: dict[str, FeatureValue] = Field({}, description="With `explain=true`.")
     seen: dict[str, int] = Field({}, description="With `explain=true`.")
     through: dict[str, EpochMs] = Field({}, description="With `explain=true`.")
+
+
+DECISION_TOPIC = EventTopic(
+    topic=Topic(PREDICTIONS),
+    contract=Decision,
+    suite=Suite(
+        PREDICTIONS,
+        LATENESS,
+        (
+            some_rows(),
+            *present("request_id", "transaction_id", "user_id", "merchant_id", "action", "features"),
+            mostly_unique("request_id", 0.99, "an id a request"),
+            between("score", 0, 1),
+            one_of("action", "approve", "review", "reject"),
+            Expectation(
+                "expect_column_values_to_be_in_set",
+                {"column": "fallback", "value_set": ["none"], "mostly": 0.5},
+                "warning",
+                "most decisions were made without the model",
+            ),
+            between("latency_ms", 0, None),
+            *in_time(),
+        ),
+    ),
+)
 
 
 class ShadowScore(Event):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.contracts.features import Duration, Entity, FeatureSet
-from lamina.contracts.topics import EventTopic
+from lamina.contracts.topics import EventTopic, predictions_of
 from lamina.errors import DefinitionError
 
 
@@ -16,11 +16,13 @@ class System:
 
     `topics` are those of its own events. It may read those of other systems, which then are only theirs to describe; a
     topic that two describe is described alike. `label_delay`: so long after an event its labels are complete.
+    `served`: the log of what its model answered.
     """
 
     features: FeatureSet
     topics: tuple[EventTopic, ...] = ()
     label_delay: Duration | None = None
+    served: EventTopic | None = None
 
     def __post_init__(self) -> None:
         for complaint in self._complaints():
@@ -29,6 +31,10 @@ class System:
     def _complaints(self) -> Iterator[str]:
         if self.features.labels and not self.label_delay:
             yield "its labels become known late: say how long they take by label_delay"
+        if self.features.model_features and not self.served:
+            yield f"what its model answers is logged: describe topic {predictions_of(self.name)!r} by served"
+        if self.served and self.served.name != predictions_of(self.name):
+            yield f"what it serves is on {self.served.name!r}: the topic is called {predictions_of(self.name)!r}"
 
     @property
     def name(self) -> str:
@@ -44,6 +50,11 @@ class System:
     def has_model(self) -> bool:
         """Whether a model is trained and serves; a set of features alone has none."""
         return bool(self.features.model_features)
+
+    @property
+    def event_topics(self) -> tuple[EventTopic, ...]:
+        """Every topic that it describes."""
+        return (*self.topics, self.served) if self.served else self.topics
 
     @property
     def feature_topics(self) -> tuple[str, ...]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
 from lamina.contracts.expectations import Suite
 from lamina.errors import DefinitionError
 
-MODEL_PREDICTIONS = "model-predictions"
 SHADOW_SCORES = "shadow-scores"
 FEATURE_TILES = "feature-tiles"
 DEAD_LETTERS = "dead-letters"
@@ -77,16 +74,10 @@ class EventTopic:
         return self.topic.name
 
 
-PLATFORM_TOPICS: tuple[Topic, ...] = (
-    Topic(MODEL_PREDICTIONS),
-    Topic(SHADOW_SCORES, partitions=1),
-    Topic(FEATURE_TILES, retention_ms=TILES_MS, compacted=True),
-    Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS, max_bytes=LETTER_BYTES),
-)
+def predictions_of(system: str) -> str:
+    """The topic of everything that a system's model answered.
 
-PLATFORM_CONTRACTS: Mapping[str, type[Event]] = {
-    MODEL_PREDICTIONS: Decision,
-    SHADOW_SCORES: ShadowScore,
-    DEAD_LETTERS: DeadLetter,
-}
-"""Contracts of those that carry events; tiles are no events."""
+    >>> predictions_of("fraud")
+    'predictions-fraud'
+    """
+    return f"predictions-{system}"

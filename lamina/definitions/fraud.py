@@ -23,6 +23,7 @@ from lamina.contracts.aggregates import (
     std,
     total,
 )
+from lamina.contracts.decisions import DECISION_TOPIC
 from lamina.contracts.features import (
     Elapsed,
     Entity,
@@ -372,4 +373,9 @@ FEATURES = FeatureSet(
     ),
 )
 
-SYSTEM = System(features=FEATURES, topics=(TRANSACTION_TOPIC, LABEL_TOPIC), label_delay=LABEL_DELAY)
+SYSTEM = System(
+    features=FEATURES,
+    topics=(TRANSACTION_TOPIC, LABEL_TOPIC),
+    label_delay=LABEL_DELAY,
+    served=DECISION_TOPIC,
+)

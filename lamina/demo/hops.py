@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
 from lamina.demo.live import LiveResult
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.story import Story
@@ -35,8 +35,9 @@ def _hops(
         yield Hop(path=route.name, name="on Kafka", expected=came, rows=kafka[topic])
         yield Hop(path=route.name, name="archived", expected=kafka[topic], rows=rows(topic), aside=aside)
         if route.is_answered:
-            path, logged = f"{story.answer}s", kafka[MODEL_PREDICTIONS]
+            path, predictions = f"{story.answer}s", predictions_of(story.system)
+            logged = kafka[predictions]
             yield Hop(path=path, name="answered", rows=live.answered)
             yield Hop(path=path, name="on Kafka", expected=live.answered, rows=logged)
-            yield Hop(path=path, name="archived", expected=logged, rows=rows(MODEL_PREDICTIONS))
+            yield Hop(path=path, name="archived", expected=logged, rows=rows(predictions))
     yield Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute, one an event")

@@ -17,7 +17,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress
 
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
@@ -176,7 +176,7 @@ class MainJob:
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             found = collect.on_kafka(settings)
-            if min(found[self.story.asked.topic], found[MODEL_PREDICTIONS]) >= live.answered:
+            if min(found[self.story.asked.topic], found[predictions_of(self.story.system)]) >= live.answered:
                 return found
             if time.monotonic() > deadline:
                 raise DemoError(f"{live.answered:,} requests were answered, but Kafka holds {found}")
@@ -187,7 +187,7 @@ class MainJob:
     ) -> tuple[DemoResults, Page]:
         story, lake = self.story, settings.lake_url
         with self.stages.run("gather the results"):
-            logged = collect.archived(lake, MODEL_PREDICTIONS, day.day, "stage_ms", "latency_ms")
+            logged = collect.archived(lake, predictions_of(story.system), day.day, "stage_ms", "latency_ms")
             kafka = collect.on_kafka(settings)
             common = DemoResults(
                 input_name=self.source.name,

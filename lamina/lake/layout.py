@@ -11,6 +11,8 @@ STAGING_PREFIX = ".staging-"
 """Folders that a writer has not finished; Spark and pyarrow skip names with a leading dot."""
 ORIGIN = "origin=kafka"
 """In a day's partition: what was archived from Kafka, beside what was imported."""
+OFFSETS = "_offsets.json"
+"""In that folder: which messages it holds."""
 
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")

@@ -15,8 +15,6 @@ from pydantic import BaseModel
 
 from lamina.catalog import EVENT_TOPICS
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.errors import DefinitionError
 
 PLAIN = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
@@ -71,10 +69,7 @@ def json_columns(contract: type[Event]) -> tuple[str, ...]:
 POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int64()))
 """An event's place in Kafka; null for a row that was imported."""
 
-SCHEMAS: dict[str, pa.Schema] = {
-    **{name: schema_of(events.contract) for name, events in EVENT_TOPICS.items()},
-    MODEL_PREDICTIONS: schema_of(Decision),
-}
+SCHEMAS: dict[str, pa.Schema] = {name: schema_of(events.contract) for name, events in EVENT_TOPICS.items()}
 """Event columns by topic, without the position."""
 
 

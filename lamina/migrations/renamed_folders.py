@@ -11,6 +11,8 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+import orjson
+
 from lamina.errors import MigrationBlocked
 from lamina.lake import layout
 from lamina.lake.files import children, move_all, name_of, remove
@@ -33,6 +35,20 @@ def renamed_folders(lake: str, old: str, new: str) -> list[Task]:
         fs, path = open_lake(origin)
         if fs.exists(path) and fs.find(path):
             found.append(Task(f"move {origin} to {target}", partial(_rename, origin, target, old)))
+    return found
+
+
+def archived_ends(lake: str, old: str, new: str) -> dict[int, int]:
+    """Up to which offset of each partition the lake holds the old topic, whether its folders were moved or not."""
+    found: dict[int, int] = {}
+    for topic, name in ((old, layout.ORIGIN), (new, f"{layout.ORIGIN}-{old}")):
+        for folder in folders_of(lake, topic):
+            fs, path = open_lake(folder)
+            for day in children(fs, path):
+                file = f"{day}/{name}/{layout.OFFSETS}"
+                if fs.exists(file):
+                    for partition, (_, end) in orjson.loads(fs.cat_file(file))["offsets"].items():
+                        found[int(partition)] = max(end, found.get(int(partition), 0))
     return found
 
 

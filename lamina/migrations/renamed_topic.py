@@ -8,7 +8,7 @@ events are counted once an id, and of equal labels one stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,27 +27,28 @@ ANSWER_S = 10
 AT_ONCE = 500
 
 
-def renamed_topic(settings: Settings, old: str, new: str) -> list[Task]:
+def renamed_topic(settings: Settings, old: str, new: str, archived: Mapping[int, int] | None = None) -> list[Task]:
     """The task of sending what the old topic holds and was not sent yet; none where there is nothing.
 
+    Args: archived: up to which offset of each partition nobody needs it any more; all of it is sent when left out.
     Raises: StreamError: when Kafka does not answer.
     """
     name = settings.topic_prefix + old
     with _consumer(settings, name) as consumer:
-        left = sum(part.end - part.start for part in _parts(consumer, name))
+        left = sum(part.end - part.start for part in _parts(consumer, name, archived or {}))
     if not left:
         return []
     what = f"send {left:,} messages of topic {name} to {settings.topic_prefix + new}"
-    return [Task(what, partial(_send, settings, old, new))]
+    return [Task(what, partial(_send, settings, old, new, archived or {}))]
 
 
-def _send(settings: Settings, old: str, new: str) -> None:
+def _send(settings: Settings, old: str, new: str, archived: Mapping[int, int]) -> None:
     name = settings.topic_prefix + old
     with (
         _consumer(settings, name) as consumer,
         EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer,
     ):
-        for part in _parts(consumer, name):
+        for part in _parts(consumer, name, archived):
             if part.start == part.end:
                 continue
             for key, value in part.messages(consumer):
@@ -115,7 +116,7 @@ def _consumer(settings: Settings, name: str) -> Iterator[Consumer]:
         ) from error
 
 
-def _parts(consumer: Consumer, name: str) -> list[_Part]:
+def _parts(consumer: Consumer, name: str, archived: Mapping[int, int]) -> list[_Part]:
     # All topics, not this one: a broker that makes topics by itself would make it when it is asked for.
     topics = consumer.list_topics(timeout=ANSWER_S).topics
     if name not in topics:
@@ -125,7 +126,7 @@ def _parts(consumer: Consumer, name: str) -> list[_Part]:
         whole = _Part(name, partition, 0, 0)
         first, end = consumer.get_watermark_offsets(whole.at(0), timeout=ANSWER_S)
         (done,) = consumer.committed([whole.at(0)], timeout=ANSWER_S)
-        # A topic that was made anew ends before what was committed of the old one.
-        start = first if done.offset < first or done.offset > end else done.offset
+        # A topic that was made anew ends before what was committed, or archived, of the old one.
+        start = max(first, *(at for at in (done.offset, archived.get(partition, 0)) if at <= end))
         found.append(_Part(name, partition, start, end))
     return found

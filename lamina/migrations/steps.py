@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from lamina.contracts.decisions import PREDICTIONS
 from lamina.contracts.transactions import FRAUD_LABELS
-from lamina.migrations.renamed_folders import renamed_folders
+from lamina.migrations.renamed_folders import archived_ends, renamed_folders
 from lamina.migrations.renamed_topic import renamed_topic
 from lamina.migrations.step import Step
 
 FEEDBACK = "model-feedback"
 """The topic of fraud's labels before it was named after them."""
+
+PREDICTIONS_BEFORE = "model-predictions"
+"""The topic of what was decided before it was one a system."""
 
 STEPS = (
     Step(
@@ -18,5 +22,18 @@ STEPS = (
     Step(
         "labels of fraud are sent on topic fraud-labels",
         lambda settings: renamed_topic(settings, FEEDBACK, FRAUD_LABELS),
+    ),
+    Step(
+        "decisions in the lake are those of topic predictions-fraud",
+        lambda settings: renamed_folders(settings.lake_url, PREDICTIONS_BEFORE, PREDICTIONS),
+    ),
+    Step(
+        "decisions that were not archived yet are sent on topic predictions-fraud",
+        lambda settings: renamed_topic(
+            settings,
+            PREDICTIONS_BEFORE,
+            PREDICTIONS,
+            archived_ends(settings.lake_url, PREDICTIONS_BEFORE, PREDICTIONS),
+        ),
     ),
 )

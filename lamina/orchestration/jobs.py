@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamina.contracts.topics import MODEL_PREDICTIONS
 from lamina.definitions import record
 from lamina.settings import ROOT
-
-SERVED = MODEL_PREDICTIONS
-"""The log of what was served: archived for the comparison, no source of features."""
 
 DAY_S = 86_400
 
@@ -92,10 +88,11 @@ def archived_topics(system: str) -> tuple[str, ...]:
     """Every topic that the daily run of `system` archives: those of its features, and the log of what was served.
 
     >>> archived_topics("fraud"), archived_topics("activity")
-    (('fraud-labels', 'model-predictions', 'transactions'), ('user-events',))
+    (('fraud-labels', 'predictions-fraud', 'transactions'), ('user-events',))
     """
     found = record(system)
-    served = {SERVED} if found.has_model else set()
+    # What was served is archived for the comparison; it is no source of features.
+    served = {found.served.name} if found.served else set()
     return tuple(sorted(served.union(found.feature_topics)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import DECISION_TOPIC
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import DecisionLog, weights
 from lamina.evaluation.problem import Problem, Words
@@ -13,7 +13,7 @@ from models.fraud.figures import measure
 from models.fraud.savings import sections
 from models.fraud.slices import slices
 
-DECISIONS = DecisionLog(MODEL_PREDICTIONS, SCHEMAS[MODEL_PREDICTIONS], id="transaction_id", withholding="reject")
+DECISIONS = DecisionLog(DECISION_TOPIC.name, SCHEMAS[DECISION_TOPIC.name], id="transaction_id", withholding="reject")
 
 PROBLEM = Problem(
     features=FEATURES,

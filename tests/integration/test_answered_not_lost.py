@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from benchmarks.messages import consume
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, Settings
@@ -92,7 +92,7 @@ def test_nothing_answered_is_lost(
             stack.start("kafka")
         api.decide(20)
         settings = Settings(**given)  # type: ignore[arg-type]
-        for topic in (TRANSACTIONS, MODEL_PREDICTIONS):
+        for topic in (TRANSACTIONS, PREDICTIONS):
             until(lambda topic=topic: first_of_each(settings, topic) == by_user(api.answered), within_s=60)
     finally:
         api.kill()

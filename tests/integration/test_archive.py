@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from jobs.spark import offsets
 from jobs.spark.archive_events import archive
-from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS, Decision
+from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.contracts.user_events import USER_EVENTS, UserEvent
 from lamina.errors import OffsetsLost, StreamError
@@ -127,10 +127,10 @@ def test_deleted_messages_are_an_error_that_names_them(settings: Settings, sessi
 def test_a_decision_comes_back_as_it_was(settings: Settings, session: Callable[[], SparkSession]) -> None:
     decision = Decision.from_json((RECORDED / "decision-v1.json").read_bytes())
     with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
-        producer.send(MODEL_PREDICTIONS, decision)
-    counts = archive(session, settings, MODEL_PREDICTIONS, MONDAY)
+        producer.send(PREDICTIONS, decision)
+    counts = archive(session, settings, PREDICTIONS, MONDAY)
     assert counts["archived"] == 1
-    row = ds.dataset(offsets.folder(settings.lake_url, MODEL_PREDICTIONS, MONDAY)).to_table().to_pylist()[0]
+    row = ds.dataset(offsets.folder(settings.lake_url, PREDICTIONS, MONDAY)).to_table().to_pylist()[0]
     for name in ("reasons", "features", "seen", "through", "stage_ms"):
         row[name] = orjson.loads(row[name])
     assert Decision.model_validate({k: v for k, v in row.items() if k not in ("partition", "offset")}) == decision

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.small_model import promote, train_small_model
-from lamina.contracts.decisions import Decision, ShadowScore
-from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
+from lamina.contracts.decisions import PREDICTIONS, Decision, ShadowScore
+from lamina.contracts.topics import SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER
@@ -62,7 +62,7 @@ def test_live_then_shadow_then_broken(clean_redis: str, tmp_path: Path) -> None:
         assert decide(client)["experiment"] == "trees@2"
 
     events = [event for event, _ in Journal(settings.stack_dir / "journal").read(Place(0, 0))]
-    logged = {d.request_id: d for d in (Decision.from_json(e.value) for e in events if e.topic == MODEL_PREDICTIONS)}
+    logged = {d.request_id: d for d in (Decision.from_json(e.value) for e in events if e.topic == PREDICTIONS)}
     for user in USERS:
         found = logged[str(live[user]["request_id"])]
         assert (found.experiment, found.arm, found.bucket) == ("trees@1", live[user]["arm"], live[user]["bucket"])

@@ -41,3 +41,20 @@ def test_what_the_old_topic_holds_is_sent_once(kafka: str, topic_prefix: str) ->
     assert task.what.startswith("send 1 messages")
     task.apply()
     assert values(kafka, topic_prefix + "new") == sorted([*sent, (b"u0", b"late")])
+
+
+def test_what_was_archived_is_not_sent(kafka: str, topic_prefix: str) -> None:
+    settings = Settings(kafka_bootstrap=kafka, topic_prefix=topic_prefix)
+    create_topics(kafka, topic_prefix, [Topic("old", 1), Topic("new", 1)])
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    for i in range(5):
+        producer.send(topic_prefix + "old", f"v{i}".encode(), b"u")
+    producer.flush()
+    producer.close()
+    assert renamed_topic(settings, "old", "new", {0: 5}) == []
+    (whole,) = renamed_topic(settings, "old", "new", {0: 9})
+    assert whole.what.startswith("send 5 messages"), "offsets of a topic that is gone"
+    (task,) = renamed_topic(settings, "old", "new", {0: 3})
+    task.apply()
+    assert values(kafka, topic_prefix + "new") == [(b"u", b"v3"), (b"u", b"v4")]
+    assert renamed_topic(settings, "old", "new", {0: 3}) == []

@@ -19,8 +19,7 @@ from jobs.spark.archive_events import row_of
 from jobs.spark.parity import EXIT_MISMATCH, compare, main
 from jobs.spark.parity_report import render, write_report
 from lamina.clock import DAY_MS, day_of
-from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS, Decision
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.definitions import load
 from lamina.lake import layout
@@ -77,7 +76,7 @@ def _lake(folder: Path, events: Archived, decisions: list[Decision]) -> str:
     for source, rows in events.items():
         _write(folder, TOPIC_OF[source], rows)
     place = {"partition": 0, "ingested": LIVE.isoformat()}
-    _write(folder, MODEL_PREDICTIONS, [{**row_of(d), **place, "offset": i} for i, d in enumerate(decisions)])
+    _write(folder, PREDICTIONS, [{**row_of(d), **place, "offset": i} for i, d in enumerate(decisions)])
     return str(folder)
 
 
@@ -177,7 +176,7 @@ def test_what_was_decided_on_again_is_left_out(
     # On the next day, a moment after midnight.
     later = LIVE + timedelta(days=1)
     place = {"partition": 0, "ingested": later.isoformat()}
-    _write(tmp_path / "lake", MODEL_PREDICTIONS, [{**row_of(d), **place, "offset": i} for i, d in enumerate(again[2:])])
+    _write(tmp_path / "lake", PREDICTIONS, [{**row_of(d), **place, "offset": i} for i, d in enumerate(again[2:])])
     report = compare(spark, lake, FEATURES, later)
     assert (report["decisions"], report["compared"], report["repeated"]) == (2, 0, 2)
 

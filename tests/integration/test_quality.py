@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.spark.lake import archived
 from jobs.spark.quality import check, release
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
@@ -64,7 +64,7 @@ def test_good_days_pass(settings: Settings) -> None:
     rows = {
         TRANSACTIONS: GENERATED.transactions,
         FRAUD_LABELS: [{**e, "timestamp": e["transaction_timestamp"]} for e in GENERATED.fraud_labels],
-        MODEL_PREDICTIONS: [{**decision, "request_id": f"r{i}", "timestamp": START_MS + i} for i in range(100)],
+        PREDICTIONS: [{**decision, "request_id": f"r{i}", "timestamp": START_MS + i} for i in range(100)],
     }
     for topic, events in rows.items():
         _put(settings, topic, events)

@@ -13,8 +13,7 @@ import pytest
 
 from benchmarks.messages import consume
 from benchmarks.small_model import promote, train_small_model
-from lamina.contracts.decisions import Decision
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS, Decision
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS, FraudLabel, Transaction
 from lamina.local.services.redis import server
 from lamina.local.stack import Stack
@@ -116,7 +115,7 @@ def test_a_decision_and_its_events(whole: Settings, registry: MemoryRegistry) ->
     assert unknown["unknown_user"] is True and unknown["fallback"] == "none"
     assert accepted.status_code == 202
 
-    topics = (TRANSACTIONS, MODEL_PREDICTIONS, FRAUD_LABELS)
+    topics = (TRANSACTIONS, PREDICTIONS, FRAUD_LABELS)
     transactions, predictions, labels = (consume(whole, topic) for topic in topics)
     sent = Transaction.model_validate(TRANSACTION)
     arrived = [(key, Transaction.from_json(value)) for key, value in transactions[:2]]
@@ -303,7 +302,7 @@ def test_kafka_gone_and_back(whole: Settings, registry: MemoryRegistry, stack: S
         until(lambda: service.events.waiting_bytes == 0)
         decide(client, transaction_id="after")
         expected = {"before", "after", *(f"during-{i}" for i in range(20))}
-        for topic in (TRANSACTIONS, MODEL_PREDICTIONS):
+        for topic in (TRANSACTIONS, PREDICTIONS):
             until(lambda topic=topic: ids(whole, topic) == expected)
         in_order = [orjson.loads(value)["transaction_id"] for _, value in consume(whole, TRANSACTIONS)]
         assert in_order == ["before", *(f"during-{i}" for i in range(20)), "after"]

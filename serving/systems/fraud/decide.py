@@ -17,8 +17,7 @@ from typing import NamedTuple
 import orjson
 
 from lamina.clock import Clock
-from lamina.contracts.decisions import Action, Decision, Fallback, Reason
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS, Action, Decision, Fallback, Reason
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics
@@ -357,7 +356,7 @@ class DecisionMaker:
         outgoing = []
         for asked, decision in made:
             outgoing.append(Outgoing(TRANSACTIONS, decision.user_id, asked.raw))
-            outgoing.append(Outgoing(MODEL_PREDICTIONS, decision.user_id, decision.to_json()))
+            outgoing.append(Outgoing(PREDICTIONS, decision.user_id, decision.to_json()))
         self._events.publish_all(outgoing)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
         for _, decision in made:

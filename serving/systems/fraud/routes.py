@@ -24,7 +24,7 @@ from serving.systems.fraud.decide import DecisionMaker
 MAX_BATCH = 100
 JSON = "application/json"
 DECISIONS = "/fraud/decisions"
-# What only `explain=true` returns; the topic `model-predictions` always has it.
+# What only `explain=true` returns; the topic `predictions-fraud` always has it.
 EXPLAINED = {"features", "seen", "through"}
 
 TRANSACTION = {

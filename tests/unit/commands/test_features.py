@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from lamina.cli import app
 from lamina.commands.features import find_view, newest_logged, system_of
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.topics import predictions_of
 from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError, LaminaError
 from lamina.lake import layout
@@ -58,8 +58,8 @@ def test_the_docs_are_current() -> None:
 
 
 def test_parity_takes_the_newest_logged_day(tmp_path: Path) -> None:
-    with pytest.raises(LaminaError, match="archive topic 'model-predictions' first"):
-        newest_logged(str(tmp_path))
+    with pytest.raises(LaminaError, match="archive topic 'predictions-fraud' first"):
+        newest_logged(str(tmp_path), "fraud")
     for day in (date(2018, 8, 8), date(2018, 8, 14)):
-        Path(layout.events(str(tmp_path), MODEL_PREDICTIONS, day)).mkdir(parents=True)
-    assert newest_logged(str(tmp_path)) == date(2018, 8, 14)
+        Path(layout.events(str(tmp_path), predictions_of("fraud"), day)).mkdir(parents=True)
+    assert newest_logged(str(tmp_path), "fraud") == date(2018, 8, 14)

@@ -14,7 +14,7 @@ from lamina.settings import ROOT
 
 DAGS = ROOT / "dags"
 MODELS = {"fraud"}
-TOPICS = {"fraud": {"transactions", "fraud-labels", "model-predictions"}, "activity": {"user-events"}}
+TOPICS = {"fraud": {"transactions", "fraud-labels", "predictions-fraud"}, "activity": {"user-events"}}
 
 
 @pytest.fixture(scope="module")

@@ -43,12 +43,26 @@ class Fine(Event):
     timestamp: EpochMs
 
 
+class Guess(Event):
+    """What the model said of a stay."""
+
+    request_id: Identifier
+    stay_id: Identifier
+    score: Number
+    timestamp: EpochMs
+
+
 STAYS = EventTopic(
     topic=Topic("stays", partitions=2),
     contract=Stay,
     suite=Suite("stays", LATENESS, (some_rows(), *present("stay_id", "car_id"), *in_time())),
 )
 FINES = EventTopic(topic=Topic("fines"), contract=Fine, suite=Suite("fines", LATENESS, (some_rows(), *in_time())))
+GUESSES = EventTopic(
+    topic=Topic("predictions-parking"),
+    contract=Guess,
+    suite=Suite("predictions-parking", LATENESS, (some_rows(), *in_time())),
+)
 
 CAR = Entity("car", "car_id")
 STAY_SOURCE = EventSource(
@@ -82,7 +96,7 @@ FEATURES = FeatureSet(
     request_features=(RequestFeature("fee", "field", "fee"),),
     model_features=("fee", "stays_1h", "avg_fee_7d"),
 )
-SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label_delay=days(3))
+SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label_delay=days(3), served=GUESSES)
 '''
 
 
@@ -116,7 +130,7 @@ def test_it_is_in_every_registry(registries: dict[str, Any]) -> None:
     assert registries["contracts"]["stays"] == "Stay"
     assert registries["schemas"]["fines"] == ["stay_id", "car_id", "is_fined", "timestamp"]
     assert set(registries["suites"]) == set(registries["schemas"])
-    assert {"stays", "fines"} <= set(registries["archived"]["parking"])
+    assert registries["archived"]["parking"] == ["fines", "predictions-parking", "stays"]
     assert registries["models"] == ["fraud", "parking"]
     assert registries["delays"]["parking"] == 3
 
@@ -128,7 +142,7 @@ def test_its_stream_reads_its_topic_by_its_contract(registries: dict[str, Any]) 
 
 def test_the_others_are_as_they_were(registries: dict[str, Any]) -> None:
     assert not registries["frozen"]["fraud"] and not registries["frozen"]["activity"]
-    assert set(registries["archived"]["fraud"]) >= {"transactions", "fraud-labels"}
+    assert set(registries["archived"]["fraud"]) == {"transactions", "fraud-labels", "predictions-fraud"}
 
 
 def test_its_meanings_are_recorded_in_a_file_of_its_own(registries: dict[str, Any], folder: Path) -> None:
@@ -145,7 +159,7 @@ def test_it_has_its_dags(folder: Path) -> None:
     assert dags["ml_model_training_parking"]["params"]["delay_days"] == 3
     assert dags["ml_model_training_fraud"]["params"]["delay_days"] == 7
     archived = dags["features_daily_parking"]["tasks"]["archive"]["arguments"]
-    assert {"stays", "fines"} <= set(archived)
+    assert {"stays", "fines", "predictions-parking"} <= set(archived)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +167,10 @@ def test_it_has_its_dags(folder: Path) -> None:
     [
         ('Topic("fines")', 'Topic("feature-tiles")', "topic 'feature-tiles' has the suite of 'fines'"),
         ("topics=(STAYS, FINES)", "topics=(STAYS,)", "no record describes topics ['fines']"),
+        (", served=GUESSES", "", "describe topic 'predictions-parking' by served"),
+        ("predictions-parking", "guesses", "what it serves is on 'guesses'"),
         (", label_delay=days(3)", "", "say how long they take by label_delay"),
-        ('system="parking"', 'system="parks"', "module 'parking' holds the system 'parks'"),
+        ("parking", "parks", "module 'parking' holds the system 'parks'"),
         ('("fines"', '("transactions"', "topic 'transactions' is described elsewhere in another way"),
         ('("fines"', '("dead-letters"', "topic 'dead-letters' is described elsewhere in another way"),
     ],

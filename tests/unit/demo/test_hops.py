@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
 from lamina.demo.hops import hops
 from lamina.demo.live import LiveResult
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.story import Options, Story, load_story
 from lamina.reporting.results import Hop
 
-KAFKA = {DEAD_LETTERS: 2, FEATURE_TILES: 30, MODEL_PREDICTIONS: 9}
+KAFKA = {DEAD_LETTERS: 2, FEATURE_TILES: 30, predictions_of("fraud"): 9}
 
 
 def made(tmp_path: Path, archived: Mapping[str, int]) -> tuple[Story, dict[tuple[str, str], Hop]]:
@@ -54,7 +54,7 @@ def test_every_route_has_its_hops_in_order(tmp_path: Path) -> None:
 def test_what_is_neither_passed_on_nor_put_aside_is_lost(tmp_path: Path) -> None:
     story, _ = made(tmp_path, {})
     asked, told = story.routes
-    _, found = made(tmp_path, {asked.topic: 7, told.topic: 4, MODEL_PREDICTIONS: 8})
+    _, found = made(tmp_path, {asked.topic: 7, told.topic: 4, predictions_of("fraud"): 8})
     lost = {key: hop.lost for key, hop in found.items() if hop.lost}
     assert lost == {("transactions", "answered"): 1, ("decisions", "archived"): 1}
     assert (found["history", "in the file"].rows, found["history", "in the lake"].aside) == (105, 5)

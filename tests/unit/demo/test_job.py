@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from lamina.clock import midnight_ms
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, MODEL_PREDICTIONS
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
 from lamina.contracts.user_events import USER_EVENTS
 from lamina.demo import collect, job
 from lamina.demo.job import MainJob
@@ -90,13 +90,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
     def made(story: Story) -> tuple[MainJob, DemoResults, Page]:
         day = story.source.live().events
         kafka = {topic: table.num_rows for topic, table in day.items()}
-        kafka |= {DEAD_LETTERS: 0, FEATURE_TILES: 7, MODEL_PREDICTIONS: day[story.asked.topic].num_rows}
+        kafka |= {DEAD_LETTERS: 0, FEATURE_TILES: 7, predictions_of(story.system): day[story.asked.topic].num_rows}
 
         def archived(lake_url: str, topic: str, at: date, *columns: str) -> list[dict[str, object]]:
             return [{"stage_ms": '{"model": 1.5}', "latency_ms": 2.0}] * kafka[topic]
 
         candidate = SimpleNamespace(version="1", metrics=METRICS)
-        evaluation = SimpleNamespace(rows=90, frauds=3, candidate=candidate, promote=True, reasons=["none before"])
+        evaluation = SimpleNamespace(rows=90, positives=3, candidate=candidate, promote=True, reasons=["none before"])
         monkeypatch.setattr(collect, "archived", archived)
         monkeypatch.setattr(collect, "on_kafka", lambda settings: kafka)
         monkeypatch.setattr(collect, "evaluated", lambda *_: (evaluation, "run"))

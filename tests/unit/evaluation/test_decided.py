@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lamina.contracts.topics import MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import MOST, weights
 from lamina.evaluation.read import read_table
@@ -33,14 +33,14 @@ def decide(lake: str, *decisions: dict[str, Any], without: tuple[str, ...] = ())
     """Archive decisions, as columns of the contract; `without` these, as partitions from before they existed."""
     usual = {"action": "approve", "timestamp": AT_MS, "decided_at": AT_MS}
     rows = [usual | decision for decision in decisions]
-    schema = pa.schema([field for field in SCHEMAS[MODEL_PREDICTIONS] if field.name not in without])
+    schema = pa.schema([field for field in SCHEMAS[PREDICTIONS] if field.name not in without])
     columns = {
         field.name: pa.array(
             [row.get(field.name, "" if field.type == pa.string() and not field.nullable else None) for row in rows]
         ).cast(field.type)
         for field in schema
     }
-    folder = Path(layout.events(lake, "model-predictions", DAY))
+    folder = Path(layout.events(lake, "predictions-fraud", DAY))
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), folder / f"part-{len(list(folder.iterdir()))}.parquet")
 

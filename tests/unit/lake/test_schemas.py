@@ -52,7 +52,7 @@ WRITTEN: dict[str, dict[str, pa.DataType]] = {
         "purchase_amount": NUMBER,
         "timestamp": WHOLE,
     },
-    "model-predictions": {
+    "predictions-fraud": {
         "request_id": TEXT,
         "transaction_id": TEXT,
         "user_id": TEXT,
@@ -90,7 +90,7 @@ MAY_LACK = {
     "transactions": {"location"},
     "fraud-labels": {"scenario"},
     "user-events": {"purchase_id", "purchase_amount"},
-    "model-predictions": {
+    "predictions-fraud": {
         "score",
         "model_version",
         "feature_age_ms",

@@ -16,7 +16,7 @@ from lamina.errors import MigrationBlocked
 from lamina.lake import layout
 from lamina.lake.partitions import ingested_days
 from lamina.lake.write import open_lake
-from lamina.migrations.renamed_folders import renamed_folders
+from lamina.migrations.renamed_folders import archived_ends, renamed_folders
 from lamina.settings import ROOT
 from lamina.streams.identity import TopicIdentity
 
@@ -85,6 +85,13 @@ def test_offsets_of_the_old_topic_are_none_of_the_new_one(lake: str) -> None:
     now = TopicIdentity("c1", "id2")
     archived = offsets.of_topic(NEW, ASIDE, offsets.records(lake, NEW), now, allow_gap=False)
     assert offsets.plan(NEW, ASIDE, archived, {0: 0}, {0: 9}, allow_gap=False).messages == 9
+
+
+def test_how_far_the_old_topic_was_archived_is_known_before_and_after(lake: str) -> None:
+    assert archived_ends(lake, OLD, NEW) == {0: 6}
+    led_over(lake)
+    assert archived_ends(lake, OLD, NEW) == {0: 6}
+    assert archived_ends(lake, "other", NEW) == {}
 
 
 def test_a_day_that_is_kept_aside_can_be_released(lake: str) -> None:

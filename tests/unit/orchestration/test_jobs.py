@@ -14,7 +14,7 @@ def test_every_source_of_a_feature_is_archived() -> None:
     for system in system_names():
         archived = archived_topics(system)
         assert {view.source.topic for view in load(system).views} <= set(record(system).feature_topics) <= set(archived)
-        assert ("model-predictions" in archived) == has_model(system)
+        assert (f"predictions-{system}" in archived) == has_model(system)
 
 
 def test_no_topic_is_archived_by_two_systems() -> None:

@@ -59,7 +59,7 @@ def results() -> FraudResults:
                 name="decisions on Kafka",
                 rows=9_488,
                 expected=9_488,
-                note="offsets of model-predictions",
+                note="offsets of predictions-fraud",
             ),
             Hop(path="labels", name="posted labels", rows=9_461, note="labels that came due on the live day"),
             Hop(path="labels", name="labels on Kafka", rows=9_461, expected=9_461, note="offsets of fraud-labels"),

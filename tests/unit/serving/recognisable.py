@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.contracts.decisions import Decision, FeatureValue, ShadowScore
-from lamina.contracts.topics import MODEL_PREDICTIONS, SHADOW_SCORES
+from lamina.contracts.decisions import PREDICTIONS, Decision, FeatureValue, ShadowScore
+from lamina.contracts.topics import SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
@@ -118,7 +118,7 @@ class KeptEvents(EventLog):
 
     @property
     def decisions(self) -> list[Decision]:
-        return [Decision.from_json(value) for topic, value in self.kept if topic == MODEL_PREDICTIONS]
+        return [Decision.from_json(value) for topic, value in self.kept if topic == PREDICTIONS]
 
     @property
     def shadow_scores(self) -> list[ShadowScore]:

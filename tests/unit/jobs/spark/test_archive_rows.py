@@ -13,7 +13,7 @@ RECORDED = Path(__file__).parents[3] / "data" / "events"
 NAMES = {
     "transactions": "transaction",
     "fraud-labels": "fraud_label",
-    "model-predictions": "decision",
+    "predictions-fraud": "decision",
     "user-events": "user_event",
 }
 
@@ -27,7 +27,7 @@ def test_an_event_fills_every_column_of_its_topic(topic: str) -> None:
 
 def test_maps_of_a_decision_lose_nothing() -> None:
     raw = (RECORDED / "decision-v1.json").read_bytes()
-    row = checked_row("model-predictions", 0, 0, raw)
+    row = checked_row("predictions-fraud", 0, 0, raw)
     decision = Decision.from_json(raw)
     assert orjson.loads(row["features"]) == decision.features
     assert orjson.loads(row["through"]) == decision.through

@@ -11,7 +11,8 @@ import httpx
 import orjson
 import pytest
 
-from lamina.contracts.topics import DEAD_LETTERS, MODEL_PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.contracts.user_events import USER_EVENTS
 from lamina.errors import DecisionPending, RepeatedOtherwise
@@ -340,15 +341,15 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         (_, sent), (_, made) = bench.events.kept
         bench.repeats = bench.maker._repeats = Repeats(None, window_s=600)
         bench.repeats.recall(TRANSACTIONS, clear)
-        bench.repeats.recall(MODEL_PREDICTIONS, made)
+        bench.repeats.recall(PREDICTIONS, made)
         assert count("unreadable") == before + 1 and not bench.repeats._known, "whose decision it was is not known"
         bench.repeats.recall(TRANSACTIONS, sent)
-        bench.repeats.recall(MODEL_PREDICTIONS, b'{"action":"call the police"}')
+        bench.repeats.recall(PREDICTIONS, b'{"action":"call the police"}')
         assert count("unreadable") == before + 2 and not bench.repeats._known
         bench.repeats.recall(TRANSACTIONS, orjson.dumps(orjson.loads(sent), option=orjson.OPT_SORT_KEYS))
         for other in (USER_EVENTS, DEAD_LETTERS):
             bench.repeats.recall(other, b"of no transaction")
-        bench.repeats.recall(MODEL_PREDICTIONS, made)
+        bench.repeats.recall(PREDICTIONS, made)
         assert (await bench.decide("u1")).decided_at == first.decided_at
 
     asyncio.run(run())

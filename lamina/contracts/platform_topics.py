@@ -1,0 +1,18 @@
+"""The platform's own topics, which are nobody's events: what is said about them stands here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lamina.contracts.base import Event
+from lamina.contracts.decisions import DeadLetter, ShadowScore
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES, SHADOW_SCORES, TILES_MS, WEEK_MS, Topic
+
+PLATFORM_TOPICS: tuple[Topic, ...] = (
+    Topic(SHADOW_SCORES, partitions=1),
+    Topic(FEATURE_TILES, retention_ms=TILES_MS, compacted=True),
+    Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS, max_bytes=LETTER_BYTES),
+)
+
+PLATFORM_CONTRACTS: Mapping[str, type[Event]] = {SHADOW_SCORES: ShadowScore, DEAD_LETTERS: DeadLetter}
+"""Contracts of those that carry events; tiles are no events."""
