@@ -191,7 +191,25 @@ def _tile_key(tiling: Tiling, *more: str) -> str:
 
 
 def _whole_tiles(tiling: Tiling) -> str:
-    """Of each tile the number of its events and its states, those of keyed ones only where they are inline."""
+    """Of each tile the number of its events and its states, those of keyed ones only where they are inline.
+
+    Two payments of 5.0 and 7.0 by user 7 in one minute, whose tile starts at 43,200,000, make two messages with the key
+    `user:7<tab>transactions@1m#d657d7/43200000`: first `1<31>1<31>5.0`, then `2<31>2<31>12.0`, which replaces it.
+
+    >>> from lamina.contracts.features import Duration, Layers
+    >>> from lamina.definitions.fraud import TRANSACTIONS, USER
+    >>> states = State("count"), State("sum", "amount")
+    >>> print(_whole_tiles(Tiling(USER, TRANSACTIONS, Duration(60, "1m"), Layers.BOTH, 300, states, ())))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    SELECT `key`, CONCAT(CAST(COUNT(*) AS STRING),
+      CHR(31), COALESCE(CAST(COUNT(*) AS STRING), ''),
+      CHR(31), COALESCE(CAST(SUM(`amount`) AS STRING), '')) AS `payload`
+    FROM (
+      SELECT CONCAT('user:', `user_id`, CHR(9), 'transactions@1m#d657d7/',
+        CAST(`timestamp` - MOD(`timestamp`, 60000) AS STRING)) AS `key`, `amount`
+      FROM `transactions_first`
+    ) GROUP BY `key`
+    """
     written = (*tiling.states, *tiling.keyed) if tiling.inline else tiling.states
     parts = ["CAST(COUNT(*) AS STRING)"]
     for state in written:

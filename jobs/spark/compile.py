@@ -69,6 +69,13 @@ def state(of: State, tiling: Tiling) -> Column:
 
     Numeric states are doubles (min, max and times null where missing, the others 0), first and last are text, distinct
     and last_k sorted arrays of as many as are needed.
+
+    Two payments of 5.0 and 7.0 in one minute become one row, with 2.0 in `count(*)` and 12.0 in `sum(amount)`. The
+    start of its tile, by which they are grouped, and these two states are in Spark's words:
+
+        -(timestamp, pmod(timestamp, 60000))
+        CAST(count(CASE WHEN true THEN 1.0 END) AS DOUBLE) AS count(*)
+        coalesce(sum(CASE WHEN true THEN CAST(amount AS DOUBLE) END), 0.0) AS sum(amount)
     """
     return _state(of, tiling).alias(of.label)
 

@@ -1,7 +1,9 @@
-"""Events that stand for a while: those of a source with revisions, of which a later one may take the place.
+"""Events that are valid for a while: those of a source with revisions, such as labels, which a later one may replace.
 
-Of each such event a table says from when it was known and until when it stood. A window then is no longer a range of
-neighbours for every probe; probes that see an event come or go are answered from the events that stood at their time.
+A table says of each event from when it was known and until when it stood, that is, was not yet replaced. Which events
+are in a window then depends on when it is asked, so the window is no longer one range of positions for all probes.
+Probes whose window holds an event that was replaced, or known late, are answered one by one from what stood at their
+time; all others from the range.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ MOST_PAIRS = 2_000_000
 
 @dataclass(frozen=True)
 class Asked:
-    """Probes that are answered from what stood at their time.
+    """Probes that are answered from the events that stood at their own time.
 
-    rows: which of the probes, int64[m]; probes: the same, each an entity of its own; timeline: of the events that
-    stood, as of these entities; places: which events those are.
+    rows: int64[m], positions among all probes. probes: these, each made an entity of its own, as two of one entity may
+    see different events. timeline: the events that stood, under these entities. places: int64[n], which events of the
+    original timeline they are.
     """
 
     rows: Ints

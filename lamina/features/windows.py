@@ -3,6 +3,14 @@
 Hot path: whole columns at a time. With events sorted by (entity, time) every window is one interval `[lo, hi)` of
 positions, so no aggregate ever visits the events of a window one by one: an entity with a million events costs n log n,
 where a sliding frame would cost their square.
+
+Sums, extremes and deviations come from a *segment tree*: a binary tree over the positions in which every node holds
+what the two below it give together. A window of n events is at most 2 log2(n) of its nodes, here `[1, 7)` of eight:
+
+    level 3                    0..7
+    level 2         0..3                  4..7
+    level 1    0..1      [2..3]      [4..5]      6..7       the window is the four nodes in brackets:
+    level 0    0   [1]   2   3       4   5     [6]   7      1, then 6, then 2 to 3, then 4 to 5
 """
 
 from __future__ import annotations
@@ -80,7 +88,10 @@ class Timeline:
 
     @cached_property
     def _places(self) -> tuple[int, int, Ints]:
-        """Entity and time as one number, the way it is made: every entity has `span` numbers, from `base` on."""
+        """Entity and time as one ascending number, `entity * span + (ts - base)`: base, span, and int64[n] of events.
+
+        `base` is the earliest time and `span` one more than the distance to the latest, so that entities never overlap.
+        """
         base = int(self.ts.min())
         span = int(self.ts.max()) - base + 2
         return base, span, self.entity * span + (self.ts - base)
@@ -163,9 +174,9 @@ def std(windows: Windows, values: Floats) -> Floats:
 def distinct(windows: Windows, entity: Ints, values: Ints) -> Ints:
     """Number of different values in each window.
 
-    A value counts where its last occurrence within the window lies: event i counts for the probes whose window holds i
-    and ends before the next event of the same value. As both ends of the windows never decrease those probes are
-    neighbours, and adding one to a range of neighbours takes two steps.
+    Of each value only the last occurrence within a window is counted: event i counts for the probes whose window holds
+    i and ends before the next event with the same value. As both ends of the windows never decrease, those probes are
+    neighbours, and one is added to all of them by two entries in an array of differences, summed at the end.
 
     Args: entity, values: int64[n], codes of each event.
     """
@@ -217,8 +228,8 @@ def decayed(windows: Windows, ts: Ints, at: Ints, half_life_ms: int) -> Floats:
 def smallest(windows: Windows, hashes: Hashes, different: Ints, k: int) -> Hashes:
     """The `k`-th smallest different hash of each window.
 
-    Of windows with many times `k` values only those hashes are looked at that are small enough to matter: a window with
-    d values has about 4k of them below 4k/d of all hashes.
+    Hashes are uniform, so of a window with d different values about 4k lie below 4k/d of the range of hashes. Only
+    those are sorted; where by chance fewer than k are found, the bound is doubled.
 
     Args: hashes: uint64[n], of each event; different: number of different values in each window, at least `k`.
     """
@@ -245,9 +256,17 @@ def _merge_moments(a: Parts, b: Parts) -> Parts:
 
 
 def _reduce(windows: Windows, leaves: Parts, neutral: tuple[float, ...], merge: Merge) -> Parts:
-    """All windows reduced at once by climbing a binary tree of partial results, one level a step.
+    """Every window reduced by a segment tree, drawn at the head of this module, for all windows at once.
 
-    Unlike differences of running sums nothing is ever taken away again, so no digits cancel.
+    The tree is climbed from its leaves, one level a step, and only the level in hand is kept. On each level a window
+    takes its first node if that is a right child, and its last if that is a left one: their parents would reach beyond
+    it. What is left of it is whole parents. Nothing is subtracted, unlike with running sums, so no digits cancel.
+
+    Args: leaves: float64[n], one array a part of a state; neutral: the parts of nothing; merge: two states into one.
+    Returns: float64[windows], one array a part.
+
+    >>> _reduce(Windows(np.array([1]), np.array([7])), (np.arange(8.0),), (0.0,), lambda a, b: (a[0] + b[0],))
+    (array([21.]),)
     """
     m = len(windows.lo)
     found = tuple(np.full(m, x) for x in neutral)

@@ -1,8 +1,36 @@
 """What has to be kept so that every feature can be answered: definitions to tilings, tilings to partial states.
 
-Windows of one entity, one source and one resolution share a tiling, so an event is aggregated once for all of them. A
-tiling's id carries a fingerprint of its states and of their views' versions: tiles of a changed meaning never mix with
-the old ones.
+A *tiling* is a tile spec: one entity, one source, one resolution, and the states that its views need. A *tile* holds
+these states of one entity over `[start, start + resolution)`, a *window* is answered by merging tiles. Here with tiles
+of a minute and a window of five:
+
+    payments of user 7     5.0 7.0                1.0                   asked at 12:04:30, and at 12:05:30
+    start of the tile      12:00  12:01  12:02  12:03  12:04  12:05
+    count(*), sum(amount)  2, 12  none   1, 1   none   none   none
+    window at 12:04:30     [=================================x          count 3, sum 13
+    window at 12:05:30            [=================================x   count 1, sum 1
+
+    >>> from lamina.contracts.aggregates import count, total
+    >>> from lamina.contracts.features import FeatureView, minutes
+    >>> from lamina.definitions.fraud import TRANSACTIONS, USER
+    >>> from lamina.semantics import reference, states
+    >>> asked = {"aggregates": (count("n"), total("amount", "sum")), "windows": (minutes(5),), "resolution": minutes(1)}
+    >>> view = FeatureView(name="spend", entity=USER, source=TRANSACTIONS, owner="fraud", **asked)
+    >>> tiling, = make_plan(FeatureSet(system="fraud", request=TRANSACTIONS, views=(view,))).tilings
+    >>> tiling.key.partition("#")[0], [state.label for state in tiling.states]
+    ('user:transactions@1m', ['count(*)', 'sum(amount)'])
+    >>> noon, columns = 43_200_000, ("transaction_id", "user_id", "timestamp", "amount")
+    >>> rows = [("a", "7", noon + 10_000, 5.0), ("b", "7", noon + 40_000, 7.0), ("c", "7", noon + 125_000, 1.0)]
+    >>> payments = [dict(zip(columns, row)) for row in rows]
+    >>> [(tiling.start_ms(p["timestamp"]) - noon) // 60_000 for p in payments]  # minutes after noon: whose tile it is
+    [0, 0, 2]
+    >>> [[states.state_of_event(state, tiling, p) for state in tiling.states] for p in payments]  # what each adds
+    [[1.0, 5.0], [1.0, 7.0], [1.0, 1.0]]
+    >>> [[reference.evaluate(f, payments, "7", noon + at_ms) for f in view.features] for at_ms in (270_000, 330_000)]
+    [[3.0, 13.0], [1.0, 1.0]]
+
+Windows of one entity, source and resolution share a tiling, so an event is aggregated once for all of them. A tiling's
+id carries a fingerprint of its states and of their views' versions: tiles of a changed meaning never mix with old ones.
 """
 
 from __future__ import annotations

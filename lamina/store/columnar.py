@@ -21,7 +21,7 @@ from lamina.store.tiles import TileColumns
 
 
 class Window:
-    """The tiles of one window of every request, of a sheet, and of the requests themselves where they are folded in.
+    """One window of every request: its tiles in a sheet, and the request itself where the view includes it.
 
     Results are float64[requests].
     """

@@ -1,7 +1,7 @@
-"""Where the windows of an entity begin and end: what must not be added up before it is known when a question is asked.
+"""Where the windows of an entity begin and end: no sum of tiles that reaches over such an edge may be used.
 
-Of an entity with many tiles the store keeps those of a minute and of an hour added up (`lamina.store.folded`). A sum
-answers a question only if every window holds all of it or nothing of it.
+Of an entity with many tiles the store also keeps the sums of each minute and hour (`lamina.store.folded`). A sum can
+stand for its tiles only if every window holds all of it or nothing of it, which depends on the time asked about.
 """
 
 from __future__ import annotations

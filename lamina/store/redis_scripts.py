@@ -1,4 +1,31 @@
-"""The server-side steps of the online store on Redis: each is atomic, and checks its conditions where the data is.
+r"""The server-side steps of the online store on Redis: each is atomic, and checks its conditions where the data is.
+
+What goes in, what comes back and what is stored, as `redis-cli` would show it with the scripts below for their names.
+A tile of three events is written, one with fewer is refused, one without a payload removes the field; a blob never
+replaces one of a later batch end; offsets are committed only by the writer whose last number stands:
+
+    redis> EVAL WRITE_TILES 1 user:7 259200 345600 1 payments@1m#ab12cd/43200000 "3\x1f12.5"
+    1
+    redis> EVAL WRITE_TILES 1 user:7 259200 345600 1 payments@1m#ab12cd/43200000 "2\x1f12.0"
+    0
+    redis> HGETALL user:7
+    payments@1m#ab12cd/43200000 "3\x1f12.5"
+    redis> EVAL WRITE_TILES 1 user:7 259200 345600 1 payments@1m#ab12cd/43200000 ""
+    1
+    redis> EVAL PUBLISH 1 user_batch:7 1209600 0 payments@1m#ab12cd LMT31533686400000..
+    1
+    redis> EVAL PUBLISH 1 user_batch:7 1209600 0 payments@1m#ab12cd LMT31533600000000..
+    0
+    redis> EVAL BEGIN 2 mark offsets 86400
+    (empty)
+    redis> EVAL MARK 1 mark 1 86400
+    1
+    redis> EVAL MARK 1 mark 3 86400
+    0
+    redis> EVAL SETTLE 2 mark offsets 1 86400 0 4711
+    1
+    redis> HGETALL offsets
+    0 4711
 
 A key with many tiles is *folded*: its tiles lie in hashes of their own, one a minute, and what the tiles of a minute,
 and those of an hour, add up to lies beside them where somebody has computed it (`lamina.store.folded`). The tree:

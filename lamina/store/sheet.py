@@ -53,7 +53,7 @@ class Sheet:
         return self._run.columns[place]
 
     def end(self, resolution_ms: int, delay_ms: int, at_ms: Ints) -> tuple[Ints, Ints]:
-        """Of windows that end so long before `at_ms`, always the same, the key of each end and its place in `keys`."""
+        """Ends of windows that stop a fixed time before `at_ms`: the key of each end, and its position in `keys`."""
         found = self._ends.get((resolution_ms, delay_ms))
         if found is None:
             ends = self._of_requests + (at_ms - at_ms % resolution_ms - delay_ms)

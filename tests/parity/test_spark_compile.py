@@ -9,14 +9,15 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, LongType, StringType, StructField, StructType
 
-from jobs.spark.compile import condition, ratio, request_feature
+from jobs.spark.compile import condition, ratio, request_feature, state, tile_start
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.features import Ratio, RequestFeature
+from lamina.contracts.features import Duration, Layers, Ratio, RequestFeature
 from lamina.definitions import load
 from lamina.definitions.activity import USER_EVENTS
-from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS
+from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS, USER
 from lamina.semantics import reference
 from lamina.semantics.events import holds, request_value
+from lamina.semantics.plan import State, Tiling
 from tests.parity.generated import START_MS, generate
 
 if TYPE_CHECKING:
@@ -46,6 +47,18 @@ def test_conditions_mean_the_same(spark: SparkSession) -> None:
     found = frame.select(*(condition(p).alias(str(i)) for i, p in enumerate(PREDICATES))).collect()
     for i, predicate in enumerate(PREDICATES):
         assert [r[str(i)] for r in found] == [holds(predicate, row) for row in ROWS], predicate
+
+
+def test_a_tile_is_made_as_the_docstring_says(spark: SparkSession) -> None:
+    states = State("count"), State("sum", "amount")
+    tiling = Tiling(USER, TRANSACTIONS, Duration(60, "1m"), Layers.BOTH, 300, states, ())
+    start, *columns = tile_start(tiling), *(state(each, tiling) for each in states)
+    for column in (start, *columns):
+        assert str(column).removeprefix("Column<'").removesuffix("'>") in (state.__doc__ or "")
+    payments = [("7", 43_210_000, 5.0), ("7", 43_240_000, 7.0)]
+    frame = spark.createDataFrame(payments, "user_id string, timestamp long, amount double")
+    (row,) = frame.groupBy("user_id", start.alias("start")).agg(*columns).collect()
+    assert row.asDict() == {"user_id": "7", "start": 43_200_000, "count(*)": 2.0, "sum(amount)": 12.0}
 
 
 def test_request_features_mean_the_same(spark: SparkSession) -> None:
