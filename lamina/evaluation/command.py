@@ -34,8 +34,8 @@ def evaluate_command(problem: Problem) -> Callable[..., None]:
         """Compare the day's model with the champion; writes evaluation.json into the lake and prints it."""
         from lamina.registry.mlflow import MlflowRegistry
 
-        settings = load_settings()
-        lake = lake_url or settings.lake_url
+        settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
+        lake = settings.lake_url
         day = require_over(date.date(), settings.clock)
         table = read_table(lake, problem, day, problem.features.names)
         found = evaluate(problem, MlflowRegistry(settings.mlflow_uri), table, day, min_auc, better)

@@ -135,8 +135,8 @@ def main(
     """Move the alias `champion` to the version evaluated for the day, if it earned that; prints the decision."""
     from lamina.registry.mlflow import MlflowRegistry
 
-    settings = load_settings()
-    lake = lake_url or settings.lake_url
+    settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
+    lake = settings.lake_url
     evaluation = read_evaluation(lake, system, require_over(date.date(), settings.clock))
     enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
     decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system), enough)

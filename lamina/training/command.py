@@ -65,8 +65,8 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
         """Train the model of a day; prints one JSON line with run, version and metrics."""
         from lamina.registry.mlflow import MlflowRegistry
 
-        settings = load_settings()
-        lake = lake_url or settings.lake_url
+        settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
+        lake = settings.lake_url
         day = require_over(date.date(), settings.clock)
         plan = Plan(day, train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate)
         problem = recipe.problem

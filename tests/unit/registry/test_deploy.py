@@ -249,3 +249,11 @@ def test_versions_of_two_digits_are_told_by_their_text(registry: MemoryRegistry,
     for _ in range(2):
         decided = deploy(registry, found, CLEAN)
         assert (decided.decision, decided.champion, decided.previous) == ("promoted", "12", "11")
+
+
+@pytest.mark.parametrize("url", ["/", "s3://", "file:///"])
+def test_the_command_reads_no_lake_that_is_none(url: str) -> None:
+    app = typer.Typer()
+    app.command()(main)
+    done = CliRunner().invoke(app, ["--system", "fraud", "--date", "2018-08-08", "--lake-url", url])
+    assert done.exit_code == 1 and "LAMINA_LAKE_URL" in str(done.exception)
