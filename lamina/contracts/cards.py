@@ -150,11 +150,14 @@ def luhn_holds(digits: str) -> bool:
 def without_separators(text: str) -> str:
     """A card number as its digits alone, so that all its spellings are hashed alike; other text as it is.
 
-    >>> without_separators("4000 0012-3456 7899"), without_separators("card 7")
-    ('4000001234567899', 'card 7')
+    Spreadsheets write `'4000...` and `="4000..."` for numbers that are to stay text.
+
+    >>> without_separators("4000 0012-3456 7899"), without_separators("'4000001234567899"), without_separators("card 7")
+    ('4000001234567899', '4000001234567899', 'card 7')
     """
-    if _run(text).fullmatch(text):
-        digits = _digits(text)
+    bare = text.strip("='\"`")
+    if _run(bare).fullmatch(bare):
+        digits = _digits(bare)
         if len(digits) <= LONGEST:
             return digits
     return text

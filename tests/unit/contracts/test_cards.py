@@ -89,7 +89,9 @@ def test_numbers_with_decimals_are_no_card_numbers() -> None:
 
 
 def test_spellings_of_a_number_are_hashed_alike() -> None:
-    assert {without_separators(text) for text in (VISA, "4111 1111-1111.1111")} == {VISA}
+    spellings = (VISA, "4111 1111-1111.1111", f"'{VISA}", f'="{VISA}"', f"'{VISA}'")
+    assert {without_separators(text) for text in spellings} == {VISA}
+    assert without_separators("'card'") == "'card'"
     assert without_separators("2018-08-08") == "2018-08-08"
 
 
