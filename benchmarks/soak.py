@@ -38,8 +38,8 @@ from benchmarks.soak_page import write_page
 from benchmarks.tiles import batch_writes
 from lamina.clock import midnight_ms, system_clock
 from lamina.definitions.fraud import FEATURES
+from lamina.store.blobs import LATEST_MS
 from lamina.store.redis import RedisStore
-from lamina.store.tiles import LATEST_MS
 from lamina.worlds.fraud.world import FraudWorld
 from lamina.worlds.protocol import World
 

@@ -12,8 +12,9 @@ from lamina.semantics.plan import Plan, State, Tiling
 from lamina.semantics.reference import as_streamed, without_duplicates
 from lamina.semantics.sketch import kept
 from lamina.semantics.states import state_of_event
+from lamina.store.blobs import encode_batch, reachable
 from lamina.store.protocol import BatchWrite, TileWrite, speed_key
-from lamina.store.tiles import TileColumns, encode_batch, encode_speed, keyed_field, reachable, tile_field
+from lamina.store.tiles import TileColumns, encode_speed, keyed_field, tile_field
 
 
 def tiles_of(tiling: Tiling, once: Iterable[EventRow]) -> dict[str, dict[int, list[EventRow]]]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from lamina.errors import LaminaError
-from lamina.settings import Settings, variable
+from lamina.setting_names import variable
+from lamina.settings import Settings
 
 
 def run(main: Callable[[], object]) -> None:

@@ -7,13 +7,10 @@ it exists; variables of the environment win over it, and it wins over the files.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -23,25 +20,15 @@ from lamina import addresses, proxies
 from lamina.clock import Clock, system_clock
 from lamina.contracts.names import TOPIC_PREFIX
 from lamina.contracts.predictions import MODEL_NAME
-from lamina.errors import SettingsError
+from lamina.setting_checks import checked
+from lamina.setting_names import PREFIX, advice, known, secret_files
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
 UNSCHEDULED = "none"
-PREFIX = "LAMINA_"
 IdField = Literal["transaction_id", "user_id", "merchant_id", "item_id"]
 
-OTHERS: Mapping[str, str] = MappingProxyType(
-    {
-        "LAMINA_IMPORT_SALT": "secret key of `lamina import`",
-        "LAMINA_STACK_CHILD": "marks what a local stack has started",
-        "LAMINA_GROUPS": "what an image is built with",
-    }
-)
-"""Variables with the prefix that are no settings, and whose they are."""
 
-# Kubernetes makes such variables of every service whose name begins with `lamina`.
-SERVICE_LINK = re.compile(r"LAMINA_\w*?(_SERVICE_HOST|_SERVICE_PORT\w*|_PORT|_PORT_\d+_(TCP|UDP|SCTP)\w*)")
 LINKED = re.compile(r"(tcp|udp|sctp)://")
 STOP_WAIT_S = 30
 """What the local stack and compose wait between SIGTERM and SIGKILL, in seconds; Kubernetes waits as long."""
@@ -246,23 +233,15 @@ class Settings(BaseSettings):
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
         names = {name.upper(): value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
-        unknown = [name for name, value in names.items() if not _known(name, value)]
+        unknown = [name for name, value in names.items() if not known(name, cls.model_fields)]
         if unknown:
-            raise ValueError("; ".join(_advice(name, "variable") for name in sorted(unknown)))
+            raise ValueError("; ".join(advice(name, "variable", cls.model_fields) for name in sorted(unknown)))
         return values
 
     @field_validator("*", mode="after")
     @classmethod
     def _refuse_elsewhere(cls, value: Any, info: Any) -> Any:
-        check = CHECKS.get(info.field_name)
-        if isinstance(value, Path):
-            check = addresses.folder if info.field_name in FOLDERS else addresses.file
-        if check is None:
-            return value
-        try:
-            return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
-        except ValueError as error:
-            raise ValueError(f"{variable(info.field_name)} {error}") from None
+        return checked(info.field_name, value)
 
     @field_validator("refuse_card_numbers_in", mode="before")
     @classmethod
@@ -319,24 +298,6 @@ class Settings(BaseSettings):
         return self
 
 
-FOLDERS = frozenset({"stack_dir", "data", "secrets_dir"})
-"""Paths that must be the same for every process; other paths are files that are read."""
-
-CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
-    {
-        "lake_url": addresses.lake,
-        "kafka_bootstrap": addresses.bootstrap,
-        "redis_url": addresses.redis,
-        "mlflow_uri": addresses.server,
-        "flink_url": addresses.server,
-        "airflow_url": addresses.server,
-        "api_host": addresses.listener,
-        "metrics_host": addresses.listener,
-    }
-)
-"""What holds for a field's value; a folder or file is checked by its type."""
-
-
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment, then from a running local stack, then from files, then the defaults; `overrides`
     win over all, and a relative lake or folder among them is one of the current folder.
@@ -347,48 +308,13 @@ def load_settings(**overrides: object) -> Settings:
     9001
     """
     proxies.spare_this_machine(os.environ)
-    env_file, files = _stack_env_file(), _secret_files(os.environ.get("LAMINA_SECRETS_DIR"))
+    env_file, files = _stack_env_file(), secret_files(os.environ.get("LAMINA_SECRETS_DIR"), Settings.model_fields)
     given = {name: _from_here(name, value) for name, value in overrides.items()}
     return Settings(
         _env_file=env_file if env_file.exists() else None,
         _secrets_dir=files,
         **given,  # type: ignore[arg-type]
     )
-
-
-def variable(field: str) -> str:
-    """The environment variable of a field.
-
-    >>> variable("redis_url")
-    'LAMINA_REDIS_URL'
-    """
-    return f"{PREFIX}{field.upper()}"
-
-
-def _known(name: str, value: str) -> bool:
-    if name in OTHERS or name.removeprefix(PREFIX).lower() in Settings.model_fields:
-        return True
-    return SERVICE_LINK.fullmatch(name) is not None and "KUBERNETES_SERVICE_HOST" in os.environ
-
-
-def _advice(name: str, what: str) -> str:
-    names = [*map(variable, Settings.model_fields), *OTHERS]
-    near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.6)
-    return f"no setting has the {what} {name}" + (f": is {near[0]} meant?" if near else ": remove it")
-
-
-def _secret_files(folder: str | None) -> Path | None:
-    """The folder of files, once every one of lamina's in it is a setting's."""
-    if folder is None:
-        return None
-    path = Path(folder)
-    if not path.is_dir():
-        raise SettingsError(f"LAMINA_SECRETS_DIR: there is no folder {folder}: make it, or take the variable away")
-    names = sorted(file.name for file in path.iterdir() if file.name.upper().startswith(PREFIX))
-    unknown = [name for name in names if name.upper().removeprefix(PREFIX).lower() not in Settings.model_fields]
-    if unknown:
-        raise SettingsError("; ".join(_advice(name, f"file in {folder}") for name in unknown))
-    return path
 
 
 def _from_here(name: str, value: object) -> object:

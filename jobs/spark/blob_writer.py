@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamina.semantics.plan import Tiling
+from lamina.store.blobs import encode_batch, reachable
 from lamina.store.progress import Progress
 from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, speed_key
 from lamina.store.redis import RedisStore
-from lamina.store.tiles import TileColumns, encode_batch, reachable
+from lamina.store.tiles import TileColumns
 
 PART, TILING, NUMERIC, TEXTS, SETS = "_part", "_tiling", "_numeric", "_texts", "_sets"
 COUNTS_SCHEMA = "part int, entities long, blobs long, applied long, bytes long"

@@ -31,10 +31,10 @@ from lamina.features.built import tiles_url
 from lamina.lake.write import open_lake
 from lamina.semantics.plan import Plan, State, Tiling, make_plan
 from lamina.settings import load_settings
+from lamina.store.blobs import MAGIC
 from lamina.store.progress import Progress
 from lamina.store.redis import RedisStore
 from lamina.store.staleness import batch_mark
-from lamina.store.tiles import MAGIC
 
 TILES_PER_PART = 100_000
 MIN_PARTS, MAX_PARTS = 4, 4096

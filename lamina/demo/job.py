@@ -29,7 +29,8 @@ from lamina.demo.story import Run, Story
 from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams
-from lamina.orchestration.airflow_client import AirflowClient, TaskState
+from lamina.orchestration.airflow_client import AirflowClient
+from lamina.orchestration.airflow_runs import TaskState
 from lamina.reporting.page import Page
 from lamina.reporting.results import DemoResults
 from lamina.semantics.plan import make_plan

@@ -12,10 +12,11 @@ from lamina.errors import DefinitionError
 from lamina.semantics.plan import Plan, State, Tiling, make_plan, states_of
 from lamina.semantics.reference import Value
 from lamina.semantics.states import PART_SEPARATOR
+from lamina.store.blobs import decode_batch
 from lamina.store.protocol import OnlineStore, Snapshot
 from lamina.store.reader import FeatureVector, Reader
 from lamina.store.rollup import Rollup
-from lamina.store.tiles import TileColumns, decode_batch, decode_speed
+from lamina.store.tiles import TileColumns, decode_speed
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from lamina.errors import MappingError
 from lamina.ingest.batches import Batch, Unreadable
-from lamina.ingest.csv_cutter import csv_batches
+from lamina.ingest.csv_rows import csv_batches
 from lamina.ingest.file_format import FileFormat
 from lamina.ingest.json_rows import json_batches
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lamina.errors import MappingError
 from lamina.ingest.bytes_of import blocks
-from lamina.ingest.csv_cutter import SEPARATORS
+from lamina.ingest.csv_rows import SEPARATORS
 from lamina.ingest.file_format import FileFormat
 from lamina.ingest.reader import kind_of, read_batches
 from lamina.lake.ids import ids_of

@@ -29,7 +29,8 @@ from lamina.local.services.airflow import airflow_env
 from lamina.local.services.flink import client_env
 from lamina.local.state import ServiceState, describe
 from lamina.local.supervisor import GONE_STATES, Supervisor
-from lamina.settings import PREFIX, Settings, load_settings
+from lamina.setting_names import PREFIX
+from lamina.settings import Settings, load_settings
 
 POLL_S = 0.25
 LOG_LINES = 25

@@ -16,7 +16,8 @@ from pathlib import Path
 from lamina.addresses import redis_password
 from lamina.errors import SettingsError
 from lamina.local.service import write
-from lamina.settings import Settings, variable
+from lamina.setting_names import variable
+from lamina.settings import Settings
 
 PASSED = ("clock_at", "currency", "kafka_bootstrap", "lake_url", "mlflow_uri", "topic_prefix")
 """Settings that the jobs read and that anybody may read."""

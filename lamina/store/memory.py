@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from lamina.errors import WritesLost
+from lamina.store.blobs import THROUGH_SLICE
 from lamina.store.protocol import BatchWrite, EntityReply, Mark, ReadKey, Snapshot, TileWrite, batch_key, speed_key
-from lamina.store.tiles import THROUGH_SLICE, event_count
+from lamina.store.tiles import event_count
 
 
 class MemoryStore:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from lamina.store.blobs import THROUGH_SLICE
 from lamina.store.edges import Asked
-from lamina.store.tiles import THROUGH_SLICE
 
 SPEED_TTL_S = 3 * 86_400
 """How long the speed layer keeps an entity after its last event: how many days the batch layer may be late."""

@@ -13,6 +13,7 @@ from lamina.contracts.features import Entity
 from lamina.semantics.events import EventRow, value_of
 from lamina.semantics.plan import Plan, Tiling
 from lamina.semantics.reference import Value
+from lamina.store.blobs import Packed, open_batch
 from lamina.store.columnar import ColumnarEvaluator
 from lamina.store.edges import Asked, Edges, edges_of
 from lamina.store.evaluate import Evaluator, TilingTiles
@@ -20,7 +21,7 @@ from lamina.store.protocol import EntityReply, OnlineStore, ReadKey, Snapshot
 from lamina.store.rollup import RolledUp, Rollup
 from lamina.store.sheet import Sheet
 from lamina.store.staleness import Begins, Staleness, stale
-from lamina.store.tiles import Packed, TileColumns, decode_speed, open_batch
+from lamina.store.tiles import TileColumns, decode_speed
 
 
 @dataclass(frozen=True)

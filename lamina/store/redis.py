@@ -16,6 +16,7 @@ from redis.connection import Connection
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from lamina.errors import StoreUnavailable, WritesLost
+from lamina.store.blobs import THROUGH_SLICE
 from lamina.store.edges import cuts_of
 from lamina.store.folded import MARKER, Folder
 from lamina.store.protocol import (
@@ -44,7 +45,6 @@ from lamina.store.redis_scripts import (
     TRIM,
     WRITE_TILES,
 )
-from lamina.store.tiles import THROUGH_SLICE
 
 THROUGH_KEY = "lamina:through"
 MARK_TTL_S = 86_400

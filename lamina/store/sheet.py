@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamina.semantics.plan import Tiling
+from lamina.store.blobs import Packed, unreadable
 from lamina.store.evaluate import TilingTiles
-from lamina.store.tiles import Packed, TileColumns, unreadable
+from lamina.store.tiles import TileColumns
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

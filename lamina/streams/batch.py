@@ -100,3 +100,18 @@ def _is_fine(tiling: str) -> bool:
     """Whether tiles of a tiling such as `transactions@1s#ab12cd` are a minute long at most."""
     length = tiling.partition("#")[0].rpartition("@")[2]
     return length.endswith("s") or length == "1m"
+
+
+def is_data(message: Message) -> bool:
+    """Whether a message holds data, and is no word of the client about a state that passes.
+
+    Raises: KafkaException: it tells of a failure that lasts.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+
+    error = message.error()
+    if error is None:
+        return True
+    if error.retriable() or error.code() in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN):
+        return False
+    raise KafkaException(error)

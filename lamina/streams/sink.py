@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -26,9 +26,9 @@ from lamina.settings import load_settings
 from lamina.store.protocol import Mark, OnlineStore
 from lamina.store.staleness import stream_mark
 from lamina.streams import dead_letters
-from lamina.streams.batch import make_batch
+from lamina.streams.batch import is_data, make_batch
 from lamina.streams.identity import identity_of
-from lamina.streams.sink_metrics import NoMetrics, SinkMetrics
+from lamina.streams.sink_metrics import NoMetrics, SinkMetrics, waiting
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
@@ -116,7 +116,7 @@ class TileSink:
     def _step(self, consumer: Consumer) -> None:
         messages = consumer.consume(self._options.batch_messages, self._options.batch_ms / 1000)
         if messages:
-            self._move([m for m in messages if m.error() is None or self._is_data(m)])
+            self._move([m for m in messages if m.error() is None or is_data(m)])
         self._settle(consumer)
 
     def _consumer(self) -> Consumer:
@@ -216,16 +216,6 @@ class TileSink:
         spans = {p: self._span(consumer, p) for p in partitions}
         return {p: (known.get(p, low), high) for p, (low, high) in spans.items()}
 
-    def _is_data(self, message: Message) -> bool:
-        from confluent_kafka import KafkaError, KafkaException
-
-        error = message.error()
-        if error is None:
-            return True
-        if error.retriable() or error.code() in (KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN):
-            return False
-        raise KafkaException(error)
-
     def _move(self, messages: list[Message]) -> None:
         batch = make_batch(messages, system_clock())
         begun = time.perf_counter()
@@ -289,19 +279,11 @@ class TileSink:
                 consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException:
             self._metrics.uncommitted()  # the store knows
-        self._metrics.lag(_lag(consumer, self._options.topic, written))
+        self._metrics.lag(waiting(consumer, self._options.topic, written))
 
 
 def _age_s(at_ms: int | None) -> float | None:
     return None if at_ms is None else (system_clock() - at_ms) / 1000
-
-
-def _lag(consumer: Consumer, topic: str, written: Mapping[int, int]) -> dict[int, int]:
-    """Messages that wait, by partition, as far as the client knows without asking."""
-    from confluent_kafka import TopicPartition
-
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), cached=True)[1] for p in written}
-    return {p: max(ends[p] - offset, 0) for p, offset in written.items()}
 
 
 def main(

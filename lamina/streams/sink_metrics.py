@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 AGES = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0)
@@ -117,3 +121,11 @@ class SinkMetrics(NoMetrics):
         """See `NoMetrics.lag`."""
         for partition, messages in by_partition.items():
             self._lag.labels(str(partition)).set(messages)
+
+
+def waiting(consumer: Consumer, topic: str, written: Mapping[int, int]) -> dict[int, int]:
+    """Messages that wait, by partition, as far as the client knows without asking."""
+    from confluent_kafka import TopicPartition
+
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), cached=True)[1] for p in written}
+    return {p: max(ends[p] - offset, 0) for p, offset in written.items()}

@@ -11,11 +11,9 @@ what was answered is kept before what was not answered yet.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +23,7 @@ from typing import NamedTuple, NoReturn
 from lamina.clock import Clock, system_clock
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
+from serving.stages.segments import Segments
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +31,8 @@ SEGMENT_BYTES = 64 * 2**20
 SEGMENT_AGE_MS = 3_600_000
 """A file that is older is ended: what Kafka has acknowledged leaves the disk also where little comes."""
 LEAST_SEGMENTS = 8
-LOCK_WAIT_S = 15.0
 AGES_EVERY_MS = 10_000
 PROBE_BYTES = 65_536
-SUFFIX = ".events"
-UNDELIVERABLE = "undeliverable"
-
-
-class JournalTaken(LaminaError):
-    """Another process writes to the folder."""
 
 
 class JournalFull(LaminaError):
@@ -88,6 +80,7 @@ class Journal:
         clock: Clock = system_clock,
     ) -> None:
         self._folder, self._max_bytes, self._max_age_s, self._clock = folder, max_bytes, max_age_s, clock
+        self._segments = Segments(folder)
         self._segment_bytes = segment_bytes if max_bytes is None else min(segment_bytes, max_bytes // LEAST_SEGMENTS)
         self._lock = self._file = self._mark = -1
         self._begun_ms = 0
@@ -104,38 +97,24 @@ class Journal:
 
         Raises: JournalTaken: when a process that lives has the folder.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    os.close(lock)
-                    raise JournalTaken(
-                        f"{self._folder} is written by another process: give this one a LAMINA_STACK_DIR of its own"
-                    ) from None
-                time.sleep(0.1)
-        self._lock = lock
+        self._lock = self._segments.lock()
         self._mark = os.open(self._folder / "acknowledged", os.O_RDWR | os.O_CREAT, 0o600)
         found = os.pread(self._mark, 64, 0).split()
-        numbers = self._numbers()
+        numbers = self._segments.numbers()
         first = Place(min(numbers, default=1), 0)
         self.acknowledged = max(Place(int(found[0]), int(found[1])), first) if len(found) == 2 else first
         # Now, so that its place on the disk is taken: later the disk may be full.
         self._note(self.acknowledged)
         number = max([*numbers, self.acknowledged.segment, 0]) + 1
-        self._file = self._new(number)
+        self._file = self._segments.new(number)
         self.end, self._begun_ms = Place(number, 0), self._clock()
-        self._older_bytes = self._bytes_before(number)
+        self._older_bytes = self._segments.bytes_before(number)
         self._last = self._last_written()
         self._ages.clear()
         if not self._nothing_waits:
             # The last write to the first of the files that wait: the oldest event is at least that old.
-            oldest = min(n for n in self._numbers() if n >= self.acknowledged.segment)
-            self._ages.append((self.acknowledged, self._name(oldest).stat().st_mtime_ns // 1_000_000))
+            oldest = min(n for n in self._segments.numbers() if n >= self.acknowledged.segment)
+            self._ages.append((self.acknowledged, self._segments.path(oldest).stat().st_mtime_ns // 1_000_000))
 
     def append(self, events: Sequence[JournaledEvent]) -> list[Place]:
         """Write `events` down at once; they have reached the operating system when this returns. Hot path.
@@ -251,10 +230,10 @@ class Journal:
         """Go on in a new file; where none can be had (no descriptors, a full disk) in the old one: whether it went."""
         number = self.end.segment + 1
         try:
-            file = self._new(number)
+            file = self._segments.new(number)
         except OSError as error:
             metrics.JOURNAL_ROLLS_FAILED.inc()
-            log.debug("%s cannot be begun: %s", self._name(number), error)
+            log.debug("%s cannot be begun: %s", self._segments.path(number), error)
             return False
         with self._files:
             old, self._file = self._file, file
@@ -269,11 +248,11 @@ class Journal:
         A last line that a crash cut short is left out, and so is what `append` is still writing, which a full disk may
         make it take back: nobody was answered for it.
         """
-        for number in self._numbers():
+        for number in self._segments.numbers():
             if number < after.segment:
                 continue
             offset = after.offset if number == after.segment else 0
-            with self._name(number).open("rb") as lines:
+            with self._segments.path(number).open("rb") as lines:
                 lines.seek(offset)
                 for line in lines:
                     if not line.endswith(b"\n"):
@@ -299,34 +278,21 @@ class Journal:
                 self._ages.popleft()
 
     def _drop_before(self, segment: int) -> None:
-        for number in self._numbers():
-            if number < segment:
-                self._name(number).unlink(missing_ok=True)
+        self._segments.drop_before(segment)
         with self._files:
-            self._older_bytes = self._bytes_before(self.end.segment)
+            self._older_bytes = self._segments.bytes_before(self.end.segment)
 
     def _note(self, place: Place) -> None:
         os.pwrite(self._mark, b"%020d %020d\n" % place, 0)
 
     def keep_undeliverable(self, event: JournaledEvent) -> Path:
         """Put `event` where nothing is deleted: Kafka takes neither it nor a letter about it."""
-        file = self._folder / UNDELIVERABLE
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, event.line)
-        finally:
-            os.close(descriptor)
-        return file
+        return self._segments.keep_undeliverable(event.line)
 
     @property
     def waiting_bytes(self) -> int:
         """Size of what Kafka has not acknowledged yet."""
-        total = 0
-        for number in self._numbers():
-            if number >= self.acknowledged.segment:
-                done = self.acknowledged.offset if number == self.acknowledged.segment else 0
-                total += max(0, self._name(number).stat().st_size - done)
-        return total
+        return self._segments.bytes_behind(*self.acknowledged)
 
     @property
     def oldest_s(self) -> float:
@@ -347,8 +313,7 @@ class Journal:
             return
         try:
             if not self.waiting_bytes:
-                for number in self._numbers():
-                    self._name(number).unlink()
+                self._segments.drop_before(self.end.segment + 1)
         except OSError as error:
             log.warning("files of the journal that are done with stay: %s", error)
         descriptors = (self._file, self._mark, self._lock)
@@ -357,21 +322,9 @@ class Journal:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _new(self, number: int) -> int:
-        return os.open(self._name(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def _name(self, number: int) -> Path:
-        return self._folder / f"{number:012d}{SUFFIX}"
-
     def _last_written(self) -> Place:
         """The end of the last whole event on the disk, or what is acknowledged where that is later."""
-        for number in reversed(self._numbers()):
-            if whole := self._name(number).read_bytes().rfind(b"\n") + 1:
+        for number in reversed(self._segments.numbers()):
+            if whole := self._segments.whole_bytes(number):
                 return max(self.acknowledged, Place(number, whole))
         return self.acknowledged
-
-    def _bytes_before(self, end: int) -> int:
-        return sum(self._name(number).stat().st_size for number in self._numbers() if number < end)
-
-    def _numbers(self) -> list[int]:
-        return sorted(int(file.name.removesuffix(SUFFIX)) for file in self._folder.glob(f"*{SUFFIX}"))

@@ -17,24 +17,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from prometheus_client import Counter
-
 from lamina.clock import Clock, system_clock
-from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES
+from lamina.contracts.topics import DEAD_LETTERS
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
 from lamina.streams.refusals import is_final, is_purge, letter_of_unsent
 from lamina.streams.topics import create_topics
-from serving.stages.journal import UNDELIVERABLE, Journal, JournaledEvent, Place
+from serving.stages.delivery import Sent, delivered_to, make_producer, send_letter
+from serving.stages.journal import Journal, JournaledEvent, Place
+from serving.stages.segments import UNDELIVERABLE
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
 log = logging.getLogger(__name__)
 
-QUEUE_EVENTS = 20_000
-LINGER_MS = 25
-"""Nobody waits for it, and a request to the broker costs as much as many events in it."""
 POLL_S = 0.05
 CHECK_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 2.0
@@ -48,23 +45,6 @@ class Outgoing(NamedTuple):
     topic: str
     key: str
     value: bytes
-
-
-class _Sent:
-    """An event that librdkafka has: where it ends in the journal, and whether Kafka has it too.
-
-    `event` where it was sent with nothing beside it, so that a refusal is about it; `letter`: a dead letter is under
-    way in its stead.
-    """
-
-    __slots__ = ("done", "event", "letter", "log", "place")
-
-    def __init__(self, log: EventLog, place: Place, event: JournaledEvent | None = None) -> None:
-        self.log, self.place, self.event, self.done, self.letter = log, place, event, False, False
-
-    def delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Take what became of it."""
-        self.log._delivered(self, error, message)
 
 
 class EventLog:
@@ -82,7 +62,7 @@ class EventLog:
         self._producer: Producer | None = None
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
-        self._sent: deque[_Sent] = deque()
+        self._sent: deque[Sent] = deque()
         self._settled: Place | None = None
         self._suspects: set[Place] = set()
         self._handed_over = Place(0, 0)
@@ -91,7 +71,6 @@ class EventLog:
         self._stopping = threading.Event()
         self._has_topics = False
         self._checked_at = 0.0
-        self._counters: dict[str, Counter] = {}
         self._problem: str | None = "not started"
 
     def start(self, recall: Callable[[str, bytes], None] | None = None) -> None:
@@ -162,33 +141,13 @@ class EventLog:
         return self._journal.waiting_bytes
 
     def _make_producer(self) -> Producer:
-        from confluent_kafka import Producer
-
-        return Producer(
-            {
-                "bootstrap.servers": self._bootstrap,
-                "enable.idempotence": True,
-                "compression.type": "lz4",
-                "linger.ms": LINGER_MS,
-                # For ever: an event that was given up would have to go again, behind those that followed it.
-                "delivery.timeout.ms": 0,
-                "queue.buffering.max.messages": QUEUE_EVENTS,
-                # What its topic takes is the broker's to say; a letter about it is larger than an event.
-                "message.max.bytes": LETTER_BYTES,
-                # The partitioner of Java clients and so of Flink: a key has one partition whoever writes it.
-                "partitioner": "murmur2_random",
-                "error_cb": self._on_error,
-                "reconnect.backoff.max.ms": 1_000,
-                # What it says while Kafka is away, many times a second, `_on_error` says once.
-                "log_level": 2,
-            }
-        )
+        return make_producer(self._bootstrap, self._on_error)
 
     def _hand_over(self, event: JournaledEvent, place: Place, *, alone: bool = False) -> bool:
         """Whether librdkafka took the event, or a letter about it; `alone`: nothing else is under way."""
         from confluent_kafka import KafkaException
 
-        sent = _Sent(self, place, event if alone else None)
+        sent = Sent(self._delivered, place, event if alone else None)
         refused: KafkaError | None = None
         try:
             self._producer.produce(  # type: ignore[union-attr]
@@ -207,15 +166,10 @@ class EventLog:
             self._lay_aside(sent, refused.str())
         return True
 
-    def _delivered(self, sent: _Sent, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, sent: Sent, error: KafkaError | None, message: Message) -> None:
         if error is None:
             sent.done = True
-            topic = message.topic() or ""
-            counter = self._counters.get(topic)
-            if counter is None:
-                counter = metrics.EVENTS_DELIVERED.labels(topic.removeprefix(self._prefix))
-                self._counters[topic] = counter
-            counter.inc()
+            delivered_to((message.topic() or "").removeprefix(self._prefix)).inc()
         elif is_final(error) and sent.event is not None:
             self._lay_aside(sent, error.str())
         else:
@@ -226,10 +180,8 @@ class EventLog:
             elif not is_purge(error):
                 self._trouble(error.str())
 
-    def _lay_aside(self, sent: _Sent, reason: str) -> None:
+    def _lay_aside(self, sent: Sent, reason: str) -> None:
         """Send a dead letter in the stead of an event that Kafka will never take; what takes none is for a file."""
-        from confluent_kafka import KafkaException
-
         event = sent.event
         assert event is not None, "laid aside alone"
         topic = event.topic.removeprefix(self._prefix)
@@ -237,19 +189,14 @@ class EventLog:
             sent.letter = True
             log.error("Kafka will never take an event of %s (%s): it becomes a dead letter", topic, reason)
             letter = letter_of_unsent(topic, event.key, event.value, reason, self._clock())
-            try:
-                self._producer.produce(  # type: ignore[union-attr]
-                    self._prefix + DEAD_LETTERS, letter.to_json(), event.key, on_delivery=sent.delivered
-                )
+            assert self._producer is not None, "started"
+            went = send_letter(self._producer, self._prefix, event.key, letter, sent.delivered)
+            if went == "queued":
                 metrics.EVENTS_DEAD.labels(topic, DEAD_LETTERS).inc()
                 return
-            except BufferError:
+            if went == "later":
                 self._failed = True
                 return
-            except KafkaException as error:
-                if not is_final(error.args[0]):
-                    self._failed = True
-                    return
         try:
             file = self._journal.keep_undeliverable(event)
         except OSError as error:

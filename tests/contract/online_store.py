@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lamina.errors import WritesLost
+from lamina.store.blobs import decode_batch, encode_batch
 from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, OnlineStore, ReadKey, TileWrite
-from lamina.store.tiles import TileColumns, decode_batch, encode_batch, encode_speed
+from lamina.store.tiles import TileColumns, encode_speed
 
 TILING, OTHER = "transactions@1s#aaaaaa", "transactions@1d#bbbbbb"
 NOON = 1_533_729_600_000

@@ -11,13 +11,14 @@ from redis import Redis
 from lamina.definitions import load
 from lamina.errors import CodecError
 from lamina.semantics.plan import Tiling, make_plan
+from lamina.store.blobs import encode_batch
 from lamina.store.edges import Asked, edges_of
 from lamina.store.folded import Folder, Hour, hours_of, is_whole
 from lamina.store.protocol import SPEED_TTL_S, BatchWrite, EntityReply, ReadKey, TileWrite
 from lamina.store.redis import TREE_TTL_S, RedisStore
 from lamina.store.redis_folding import Folding
 from lamina.store.redis_scripts import LARGEST, MOST_FIELDS
-from lamina.store.tiles import TileColumns, encode_batch, encode_speed
+from lamina.store.tiles import TileColumns, encode_speed
 
 PLAN = make_plan(load("fraud"))
 USER = PLAN.features.entities[0]

@@ -15,7 +15,8 @@ import yaml
 
 from lamina.local.layout import main_bin
 from lamina.local.ports import HOST, random_port
-from lamina.orchestration.airflow_client import AirflowClient, AirflowError
+from lamina.orchestration.airflow_client import AirflowClient
+from lamina.orchestration.airflow_runs import AirflowError
 from lamina.settings import ROOT
 
 pytestmark = pytest.mark.services

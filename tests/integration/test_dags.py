@@ -19,7 +19,8 @@ from lamina.lake import layout
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
 from lamina.local.stack import Stack
-from lamina.orchestration.airflow_client import AirflowClient, AirflowError, DagRun, DagRunFailed, DagRunTimedOut
+from lamina.orchestration.airflow_client import AirflowClient
+from lamina.orchestration.airflow_runs import AirflowError, DagRun, DagRunFailed, DagRunTimedOut
 from lamina.orchestration.jobs import CODE
 from lamina.streams.topics import create_topics
 

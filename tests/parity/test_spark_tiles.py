@@ -19,11 +19,12 @@ from lamina.definitions.fraud import FRAUD_REPORTS
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import Plan, Tiling, make_plan
 from lamina.semantics.reference import evaluate_all
+from lamina.store.blobs import decode_batch
 from lamina.store.memory import MemoryStore
 from lamina.store.protocol import BatchWrite, ReadKey
 from lamina.store.reader import Reader
 from lamina.store.redis import RedisStore
-from lamina.store.tiles import TileColumns, decode_batch
+from lamina.store.tiles import TileColumns
 from tests.parity import activity
 from tests.parity.differences import differences
 from tests.parity.everything import EVERYTHING

@@ -13,7 +13,9 @@ import redis
 from pydantic import ValidationError
 
 from lamina.errors import SettingsError
-from lamina.settings import CHECKS, FOLDERS, OTHERS, ROOT, STACK_ENV, Settings, load_settings, variable
+from lamina.setting_checks import CHECKS, FOLDERS
+from lamina.setting_names import OTHERS, variable
+from lamina.settings import ROOT, STACK_ENV, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)

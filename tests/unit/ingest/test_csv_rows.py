@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lamina.errors import MappingError
-from lamina.ingest import bytes_of, csv_cutter
-from lamina.ingest.csv_cutter import csv_batches
+from lamina.ingest import bytes_of, csv_cutter, csv_rows
+from lamina.ingest.csv_rows import csv_batches
 
 Row = tuple[int, int, Any]
 NAMES = ["a", "b", "c"]
@@ -127,17 +127,18 @@ def test_a_quote_never_closed_does_not_take_the_file_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bytes_of, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(csv_cutter, "MAX_ROW_BYTES", 5000)
+    for module in (csv_cutter, csv_rows):
+        monkeypatch.setattr(module, "MAX_ROW_BYTES", 5000)
     content = "a,b,c\n" + '0,"stray,z\n' + "1,x,z\n" * 5000
     longest = 0
 
-    class Watched(csv_cutter._Cutter):
+    class Watched(csv_cutter.Cutter):
         def cut(self, text: bytes, last: bool) -> Any:
             nonlocal longest
             longest = max(longest, len(text))
             return super().cut(text, last)
 
-    monkeypatch.setattr(csv_cutter, "_Cutter", Watched)
+    monkeypatch.setattr(csv_rows, "Cutter", Watched)
     rows, bad = read(put(tmp_path, content))
     assert (len(rows), len(bad)) == (5000, 1)
     assert longest < 8000

@@ -9,8 +9,8 @@ import pytest
 
 from lamina.clock import DAY_MS, Clock, midnight_ms, system_clock
 from lamina.errors import LaminaError
-from lamina.orchestration.airflow_client import (
-    AirflowClient,
+from lamina.orchestration.airflow_client import AirflowClient
+from lamina.orchestration.airflow_runs import (
     AirflowError,
     AirflowUnavailable,
     DagMissing,

@@ -8,10 +8,11 @@ import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError, TimeoutError
 
 from lamina.errors import StoreUnavailable
+from lamina.store.blobs import encode_batch
 from lamina.store.edges import Asked, Edges
 from lamina.store.protocol import MOST_BLOBS, BatchWrite, EntityReply, Mark, ReadKey, Snapshot
 from lamina.store.redis import RedisStore, commands, folded_commands, snapshot, unavailable, unfold
-from lamina.store.tiles import TileColumns, encode_batch
+from lamina.store.tiles import TileColumns
 
 NOON = 1_533_729_600_000
 EDGES = (Edges("t", 3_600_000, ((1000, 59_000),)),)

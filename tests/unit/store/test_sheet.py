@@ -8,8 +8,9 @@ import pytest
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import CodecError
 from lamina.semantics.plan import make_plan
+from lamina.store.blobs import encode_batch, open_batch
 from lamina.store.sheet import ENTITY_MS, Sheet
-from lamina.store.tiles import TileColumns, encode_batch, open_batch
+from lamina.store.tiles import TileColumns
 
 MERCHANTS = next(t for t in make_plan(FEATURES).tilings if t.key.startswith("merchant:transactions"))
 """Three numeric states."""

@@ -11,18 +11,8 @@ from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES, USER_HISTORY, USER_VELOCITY
 from lamina.errors import CodecError
 from lamina.semantics.plan import State, make_plan
-from lamina.store.tiles import (
-    TileColumns,
-    decode_batch,
-    decode_speed,
-    encode_batch,
-    encode_speed,
-    event_count,
-    keyed_field,
-    open_batch,
-    reachable,
-    tile_field,
-)
+from lamina.store.blobs import decode_batch, encode_batch, open_batch, reachable
+from lamina.store.tiles import TileColumns, decode_speed, encode_speed, event_count, keyed_field, tile_field
 
 COARSE = make_plan(FEATURES).tiling_of(USER_HISTORY.features[0])
 

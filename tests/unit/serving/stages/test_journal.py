@@ -10,7 +10,9 @@ import pytest
 
 from lamina.monitoring import metrics
 from serving.stages import journal as journals
-from serving.stages.journal import Journal, JournaledEvent, JournalFull, JournalTaken, Place
+from serving.stages import segments
+from serving.stages.journal import Journal, JournaledEvent, JournalFull, Place
+from serving.stages.segments import JournalTaken
 
 
 def event(n: int, topic: str = "transactions") -> JournaledEvent:
@@ -103,7 +105,7 @@ def test_an_end_without_anything_waiting_leaves_no_events(tmp_path: Path) -> Non
 
 
 def test_one_process_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "LOCK_WAIT_S", 0.2)
+    monkeypatch.setattr(segments, "LOCK_WAIT_S", 0.2)
     journal = opened(tmp_path)
     with pytest.raises(JournalTaken, match="LAMINA_STACK_DIR"):
         opened(tmp_path)
@@ -154,7 +156,7 @@ def test_a_file_that_could_not_be_changed_is_once_it_can(tmp_path: Path, monkeyp
         def none_left(number: int) -> int:
             raise OSError(errno.EMFILE, "Too many open files")
 
-        without.setattr(found.journal, "_new", none_left)
+        without.setattr(found.journal._segments, "new", none_left)
         with pytest.raises(JournalFull, match="LAMINA_JOURNAL_MAX_BYTES"):
             for n in range(100):
                 found.journal.acknowledge(found.append(n))
@@ -195,7 +197,7 @@ def test_a_part_that_could_not_be_cut_off_is_before_the_next_event(
     with monkeypatch.context() as broken:
         broken.setattr(os, "write", some)
         broken.setattr(os, "ftruncate", none)
-        broken.setattr(journal, "_new", none)
+        broken.setattr(journal._segments, "new", none)
         with pytest.raises(JournalFull):
             journal.append([event(1)])
     journal.append([event(2)])

@@ -1,0 +1,49 @@
+"""What holds for the addresses, folders and files among the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import SecretStr
+
+from lamina import addresses
+from lamina.setting_names import variable
+
+FOLDERS = frozenset({"stack_dir", "data", "secrets_dir"})
+"""Paths that must be the same for every process; other paths are files that are read."""
+
+CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "lake_url": addresses.lake,
+        "kafka_bootstrap": addresses.bootstrap,
+        "redis_url": addresses.redis,
+        "mlflow_uri": addresses.server,
+        "flink_url": addresses.server,
+        "airflow_url": addresses.server,
+        "api_host": addresses.listener,
+        "metrics_host": addresses.listener,
+    }
+)
+"""What holds for a field's value; a folder or file is checked by its type."""
+
+
+def checked(field: str, value: Any) -> Any:
+    """The value of a field, as it is used.
+
+    Raises: ValueError: it cannot be right; the message names the variable.
+
+    >>> checked("api_host", "0.0.0.0")
+    '0.0.0.0'
+    """
+    check = CHECKS.get(field)
+    if isinstance(value, Path):
+        check = addresses.folder if field in FOLDERS else addresses.file
+    if check is None:
+        return value
+    try:
+        return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
+    except ValueError as error:
+        raise ValueError(f"{variable(field)} {error}") from None

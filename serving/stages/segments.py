@@ -1,0 +1,86 @@
+"""The files of a journal's folder: `<number>.events` with a line an event, a lock, and what Kafka will never take."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from lamina.errors import LaminaError
+
+LOCK_WAIT_S = 15.0
+SUFFIX = ".events"
+UNDELIVERABLE = "undeliverable"
+
+
+class JournalTaken(LaminaError):
+    """Another process writes to the folder."""
+
+
+class Segments:
+    """The files of `folder`, by their numbers. The constructor opens nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def lock(self) -> int:
+        """Descriptor of the lock that keeps other processes from the folder, which is made where it is not there.
+
+        Raises: JournalTaken: when a process that lives has it, after `LOCK_WAIT_S`.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    os.close(lock)
+                    raise JournalTaken(
+                        f"{self._folder} is written by another process: give this one a LAMINA_STACK_DIR of its own"
+                    ) from None
+                time.sleep(0.1)
+
+    def new(self, number: int) -> int:
+        """Descriptor of a file that is written to at its end."""
+        return os.open(self.path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def path(self, number: int) -> Path:
+        """Where the file of this number is."""
+        return self._folder / f"{number:012d}{SUFFIX}"
+
+    def numbers(self) -> list[int]:
+        """Numbers of the files there are, ascending."""
+        return sorted(int(file.name.removesuffix(SUFFIX)) for file in self._folder.glob(f"*{SUFFIX}"))
+
+    def bytes_before(self, end: int) -> int:
+        """Size of all files with a number below `end`."""
+        return sum(self.path(number).stat().st_size for number in self.numbers() if number < end)
+
+    def bytes_behind(self, number: int, offset: int) -> int:
+        """Size of what was written behind a place in the file of this number."""
+        sizes = {n: self.path(n).stat().st_size for n in self.numbers() if n >= number}
+        return sum(max(0, size - (offset if n == number else 0)) for n, size in sizes.items())
+
+    def drop_before(self, end: int) -> None:
+        """Remove all files with a number below `end`."""
+        for number in self.numbers():
+            if number < end:
+                self.path(number).unlink(missing_ok=True)
+
+    def whole_bytes(self, number: int) -> int:
+        """Where the last whole event of a file ends."""
+        return self.path(number).read_bytes().rfind(b"\n") + 1
+
+    def keep_undeliverable(self, line: bytes) -> Path:
+        """Put an event where nothing is deleted; returns the file."""
+        file = self._folder / UNDELIVERABLE
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+        return file
