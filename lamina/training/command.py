@@ -14,6 +14,7 @@ import typer
 from lamina.clock import require_over
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, rows_to_learn
+from lamina.orchestration.jobs import label_days
 from lamina.settings import Settings, load_settings
 from lamina.training.chosen import Chosen, last_chosen, write_chosen
 from lamina.training.publish import publish
@@ -29,7 +30,11 @@ class ParametersFrom(StrEnum):
 
 
 def train_command(recipe: Recipe) -> Callable[..., None]:
-    """The command that makes a day's model by `recipe`, for typer to run."""
+    """The command that makes a day's model by `recipe`, for typer to run.
+
+    Labels take as long as the system's record says, unless it is told otherwise.
+    """
+    label_delay = label_days(recipe.problem.system)
 
     def main(
         date: Annotated[
@@ -37,7 +42,7 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
         ],
         lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
         train_days: Annotated[int, typer.Option(min=1, help="Days to train on.")] = Plan.train_days,
-        delay_days: Annotated[int, typer.Option(min=0, help="Days until a row's label is complete.")] = Plan.delay_days,
+        delay_days: Annotated[int, typer.Option(min=0, help="Days until a row's label is complete.")] = label_delay,
         test_days: Annotated[int, typer.Option(min=1, help="Days to test on.")] = Plan.test_days,
         split: Annotated[
             SplitKind, typer.Option(help="By time, or drawn at random with equal shares of the label.")
