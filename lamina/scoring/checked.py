@@ -1,6 +1,6 @@
 """What a model gave, looked at before anybody uses it: one finite number a row, or the model has failed. Hot path.
 
-A comparison with NaN is false, so a score that is none passes every threshold as if the payment were honest.
+A comparison with NaN is false, so a score that is none passes every threshold as if all were well.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def probability(score: float) -> float:
         return score
     if -ROUNDING <= score <= 1.0 + ROUNDING:
         return min(max(score, 0.0), 1.0)
-    raise BadScore(f"a score of {score} is no probability of fraud: look at the model's inputs and weights")
+    raise BadScore(f"a score of {score} is no probability: look at the model's inputs and weights")
 
 
 def as_many(scores: Sequence[Score], rows: int) -> Sequence[Score]:
