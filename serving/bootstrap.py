@@ -46,9 +46,9 @@ from serving.stages.journal import Journal
 from serving.stages.log import EventLog
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import ServedModel
+from serving.stages.model_repository import ModelRepository
 from serving.stages.predict import Predictor
 from serving.stages.shared_scores import RedisScores
-from serving.stages.shelf import ModelShelf
 from serving.supervision import Background, take_down
 from serving.systems import build_all
 
@@ -69,7 +69,7 @@ CLOSE_S = 0.5
 class Predictions:
     """Everything that answers for registered models; `shared` is the cache's tier in Redis."""
 
-    shelf: ModelShelf
+    repository: ModelRepository
     predictor: Predictor
     batcher: MicroBatcher
     store: AsyncStore
@@ -133,7 +133,7 @@ class Service:
     def _keep_all(self) -> None:
         for system in self.systems.values():
             system.keep(self.background)
-        self.background.every(self.settings.champion_poll_s, "other models", self.predictions.shelf.refresh)
+        self.background.every(self.settings.champion_poll_s, "other models", self.predictions.repository.refresh)
         self.background.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
         self.background.start()
 
@@ -206,7 +206,7 @@ def _predictions(
     clock: Clock,
 ) -> Predictions:
     models = settings.stack_dir / "models"
-    shelf = ModelShelf(
+    repository = ModelRepository(
         registry,
         lambda name: ServedModel(name, registry, load, models / name),
         champions,
@@ -232,7 +232,7 @@ def _predictions(
 
     cache = PredictionCache(shared, entries=settings.predict_cache_entries)
     predictor = Predictor(
-        shelf,
+        repository,
         stage,
         cache,
         batcher,
@@ -240,7 +240,7 @@ def _predictions(
         deadline_ms=settings.predict_deadline_ms,
         clock=clock,
     )
-    return Predictions(shelf, predictor, batcher, store, shared)
+    return Predictions(repository, predictor, batcher, store, shared)
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:
@@ -270,7 +270,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     app.include_router(predict_router(service.predictions.predictor, service.card_numbers, service.currency))
     app.include_router(health_router(service.readiness))
     app.include_router(home_router(app.title, app.version))
-    app.include_router(admin_router(service.systems, service.predictions.shelf))
+    app.include_router(admin_router(service.systems, service.predictions.repository))
     check_routes(app.routes)
     errors.install(app)
     settings = service.settings

@@ -15,7 +15,7 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType, Struc
 from jobs.spark.compile import condition, derived, number, text
 from lamina.contracts.aggregates import DATED
 from lamina.contracts.features import EventSource, FeatureSet
-from lamina.features.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass, Slot, slot_kind
+from lamina.features.entity_pass import AT, ENTITY, ID, KIND, QUERY, ROW, EntityPass, Slot, slot_kind
 from lamina.features.standing import KNOWN, UNTIL
 
 
@@ -44,8 +44,8 @@ def _pass(
     names = [f.name for f in entity.window_features]
     rows = rows.drop(*names)
     row_type = rows.schema
-    probes = rows.select(
-        F.lit(PROBE).alias(KIND),
+    queries = rows.select(
+        F.lit(QUERY).alias(KIND),
         F.col(entity.entity.key).alias(ENTITY),
         F.col(entity.features.request.timestamp).alias(AT),
         F.lit(None).cast("string").alias(ID),
@@ -53,7 +53,7 @@ def _pass(
         *(F.lit(None).cast(slot.kind).alias(slot.name) for slot in entity.slots),
         F.struct(*rows.columns).alias(ROW),
     )
-    union = probes
+    union = queries
     for at, source in enumerate(entity.sources):
         horizon_ms = max(v.horizon for v in entity.views if v.source == source) * 1000
         ts = F.col(source.timestamp)

@@ -1,6 +1,6 @@
 """Events of some entities and questions about them in, features out: what Spark's workers and DuckDB's engine share.
 
-To a Spark worker a partition comes as one Arrow table. Rows of kind `PROBE` ask, at time `AT`, and carry the row they
+To a Spark worker a partition comes as one Arrow table. Rows of kind `QUERY` ask, at time `AT`, and carry the row they
 belong to; rows of any other kind are events of the source with that number, with the columns that `slots` names.
 """
 
@@ -20,7 +20,7 @@ from lamina.features.standing import Standing
 from lamina.semantics.sketch import estimate, hash_of
 
 KIND, ENTITY, AT, ID, ROW = "_kind", "_entity", "_at", "_id", "_row"
-PROBE = -1
+QUERY = -1
 BATCH_ROWS = 50_000
 
 
@@ -94,7 +94,7 @@ class EntityPass:
         del found
         codes = codes_of(table[ENTITY])
         kinds = table[KIND].to_numpy()
-        asked = np.flatnonzero(kinds == PROBE)
+        asked = np.flatnonzero(kinds == QUERY)
         if not len(asked):
             return
         at = table[AT].to_numpy()
@@ -103,19 +103,19 @@ class EntityPass:
         for number in range(len(self.sources)):
             mine = np.flatnonzero(kinds == number)
             events.append(self.sorted_events(number, codes[mine], at[mine], table, mine))
-        columns = self.answers(events, w.Probes(codes[asked], at[asked]))
+        columns = self.answers(events, w.QueryRows(codes[asked], at[asked]))
         rows = pc.take(table[ROW].combine_chunks(), pa.array(asked))
         names = [rows.type.field(i).name for i in range(rows.type.num_fields)]
         result = pa.Table.from_arrays([*rows.flatten(), *columns.values()], names=[*names, *columns])
         yield from result.to_batches(max_chunksize=BATCH_ROWS)
 
-    def answers(self, events: Sequence[SourceEvents], probes: w.Probes) -> dict[str, pa.Array]:
-        """Every windowed feature of the entity for every probe; `events` in the order of `sources`."""
+    def answers(self, events: Sequence[SourceEvents], queries: w.QueryRows) -> dict[str, pa.Array]:
+        """Every windowed feature of the entity for every query row; `events` in the order of `sources`."""
         columns: dict[str, pa.Array] = {}
         for own in events:
             for view in self.views:
                 if view.source == own.source:
-                    columns.update((f.name, own.answer(f, probes)) for f in view.features)
+                    columns.update((f.name, own.answer(f, queries)) for f in view.features)
         return {f.name: columns[f.name] for f in self.window_features}
 
     def sorted_events(
@@ -166,25 +166,25 @@ class SourceEvents:
     _windows: dict[tuple[str, int, int], w.Windows] = field(default_factory=dict)
     _present: dict[tuple[str | None, Predicate | None], w.Flags] = field(default_factory=dict)
 
-    def answer(self, feature: WindowFeature, probes: w.Probes) -> pa.Array:
-        """The feature's value for every probe; null where there is none."""
-        found = self._answer(feature, probes)
+    def answer(self, feature: WindowFeature, queries: w.QueryRows) -> pa.Array:
+        """The feature's value for every query row; null where there is none."""
+        found = self._answer(feature, queries)
         if self.standing is None:
             return found
         parts, place = [found], np.arange(len(found))
-        for asked in self.standing.asked(feature, self.timeline, self._spans(feature, probes), probes):
+        for asked in self.standing.asked(feature, self.timeline, self._spans(feature, queries), queries):
             places = pa.array(asked.places)
             columns = {name: column.take(places) for name, column in self.columns.items()}
             stood = SourceEvents(self.source, self.number, asked.timeline, columns)
             place[asked.rows] = sum(map(len, parts)) + np.arange(len(asked.rows))
-            parts.append(stood._answer(feature, asked.probes))
+            parts.append(stood._answer(feature, asked.queries))
         return found if len(parts) == 1 else pa.concat_arrays(parts).take(pa.array(place))
 
-    def _answer(self, feature: WindowFeature, probes: w.Probes) -> pa.Array:
+    def _answer(self, feature: WindowFeature, queries: w.QueryRows) -> pa.Array:
         """The value over all events, whether they stood at the time or not."""
         aggregate = feature.aggregate
         present = self._presence(aggregate)
-        spans = self._spans(feature, probes).among(present)
+        spans = self._spans(feature, queries).among(present)
         n = spans.n
         if aggregate.kind == "count":
             return pa.array(n.astype(np.float64))
@@ -192,10 +192,10 @@ class SourceEvents:
             place = spans.first() if aggregate.kind == "first_time" else spans.last()
             return _picked(self.timeline.ts[present].astype(np.float64), place)
         if aggregate.gap:
-            going_on = w.session(spans, self.timeline.among(present), probes, aggregate.gap.ms)
+            going_on = w.session(spans, self.timeline.among(present), queries, aggregate.gap.ms)
             return pa.array(going_on.astype(np.float64))
         if aggregate.half_life:
-            return pa.array(w.decayed(spans, self.timeline.ts[present], probes.at, aggregate.half_life.ms))
+            return pa.array(w.decayed(spans, self.timeline.ts[present], queries.at, aggregate.half_life.ms))
         values = self._values(aggregate)
         if not present.all():
             values = values.filter(pa.array(present))
@@ -220,13 +220,13 @@ class SourceEvents:
             case _:
                 return pa.array(w.std(spans, numbers), mask=n == 0)
 
-    def _spans(self, feature: WindowFeature, probes: w.Probes) -> w.Windows:
+    def _spans(self, feature: WindowFeature, queries: w.QueryRows) -> w.Windows:
         key = (feature.view.name, feature.window.ms, feature.resolution.ms)
         if key not in self._windows:
             end = (feature.view.name, feature.resolution.ms)
             if end not in self._stops:
-                self._stops[end] = self.timeline.stops(feature, probes)
-            self._windows[key] = w.Windows(self.timeline.begins(feature, probes), self._stops[end])
+                self._stops[end] = self.timeline.stops(feature, queries)
+            self._windows[key] = w.Windows(self.timeline.begins(feature, queries), self._stops[end])
         return self._windows[key]
 
     def _presence(self, aggregate: Aggregate) -> w.Flags:

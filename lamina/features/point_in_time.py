@@ -25,7 +25,7 @@ from lamina.features import frames, sql
 from lamina.features.entity_pass import ID, EntityPass, Slot
 from lamina.features.given import Frame, Given, table_of, with_ids_and_times
 from lamina.features.standing import KNOWN, UNTIL
-from lamina.features.windows import Ints, Probes, order_of
+from lamina.features.windows import Ints, QueryRows, order_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -197,7 +197,7 @@ class Questions:
         for source, (dealt, table) in enumerate(zip(self.events, self.tables, strict=True)):
             mine, of, times = dealt.part(number)
             events.append(self.entity.sorted_events(source, of, times, table, mine))
-        return rows[order], self.entity.answers(events, Probes(codes[order], at[order]))
+        return rows[order], self.entity.answers(events, QueryRows(codes[order], at[order]))
 
 
 def _questions(entity: EntityPass, keys: pa.ChunkedArray, at: Ints, tables: Mapping[str, pa.Table]) -> Questions:

@@ -36,7 +36,7 @@ ALL_HASHES = 2**64 - 1
 
 
 @dataclass(frozen=True)
-class Probes:
+class QueryRows:
     """Entities and the times at which they are asked about, sorted by both.
 
     Args: entity: int64[m], codes as those of the events; at: int64[m], epoch ms.
@@ -56,23 +56,23 @@ class Timeline:
     entity: Ints
     ts: Ints
 
-    def windows(self, feature: WindowFeature, probes: Probes) -> Windows:
-        """The window of each probe, as `lamina.semantics.reference.in_window` defines it."""
-        return Windows(self.begins(feature, probes), self.stops(feature, probes))
+    def windows(self, feature: WindowFeature, queries: QueryRows) -> Windows:
+        """The window of each query row, as `lamina.semantics.reference.in_window` defines it."""
+        return Windows(self.begins(feature, queries), self.stops(feature, queries))
 
-    def begins(self, feature: WindowFeature, probes: Probes) -> Ints:
-        """Where the window of each probe begins."""
+    def begins(self, feature: WindowFeature, queries: QueryRows) -> Ints:
+        """Where the window of each query row begins."""
         resolution = feature.resolution.ms
         # floor(ts) > end - window: floors are multiples of the resolution, so this bounds ts itself.
-        end = probes.at - probes.at % resolution - feature.view.delay.ms
-        return self._position(probes.entity, end - feature.window.ms + resolution)
+        end = queries.at - queries.at % resolution - feature.view.delay.ms
+        return self._position(queries.entity, end - feature.window.ms + resolution)
 
-    def stops(self, feature: WindowFeature, probes: Probes) -> Ints:
-        """Where the windows of each probe end, whatever their length."""
-        at, resolution, view = probes.at, feature.resolution.ms, feature.view
+    def stops(self, feature: WindowFeature, queries: QueryRows) -> Ints:
+        """Where the windows of each query row end, whatever their length."""
+        at, resolution, view = queries.at, feature.resolution.ms, feature.view
         if view.delay.s:
-            return self._position(probes.entity, at - at % resolution - view.delay.ms + resolution)
-        return self._position(probes.entity, at + 1 if view.include_request else at)
+            return self._position(queries.entity, at - at % resolution - view.delay.ms + resolution)
+        return self._position(queries.entity, at + 1 if view.include_request else at)
 
     def among(self, present: Flags) -> Timeline:
         """Only the events that `present` keeps."""
@@ -174,9 +174,9 @@ def std(windows: Windows, values: Floats) -> Floats:
 def distinct(windows: Windows, entity: Ints, values: Ints) -> Ints:
     """Number of different values in each window.
 
-    Of each value only the last occurrence within a window is counted: event i counts for the probes whose window holds
-    i and ends before the next event with the same value. As both ends of the windows never decrease, those probes are
-    neighbours, and one is added to all of them by two entries in an array of differences, summed at the end.
+    Of each value only the last occurrence within a window is counted: event i counts for the windows that hold i and
+    end before the next event with the same value. As both ends of the windows never decrease, these are neighbours, and
+    one is added to all of them by two entries in an array of differences, summed at the end.
 
     Args: entity, values: int64[n], codes of each event.
     """
@@ -195,8 +195,8 @@ def distinct(windows: Windows, entity: Ints, values: Ints) -> Ints:
     return np.cumsum(steps)[:m].astype(np.int64)
 
 
-def session(windows: Windows, timeline: Timeline, probes: Probes, gap_ms: int) -> Ints:
-    """Events of each window in the session that goes on at its probe.
+def session(windows: Windows, timeline: Timeline, queries: QueryRows, gap_ms: int) -> Ints:
+    """Events of each window in the session that goes on at its time.
 
     Args: timeline: of the events that the windows count.
     """
@@ -207,12 +207,12 @@ def session(windows: Windows, timeline: Timeline, probes: Probes, gap_ms: int) -
     begins[1:] = (np.diff(timeline.ts) > gap_ms) | (np.diff(timeline.entity) != 0)
     first = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
     last = np.where(exists, last, 0)
-    going_on = exists & (probes.at - timeline.ts[last] <= gap_ms)
+    going_on = exists & (queries.at - timeline.ts[last] <= gap_ms)
     return np.where(going_on, windows.hi - np.maximum(windows.lo, first[last]), 0)
 
 
 def decayed(windows: Windows, ts: Ints, at: Ints, half_life_ms: int) -> Floats:
-    """Sum of 2^(-(at - ts) / half-life) of each window, `at` being the time of its probe."""
+    """Sum of 2^(-(at - ts) / half-life) of each window, asked for at `at`."""
     times = ts.astype(np.float64)
 
     def merge(a: Parts, b: Parts) -> Parts:

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query
 
 from lamina.errors import ContractError
 from serving.platform import ServingSystem
-from serving.stages.shelf import ModelShelf
+from serving.stages.model_repository import ModelRepository
 
 System = Annotated[str | None, Query(description="Name of a system; may be left out where there is only one.")]
 
 
-def admin_router(systems: Mapping[str, ServingSystem], shelf: ModelShelf) -> APIRouter:
+def admin_router(systems: Mapping[str, ServingSystem], repository: ModelRepository) -> APIRouter:
     """The routes under `/admin` that are not one system's own."""
     router = APIRouter(prefix="/admin", tags=["admin"])
 
@@ -22,12 +22,12 @@ def admin_router(systems: Mapping[str, ServingSystem], shelf: ModelShelf) -> API
     async def experiment_now(system: System = None) -> dict[str, Any]:
         """The file as it is in force, the version of each arm, and the arms that are off with the reason."""
         routing = _one(systems, system).models.routing
-        trial = routing.trial
+        running = routing.running
         return {
             "version": routing.book.version,
             "problem": routing.problems,
-            "experiment": None if trial is None else trial.experiment.model_dump(mode="json"),
-            "off": {} if trial is None else dict(trial.off),
+            "experiment": None if running is None else running.experiment.model_dump(mode="json"),
+            "off": {} if running is None else dict(running.off),
         }
 
     @router.get("/models", summary="The models in service")
@@ -42,7 +42,7 @@ def admin_router(systems: Mapping[str, ServingSystem], shelf: ModelShelf) -> API
                 "version": each.current.version if each.current else None,
                 "problem": each.problem,
             }
-            for each in (*own, *shelf.models)
+            for each in (*own, *repository.models)
         ]
 
     @router.post("/reload", summary="Look at the files now")

@@ -21,7 +21,7 @@ from serving.stages.cache import Answer, PredictionCache, cache_key
 from serving.stages.features import FeatureStage
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import Model
-from serving.stages.shelf import ModelShelf
+from serving.stages.model_repository import ModelRepository
 from serving.stages.stopwatch import NS_PER_MS, Stopwatch
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Predictor:
 
     def __init__(
         self,
-        shelf: ModelShelf,
+        repository: ModelRepository,
         stage: Callable[[str], FeatureStage],
         cache: PredictionCache,
         batcher: MicroBatcher,
@@ -63,7 +63,7 @@ class Predictor:
         clock: Clock,
     ) -> None:
         self._deadline_s = deadline_ms / 1000
-        self._shelf, self._make_stage, self._cache, self._batcher = shelf, stage, cache, batcher
+        self._repository, self._make_stage, self._cache, self._batcher = repository, stage, cache, batcher
         self._default, self._clock = default_model, clock
         self._stages: dict[str, FeatureStage] = {}
         self._forms: dict[tuple[str, tuple[str, ...]], QuestionForm] = {}
@@ -101,7 +101,7 @@ class Predictor:
 
     async def _predict_all(self, call: Call) -> list[Prediction]:
         watch = Stopwatch()
-        model = await self._shelf.model(call.model or self._default)
+        model = await self._repository.model(call.model or self._default)
         rows, times = self._rows(model.scorer, call)
         watch.lap("question")
         vectors = await self._read(self._stage(model.scorer.system), rows, times)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Trial:
+class RunningExperiment:
     """An experiment in force: the models of its arms, its guardrails, and the arms that these turned off."""
 
     experiment: Experiment
@@ -58,17 +58,17 @@ class Trial:
 class ShadowLane(NamedTuple):
     """A model that scores off the response path, for `arm`."""
 
-    trial: Trial
+    running: RunningExperiment
     arm: str
     bucket: int
     model: Model
 
 
 class Lane(NamedTuple):
-    """The model of one decision. `trial`, `arm` and `bucket` are given where the user takes part in an experiment."""
+    """The model of one decision. `running`, `arm` and `bucket` are given where the user takes part in an experiment."""
 
     model: Model | None
-    trial: Trial | None = None
+    running: RunningExperiment | None = None
     arm: str | None = None
     bucket: int | None = None
     control: Model | None = None
@@ -80,53 +80,53 @@ class Lane(NamedTuple):
         Raises: whatever the last model asked raises; BadScore: when it gave no probability.
         """
         assert self.model is not None
-        trial, arm = self.trial, self.arm
-        if trial is None or arm is None:
+        running, arm = self.running, self.arm
+        if running is None or arm is None:
             return self, probability(self.model.scorer.predict(values))
         began = time.perf_counter_ns()
         try:
             score = probability(self.model.scorer.predict(values))
         except Exception as error:
-            trial.observe(arm, 0.0, None)
+            running.observe(arm, 0.0, None)
             if self.control is None or self.control is self.model:
                 raise
             log.debug("version %s failed, the control scores: %s", self.model.version, error)
-            other = self._replace(model=self.control, arm=trial.experiment.control, control=None)
+            other = self._replace(model=self.control, arm=running.experiment.control, control=None)
             return other.score(values)
         self.note((time.perf_counter_ns() - began) / NS_PER_MS, score)
         return self, score
 
     def note(self, model_ms: float, score: float) -> None:
         """Count a score of this lane's model, which took so long."""
-        if self.trial is not None and self.arm is not None:
-            self.trial.observe(self.arm, model_ms, score)
-            metrics.EXPOSURES.labels(self.trial.label, self.arm).inc()
+        if self.running is not None and self.arm is not None:
+            self.running.observe(self.arm, model_ms, score)
+            metrics.EXPOSURES.labels(self.running.label, self.arm).inc()
 
 
 class Lineup(NamedTuple):
     """The models in service at one moment. A request takes it once, and so uses one version of each throughout."""
 
     champion: Model | None
-    trial: Trial | None = None
+    running: RunningExperiment | None = None
     models: Mapping[str, Model | None] = {}
 
     def lane(self, user_id: str, row: Mapping[str, object]) -> Lane:
         """The model for a transaction of `user_id`, whose fields are `row`."""
-        trial = self.trial
-        if trial is None:
+        running = self.running
+        if running is None:
             return Lane(self.champion)
-        found = trial.experiment.assign(user_id, row)
-        control = self.models[trial.experiment.control]
+        found = running.experiment.assign(user_id, row)
+        control = self.models[running.experiment.control]
         if found is None or control is None:
             return Lane(self.champion)
         arm, bucket = found.arm.name, found.bucket
-        model = None if arm in trial.off else self.models[arm]
-        if arm == trial.experiment.control or model is None:
-            return Lane(control, trial, trial.experiment.control, bucket)
-        if trial.experiment.mode == "shadow":
-            shadow = ShadowLane(trial, arm, bucket, model)
-            return Lane(control, trial, trial.experiment.control, bucket, shadow=shadow)
-        return Lane(model, trial, arm, bucket, control)
+        model = None if arm in running.off else self.models[arm]
+        if arm == running.experiment.control or model is None:
+            return Lane(control, running, running.experiment.control, bucket)
+        if running.experiment.mode == "shadow":
+            shadow = ShadowLane(running, arm, bucket, model)
+            return Lane(control, running, running.experiment.control, bucket, shadow=shadow)
+        return Lane(model, running, arm, bucket, control)
 
 
 class Routing:
@@ -148,8 +148,8 @@ class Routing:
         self.problem: str | None = None
         self._watched = WatchedFiles(lambda: [file])
         self.book = load_experiments(file, FIELDS, never_holds)
-        self._trial: Trial | None = None
-        self._trial = self._begin(self.book)
+        self._running: RunningExperiment | None = None
+        self._running = self._begin(self.book)
 
     @property
     def name(self) -> str:
@@ -158,34 +158,34 @@ class Routing:
 
     def lineup(self) -> Lineup:
         """The models in service now."""
-        trial = self._trial
-        if trial is None:
+        running = self._running
+        if running is None:
             return Lineup(self.champion.current)
-        return Lineup(self.champion.current, trial, {arm: each.current for arm, each in trial.sources.items()})
+        return Lineup(self.champion.current, running, {arm: each.current for arm, each in running.sources.items()})
 
     @property
-    def trial(self) -> Trial | None:
+    def running(self) -> RunningExperiment | None:
         """The experiment in force."""
-        return self._trial
+        return self._running
 
     @property
     def challengers(self) -> list[ServedModel]:
         """Every model beside the champion that has to be kept current."""
-        trial = self._trial
-        return (
-            [] if trial is None else list({id(s): s for s in trial.sources.values() if s is not self.champion}.values())
-        )
+        if self._running is None:
+            return []
+        beside = (served for served in self._running.sources.values() if served is not self.champion)
+        return list({id(served): served for served in beside}.values())
 
     @property
     def problems(self) -> str | None:
         """What is wrong with the file or with an arm, or None."""
         found = [self.problem] if self.problem else []
-        return "; ".join(found + (self._trial.problems if self._trial else [])) or None
+        return "; ".join(found + (self._running.problems if self._running else [])) or None
 
     def judge(self) -> None:
         """Let the guardrails look at what happened."""
-        if self._trial is not None:
-            self._trial.judge()
+        if self._running is not None:
+            self._running.judge()
 
     def reload(self) -> bool:
         """Whether a changed file was taken over. A refused one is counted, logged once, and kept in `problem`."""
@@ -207,12 +207,12 @@ class Routing:
         self.problem = None
         if book == self.book:
             return False
-        self._trial, self.book = self._begin(book), book
+        self._running, self.book = self._begin(book), book
         metrics.EXPERIMENT_RELOADS.labels("taken").inc()
         log.info("the experiment file of version %s is in force", book.version)
         return True
 
-    def _begin(self, book: ExperimentBook) -> Trial | None:
+    def _begin(self, book: ExperimentBook) -> RunningExperiment | None:
         """What runs by `book`; models that already serve an arm are kept, not loaded again."""
         experiment = book.experiment
         if experiment is None:
@@ -228,4 +228,4 @@ class Routing:
             monotonic=self._now,
         )
         sources = {arm.name: held[arm.model] for arm in experiment.arms}
-        return Trial(experiment, f"{experiment.name}@{book.version}", sources, rails)
+        return RunningExperiment(experiment, f"{experiment.name}@{book.version}", sources, rails)

@@ -81,13 +81,13 @@ class ShadowScorer:
 
     def _publish(self, scored: _Scored) -> None:
         lane, decision, score, model_ms = scored
-        lane.trial.observe(lane.arm, model_ms, score)
+        lane.running.observe(lane.arm, model_ms, score)
         metrics.SHADOW_SCORES.labels(lane.arm, "failed" if score is None else "scored").inc()
         event = ShadowScore(
             request_id=decision.request_id,
             transaction_id=decision.transaction_id,
             user_id=decision.user_id,
-            experiment=lane.trial.label,
+            experiment=lane.running.label,
             arm=lane.arm,
             bucket=lane.bucket,
             model_name=lane.model.name,
@@ -104,7 +104,7 @@ class ShadowScorer:
 def _score(chunk: Sequence[tuple[ShadowLane, Decision]]) -> list[_Scored]:
     found = []
     for lane, decision in chunk:
-        if lane.arm in lane.trial.off:
+        if lane.arm in lane.running.off:
             continue
         began = time.perf_counter_ns()
         score: float | None = None

@@ -36,9 +36,9 @@ from serving.stages.routing import Lane, Lineup, Routing
 from serving.stages.score import score_all
 from serving.stages.shadow import ShadowScorer
 from serving.stages.stopwatch import NS_PER_MS, Stopwatch
+from serving.systems.fraud.decision_metrics import record_metrics
 from serving.systems.fraud.risk import Verdict, settle
 from serving.systems.fraud.rule_engine import RuleEngine
-from serving.systems.fraud.tally import count
 
 log = logging.getLogger(__name__)
 
@@ -338,7 +338,7 @@ class DecisionMaker:
             decided_at=self._clock(),
             latency_ms=(time.perf_counter_ns() - inquiry.started_ns) / NS_PER_MS,
             stage_ms=case.stage_ms,
-            experiment=lane.trial.label if lane.trial is not None else None,
+            experiment=lane.running.label if lane.running is not None else None,
             arm=lane.arm if score is not None else None,
             bucket=lane.bucket,
             policy=verdict.policy,
@@ -360,7 +360,7 @@ class DecisionMaker:
         self._events.publish_all(outgoing)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
         for _, decision in made:
-            count(decision, log_ms)
+            record_metrics(decision, log_ms)
 
 
 def _fallback(vector: FeatureVector | None, model: Model | None, until_ns: int) -> Fallback:

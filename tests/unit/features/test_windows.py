@@ -28,7 +28,7 @@ from lamina.contracts.aggregates import (
 )
 from lamina.contracts.features import Duration, Entity, EventSource, FeatureSet, FeatureView, hours, minutes, seconds
 from lamina.features import windows
-from lamina.features.entity_pass import AT, ENTITY, ID, KIND, PROBE, ROW, EntityPass
+from lamina.features.entity_pass import AT, ENTITY, ID, KIND, QUERY, ROW, EntityPass
 from lamina.semantics.events import holds
 from lamina.semantics.reference import evaluate
 
@@ -86,7 +86,7 @@ def generate(rng: random.Random, n: int) -> list[dict[str, object]]:
 def partition(entity: EntityPass, events: list[dict[str, object]], rows: list[dict[str, object]]) -> pa.Table:
     """What Spark hands to a worker, in a mixed order."""
     records: list[dict[str, object]] = [
-        {KIND: PROBE, ENTITY: r["user"], AT: r["ts"], ROW: {"id": r["id"]}} for r in rows
+        {KIND: QUERY, ENTITY: r["user"], AT: r["ts"], ROW: {"id": r["id"]}} for r in rows
     ]
     for e in events:
         record: dict[str, object] = {KIND: 0, ENTITY: e["user"], AT: e["ts"], ID: e["id"]}

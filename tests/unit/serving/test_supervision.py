@@ -203,7 +203,7 @@ def test_a_poll_that_raises_goes_on_and_the_end_is_whole(tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(fraud_of(service).models.champion, "_refresh", full)
-    monkeypatch.setattr(service.predictions.shelf, "refresh", full)
+    monkeypatch.setattr(service.predictions.repository, "refresh", full)
 
     async def run() -> None:
         async with service.run():

@@ -13,7 +13,7 @@ from lamina.settings import Settings
 from serving.platform import Models
 from serving.routes.admin import admin_router
 from serving.stages.model import ServedModel
-from serving.stages.shelf import ModelShelf
+from serving.stages.model_repository import ModelRepository
 from serving.systems.fraud.admin import rules_router
 from serving.systems.fraud.build import FraudSystem
 from serving.systems.fraud.rule_engine import RuleEngine
@@ -27,13 +27,13 @@ def test_what_is_in_force(tmp_path: Path) -> None:
     bench.start()
     app = FastAPI()
     add_version(bench.registry, 0.7, tmp_path, "champion", name="other")
-    shelf = ModelShelf(
+    repository = ModelRepository(
         bench.registry, lambda name: ServedModel(name, bench.registry, load, tmp_path / name), {}, every_s=1
     )
     nothing = cast(Any, None)
     models, rules = Models(bench.champion, bench.routing, bench.shadows), RuleEngine(Settings().rules_file)
     fraud = FraudSystem(Settings(), nothing, models, rules, *[nothing] * 5)
-    app.include_router(admin_router({"fraud": fraud}, shelf))
+    app.include_router(admin_router({"fraud": fraud}, repository))
     app.include_router(rules_router(rules))
 
     async def run() -> None:
@@ -51,7 +51,7 @@ def test_what_is_in_force(tmp_path: Path) -> None:
             models = (await client.get("/admin/models")).json()
             assert [(m["wanted"], m["version"]) for m in models] == [("champion", "1"), ("challenger", None)]
             assert "challenger" in models[1]["problem"]
-            await shelf.model("other")
+            await repository.model("other")
             assert [m["name"] for m in (await client.get("/admin/models")).json()] == ["fraud", "fraud", "other"]
             assert (await client.get("/admin/experiment", params={"system": "fraud"})).json() == found
             with pytest.raises(ContractError, match="one of fraud"):

@@ -182,7 +182,7 @@ def test_a_new_version_answers_by_itself(shop: Shop) -> None:
             before = (await client.post("/predict", json=FOUR_VIEWS)).json()
             write_small_network(shop.folder / "next" / MODEL_FOLDER, bias=2.0)
             add_model(shop.registry, PURCHASE, shop.folder / "next")
-            for served in service.predictions.shelf.models:
+            for served in service.predictions.repository.models:
                 await served.refresh()
             after = (await client.post("/predict", json=FOUR_VIEWS)).json()
             assert (before["version"], after["version"], after["answered_by"]) == ("1", "2", "model")
@@ -212,7 +212,7 @@ def test_a_model_that_hangs_is_answered_for_in_time(shop: Shop) -> None:
         service = shop.service(predict_deadline_ms=200, predict_timeout_ms=100)
         async with shop.open(service) as client:
             assert (await client.post("/predict", json=FOUR_VIEWS)).status_code == 200
-            model = await service.predictions.shelf.model(PURCHASE)
+            model = await service.predictions.repository.model(PURCHASE)
             right, held = model.scorer.predict_batch, threading.Event()
 
             def hangs(rows: Any) -> Outputs:
@@ -247,7 +247,7 @@ def test_scores_of_another_number_hang_nobody(shop: Shop, given: list[float]) ->
     async def work() -> None:
         service = shop.service()
         async with shop.open(service) as client:
-            model = await service.predictions.shelf.model(PURCHASE)
+            model = await service.predictions.repository.model(PURCHASE)
             model.scorer.predict_batch = lambda rows: {SCORE: np.array(given)}  # type: ignore[method-assign]
             async with asyncio.timeout(20):
                 answer = await client.post("/predict", json=FOUR_VIEWS)

@@ -23,8 +23,8 @@ from serving.stages.cache import PredictionCache
 from serving.stages.features import FeatureStage
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import ServedModel
+from serving.stages.model_repository import ModelRepository
 from serving.stages.predict import Call, Predictor
-from serving.stages.shelf import ModelShelf
 from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, Bench, Constant, add_version
 from tests.unit.serving.transactions import transaction
 
@@ -49,11 +49,11 @@ def test_a_decision_never_comes_from_the_cache(tmp_path: Path) -> None:
         add_version(bench.registry, 0.25, tmp_path, CHAMPION)
         bench.start()
         await bench.refresh()
-        shelf = ModelShelf(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1)
+        repository = ModelRepository(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1)
         stage = FeatureStage(AsyncMemoryStore(), Reader(make_plan(FEATURES)), timeout_ms=60_000)
         batcher = MicroBatcher(most_rows=128, wait_ms=1, queue_rows=512)
         predictor = Predictor(
-            shelf,
+            repository,
             lambda _: stage,
             PredictionCache(Sure(), entries=10),
             batcher,
@@ -100,11 +100,11 @@ def test_a_prediction_of_fraud_comes_from_the_cache_until_something_has_happened
         batcher = MicroBatcher(most_rows=128, wait_ms=0, queue_rows=512)
 
         def process() -> Predictor:
-            shelf = ModelShelf(registry, lambda _: served, {"fraud": served}, every_s=1)
+            repository = ModelRepository(registry, lambda _: served, {"fraud": served}, every_s=1)
             stage = FeatureStage(store, Reader(PLAN), timeout_ms=60_000)
             cache = PredictionCache(shared, entries=1000)
             return Predictor(
-                shelf,
+                repository,
                 lambda _: stage,
                 cache,
                 batcher,
@@ -183,7 +183,7 @@ def test_fifty_are_read_at_a_time_and_nobody_waits_beyond_the_deadline(tmp_path:
 
         def predictor(deadline_ms: int) -> Predictor:
             return Predictor(
-                ModelShelf(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1),
+                ModelRepository(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1),
                 lambda _: Reading(AsyncMemoryStore(), Reader(PLAN), timeout_ms=60_000),
                 PredictionCache(None, entries=10),
                 batcher,
@@ -197,7 +197,7 @@ def test_fifty_are_read_at_a_time_and_nobody_waits_beyond_the_deadline(tmp_path:
         assert [each.request_id for each in found] == [f"r-{i}" for i in range(101)]
         assert sizes == [50, 50, 1]
         late = predictor(20)
-        late._shelf.model = lambda name: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
+        late._repository.model = lambda name: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
         for model, name in ((None, "fraud"), ("other", "other")):
             with pytest.raises(PredictionTimeout, match=f"no prediction of {name} within 0.02 s"):
                 async with asyncio.timeout(5):

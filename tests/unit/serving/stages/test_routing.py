@@ -177,7 +177,7 @@ def test_scores_far_from_the_controls_turn_an_arm_off_until_the_file_changes(ben
 def test_a_reload_that_is_wrong_keeps_the_old_experiment(bench: Bench) -> None:
     write(bench)
     bench.start()
-    kept = bench.routing.trial
+    kept = bench.routing.running
     refused = metrics.EXPERIMENT_RELOADS.labels("refused")._value.get()
     write(bench, "3", more="colour: red")
     assert not bench.routing.reload()
@@ -185,13 +185,13 @@ def test_a_reload_that_is_wrong_keeps_the_old_experiment(bench: Bench) -> None:
     write(bench, "2", mode="shadow")
     assert not bench.routing.reload()
     assert "raise `version`" in str(bench.routing.problem)
-    assert bench.routing.trial is kept and bench.routing.book.version == "2"
+    assert bench.routing.running is kept and bench.routing.book.version == "2"
     assert metrics.EXPERIMENT_RELOADS.labels("refused")._value.get() == refused + 2
     bench.file.unlink()
-    assert not bench.routing.reload() and bench.routing.trial is kept
+    assert not bench.routing.reload() and bench.routing.running is kept
     bench.file.write_text('version: "4"\n')
     assert bench.routing.reload()
-    assert bench.routing.trial is None and bench.routing.problem is None
+    assert bench.routing.running is None and bench.routing.problem is None
 
 
 def test_a_model_that_stays_is_not_loaded_again(bench: Bench) -> None:

@@ -22,12 +22,12 @@ from serving.routes.predict import FRAUD_QUESTION
 from serving.stages.cache import PredictionCache
 from serving.stages.microbatch import MicroBatcher
 from serving.stages.model import Model
+from serving.stages.model_repository import ModelRepository
 from serving.stages.predict import Call, Predictor
 from serving.stages.repeats import Repeats, Turn
-from serving.stages.routing import Lane, Trial
+from serving.stages.routing import Lane, RunningExperiment
 from serving.stages.score import score_all
 from serving.stages.shared_answers import Recorded
-from serving.stages.shelf import ModelShelf
 from serving.stages.stopwatch import Stopwatch
 from tests.unit.serving.recognisable import AT_MS, Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import CHALLENGER, CHAMPION, write
@@ -78,17 +78,17 @@ def test_a_lap_is_what_passed_since_the_last(hand: Hand) -> None:
 
 
 def test_an_arm_is_told_how_long_its_model_took(hand: Hand) -> None:
-    trial = Mock(label="timed@1")
-    lane = Lane(Model("m", "1", Slow(0.25, hand)), trial, "new")
+    running = Mock(label="timed@1")
+    lane = Lane(Model("m", "1", Slow(0.25, hand)), running, "new")
     assert lane.score({}) == (lane, 0.25)
-    trial.observe.assert_called_once_with("new", 3.0, 0.25)
+    running.observe.assert_called_once_with("new", 3.0, 0.25)
 
 
 def test_rows_that_are_scored_together_share_the_time(hand: Hand) -> None:
-    trial = Mock(label="timed@1")
-    lane = Lane(Model("m", "1", Slow(0.25, hand)), trial, "new")
+    running = Mock(label="timed@1")
+    lane = Lane(Model("m", "1", Slow(0.25, hand)), running, "new")
     assert score_all([lane] * 4, [{}] * 4) == [(lane, 0.25)] * 4
-    assert [call.args for call in trial.observe.call_args_list] == [("new", 2.0, 0.25)] * 4
+    assert [call.args for call in running.observe.call_args_list] == [("new", 2.0, 0.25)] * 4
 
 
 def test_a_shadow_is_told_how_long_its_model_took(hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_shadow_is_told_how_long_its_model_took(hand: Hand, tmp_path: Path, mo
     write(bench, mode="shadow")
     bench.start()
     told: list[tuple[str, float]] = []
-    monkeypatch.setattr(Trial, "observe", lambda self, arm, model_ms, score: told.append((arm, model_ms)))
+    monkeypatch.setattr(RunningExperiment, "observe", lambda self, arm, model_ms, score: told.append((arm, model_ms)))
 
     async def run() -> None:
         await bench.refresh()
@@ -164,7 +164,7 @@ def test_a_prediction_says_what_each_stage_took(hand: Hand, tmp_path: Path, monk
     monkeypatch.setattr(batcher, "score", hand.after(4, batcher.score))
 
     predictor = Predictor(
-        ModelShelf(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1),
+        ModelRepository(bench.registry, lambda _: bench.champion, {"fraud": bench.champion}, every_s=1),
         lambda _: stage,
         PredictionCache(None, entries=10),
         batcher,

@@ -1,4 +1,4 @@
-"""Counting decisions for the metrics. Hot path: a metric's child is looked up once, not at each decision."""
+"""Decisions recorded in the metrics. Hot path: a metric's child is looked up once, not at each decision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _histogram(metric: Histogram, *labels: str) -> Callable[[float], None]:
     return metric.labels(*labels).observe
 
 
-def count(decision: Decision, log_ms: float) -> None:
+def record_metrics(decision: Decision, log_ms: float) -> None:
     """Count one decision, whose events took `log_ms` to log."""
     status = "ok" if decision.fallback == "none" else decision.fallback
     _counter(metrics.PREDICTIONS, decision.model_version or "none", status)()

@@ -11,10 +11,10 @@ import pytest
 
 from lamina.contracts.decisions import Decision, Reason
 from lamina.monitoring import metrics
-from serving.systems.fraud.tally import count
+from serving.systems.fraud.decision_metrics import record_metrics
 from tests.unit.serving.recognisable import Bench, add_version
 
-VERSION = "of the tally's tests"
+VERSION = "of the metrics' tests"
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def grew(work: Callable[[], None], *of: Any) -> list[float]:
 def test_times_are_told_in_seconds(decision: Decision) -> None:
     stage = metrics.STAGE_LATENCY.labels
     assert [0.003, 0.0015, 0.004, 0.007, 2.5, 0.25] == grew(
-        lambda: count(decision, 4.0),
+        lambda: record_metrics(decision, 4.0),
         stage("features"),
         stage("model"),
         stage("log"),
@@ -64,7 +64,7 @@ def test_times_are_told_in_seconds(decision: Decision) -> None:
 
 def test_a_decision_by_the_model_is_one_of_its_version(decision: Decision) -> None:
     assert [1, 1, 0, 0] == grew(
-        lambda: count(decision, 0.0),
+        lambda: record_metrics(decision, 0.0),
         metrics.PREDICTIONS.labels(VERSION, "ok"),
         metrics.DECISIONS.labels(decision.action),
         metrics.UNKNOWN_USERS,
@@ -74,15 +74,18 @@ def test_a_decision_by_the_model_is_one_of_its_version(decision: Decision) -> No
 
 def test_a_decision_by_the_rules_says_why_and_which(decision: Decision) -> None:
     rules = {"score": None, "model_version": None, "fallback": "rules_only_deadline", "unknown_user": True}
-    reasons = [Reason(kind="rule", code="tally_one", detail="d"), Reason(kind="risk", code="tally_two", detail="d")]
+    reasons = [
+        Reason(kind="rule", code="recorded_one", detail="d"),
+        Reason(kind="risk", code="recorded_two", detail="d"),
+    ]
     changed = decision.model_copy(update=rules | {"reasons": reasons, "intended": "reject", "feature_age_ms": None})
     assert [1, 1, 1, 1, 1, 0, 0] == grew(
-        lambda: count(changed, 0.0),
+        lambda: record_metrics(changed, 0.0),
         metrics.PREDICTIONS.labels("none", "rules_only_deadline"),
         metrics.FALLBACKS.labels("rules_only_deadline"),
         metrics.UNKNOWN_USERS,
         metrics.PASSED_THROUGH.labels(decision.action),
-        metrics.RULES_FIRED.labels("tally_one"),
-        metrics.RULES_FIRED.labels("tally_two"),
+        metrics.RULES_FIRED.labels("recorded_one"),
+        metrics.RULES_FIRED.labels("recorded_two"),
         metrics.FEATURE_AGE,
     )

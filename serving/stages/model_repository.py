@@ -14,7 +14,7 @@ from serving.stages.model import Model, ServedModel
 log = logging.getLogger(__name__)
 
 
-class ModelShelf:
+class ModelRepository:
     """Finds the champion of any registered model.
 
     Args: source: makes the keeper of a model by its name; held: keepers that others keep current; every_s: how often to

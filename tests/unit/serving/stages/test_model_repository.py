@@ -9,7 +9,7 @@ from lamina.errors import ModelUnavailable, UnknownModel
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, ModelVersion, RegistryError
 from serving.stages.model import ServedModel
-from serving.stages.shelf import ModelShelf
+from serving.stages.model_repository import ModelRepository
 from tests.unit.serving.recognisable import add_version, load
 
 
@@ -31,85 +31,85 @@ class Registry(MemoryRegistry):
         return super().alias(name, alias)
 
 
-class Shelves:
-    """A registry with the model `a`, and shelves over it."""
+class Repositories:
+    """A registry with the model `a`, and repositories over it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.now_s = folder, 100.0
         self.registry = Registry(folder / "registry")
         add_version(self.registry, 0.25, folder, CHAMPION, name="a")
 
-    def shelf(self) -> ModelShelf:
+    def repository(self) -> ModelRepository:
         def source(name: str) -> ServedModel:
             return ServedModel(name, self.registry, load, self.folder / "models" / name)
 
-        return ModelShelf(self.registry, source, {}, every_s=1, monotonic=lambda: self.now_s)
+        return ModelRepository(self.registry, source, {}, every_s=1, monotonic=lambda: self.now_s)
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Shelves:
-    return Shelves(tmp_path)
+def repositories(tmp_path: Path) -> Repositories:
+    return Repositories(tmp_path)
 
 
-def test_a_model_is_taken_when_it_is_asked_for_and_only_once(shelves: Shelves) -> None:
+def test_a_model_is_taken_when_it_is_asked_for_and_only_once(repositories: Repositories) -> None:
     async def run() -> None:
-        shelf = shelves.shelf()
-        assert shelf.models == []
-        first, second = await asyncio.gather(shelf.model("a"), shelf.model("a"))
+        repository = repositories.repository()
+        assert repository.models == []
+        first, second = await asyncio.gather(repository.model("a"), repository.model("a"))
         assert first is second and first.scorer.predict({}) == 0.25
-        assert [m.name for m in shelf.models] == ["a"] and shelves.registry.listed == 1
+        assert [m.name for m in repository.models] == ["a"] and repositories.registry.listed == 1
 
     asyncio.run(run())
 
 
-def test_an_unknown_name_says_which_there_are_and_is_not_looked_up_each_time(shelves: Shelves) -> None:
+def test_an_unknown_name_says_which_there_are_and_is_not_looked_up_each_time(repositories: Repositories) -> None:
     async def run() -> None:
-        shelf = shelves.shelf()
+        repository = repositories.repository()
         for _ in range(3):
             with pytest.raises(UnknownModel, match="no model 'b'; there are a"):
-                await shelf.model("b")
-        assert shelves.registry.listed == 1
-        add_version(shelves.registry, 0.5, shelves.folder, CHAMPION, name="b")
-        shelves.now_s += 2
-        assert (await shelf.model("b")).scorer.predict({}) == 0.5
+                await repository.model("b")
+        assert repositories.registry.listed == 1
+        add_version(repositories.registry, 0.5, repositories.folder, CHAMPION, name="b")
+        repositories.now_s += 2
+        assert (await repository.model("b")).scorer.predict({}) == 0.5
 
     asyncio.run(run())
 
 
-def test_a_model_without_a_champion_is_unavailable_until_it_has_one(shelves: Shelves) -> None:
+def test_a_model_without_a_champion_is_unavailable_until_it_has_one(repositories: Repositories) -> None:
     async def run() -> None:
-        version = add_version(shelves.registry, 0.5, shelves.folder, name="b")
-        shelf = shelves.shelf()
+        version = add_version(repositories.registry, 0.5, repositories.folder, name="b")
+        repository = repositories.repository()
         with pytest.raises(ModelUnavailable, match=r"alias champion.*lamina models promote b VERSION"):
-            await shelf.model("b")
-        shelves.registry.set_alias("b", CHAMPION, version)
-        for served in shelf.models:
+            await repository.model("b")
+        repositories.registry.set_alias("b", CHAMPION, version)
+        for served in repository.models:
             await served.refresh()
-        assert (await shelf.model("b")).version == version
+        assert (await repository.model("b")).version == version
 
     asyncio.run(run())
 
 
-def test_without_a_registry_the_last_version_serves(shelves: Shelves) -> None:
+def test_without_a_registry_the_last_version_serves(repositories: Repositories) -> None:
     async def run() -> None:
-        await shelves.shelf().model("a")
-        shelves.registry.away = True
-        shelf = shelves.shelf()
-        assert (await shelf.model("a")).scorer.predict({}) == 0.25
+        await repositories.repository().model("a")
+        repositories.registry.away = True
+        repository = repositories.repository()
+        assert (await repository.model("a")).scorer.predict({}) == 0.25
         with pytest.raises(ModelUnavailable, match="registry does not answer"):
-            await shelf.model("b")
-        assert [m.name for m in shelf.models] == ["a"]
+            await repository.model("b")
+        assert [m.name for m in repository.models] == ["a"]
 
     asyncio.run(run())
 
 
-def test_who_gives_up_leaves_the_model_to_others(shelves: Shelves) -> None:
+def test_who_gives_up_leaves_the_model_to_others(repositories: Repositories) -> None:
     """A call that waits no longer ends no download, and the next one does not begin a second in the same folder."""
 
     async def run() -> None:
-        shelf, going, held = shelves.shelf(), asyncio.Event(), asyncio.Event()
+        repository, going, held = repositories.repository(), asyncio.Event(), asyncio.Event()
         loads = 0
-        source = shelf._source
+        source = repository._source
 
         def slow(name: str) -> ServedModel:
             served = source(name)
@@ -125,12 +125,12 @@ def test_who_gives_up_leaves_the_model_to_others(shelves: Shelves) -> None:
             served.refresh = waits  # type: ignore[method-assign]
             return served
 
-        shelf._source = slow
-        first = asyncio.create_task(shelf.model("a"))
+        repository._source = slow
+        first = asyncio.create_task(repository.model("a"))
         await going.wait()
         first.cancel()
         await asyncio.sleep(0)
-        second = asyncio.create_task(shelf.model("a"))
+        second = asyncio.create_task(repository.model("a"))
         await asyncio.sleep(0)
         held.set()
         assert (await second).name == "a" and first.cancelled() and loads == 1
@@ -138,12 +138,12 @@ def test_who_gives_up_leaves_the_model_to_others(shelves: Shelves) -> None:
     asyncio.run(run())
 
 
-def test_a_slow_model_keeps_no_other_waiting(shelves: Shelves) -> None:
-    add_version(shelves.registry, 0.5, shelves.folder, CHAMPION, name="b")
+def test_a_slow_model_keeps_no_other_waiting(repositories: Repositories) -> None:
+    add_version(repositories.registry, 0.5, repositories.folder, CHAMPION, name="b")
 
     async def run() -> None:
-        shelf, held = shelves.shelf(), asyncio.Event()
-        source = shelf._source
+        repository, held = repositories.repository(), asyncio.Event()
+        source = repository._source
 
         def slow(name: str) -> ServedModel:
             served = source(name)
@@ -151,11 +151,11 @@ def test_a_slow_model_keeps_no_other_waiting(shelves: Shelves) -> None:
                 served.refresh = held.wait  # type: ignore[assignment,method-assign]
             return served
 
-        shelf._source = slow
-        waiting = asyncio.create_task(shelf.model("a"))
+        repository._source = slow
+        waiting = asyncio.create_task(repository.model("a"))
         await asyncio.sleep(0)
         async with asyncio.timeout(10):
-            assert (await shelf.model("b")).scorer.predict({}) == 0.5
+            assert (await repository.model("b")).scorer.predict({}) == 0.5
         held.set()
         with pytest.raises(ModelUnavailable):
             await waiting
