@@ -21,6 +21,8 @@ from lamina.contracts.expectations import (
 from lamina.contracts.topics import EventTopic, Topic, predictions_of
 
 PREDICTIONS = predictions_of("fraud")
+PREDICTIONS_BEFORE = "model-predictions"
+"""What the topic was called before there was one a system: `lamina migrate` leads over what is left of it."""
 
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]

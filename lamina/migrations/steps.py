@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.decisions import PREDICTIONS, PREDICTIONS_BEFORE
 from lamina.contracts.transactions import FRAUD_LABELS
 from lamina.migrations.renamed_folders import archived_ends, renamed_folders
 from lamina.migrations.renamed_topic import renamed_topic
@@ -10,9 +10,6 @@ from lamina.migrations.step import Step
 
 FEEDBACK = "model-feedback"
 """The topic of fraud's labels before it was named after them."""
-
-PREDICTIONS_BEFORE = "model-predictions"
-"""The topic of what was decided before it was one a system."""
 
 STEPS = (
     Step(

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from lamina.contracts.base import json_of
-from lamina.contracts.decisions import PREDICTIONS, Decision
+from lamina.contracts.decisions import PREDICTIONS, PREDICTIONS_BEFORE, Decision
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import ContractError, DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
@@ -215,7 +215,7 @@ class Repeats:
                 found = Transaction.from_json(value)
                 digest = blake2b(found.to_json(), digest_size=DIGEST_BYTES).digest()
                 self._recalled = (found.transaction_id, digest)
-            elif topic == PREDICTIONS:
+            elif topic in (PREDICTIONS, PREDICTIONS_BEFORE):
                 recalled, self._recalled = self._recalled, None
                 decision = Decision.from_json(value)
                 if recalled is not None and recalled[0] == decision.transaction_id:
