@@ -168,11 +168,11 @@ class Tiling:
         return tuple(i for i, state in enumerate(self.keyed) if state.kind == "distinct")
 
     def counts_all(self, state: State) -> bool:
-        """Whether the speed layer has fields of a keyed state that count every event that took part, none left out."""
+        """Whether the fields of a keyed state count all of its events: a field a value, and no value is dropped."""
         return state.kind == "distinct" and not self.entity.hot and not self.inline
 
     def seen_label(self, state: State | None = None) -> str:
-        """Name of what a decision saw of the tiling, or of one of its keyed states, in its log."""
+        """Name under which a decision logs how many events it saw of the tiling, or of one of its keyed states."""
         return f"{self.key}/{state.label}" if state else self.key
 
 

@@ -18,10 +18,11 @@ MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 @dataclass(frozen=True)
 class Edges:
-    """Of one speed tiling the edges of every window over it, relative to the time asked for.
+    """The edges of every window over one speed tiling, relative to the time asked about.
 
-    longest_ms: nothing longer may be taken as one tile, as a gap between two sessions could lie in it. offsets:
-    resolution of a window, ms, and how long before the time asked for, cut to it, the first tile after an edge starts.
+    longest_ms: no sum of a longer time may be used, as a gap between two sessions could lie inside of it. offsets: one
+    an edge: the window's resolution, ms, and how many ms before the time asked about, rounded down to that resolution,
+    the first tile behind the edge starts.
     """
 
     tiling: str
@@ -29,7 +30,7 @@ class Edges:
     offsets: tuple[tuple[int, int], ...]
 
     def cuts(self, at_ms: int) -> set[int]:
-        """Starts, epoch ms, before which no tile may end later: each is of the first tile behind an edge.
+        """The edges as epoch ms, each the start of the first tile behind it: no sum that is used may lie on both sides.
 
         >>> Edges("t", HOUR_MS, ((1000, 59_000), (1000, -1000))).cuts(100_250)
         {41000, 101000}
@@ -61,7 +62,7 @@ def edges_of(plan: Plan, entity: Entity) -> tuple[Edges, ...]:
 
 
 def cuts_of(asked: Iterable[Asked]) -> dict[str, tuple[int, set[int]]]:
-    """By tiling the longest that may be taken as one tile, ms, and all cuts, for several questions at once."""
+    """For several questions at once, by tiling: the longest time of which a sum may be used, ms, and all cuts."""
     found: dict[str, tuple[int, set[int]]] = {}
     for at_ms, edges in asked:
         for own in edges:

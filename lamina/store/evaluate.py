@@ -101,7 +101,7 @@ class Evaluator:
 
 
 def segments_of(span: Span, tiles: TilingTiles | None, own: Mapping[str, TileColumns], at_ms: int) -> Segments:
-    """The tiles of `span` at `at_ms`, if it asks for it that of the request itself, in `own`, among them."""
+    """The tiles of `span` at `at_ms`; where the view includes the request, its own tile, from `own`, as well."""
     found = Segments()
     if tiles is not None:
         end = at_ms - at_ms % span.resolution_ms - span.delay_ms

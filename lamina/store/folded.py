@@ -1,7 +1,7 @@
-"""What the tiles of a minute or an hour add up to, written as one tile: for keys that have too many to read each time.
+"""The sum of all tiles of a minute or an hour, written as one tile: for keys with too many tiles to read each time.
 
-Every state can be merged, so a sum answers like its tiles where a window holds all of it. Sets keep no more values than
-an answer needs, as the tiles of a hot entity do.
+Every state can be merged, so a sum gives the same answer as its tiles wherever a window holds all of it. Of a set it
+keeps no more values than an answer needs, as the tiles of a hot entity do.
 """
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ class TileWrite(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Place of a write in the sequence of one writer: the server accepts `number` only after `number - 1`.
+    """Sequence number of a write by one writer: the server accepts `number` only after `number - 1`.
 
-    A server that was restarted may have lost the newest of what it acknowledged. The mark stands behind the tiles it
-    belongs to, and a restart loses the newest first: a mark that is there vouches for all before it.
+    A server that was restarted may have lost the newest writes that it acknowledged. A mark is written after its tiles,
+    and a restart loses the newest writes first, so a mark that is still there proves that all writes up to it are.
     """
 
     writer: str

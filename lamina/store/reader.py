@@ -43,8 +43,9 @@ class FeatureVector:
 
 @dataclass
 class Known:
-    """What the store holds of one entity, by `Tiling.key`, the ends of its batch tiles, epoch ms, and the starts of the
-    newest tile of each tiling and layer.
+    """What the store holds of one entity. All mappings are by `Tiling.key`.
+
+    through: ends of its batch tiles, epoch ms. newest_ms: start of the newest tile of each tiling and layer.
     """
 
     name: str
@@ -68,7 +69,7 @@ class Known:
 
 @dataclass(frozen=True)
 class _Own:
-    """What is kept of one entity: its tilings, those of its speed layer, and how the ones come from the others."""
+    """What depends on an entity's definition alone: its tilings, those of its speed layer, and the rollups between."""
 
     entity: Entity
     tilings: tuple[Tiling, ...]

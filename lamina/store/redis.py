@@ -203,7 +203,7 @@ class RedisStore:
 
 
 def _answers(connection: Connection, asked: Sequence[bytes]) -> list[object]:
-    """Redis's answers to packed commands, as in a pipeline of the client but in half its time: nothing is converted."""
+    """Redis's raw answers to packed commands; a pipeline of its client takes twice as long and converts them."""
     try:
         connection.send_packed_command([b"".join(asked)])  # type: ignore[no-untyped-call]
         return [connection.read_response(disable_decoding=True) for _ in asked]
@@ -237,9 +237,10 @@ def snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
 
 
 def folded_commands(keys: Sequence[ReadKey], found: Snapshot) -> Iterable[Command]:
-    """What to ask Redis for beyond that, in another pipeline: all of each of `keys` that has folded hours, once more.
+    """The commands of a second pipeline, which reads those of `keys` that have folded hours once more, and in full.
 
-    The blobs, too, and after the tiles: whoever publishes writes these before the others go.
+    Their blobs are read again as well, after the tiles: a publisher writes blobs before it removes the tiles that these
+    replace, so no event is missed in between.
     """
     for key, reply in _folded(keys, found).items():
         name = speed_key(key.entity, key.id)

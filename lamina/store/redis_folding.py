@@ -1,7 +1,8 @@
-"""Writes what minutes and hours of busy keys add up to, all but the newest minute, into the tree in Redis.
+"""Writes the sums of each minute and hour of busy keys, all but the newest minute, into the tree in Redis.
 
-A sum is computed here and written only where nothing below it has changed since: its place is marked first, and every
-write below it removes the mark. Who dies in between leaves a mark behind, which says as little as no sum at all.
+A sum is computed here and written only if nothing below it has changed since (optimistic locking): its field is marked
+first, and every write below it removes the mark. A process that dies in between leaves its mark behind, which readers
+take for a missing sum.
 """
 
 from __future__ import annotations

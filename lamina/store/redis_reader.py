@@ -1,7 +1,7 @@
-"""Reading Redis from an event loop: what is asked while a read is under way goes together in the next. Hot path.
+"""Reading Redis from an event loop, in batches: requests that come while a read is under way share the next. Hot path.
 
-Each read costs a round trip and the work around it. Under load the second grows fastest, so requests share it: the
-busier the loop, the more of them a round trip answers, and never are more than `LANES` connections open.
+A read costs a round trip, and processor time around it, which under load is what runs out. So requests share reads:
+the busier the loop, the more of them one round trip answers. At most `LANES` connections are open.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class _Asked:
 class RedisExchange:
     """Redis's answers to commands in one round trip, as in a pipeline of the client but for a third of the work.
 
-    It keeps the connections that it has opened, as many as it is asked at one time: to take one from the client's pool
-    and to give it back costs as much as to read. One that the server has closed meanwhile is opened again.
+    It keeps the connections that it has opened, as many as there were exchanges at once: the client's pool would cost
+    as much as the read itself. A connection that the server has closed meanwhile is opened again.
     """
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -146,7 +146,7 @@ class AsyncRedisReader:
                 at, along = end, last
 
     def _take(self) -> list[_Asked]:
-        """The oldest of those that wait, up to `MOST_KEYS` keys but at least one; without those who gave up."""
+        """The requests that wait longest, at least one, up to `MOST_KEYS` keys in all; cancelled ones are dropped."""
         end, keys = 1, len(self._waiting[0].keys)
         while end < len(self._waiting) and keys + len(self._waiting[end].keys) <= MOST_KEYS:
             keys += len(self._waiting[end].keys)

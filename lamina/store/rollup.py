@@ -18,7 +18,7 @@ Merge = Callable[[TileColumns, Span], float]
 
 @dataclass
 class RolledUp:
-    """Tiles of a tiling, how many events they count, and how many the fields of each keyed state count, if any do."""
+    """Tiles of a tiling; `seen`: their events; `keyed_seen`: the events that the fields of each counted state hold."""
 
     tiles: TileColumns
     seen: int
@@ -26,7 +26,7 @@ class RolledUp:
 
 
 class Rollup:
-    """From the tiles of `speed` to those of `tiling`; where both have one resolution, a choice of columns."""
+    """Makes the tiles of `tiling` from those of `speed`; where both have one resolution, it only picks columns."""
 
     def __init__(self, tiling: Tiling, speed: Tiling) -> None:
         self._ms = tiling.resolution.ms

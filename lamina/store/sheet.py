@@ -1,4 +1,4 @@
-"""Tiles of one tiling of many entities in one column a state, as `columnar` adds them up. Hot path."""
+"""Tiles of many entities under one tiling as arrays, one a state, which `columnar` adds up. Hot path."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lamina.store.tiles import TileColumns
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ENTITY_MS = 2**43
-"""More than any time in epoch milliseconds: the place of an entity times this, and a start, make one sorted number."""
+"""Above any time in epoch ms, so `place of the entity * ENTITY_MS + start` sorts by entity, then by start."""
 _NONE = np.zeros(1)
 
 
 class _Run(NamedTuple):
-    """Some tiles. keys: int64[tiles]. columns: float64[tiles + 1] a numeric state, at the end a 0 that is of none."""
+    """Some tiles. keys: int64[tiles]. columns: one a numeric state, float64[tiles + 1], the last a 0 as padding."""
 
     keys: Ints
     columns: Sequence[Floats]
@@ -44,13 +44,11 @@ class Sheet:
 
     @property
     def keys(self) -> Ints:
-        """int64[tiles], ascending: those of each entity follow those of the one before, its speed layer its batch
-        layer.
-        """
+        """int64[tiles], ascending: entity by entity, within one by start, so the batch layer before the speed layer."""
         return self._run.keys
 
     def numeric(self, place: int) -> Floats:
-        """float64[tiles + 1], one numeric state of all tiles, and a 0 that none of them is."""
+        """float64[tiles + 1]: one numeric state of all tiles, and a 0 as padding."""
         return self._run.columns[place]
 
     def end(self, resolution_ms: int, delay_ms: int, at_ms: Ints) -> tuple[Ints, Ints]:

@@ -1,4 +1,4 @@
-"""Columns of tiles of which few hold anything, as batch blobs keep them: nothing is unpacked before it is asked for."""
+"""Sparse columns: batch blobs keep only the tiles that hold a value, and unpack nothing before it is asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Sparse(Sequence[T]):
-    """A column that holds something in few of its `rows` tiles, in ascending `places`, and `nothing` in the others."""
+    """A column of `rows` tiles with values at the ascending positions `places`, and `nothing` at all others."""
 
     __slots__ = ("nothing", "places", "rows", "values")
 

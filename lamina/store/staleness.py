@@ -1,4 +1,4 @@
-"""Which views lack more than they may: events that belong to them and that the store cannot hold yet."""
+"""Which views are stale: more of their newest events may be missing from the store than the view allows."""
 
 from __future__ import annotations
 
