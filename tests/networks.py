@@ -13,15 +13,22 @@ SEEDS = (1, 2)
 ROWS = list(itertools.product(range(7), range(7), range(2)))
 """Values of the inputs, in the order of `NAMES`."""
 
+SEVERAL = "several"
+HEADS = ("bought", "returned")
+"""Outputs of the network in the folder `SEVERAL`."""
+
 ANSWERS = "answers.json"
 
 
 @dataclass(frozen=True)
 class Networks:
-    """`scores` of every row by seed; `refused`: what was said of networks that do not fit, by what is wrong."""
+    """`scores` of every row by seed; `heads`: what the network of several outputs gives, one list an output; `refused`:
+    what was said of networks that do not fit, by what is wrong.
+    """
 
     folder: Path
     scores: Mapping[str, Sequence[float]]
+    heads: Sequence[Sequence[float]]
     refused: Mapping[str, str]
 
     @classmethod

@@ -16,7 +16,7 @@ from lamina.registry.protocol import MODEL_FOLDER
 from lamina.scoring.export import ExportError, export_network
 from lamina.scoring.inputs import inputs_of
 from lamina.scoring.network import NETWORK_FILE, NetworkSpec
-from tests.networks import ANSWERS, NAMES, ROWS, SEEDS
+from tests.networks import ANSWERS, HEADS, NAMES, ROWS, SEEDS, SEVERAL
 
 MISFITS = {"four inputs": (4, 1), "two scores": (3, 2)}
 
@@ -32,12 +32,18 @@ def main(folder: Path) -> None:
         with torch.inference_mode():
             kept = torch.export.load(made / NETWORK_FILE).module()
             scores[seed] = kept(torch.tensor(ROWS, dtype=torch.float32))[:, 0].tolist()
+    torch.manual_seed(SEEDS[0])
+    several = spec.model_copy(update={"outputs": HEADS})
+    made = export_network(torch.nn.Linear(len(NAMES), len(HEADS)), several, folder / SEVERAL)
+    with torch.inference_mode():
+        kept = torch.export.load(made / NETWORK_FILE).module()
+        heads = kept(torch.tensor(ROWS, dtype=torch.float32)).T.tolist()
     for name, shape in MISFITS.items():
         try:
             export_network(torch.nn.Linear(*shape), spec, folder / name)
         except ExportError as error:
             refused[name] = str(error)
-    (folder / ANSWERS).write_text(json.dumps({"scores": scores, "refused": refused}))
+    (folder / ANSWERS).write_text(json.dumps({"scores": scores, "heads": heads, "refused": refused}))
 
 
 if __name__ == "__main__":
