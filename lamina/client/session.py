@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from lamina.contracts.base import Event
 from lamina.contracts.problems import ProblemDetail
 from lamina.errors import LaminaError
+from lamina.proxies import is_here
 
 API_VERSION = "1"
 API_VERSION_HEADER = "X-API-Version"
@@ -55,7 +56,15 @@ class Session:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers = {API_VERSION_HEADER: API_VERSION} | ({} if api_key is None else {"X-API-Key": api_key})
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, verify=verify, transport=transport)
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,
+            timeout=timeout_s,
+            verify=verify,
+            transport=transport,
+            # Else the payments of this machine go through whatever proxy the environment names.
+            trust_env=not is_here(url),
+        )
         self._retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS), wait=_wait, retry=retry_if_exception(_may_help), reraise=True
         )
@@ -99,7 +108,7 @@ class Session:
 def _error(found: httpx.Response) -> ApiError:
     try:
         body: dict[str, Any] = orjson.loads(found.content)
-        details = [ProblemDetail.model_validate(each) for each in body["details"]]
+        details = [ProblemDetail.model_validate(each, extra="ignore") for each in body["details"]]
         error = ApiError(found.status_code, str(body["error"]), body["request_id"], details)
     except (ValueError, KeyError, TypeError):
         # Something on the way answered in its own form.

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamina.evaluation.metrics import Flags, Floats, Ints, Texts
 from lamina.lake import layout
+from lamina.lake.partitions import ingested_days
 from lamina.lake.write import open_lake
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def _decisions(log: DecisionLog, lake: str, timestamp: Ints) -> dict[str, tuple[
     fs, path = open_lake(layout.topic(lake, log.topic))
     if not len(timestamp) or not fs.exists(path):
         return {}
+    for day in ingested_days(lake, log.topic):
+        # An archive that was killed between two renames left its day aside: opening the day puts it back.
+        open_lake(layout.events(lake, log.topic, day))
     # Partitions from before a column existed lack it: the schema is the contract's, and what lacks is null.
     events = ds.dataset(path, format="parquet", filesystem=fs, schema=log.schema)
     at = ds.field("timestamp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,31 @@ def test_what_will_not_succeed_is_sent_once(answer: Answer, expected: str) -> No
     with pytest.raises(ApiError) as raised:
         Server(answer, DONE).client().fraud.label(A_LABEL)
     assert str(raised.value) == expected
+
+
+def test_an_error_of_a_newer_server_keeps_its_details() -> None:
+    detail = {"field": "amount", "message": "is missing", "said_by_a_newer_server": 1}
+    answer = says(400, {"error": "invalid_request", "request_id": "r", "details": [detail], "more": 1})
+    with pytest.raises(ApiError, match=r"400 invalid_request \(amount: is missing\), request r"):
+        Server(answer).client().fraud.label(A_LABEL)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_this_machine_is_asked_without_a_proxy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as api:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with (
+            Client(f"http://127.0.0.1:{api.getsockname()[1]}", timeout_s=0.2) as lamina,
+            pytest.raises(ApiUnreachable),
+        ):
+            lamina.fraud.label(A_LABEL)
+        proxy.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+        api.settimeout(1)
+        api.accept()[0].close()
 
 
 def test_what_is_no_api_of_ours_is_told_apart() -> None:

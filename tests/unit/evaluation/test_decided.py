@@ -17,6 +17,7 @@ from lamina.evaluation.decided import MOST, weights
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, rows_to_learn, rows_to_test
 from lamina.lake import layout
+from lamina.lake.files import ASIDE_PREFIX, TOKEN_DIGITS
 from lamina.lake.schemas import SCHEMAS
 from lamina.scoring.encode import Encoder
 from lamina.scoring.trees import TreesScorer
@@ -66,6 +67,16 @@ def test_each_kind_of_decision(tmp_path: Path) -> None:
     reported = ("by-rule-and-reported", "not-let-through")
     asked = ("unseen", "approved", "reviewed", "by-rule", *reported, "let-through", "very-rare")
     assert counted(lake, *asked, labelled=reported) == [1, 1, 1, 0, 1, 0, 50, MOST]
+
+
+def test_decisions_that_a_killed_archiver_left_aside_count(tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    decide(lake, {"transaction_id": "by-rule", "action": "reject"})
+    day = Path(layout.events(lake, "predictions-fraud", DAY))
+    aside = day / f"{ASIDE_PREFIX}{layout.ORIGIN}-{'0' * TOKEN_DIGITS}"
+    aside.mkdir()
+    (day / "part-0.parquet").rename(aside / "part-0.parquet")
+    assert counted(lake, "by-rule") == [0]
 
 
 def test_the_last_decision_on_a_payment_stands(tmp_path: Path) -> None:
