@@ -1,4 +1,4 @@
-"""Events of some entities and questions about them in, features out: what Spark's workers and DuckDB's engine share.
+"""Events of some entities and query rows in, features out: the code that Spark's workers and DuckDB's engine share.
 
 To a Spark worker a partition comes as one Arrow table. Rows of kind `QUERY` ask, at time `AT`, and carry the row they
 belong to; rows of any other kind are events of the source with that number, with the columns that `slots` names.
@@ -181,7 +181,7 @@ class SourceEvents:
         return found if len(parts) == 1 else pa.concat_arrays(parts).take(pa.array(place))
 
     def _answer(self, feature: WindowFeature, queries: w.QueryRows) -> pa.Array:
-        """The value over all events, whether they stood at the time or not."""
+        """The value over all events, as if none had been replaced or known late."""
         aggregate = feature.aggregate
         present = self._presence(aggregate)
         spans = self._spans(feature, queries).among(present)
@@ -230,7 +230,7 @@ class SourceEvents:
         return self._windows[key]
 
     def _presence(self, aggregate: Aggregate) -> w.Flags:
-        """Which events take part: the condition holds, and the value is there."""
+        """bool[n]: the events that are aggregated, those whose condition holds and whose value is not missing."""
         key = (aggregate.column, aggregate.where)
         if key not in self._present:
             flags = np.ones(len(self.timeline.ts), bool)

@@ -158,14 +158,14 @@ def read_events(
 
 
 def _arrived(view: EventView) -> tuple[str, str]:
-    """What orders the events of a view by arrival, and the view with all the columns that this needs."""
+    """The columns that order the events of a view by arrival, and the view with these columns added."""
     order = ", ".join(f'"{c}" ASC NULLS FIRST' for c in view.arrival)
     placed = view.name if view.arrival == FROM_LAKE else f"(SELECT *, row_number() OVER () AS {ROW} FROM {view.name})"
     return order, placed
 
 
 def _stood(source: EventSource, told: Revisions, view: EventView) -> str:
-    """Every event that ever stood: none known before it was of a better origin. It stands until the next such one."""
+    """Every event that ever stood: nothing from a better source was known before it. It stands until the next one."""
     order, placed = _arrived(view)
     known, origin, own = quoted(told.known), quoted(told.by), f"PARTITION BY {quoted(source.id)}"
     listed = " ".join(f"WHEN {literal(name)} THEN {told.rank(name)}" for name in told.order)

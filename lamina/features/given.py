@@ -1,4 +1,4 @@
-"""Frames as people hand them over, made what features need: ids by the one rule, times in ms, NaN as nothing.
+"""Frames as callers give them, brought into the form that features need: ids as text, times in ms, NaN as null.
 
 What cannot be exact is refused, never guessed at: the message names the column, how many rows, and what to do.
 """
@@ -193,7 +193,7 @@ def typed(name: str, found: Given, source: EventSource) -> pa.Table:
 
 
 def _in_type(name: str, given: pa.ChunkedArray, column: str, kind: str) -> pa.ChunkedArray | pa.Array:
-    """A column that a gap, or a file, has turned into floats, as what it is."""
+    """A column in its declared type; a missing value, or a file format, may have turned its integers into floats."""
     numeric = pa.types.is_floating(given.type) or pa.types.is_decimal(given.type)
     if kind == "string" and (numeric or pa.types.is_integer(given.type)):
         texts, reasons = ids_of(given)

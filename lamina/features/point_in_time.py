@@ -2,8 +2,8 @@
 
 DuckDB reads, takes each event once, evaluates conditions, and adds what needs no window; every entity is one pass.
 
-Hot path: entities are dealt into parts small enough for a processor's cache, and cores work on one each; Numpy lets go
-of the interpreter in what takes long. Besides, memory is that of the columns alone.
+Hot path: keys are partitioned into parts small enough for a processor's cache, and each core works on one part; Numpy
+releases the interpreter's lock in the long operations. Memory is that of the columns, and little more.
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ def _expression(slot: Slot, source: EventSource) -> str:
 
 @dataclass(frozen=True)
 class Dealt:
-    """Rows or events by part; all of an entity are in one.
+    """Rows or events, partitioned by entity: all of one entity are in one part.
 
-    Args: codes: int32[n], their entities; at: int64[n], epoch ms; rows: int64[n], part after part, those of a part as
-    they came; ends: where each part begins among `rows`, and the last ends.
+    Args: codes: int32[n], the entity of each; at: int64[n], epoch ms; rows: int64[n], positions grouped by part, in a
+    part in their original order; ends: int64[parts + 1], where each part begins in `rows`, and the end of the last.
     """
 
     codes: Codes

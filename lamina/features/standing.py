@@ -52,7 +52,7 @@ class Standing:
         return cls(known.to_numpy(), until.fill_null(FOREVER).to_numpy())
 
     def unsettled(self, timeline: Timeline, feature: WindowFeature) -> Flags:
-        """Which events some query row may have in its window while they do not stand."""
+        """bool[n]: the events that may be in the window of a query row at a time at which they did not stand."""
         ts, delay = timeline.ts, feature.view.delay.ms
         first = ts - ts % feature.resolution.ms + delay if delay else ts
         return np.asarray((self.until != FOREVER) | (self.known > first))
