@@ -100,13 +100,15 @@ class Background:
                 if task.endless:
                     raise RuntimeError("it ended, and nobody told it to")
             except asyncio.CancelledError:
-                me = asyncio.current_task()
-                if me is None or me.cancelling():
+                if _is_cancelled():
                     raise
                 # Something that the step waited for was cancelled, not the task itself.
                 wait_s = self._failed(task, began_s, RuntimeError("what it waited for was cancelled"))
             except Exception as error:
                 wait_s = self._failed(task, began_s, error)
+                if _is_cancelled():
+                    # It failed while it ended: there is no next try.
+                    return
             else:
                 task.failures, wait_s = 0, task.every_s
             task.began_s = None
@@ -124,6 +126,11 @@ class Background:
         else:
             log.error("the background task %r failed %d times in a row: %s", task.name, task.failures, task.reason)
         return max(task.every_s, min(self.longest_wait_s, self.first_wait_s * 2.0 ** min(task.failures - 1, 30)))
+
+
+def _is_cancelled() -> bool:
+    me = asyncio.current_task()
+    return me is None or me.cancelling() > 0
 
 
 async def take_down(steps: Sequence[tuple[str, float, Step]]) -> None:

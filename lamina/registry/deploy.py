@@ -84,14 +84,23 @@ def rollback(registry: ModelRegistry, name: str) -> str:
 
 
 def moved(registry: ModelRegistry, evaluation: Evaluation) -> str | None:
-    """Why the evaluation says nothing any more: another version than it was measured against serves now; or None.
+    """Why the evaluation says nothing any more: another version than it was measured against serves now, or the same
+    one again, to which somebody went back from this; or None.
 
     A version that serves already has nothing to be compared with.
     """
-    champion = registry.alias(evaluation.system, CHAMPION)
+    name, candidate = evaluation.system, evaluation.candidate
+    champion, previous = registry.alias(name, CHAMPION), registry.alias(name, PREVIOUS)
     now = champion.version if champion else None
-    if now == evaluation.against or (evaluation.candidate is not None and now == evaluation.candidate.version):
+    if candidate is not None and now == candidate.version:
         return None
+    if now == evaluation.against:
+        if candidate is None or previous is None or previous.version != candidate.version:
+            return None
+        return (
+            f"version {candidate.version} has served, and was rolled back to {now}: where it is to serve again, "
+            f"promote it by hand (lamina models promote {name} {candidate.version})"
+        )
     then = f"version {evaluation.against} served" if evaluation.against else "nothing served"
     return (
         f"{then} when the version of {evaluation.logical_date} was evaluated, and "

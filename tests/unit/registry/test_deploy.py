@@ -90,6 +90,18 @@ def test_a_deployment_can_be_rolled_back(registry: MemoryRegistry) -> None:
     assert champion.version == "1"
 
 
+@pytest.mark.parametrize("better", [True, False])
+def test_a_version_that_was_rolled_back_does_not_return_by_itself(registry: MemoryRegistry, better: bool) -> None:
+    """Its day's deployment may run again: the champion is then the one that it was evaluated against."""
+    deploy(registry, evaluation(promote=True), CLEAN)
+    rollback(registry, "fraud")
+    again = deploy(registry, not_worse(promote=better), CLEAN)
+    assert (again.decision, again.champion, again.previous, again.challenger) == ("kept", "1", "2", None)
+    assert again.reasons[-1].endswith("promote it by hand (lamina models promote fraud 2)")
+    promote(registry, "fraud", "2")
+    assert deploy(registry, evaluation(promote=True), CLEAN).champion == "2"
+
+
 def not_worse(*, promote: bool = False) -> Evaluation:
     serving = Contender(version="1", logical_date=DAY, metrics={})
     return evaluation(promote=promote).model_copy(update={"challenge": not promote, "champion": serving})

@@ -150,6 +150,34 @@ def test_a_step_that_hangs_is_seen_and_does_not_hold_up_the_end() -> None:
     asyncio.run(run())
 
 
+def test_a_task_that_fails_while_it_ends_does_not_begin_again() -> None:
+    begun = 0
+
+    async def run() -> None:
+        nonlocal begun
+        keep = Background()
+
+        async def step() -> None:
+            nonlocal begun
+            begun += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                raise OSError(28, "no space left")
+
+        keep.keep("writes at its end", step)
+        before = failures("writes at its end")
+        keep.start()
+        await until(lambda: begun == 1)
+        (task,) = keep._running
+        await keep.stop(0.2)
+        assert task.done()
+        assert failures("writes at its end") == before + 1
+
+    asyncio.run(run())
+    assert begun == 1
+
+
 def test_at_the_end_every_step_has_its_turn() -> None:
     done: list[str] = []
 
