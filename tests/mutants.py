@@ -32,7 +32,14 @@ from rich.table import Table
 
 from lamina.settings import ROOT
 
-PACKAGES = ("lamina/store", "lamina/semantics", "serving/stages", "lamina/streams", "lamina/registry")
+PACKAGES = (
+    "lamina/store",
+    "lamina/semantics",
+    "serving/stages",
+    "serving/systems",
+    "lamina/streams",
+    "lamina/registry",
+)
 SUITE = (
     "tests/unit",
     "tests/contract/test_memory_store.py",
