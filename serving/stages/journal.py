@@ -23,7 +23,7 @@ from typing import NamedTuple, NoReturn
 from lamina.clock import Clock, system_clock
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
-from serving.stages.segments import Segments
+from serving.stages.segments import Segments, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ class Journal:
         """What was written behind `after`, oldest first, up to the end as it is when the reading comes there.
 
         A last line that a crash cut short is left out, and so is what `append` is still writing, which a full disk may
-        make it take back: nobody was answered for it.
+        make it take back: nobody was answered for it. So is what is no event, as a loss of power leaves it.
         """
         for number in self._segments.numbers():
             if number < after.segment:
@@ -260,8 +260,8 @@ class Journal:
                     offset += len(line)
                     if self._file >= 0 and Place(number, offset) > self.end:
                         return
-                    topic, key, value = line[:-1].split(b"\t", 2)
-                    yield JournaledEvent(topic.decode(), key, value), Place(number, offset)
+                    if parts := parts_of(line):
+                        yield JournaledEvent(*parts), Place(number, offset)
 
     def acknowledge(self, place: Place) -> None:
         """Kafka has everything up to `place`: files that lie wholly before it go.

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import re
 import time
 from pathlib import Path
 
 from lamina.errors import LaminaError
 
+log = logging.getLogger(__name__)
+
 LOCK_WAIT_S = 15.0
 SUFFIX = ".events"
 UNDELIVERABLE = "undeliverable"
+TOPIC = re.compile(rb"[A-Za-z0-9._-]{1,249}")
+"""What Kafka takes for the name of a topic."""
 
 
 class JournalTaken(LaminaError):
@@ -73,7 +79,14 @@ class Segments:
 
     def whole_bytes(self, number: int) -> int:
         """Where the last whole event of a file ends."""
-        return self.path(number).read_bytes().rfind(b"\n") + 1
+        found = self.path(number).read_bytes()
+        end = found.rfind(b"\n") + 1
+        while end:
+            begin = found.rfind(b"\n", 0, end - 1) + 1
+            if parts_of(found[begin:end]):
+                break
+            end = begin
+        return end
 
     def keep_undeliverable(self, line: bytes) -> Path:
         """Put an event where nothing is deleted; returns the file."""
@@ -84,3 +97,16 @@ class Segments:
         finally:
             os.close(descriptor)
         return file
+
+
+def parts_of(line: bytes) -> tuple[str, bytes, bytes] | None:
+    r"""Topic, key and JSON of a line; None where it is no event: nothing behind it may wait for what nobody can read.
+
+    >>> parts_of(b"labels\tuser-7\t{}\n"), parts_of(b"\0\0\t{}\n")
+    (('labels', b'user-7', b'{}'), None)
+    """
+    topic, *rest = line.removesuffix(b"\n").split(b"\t", 2)
+    if len(rest) != 2 or not TOPIC.fullmatch(topic):
+        log.error("a line of the journal, of %d bytes, is no event and is left out", len(line))
+        return None
+    return topic.decode(), rest[0], rest[1]

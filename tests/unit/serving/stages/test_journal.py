@@ -46,6 +46,25 @@ def test_events_come_back_in_order_after_a_kill(tmp_path: Path) -> None:
     second.close()
 
 
+@pytest.mark.parametrize(
+    "broken", [b"\n", b"\0" * 4096 + b"\n", b"transactions\tuser\n", b"\0\0ser-1\t{}\t\n", b"\xff\ta\tb\n"]
+)
+def test_a_line_that_a_loss_of_power_left_holds_nothing_up(tmp_path: Path, broken: bytes) -> None:
+    first = opened(tmp_path)
+    first.append([event(0)])
+    os.write(first._file, broken + event(1).line + broken)
+    killed(first)
+    second = opened(tmp_path)
+    found = list(second.read(second.acknowledged))
+    assert [each for each, _ in found] == [event(0), event(1)]
+    assert second.oldest_s >= 0 and second.waiting_bytes
+    second.acknowledge(found[-1][1])
+    assert second._nothing_waits
+    second.append([event(2)])
+    assert waiting(second) == [event(2)]
+    second.close()
+
+
 def test_what_was_acknowledged_does_not_come_back(tmp_path: Path) -> None:
     first = opened(tmp_path)
     places = [first.append([event(n)])[0] for n in range(5)]
