@@ -1,9 +1,6 @@
 """A typed client of the API: `pip install lamina[client]`, or this repository's environment.
 
-from lamina.client import Client
-
-with Client("http://127.0.0.1:8000", api_key=...) as lamina:
-decision = lamina.fraud.decide(transaction)
+`with Client("http://127.0.0.1:8000") as lamina: lamina.fraud.decide(transaction)`
 """
 
 from __future__ import annotations

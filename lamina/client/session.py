@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import httpx
 import orjson
@@ -12,12 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from lamina.contracts.base import Event
-from lamina.contracts.problems import ProblemDetail
+from lamina.contracts.problems import API_VERSION_HEADER, API_VERSIONS, ProblemDetail
 from lamina.errors import LaminaError
 from lamina.proxies import is_here
 
-API_VERSION = "1"
-API_VERSION_HEADER = "X-API-Version"
 ATTEMPTS = 3
 LONGEST_WAIT_S = 5.0
 AGAIN = frozenset({429, 502, 503, 504})
@@ -55,7 +54,7 @@ class Session:
         verify: ssl.SSLContext | bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        headers = {API_VERSION_HEADER: API_VERSION} | ({} if api_key is None else {"X-API-Key": api_key})
+        headers = {API_VERSION_HEADER: API_VERSIONS[-1]} | ({} if api_key is None else {"X-API-Key": api_key})
         self._http = httpx.Client(
             base_url=url,
             headers=headers,
@@ -83,9 +82,8 @@ class Session:
         params = {name: "true" for name, wanted in query.items() if wanted}
         found = self._retrying(self._once, method, path, content, params)
         try:
-            adapter: TypeAdapter[T] = TypeAdapter(answer)
             # A newer server may say more than this client knows.
-            return adapter.validate_json(found.content, extra="ignore")
+            return cast(T, _adapter(cast("Hashable", answer)).validate_json(found.content, extra="ignore"))
         except ValidationError as error:
             raise ApiUnreachable(f"{method} {path}: what answers is no API of this version ({error.title})") from None
 
@@ -103,6 +101,12 @@ class Session:
         if found.is_success:
             return found
         raise _error(found)
+
+
+@cache
+def _adapter(answer: Hashable) -> TypeAdapter[Any]:
+    """What reads answers of a type; to make one costs more than to read with it."""
+    return TypeAdapter(cast("type[Any]", answer))
 
 
 def _error(found: httpx.Response) -> ApiError:

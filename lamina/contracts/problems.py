@@ -1,10 +1,15 @@
-"""What the API answers where it cannot do what it was asked: one form for every error."""
+"""What the API and its clients agree on beside the routes: its versions, and one form for every error."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from lamina.contracts.base import Event
+
+API_VERSION_HEADER = "X-API-Version"
+"""By which a request asks for a version of the API, and an answer names its own."""
+API_VERSIONS = ("1",)
+"""Versions that there are, the newest last."""
 
 
 class ProblemDetail(Event):

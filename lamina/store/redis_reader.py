@@ -36,7 +36,7 @@ class _Asked:
 
 
 class RedisExchange:
-    """Redis's answers to commands in one round trip, as in a pipeline of the client but for a third of the work.
+    """Redis's answers to commands in one round trip, as in a pipeline of the client but for less than half the work.
 
     It keeps the connections that it has opened, as many as there were exchanges at once: the client's pool would cost
     as much as the read itself. A connection that the server has closed meanwhile is opened again.

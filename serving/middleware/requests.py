@@ -10,14 +10,15 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lamina.contracts.problems import API_VERSION_HEADER, API_VERSIONS
 from serving.masking import REQUEST_ID, TOKENS
 from serving.middleware.errors import problem, unexpected
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
-API_VERSION_HEADER = b"x-api-version"
-API_VERSIONS = (b"1",)
+VERSION_HEADER = API_VERSION_HEADER.lower().encode()
+VERSIONS = tuple(version.encode() for version in API_VERSIONS)
 """Versions of the API that are spoken here, the newest last: what a client asks for, so that paths stay as they are."""
 # Who is refused for coming too often, or for sending nothing, would be refused the more slowly for a line each.
 COUNTED_ONLY = (408, 429, 503)
@@ -60,7 +61,7 @@ class RequestContext:
         state["request_id"], state["started_ns"] = request_id, started_ns
         REQUEST_ID.set(request_id)
         TOKENS.set(())
-        own = ((REQUEST_ID_HEADER, request_id.encode()), (API_VERSION_HEADER, API_VERSIONS[-1]))
+        own = ((REQUEST_ID_HEADER, request_id.encode()), (VERSION_HEADER, VERSIONS[-1]))
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -73,7 +74,7 @@ class RequestContext:
             await send(message)
 
         try:
-            if version is None or version in API_VERSIONS:
+            if version is None or version in VERSIONS:
                 await self._app(scope, receive, send_with_id)
             else:
                 await _unknown_version()(scope, receive, send_with_id)
@@ -91,7 +92,7 @@ class RequestContext:
         """The request's id, and the version of the API that it asks for, if any."""
         request_id = version = None
         for name, value in scope["headers"]:
-            if name == API_VERSION_HEADER:
+            if name == VERSION_HEADER:
                 version = value
             elif name == REQUEST_ID_HEADER and request_id is None:
                 given = value.decode("latin-1")
@@ -101,6 +102,6 @@ class RequestContext:
 
 
 def _unknown_version() -> Response:
-    spoken = ", ".join(version.decode() for version in API_VERSIONS)
-    detail = {"field": "X-API-Version", "message": f"is not spoken here: ask for {spoken}, or leave the header out"}
+    spoken = ", ".join(API_VERSIONS)
+    detail = {"field": API_VERSION_HEADER, "message": f"is not spoken here: ask for {spoken}, or leave the header out"}
     return problem(400, "unknown_version", [detail])
