@@ -23,7 +23,7 @@ import typer
 from benchmarks.api import THREE_VERSIONS, serving_api
 from benchmarks.messages import consume
 from benchmarks.report import Figure, emit
-from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import Settings

@@ -152,7 +152,7 @@ def _first_view(source: EventSource, columns: Iterable[str]) -> str:
 
 
 def _dead_letters(source: EventSource) -> str:
-    """`lamina.contracts.decisions.DeadLetter` as JSON; JSON_OBJECT writes bytes as base64."""
+    """`lamina.contracts.dead_letters.DeadLetter` as JSON; JSON_OBJECT writes bytes as base64."""
     fields = {
         "topic": literal(source.topic),
         "partition": "`_partition`",

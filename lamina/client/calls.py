@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamina.client.session import Session
-from lamina.contracts.decisions import DecisionAnswer
+from lamina.contracts.fraud_decisions import DecisionAnswer
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction
 from lamina.contracts.problems import Accepted
 from lamina.contracts.transactions import FraudLabel, Transaction

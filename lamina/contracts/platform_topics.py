@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import DeadLetter, ShadowScore
+from lamina.contracts.dead_letters import DeadLetter
+from lamina.contracts.fraud_decisions import ShadowScore
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES, SHADOW_SCORES, TILES_MS, WEEK_MS, Topic
 
 PLATFORM_TOPICS: tuple[Topic, ...] = (

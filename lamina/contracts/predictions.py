@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
-from lamina.contracts.decisions import FeatureValue
+from lamina.contracts.served import FeatureValue
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$"
 LONGEST_MODEL_NAME = 128

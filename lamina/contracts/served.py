@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from lamina.contracts.base import EpochMs, Event, Identifier, Label, Number, RequestId, Truth
+from lamina.contracts.base import EpochMs, Event, Identifier, Number, RequestId, Truth
 from lamina.contracts.expectations import (
     LATENESS,
     Expectation,

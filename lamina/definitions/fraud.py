@@ -23,7 +23,6 @@ from lamina.contracts.aggregates import (
     std,
     total,
 )
-from lamina.contracts.decisions import DECISION_TOPIC
 from lamina.contracts.features import (
     Elapsed,
     Entity,
@@ -38,6 +37,7 @@ from lamina.contracts.features import (
     hours,
     seconds,
 )
+from lamina.contracts.fraud_decisions import DECISION_TOPIC
 from lamina.contracts.systems import System
 from lamina.contracts.transactions import LABEL_TOPIC, TRANSACTION_TOPIC
 

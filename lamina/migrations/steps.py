@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.contracts.decisions import PREDICTIONS, PREDICTIONS_BEFORE
+from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE
 from lamina.contracts.transactions import FRAUD_LABELS
 from lamina.migrations.renamed_folders import archived_ends, renamed_folders
 from lamina.migrations.renamed_topic import renamed_topic

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lamina.contracts.decisions import Action, Reason
+from lamina.contracts.fraud_decisions import Action
+from lamina.contracts.reasons import Reason
 from lamina.yaml_files import YamlNumber
 
 SEVERITY: dict[Action, int] = {"approve": 0, "review": 1, "reject": 2}

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lamina.contracts.decisions import Action, Policy, Reason
+from lamina.contracts.fraud_decisions import Action, Policy
+from lamina.contracts.reasons import Reason
 from lamina.contracts.transactions import Transaction
 from lamina.errors import LaminaError
 from lamina.rules.bands import Band, complaint, most_severe

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lamina.contracts.decisions import Action, Reason
+from lamina.contracts.fraud_decisions import Action
+from lamina.contracts.reasons import Reason
 from lamina.yaml_files import YamlNumber
 
 Number = TypeVar("Number", float, NDArray[np.float64])

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 
-from lamina.contracts.decisions import FeatureValue
+from lamina.contracts.served import FeatureValue
 from lamina.contracts.transactions import CardToken, Location, Transaction
 from lamina.rules.lists import read_list
 from lamina.rules.tokens import mask_token

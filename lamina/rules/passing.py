@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lamina.contracts.decisions import Reason
+from lamina.contracts.reasons import Reason
 from lamina.yaml_files import YamlNumber
 
 MOST = 0.2

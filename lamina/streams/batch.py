@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.store.protocol import SPEED_TTL_S, TileWrite
 from lamina.streams import dead_letters

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lamina.contracts.cards import IS_CARD_NUMBER, STARRED, is_card_like, starred
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.errors import ContractError, MessageRefused, StreamError, UnknownTopic
 from lamina.streams.produce import EventProducer, key_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.streams.dead_letters import make_letter
 
 if TYPE_CHECKING:

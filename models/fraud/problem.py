@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from lamina.contracts.decisions import DECISION_TOPIC
+from lamina.contracts.fraud_decisions import DECISION_TOPIC
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import DecisionLog, weights
 from lamina.evaluation.problem import Problem, Words

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lamina.contracts.decisions import Action, Reason
+from lamina.contracts.fraud_decisions import Action
+from lamina.contracts.reasons import Reason
 from lamina.contracts.transactions import Location, Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.card import markdown_table

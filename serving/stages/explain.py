@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from lamina.contracts.decisions import FeatureValue, Reason
+from lamina.contracts.reasons import Reason
+from lamina.contracts.served import FeatureValue
 from lamina.monitoring import metrics
 from serving.masking import REQUEST_ID
 from serving.stages.model import Model

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from lamina.contracts.base import json_of
-from lamina.contracts.decisions import PREDICTIONS, PREDICTIONS_BEFORE, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE, Decision
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import ContractError, DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from lamina.contracts.decisions import FeatureValue
+from lamina.contracts.served import FeatureValue
 from lamina.experiments.experiment import Experiment, ExperimentBook
 from lamina.experiments.file import ExperimentError, load_experiments
 from lamina.experiments.guardrails import Guardrails

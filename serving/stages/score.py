@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from lamina.contracts.decisions import FeatureValue
+from lamina.contracts.served import FeatureValue
 from lamina.errors import BadScore
 from lamina.scoring.checked import probability, scores_of
 from serving.stages.routing import Lane

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from lamina.clock import Clock
-from lamina.contracts.decisions import Decision, ShadowScore
+from lamina.contracts.fraud_decisions import Decision, ShadowScore
 from lamina.contracts.topics import SHADOW_SCORES
 from lamina.monitoring import metrics
 from lamina.scoring.checked import probability

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from jobs.spark.archive_events import checked_row
 from lamina.catalog import CONTRACTS
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import DeadLetter, Decision, ShadowScore
+from lamina.contracts.dead_letters import DeadLetter
+from lamina.contracts.fraud_decisions import Decision, ShadowScore
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.contracts.user_events import UserEvent
 from lamina.errors import ContractError

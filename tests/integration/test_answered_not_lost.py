@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from benchmarks.messages import consume
-from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, Settings

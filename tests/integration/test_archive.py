@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.spark import offsets
 from jobs.spark.archive_events import archive
-from lamina.contracts.decisions import PREDICTIONS, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.contracts.user_events import USER_EVENTS, UserEvent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.small_model import promote, train_small_model
-from lamina.contracts.decisions import PREDICTIONS, Decision, ShadowScore
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, ShadowScore
 from lamina.contracts.topics import SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry

@@ -19,7 +19,7 @@ from jobs.spark.archive_events import row_of
 from jobs.spark.parity import EXIT_MISMATCH, compare, main
 from jobs.spark.parity_report import render, write_report
 from lamina.clock import DAY_MS, day_of
-from lamina.contracts.decisions import PREDICTIONS, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.definitions import load
 from lamina.lake import layout

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from jobs.spark.lake import archived
 from jobs.spark.quality import check, release
-from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout

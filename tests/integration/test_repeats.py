@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from lamina.contracts.decisions import Decision
+from lamina.contracts.fraud_decisions import Decision
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics

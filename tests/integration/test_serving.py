@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.messages import consume
 from benchmarks.small_model import promote, train_small_model
-from lamina.contracts.decisions import PREDICTIONS, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS, FraudLabel, Transaction
 from lamina.local.services.redis import server
 from lamina.local.stack import Stack

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import orjson
 
 from lamina.clock import Clock
-from lamina.contracts.decisions import PREDICTIONS, Action, Decision, Fallback, Reason
+from lamina.contracts.fraud_decisions import PREDICTIONS, Action, Decision, Fallback
+from lamina.contracts.reasons import Reason
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from prometheus_client import Counter, Histogram
 
-from lamina.contracts.decisions import Decision
+from lamina.contracts.fraud_decisions import Decision
 from lamina.monitoring import metrics
 
 CHILDREN = 4096

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from lamina.contracts.decisions import Action, Policy, Reason
+from lamina.contracts.fraud_decisions import Action, Policy
+from lamina.contracts.reasons import Reason
 from lamina.errors import BadScore, ModelUnavailable
 from lamina.rules.bands import assess, most_severe
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.base import json_of
-from lamina.contracts.decisions import Decision, DecisionAnswer
+from lamina.contracts.fraud_decisions import Decision, DecisionAnswer
 from lamina.contracts.problems import Accepted
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel, Transaction
 from serving.card_numbers import CardNumbers

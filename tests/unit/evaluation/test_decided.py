@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.decided import MOST, weights
 from lamina.evaluation.read import read_table

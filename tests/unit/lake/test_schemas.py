@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lamina.contracts.base import Event
-from lamina.contracts.decisions import Reason
+from lamina.contracts.reasons import Reason
 from lamina.errors import DefinitionError
 from lamina.lake.schemas import SCHEMAS, in_lake, json_columns, schema_of, without_position
 

@@ -12,7 +12,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.contracts.decisions import PREDICTIONS, Decision, FeatureValue, ShadowScore
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, ShadowScore
+from lamina.contracts.served import FeatureValue
 from lamina.contracts.topics import SHADOW_SCORES
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry

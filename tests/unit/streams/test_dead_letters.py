@@ -7,7 +7,7 @@ import pytest
 
 from lamina.catalog import CONTRACTS, TOPICS
 from lamina.contracts.cards import IS_CARD_NUMBER
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.contracts.transactions import Transaction
 from lamina.errors import ContractError, StreamError

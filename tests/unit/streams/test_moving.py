@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.errors import StoreUnavailable, StreamError, TopicChanged, WritesLost
 from lamina.store.memory import MemoryStore
 from lamina.store.protocol import SPEED_TTL_S, Mark, TileWrite

@@ -9,7 +9,7 @@ import pytest
 from kafka import errors
 
 from lamina.catalog import TOPICS
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import MessageRefused, StreamError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import StreamError

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from jobs.spark.archive_events import checked_row
-from lamina.contracts.decisions import Decision
+from lamina.contracts.fraud_decisions import Decision
 from lamina.lake.schemas import SCHEMAS
 
 RECORDED = Path(__file__).parents[3] / "data" / "events"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lamina.contracts.decisions import Action
+from lamina.contracts.fraud_decisions import Action
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.card import model_card
 from lamina.evaluation.read import read_table

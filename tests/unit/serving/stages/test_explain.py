@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from lamina.contracts.decisions import FeatureValue, Reason
+from lamina.contracts.reasons import Reason
+from lamina.contracts.served import FeatureValue
 from serving.masking import REQUEST_ID
 from serving.stages.explain import explained
 from serving.stages.model import Model

@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from lamina.contracts.decisions import DeadLetter
+from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.monitoring import metrics

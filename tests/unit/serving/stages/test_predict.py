@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.tiles import speed_writes
-from lamina.contracts.decisions import FeatureValue
 from lamina.contracts.predictions import Question
+from lamina.contracts.served import FeatureValue
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import PredictionTimeout
 from lamina.registry.memory import MemoryRegistry

@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from lamina.contracts.decisions import PREDICTIONS
+from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.contracts.user_events import USER_EVENTS

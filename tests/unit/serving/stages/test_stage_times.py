@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from lamina.contracts.decisions import Decision
+from lamina.contracts.fraud_decisions import Decision
 from lamina.contracts.predictions import Question
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook

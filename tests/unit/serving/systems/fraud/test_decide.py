@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.tiles import speed_writes
-from lamina.contracts.decisions import Decision
+from lamina.contracts.fraud_decisions import Decision
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.monitoring import metrics

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lamina.contracts.decisions import Decision, Reason
+from lamina.contracts.fraud_decisions import Decision
+from lamina.contracts.reasons import Reason
 from lamina.monitoring import metrics
 from serving.systems.fraud.decision_metrics import record_metrics
 from tests.unit.serving.recognisable import Bench, add_version

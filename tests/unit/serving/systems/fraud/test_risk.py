@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.small_model import train_small_model
-from lamina.contracts.decisions import Action, Decision
+from lamina.contracts.fraud_decisions import Action, Decision
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import ModelUnavailable
 from lamina.registry.memory import MemoryRegistry

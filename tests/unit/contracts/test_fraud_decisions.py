@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from lamina.contracts.decisions import Decision, ShadowScore
+from lamina.contracts.fraud_decisions import Decision, ShadowScore
 
 BEFORE_EXPERIMENTS = b"""{"request_id": "r-1", "transaction_id": "txn-0001", "user_id": "user-00000153",
 "merchant_id": "merchant-0000018", "action": "review", "score": 0.61, "reasons": [{"kind": "risk",

@@ -1,4 +1,4 @@
-"""What was decided about a transaction and why (topic `predictions-fraud`), and what could not be processed."""
+"""What was decided about a transaction and why (topic `predictions-fraud`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from lamina.contracts.expectations import (
     present,
     some_rows,
 )
+from lamina.contracts.reasons import Reason
+from lamina.contracts.served import FeatureValue
 from lamina.contracts.topics import EventTopic, Topic, predictions_of
 
 PREDICTIONS = predictions_of("fraud")
@@ -27,19 +29,6 @@ PREDICTIONS_BEFORE = "model-predictions"
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
 Policy = Literal["fixed_table", "expected_cost"]
-FeatureValue = float | str | list[float] | list[str] | None
-
-
-class Reason(Event):
-    """One cause of a decision: a rule that fired, with its numbers, or a feature that weighed much.
-
-    `weight` of a feature is its contribution to the blended log-odds; of a rule it is absent.
-    """
-
-    kind: Literal["rule", "feature", "risk"]
-    code: str
-    detail: str
-    weight: float | None = None
 
 
 class Decision(Event):
@@ -136,14 +125,3 @@ class ShadowScore(Event):
     decided_score: float | None = Field(ge=0, le=1, description="Its score.")
     timestamp: EpochMs
     scored_at: EpochMs
-
-
-class DeadLetter(Event):
-    """A message that could not be processed: why, where it was found, and its bytes (base64), to be replayed."""
-
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    raw: str
-    timestamp: EpochMs
