@@ -13,6 +13,7 @@ from lamina.settings import Settings
 from models.fraud import score
 from serving.card_numbers import CardNumbers
 from serving.currency import OneCurrency
+from serving.middleware.direct import DirectRoute
 from serving.platform import FILES_CHECK_S, Models, Platform
 from serving.routes.health import Dependency
 from serving.stages.features import FeatureStage
@@ -23,7 +24,6 @@ from serving.stages.shared_answers import RedisAnswers
 from serving.supervision import Background
 from serving.systems.fraud.admin import rules_router
 from serving.systems.fraud.decide import DecisionMaker
-from serving.systems.fraud.direct import DirectRoute
 from serving.systems.fraud.risk import loading_for, misfit
 from serving.systems.fraud.routes import DECISIONS, fraud_router, shown
 from serving.systems.fraud.rule_engine import RuleEngine

@@ -19,9 +19,9 @@ from serving.card_numbers import CardNumbers
 from serving.currency import OneCurrency
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
+from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import LocalAdmin
 from serving.stages.inquiry import Inquiry
-from serving.systems.fraud.direct import DirectRoute
 from serving.systems.fraud.routes import DECISIONS, fraud_router
 from tests.values import CASES, TRANSACTION, TRANSACTIONS, Case
 

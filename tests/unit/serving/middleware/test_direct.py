@@ -16,8 +16,8 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
 from serving.bootstrap import make_app, make_service
 from serving.card_numbers import CardNumbers
+from serving.middleware.direct import DirectRoute
 from serving.stages.inquiry import Inquiry
-from serving.systems.fraud.direct import DirectRoute
 from serving.systems.fraud.routes import TRANSACTION
 
 OWN = {"request_id", "decided_at", "latency_ms", "stage_ms"}
