@@ -28,6 +28,7 @@ from lamina.settings import Settings
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.card_numbers import CardNumbers
+from serving.checks import Checks
 from serving.currency import OneCurrency
 from serving.middleware import errors
 from serving.middleware.access import check_routes
@@ -94,8 +95,7 @@ class Service:
     events: EventLog
     systems: Mapping[str, ServingSystem]
     predictions: Predictions
-    card_numbers: CardNumbers
-    currency: OneCurrency | None
+    checks: Checks
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
@@ -189,13 +189,13 @@ def make_service(
         settings.stack_dir / "journal", max_bytes=settings.journal_max_bytes, max_age_s=settings.journal_max_age_s
     )
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, journal, clock)
-    card_numbers, currency = CardNumbers(settings.refuse_card_numbers_in), OneCurrency(settings.currency)
-    systems = build_all(Platform(settings, source, store, events, card_numbers, currency, clock))
+    checks = Checks(CardNumbers(settings.refuse_card_numbers_in), OneCurrency(settings.currency))
+    systems = build_all(Platform(settings, source, store, events, checks, clock))
     champions = {each.models.champion.name: each.models.champion for each in systems.values()}
     # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
     patient = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.predict_timeout_ms)
     predictions = _predictions(settings, source, champions, patient, clock)
-    return Service(settings, events, systems, predictions, card_numbers, currency)
+    return Service(settings, events, systems, predictions, checks)
 
 
 def _predictions(
@@ -267,7 +267,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     )
     for system in service.systems.values():
         system.mount(app)
-    app.include_router(predict_router(service.predictions.predictor, service.card_numbers, service.currency))
+    app.include_router(predict_router(service.predictions.predictor, service.checks))
     app.include_router(health_router(service.readiness))
     app.include_router(home_router(app.title, app.version))
     app.include_router(admin_router(service.systems, service.predictions.repository))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from lamina.contracts.predictions import Question
-from lamina.contracts.transactions import Transaction
 from lamina.errors import ContractError
 
 
@@ -17,9 +16,9 @@ class OneCurrency:
     def __init__(self, code: str) -> None:
         self._code = code
 
-    def is_other(self, transaction: Transaction) -> bool:
-        """Whether the transaction's amount is in another currency."""
-        return transaction.currency != self._code
+    def is_other(self, event: BaseModel) -> bool:
+        """Whether the event's amount is in another currency."""
+        return getattr(event, "currency", self._code) != self._code
 
     def refuse(self, events: Sequence[BaseModel]) -> None:
         """Raise: ContractError: when one is in another currency; names its place among several."""

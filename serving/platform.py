@@ -18,8 +18,7 @@ from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
-from serving.card_numbers import CardNumbers
-from serving.currency import OneCurrency
+from serving.checks import Checks
 from serving.routes.health import Dependency
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.log import EventLog
@@ -79,8 +78,7 @@ class Platform:
     registry: ModelRegistry
     own_store: AsyncStore | None
     events: EventLog
-    card_numbers: CardNumbers
-    currency: OneCurrency | None
+    checks: Checks
     clock: Clock
 
     def features(self, features: FeatureSet) -> FeatureStage:

@@ -1,41 +1,38 @@
-"""The way of a plain, valid transaction past the framework. Hot path.
+"""The way of a plain, valid event past the framework. Hot path.
 
-FastAPI describes the route of decisions and answers what is wrong with a request; what it does around a right one costs
-more than the models.
+FastAPI describes the routes and answers what is wrong with a request; what it does around a right one costs more than
+the models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lamina.contracts.transactions import Transaction
+from lamina.contracts.base import Event
 from lamina.errors import LaminaError
-from serving.card_numbers import CardNumbers
-from serving.currency import OneCurrency
-from serving.masking import TOKENS
+from serving.checks import Checks
 from serving.middleware.bodies import replayed
 from serving.middleware.errors import answer_to
-from serving.stages.inquiry import Inquiry
 
 JSON = b"application/json"
-Decide = Callable[[Inquiry], Awaitable[bytes]]
+Answer = Callable[[Any, str, int], Awaitable[bytes]]
+"""Makes the body of an answer from an event, its request's id and when that arrived, by `time.perf_counter_ns`."""
 
 
 class DirectRoute:
-    """Answers POSTs of one transaction to `path` by one parse and `decide`; everything else goes on to `app`.
+    """Answers POSTs of one event to `path` by one parse and `answer`; everything else goes on to `app`.
 
-    That is: whatever has a query, another type of content, no length, is not a transaction, holds a card number, or is
-    in another currency.
+    That is: whatever has a query, another type of content, no length, breaks the contract, or does not pass the checks.
+
+    Args: answer: takes events of `contract`.
     """
 
-    def __init__(
-        self, app: ASGIApp, path: str, decide: Decide, card_numbers: CardNumbers, currency: OneCurrency | None = None
-    ) -> None:
-        self._app, self._path, self._decide, self._card_numbers = app, path, decide, card_numbers
-        self._currency = currency
+    def __init__(self, app: ASGIApp, path: str, contract: type[Event], checks: Checks, answer: Answer) -> None:
+        self._app, self._path, self._contract, self._checks, self._answer = app, path, contract, checks, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -49,14 +46,13 @@ class DirectRoute:
             body += received.get("body", b"")
         if received["type"] == "http.disconnect":
             return
-        transaction = self._transaction(body)
-        if transaction is None:
+        event = self._event(body)
+        if event is None:
             await self._app(scope, replayed(body, receive), send)
             return
-        TOKENS.set((transaction.card_token,))
         state = scope["state"]
         try:
-            answer = await self._decide(Inquiry(transaction, state["request_id"], state["started_ns"]))
+            answer = await self._answer(event, state["request_id"], state["started_ns"])
         except LaminaError as error:
             await answer_to(error)(scope, receive, send)
             return
@@ -64,14 +60,12 @@ class DirectRoute:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    def _transaction(self, body: bytes) -> Transaction | None:
+    def _event(self, body: bytes) -> Event | None:
         try:
-            transaction = Transaction.model_validate_json(body)
+            event = self._contract.model_validate_json(body)
         except ValidationError:
             return None
-        if self._currency is not None and self._currency.is_other(transaction):
-            return None
-        return None if self._card_numbers.field(transaction) else transaction
+        return event if self._checks.passes(event) else None
 
 
 def _is_plain(scope: Scope) -> bool:

@@ -7,10 +7,8 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction, Question
-from serving.card_numbers import CardNumbers
-from serving.currency import OneCurrency
-from serving.masking import TOKENS
+from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction
+from serving.checks import Checks
 from serving.routes.json_route import JsonRoute
 from serving.stages.predict import Call, Predictor
 
@@ -39,17 +37,14 @@ Many = Annotated[ManyQuestions, Body(openapi_examples={"three items": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used.")]
 
 
-def predict_router(predictor: Predictor, card_numbers: CardNumbers, currency: OneCurrency | None = None) -> APIRouter:
+def predict_router(predictor: Predictor, checks: Checks) -> APIRouter:
     """The routes under `/predict`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/predict", tags=["predict"], route_class=JsonRoute)
 
     @router.post("", response_model=Prediction, summary="Predict for a user and an item")
     async def predict(request: Request, question: One, explain: Explain = False) -> Response:
         """The champion's score on the features of now. 404 names the models there are; 503: none is in service."""
-        _keep_secret([question])
-        card_numbers.refuse([question])
-        if currency is not None:
-            currency.refuse([question])
+        checks.take([question])
         call = Call([question], question.model, request.state.request_id, request.state.started_ns, explain)
         return Response(orjson.dumps(_shown(await predictor.predict(call), explain)), media_type=JSON)
 
@@ -59,20 +54,12 @@ def predict_router(predictor: Predictor, card_numbers: CardNumbers, currency: On
 
         The request id of each is that of the call with its place appended.
         """
-        _keep_secret(questions.rows)
-        card_numbers.refuse(questions.rows)
-        if currency is not None:
-            currency.refuse(questions.rows)
+        checks.take(questions.rows)
         call = Call(questions.rows, questions.model, request.state.request_id, request.state.started_ns, explain)
         made = await predictor.predict_all(call)
         return Response(orjson.dumps([_shown(each, explain) for each in made]), media_type=JSON)
 
     return router
-
-
-def _keep_secret(questions: list[Question] | list[OneQuestion]) -> None:
-    tokens = (question.context.get("card_token") for question in questions)
-    TOKENS.set(tuple(token for token in tokens if isinstance(token, str) and token))
 
 
 def _shown(prediction: Prediction, explain: bool) -> dict[str, object]:

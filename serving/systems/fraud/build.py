@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from lamina.contracts.base import json_of
+from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.settings import Settings
 from models.fraud import score
-from serving.card_numbers import CardNumbers
-from serving.currency import OneCurrency
+from serving.checks import Checks
 from serving.middleware.direct import DirectRoute
 from serving.platform import FILES_CHECK_S, Models, Platform
 from serving.routes.health import Dependency
@@ -43,21 +43,19 @@ class FraudSystem:
     repeats: Repeats
     decisions: DecisionMaker
     events: EventLog
-    card_numbers: CardNumbers
-    currency: OneCurrency | None
+    checks: Checks
     name: str = FEATURES.system
 
     def mount(self, app: FastAPI) -> None:
         """See `ServingSystem.mount`."""
-        app.include_router(fraud_router(self.decisions, self.events, self.card_numbers, self.currency))
+        app.include_router(fraud_router(self.decisions, self.events, self.checks))
         app.include_router(rules_router(self.rules))
 
-        async def decide(inquiry: Inquiry) -> bytes:
+        async def decide(transaction: Transaction, request_id: str, started_ns: int) -> bytes:
+            inquiry = Inquiry(transaction, request_id, started_ns)
             return json_of(shown(await self.decisions.decide(inquiry, explain=False)))
 
-        app.add_middleware(
-            DirectRoute, path=DECISIONS, decide=decide, card_numbers=self.card_numbers, currency=self.currency
-        )
+        app.add_middleware(DirectRoute, path=DECISIONS, contract=Transaction, checks=self.checks, answer=decide)
 
     def keep(self, background: Background) -> None:
         """See `ServingSystem.keep`."""
@@ -116,8 +114,7 @@ def build(platform: Platform) -> FraudSystem:
         repeats,
         decisions,
         platform.events,
-        platform.card_numbers,
-        platform.currency,
+        platform.checks,
     )
 
 

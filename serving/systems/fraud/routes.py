@@ -11,9 +11,7 @@ from lamina.contracts.base import json_of
 from lamina.contracts.fraud_decisions import Decision, DecisionAnswer
 from lamina.contracts.problems import Accepted
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel, Transaction
-from serving.card_numbers import CardNumbers
-from serving.currency import OneCurrency
-from serving.masking import TOKENS
+from serving.checks import Checks
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
 from serving.routes.json_route import JsonRoute
@@ -73,9 +71,7 @@ OneLabel = Annotated[FraudLabel, Body(openapi_examples={"chargeback": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used, and what weighed most, for approvals too.")]
 
 
-def fraud_router(
-    decisions: DecisionMaker, events: EventLog, card_numbers: CardNumbers, currency: OneCurrency | None = None
-) -> APIRouter:
+def fraud_router(decisions: DecisionMaker, events: EventLog, checks: Checks) -> APIRouter:
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/fraud", tags=["fraud"], route_class=JsonRoute)
 
@@ -85,10 +81,7 @@ def fraud_router(
 
         The same transaction sent again gets the answer it had; another content under its id is answered 409.
         """
-        TOKENS.set((transaction.card_token,))
-        card_numbers.refuse([transaction])
-        if currency is not None:
-            currency.refuse([transaction])
+        checks.take([transaction])
         inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)
         decision = await decisions.decide(inquiry, explain=explain)
         return Response(json_of(shown(decision, explain=explain)), media_type=JSON)
@@ -99,10 +92,7 @@ def fraud_router(
 
         The request id of each is that of the call with its place appended.
         """
-        TOKENS.set(tuple(transaction.card_token for transaction in transactions))
-        card_numbers.refuse(transactions)
-        if currency is not None:
-            currency.refuse(transactions)
+        checks.take(transactions)
         request_id, started_ns = request.state.request_id, request.state.started_ns
         inquiries = [Inquiry(t, f"{request_id}-{i}", started_ns) for i, t in enumerate(transactions)]
         made = await decisions.decide_all(inquiries, explain=explain)
@@ -118,7 +108,7 @@ def fraud_router(
         """
         if label.source not in getattr(request.state, SOURCES, ()):
             return problem(403, "forbidden", [{"field": "source", "message": "this client may not claim this source"}])
-        card_numbers.refuse([label])
+        checks.take([label])
         events.publish(FRAUD_LABELS, label.user_id, label.to_json())
         return Response(orjson.dumps({"accepted": label.transaction_id}), 202, media_type=JSON)
 

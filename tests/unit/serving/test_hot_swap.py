@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from serving.card_numbers import CardNumbers
+from serving.checks import Checks
 from serving.middleware.requests import Leaving, RequestContext
 from serving.systems.fraud.routes import TRANSACTION, fraud_router
 from tests.unit.serving.recognisable import Bench, add_version
@@ -32,7 +33,7 @@ def test_swaps_under_load(tmp_path: Path) -> None:
     bench.file.write_text(bench.file.read_text().replace("min_decisions: 20", "max_score_gap: 1"))
     bench.start()
     app = FastAPI()
-    app.include_router(fraud_router(bench.maker, bench.events, CardNumbers(())))
+    app.include_router(fraud_router(bench.maker, bench.events, Checks(CardNumbers(()))))
     app.add_middleware(RequestContext, new_id=lambda: f"r-{random.random()}", leaving=Leaving())
     answers: list[dict[str, Any]] = []
     used: list[weakref.ref[Any]] = []

@@ -12,12 +12,13 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from lamina.contracts.transactions import Transaction
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
 from serving.bootstrap import make_app, make_service
 from serving.card_numbers import CardNumbers
+from serving.checks import Checks
 from serving.middleware.direct import DirectRoute
-from serving.stages.inquiry import Inquiry
 from serving.systems.fraud.routes import TRANSACTION
 
 OWN = {"request_id", "decided_at", "latency_ms", "stage_ms"}
@@ -52,12 +53,14 @@ def test_only_what_is_plain_and_valid(request_: dict[str, Any], passed_by: bool)
         await send({"type": "http.response.start", "status": 299, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    async def decide(inquiry: Inquiry) -> bytes:
-        return inquiry.transaction.transaction_id.encode()
+    async def decide(transaction: Transaction, request_id: str, started_ns: int) -> bytes:
+        assert (request_id, started_ns) == ("r", 0)
+        return transaction.transaction_id.encode()
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"request_id": "r", "started_ns": 0}
-        await DirectRoute(rest, "/decide", decide, CardNumbers({"user_id"}))(scope, receive, send)
+        checks = Checks(CardNumbers({"user_id"}))
+        await DirectRoute(rest, "/decide", Transaction, checks, decide)(scope, receive, send)
 
     async def run() -> httpx.Response:
         given: dict[str, Any] = {name: value() if value is pieces else value for name, value in request_.items()}

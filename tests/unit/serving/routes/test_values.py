@@ -16,6 +16,7 @@ from lamina.contracts.base import json_of
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.definitions.fraud import FEATURES
 from serving.card_numbers import CardNumbers
+from serving.checks import Checks
 from serving.currency import OneCurrency
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
@@ -37,12 +38,13 @@ class Door:
         self.decided: list[Transaction] = []
         self.published: list[bytes] = []
         app = FastAPI()
-        app.include_router(fraud_router(cast(Any, self), cast(Any, self), CardNumbers(()), OneCurrency("EUR")))
+        checks = Checks(CardNumbers(()), OneCurrency("EUR"))
+        app.include_router(fraud_router(cast(Any, self), cast(Any, self), checks))
         errors.install(app)
-        self.app = _WithState(LocalAdmin(DirectRoute(app, DECISIONS, self.answer, CardNumbers(()), OneCurrency("EUR"))))
+        self.app = _WithState(LocalAdmin(DirectRoute(app, DECISIONS, Transaction, checks, self.answer)))
 
-    async def answer(self, inquiry: Inquiry) -> bytes:
-        self.decided.append(inquiry.transaction)
+    async def answer(self, transaction: Transaction, request_id: str, started_ns: int) -> bytes:
+        self.decided.append(transaction)
         return b"{}"
 
     async def decide(self, inquiry: Inquiry, *, explain: bool) -> object:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from lamina.contracts.transactions import FRAUD_LABELS
 from serving.card_numbers import CardNumbers
+from serving.checks import Checks
 from serving.masking import REQUEST_ID
 from serving.middleware import errors
 from serving.middleware.keys import KeyCheck, KeysError, LocalAdmin, load_keys
@@ -50,7 +51,7 @@ def post(
     log: Log, source: str, *, keys: Path | None = None, key: str = "", client: str = "127.0.0.1"
 ) -> httpx.Response:
     app = FastAPI()
-    app.include_router(fraud_router(cast(Any, None), cast(Any, log), CardNumbers(())))
+    app.include_router(fraud_router(cast(Any, None), cast(Any, log), Checks(CardNumbers(()))))
     errors.install(app)
     guarded = LocalAdmin(app) if keys is None else KeyCheck(app, load_keys(keys))
 
