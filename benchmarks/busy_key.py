@@ -129,7 +129,7 @@ def _same(wanted: Value, found: Value) -> bool:
 
 
 def _tiles(template: EventRow, user: int, places: Sequence[int]) -> list[TileWrite]:
-    speed = [tiling for tiling in PLAN.speed if tiling.entity == USER]
+    speed = [tile_spec for tile_spec in PLAN.speed if tile_spec.entity == USER]
     return speed_writes(speed, {TRANSACTIONS.name: [_event(template, user, i) for i in places]}, 0)
 
 

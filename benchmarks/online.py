@@ -44,9 +44,9 @@ def preload(redis_url: str, world: World, days: int) -> int:
         topic: [row for day in made for row in day[topic].to_pylist()] for topic in made[0]
     }
     arrived = {view.source.name: topics[view.source.topic] for view in FEATURES.views}
-    through_ms = midnight_ms(world.date_of(days))
+    batch_end_ms = midnight_ms(world.date_of(days))
     store = RedisStore(redis_url)
-    store.publish(batch_writes(PLAN, arrived, through_ms))
+    store.publish(batch_writes(PLAN, arrived, batch_end_ms))
     for entity in FEATURES.entities:
-        store.announce(entity.name, through_ms)
-    return through_ms
+        store.advance_watermark(entity.name, batch_end_ms)
+    return batch_end_ms

@@ -145,15 +145,15 @@ def _turns(arena: Arena) -> dict[str, Callable[[], object]]:
     }
 
 
-def publish(arena: Arena, through_ms: int) -> None:
-    """The batch layer up to `through_ms`, out of everything that is on the topics, as the nightly run makes it."""
+def publish(arena: Arena, batch_end_ms: int) -> None:
+    """The batch layer up to `batch_end_ms`, out of everything that is on the topics, as the nightly run makes it."""
     log = read_log(arena.settings, PLAN)
     arrived = {source: [e for (of, _), own in log.events.items() if of == source for e in own] for source in log.ids}
     # The log has each event once for each of its entities; tiles count an id once.
     store = RedisStore(arena.settings.redis_url.get_secret_value())
-    store.publish(batch_writes(PLAN, arrived, through_ms))
+    store.publish(batch_writes(PLAN, arrived, batch_end_ms))
     for entity in FEATURES.entities:
-        store.announce(entity.name, through_ms)
+        store.advance_watermark(entity.name, batch_end_ms)
 
 
 def recount(arena: Arena, clients: Clients) -> Difference:
@@ -166,21 +166,21 @@ def recount(arena: Arena, clients: Clients) -> Difference:
     deadline = time.monotonic() + CAUGHT_UP_S
     while True:
         log = read_log(arena.settings, PLAN)
-        through_ms = RedisStore(url).read([]).through_ms.get(FEATURES.entities[0].name, 0)
+        batch_end_ms = RedisStore(url).read([]).batch_end_ms.get(FEATURES.entities[0].name, 0)
         expected = {
-            key: type(own)({name: n for name, n in own.items() if int(name.rpartition(b"/")[2]) >= through_ms})
+            key: type(own)({name: n for name, n in own.items() if int(name.rpartition(b"/")[2]) >= batch_end_ms})
             for key, own in expected_tiles(PLAN, log).items()
         }
-        found = compare_tiles(PLAN, expected, url, from_ms=through_ms)
+        found = compare_tiles(PLAN, expected, url, from_ms=batch_end_ms)
         unsent = (clients.answered | arena.load.acknowledged) - log.ids[FEATURES.request.name]
         if not (found.total or unsent) or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     found.lost += len(unsent)
-    if through_ms:
-        publish(arena, through_ms)
+    if batch_end_ms:
+        publish(arena, batch_end_ms)
     # Of what is older than a day before its end the batch layer keeps no more than later questions need.
-    compare_features(PLAN, log, url, found, since_ms=max(through_ms - LATEST_MS, 0))
+    compare_features(PLAN, log, url, found, since_ms=max(batch_end_ms - LATEST_MS, 0))
     compare_letters(arena.settings, log, found)
     return found
 

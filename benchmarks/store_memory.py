@@ -41,16 +41,16 @@ def main(
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as folder, online_stack(Path(folder), {"redis"}) as stack:
         url = stack.env["LAMINA_REDIS_URL"]
         client, store = Redis.from_url(url), RedisStore(url)
-        through_ms = preload(url, world, DAYS)
+        batch_end_ms = preload(url, world, DAYS)
         today: list[EventRow] = world.transactions(DAYS).to_pylist()
         arrived = {"transactions": today, "fraud_labels": []}
-        store.write_tiles(speed_writes(OWN.speed, arrived, through_ms))
+        store.write_tiles(speed_writes(OWN.speed, arrived, batch_end_ms))
         history = [row for n in range(DAYS) for row in world.transactions(n).to_pylist()]
         names = sorted({row["user_id"] for row in (*history, *today)})
         held = [_bytes(client, name) for name in names]
         figures: dict[str, float | int] = {}
         for n in EVENTS:
-            store.publish(batch_writes(OWN, {"transactions": _steady(today[0], n, through_ms)}, through_ms))
+            store.publish(batch_writes(OWN, {"transactions": _steady(today[0], n, batch_end_ms)}, batch_end_ms))
             found = [_bytes(client, f"steady-{n}-{user}") for user in range(USERS_EACH)]
             figures[f"bytes_{n}"] = round(float(np.mean(found)))
         client.close()
@@ -64,7 +64,7 @@ def main(
     emit("store_memory", figures, {}, json_file)
 
 
-def _steady(template: EventRow, n: int, through_ms: int) -> list[EventRow]:
+def _steady(template: EventRow, n: int, batch_end_ms: int) -> list[EventRow]:
     """`n` transactions in the last `DAYS` days of each of some users, at as many merchants as fit."""
     step = DAYS * DAY_MS // (n + 1)
     return [
@@ -74,7 +74,7 @@ def _steady(template: EventRow, n: int, through_ms: int) -> list[EventRow]:
             "user_id": f"steady-{n}-{user}",
             "merchant_id": f"merchant-{(i * 7 + user) % 211:07d}",
             "amount": round(10 + 7.3 * (i % 31) + user, 2),
-            "timestamp": through_ms - (i + 1) * step,
+            "timestamp": batch_end_ms - (i + 1) * step,
         }
         for user in range(USERS_EACH)
         for i in range(n)

@@ -18,8 +18,8 @@ from lamina.settings import ROOT, Settings
 from lamina.streams.submit import StreamJob, submit_stream_job
 from lamina.streams.topics import create_topics
 
-TILINGS = tuple(t for t in PLAN.speed if t.entity == USER)
-TILES_PER_EVENT = sum(1 if t.inline else 1 + len(t.keyed) for t in TILINGS)
+TILE_SPECS = tuple(t for t in PLAN.speed if t.entity == USER)
+TILES_PER_EVENT = sum(1 if t.inline else 1 + len(t.keyed) for t in TILE_SPECS)
 CODE = ROOT / "dist" / "code.zip"
 
 

@@ -31,7 +31,7 @@ from redis import Redis
 from benchmarks.peers.throughput import beside
 from benchmarks.progress import Progress, service_cpu_s
 from benchmarks.report import emit
-from benchmarks.stream import TILINGS, preload, start_stream, stream_stack
+from benchmarks.stream import TILE_SPECS, preload, start_stream, stream_stack
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.local.stack import Stack
 from lamina.settings import Settings
@@ -114,7 +114,7 @@ def _watch(stack: Stack, settings: Settings, counts: Counter[str]) -> Progress:
 
 
 def _held(settings: Settings, counts: Counter[str]) -> int:
-    """Events that Redis counts in the finest tiling, over all users."""
+    """Events that Redis counts in the finest tile spec, over all users."""
     return sum(_counted(settings, list(counts)).values())
 
 
@@ -125,8 +125,8 @@ def _counted(settings: Settings, users: list[str]) -> dict[str, int]:
             pipe.hgetall(f"user:{user}")
         replies = pipe.execute()
     client.close()
-    tilings = TILINGS[:1]
-    found = (decode_speed(tilings, fields, {})[tilings[0].id].tiles for fields in replies)
+    tile_specs = TILE_SPECS[:1]
+    found = (decode_speed(tile_specs, fields, {})[tile_specs[0].id].tiles for fields in replies)
     return {user: sum(tiles.n) for user, tiles in zip(users, found, strict=True)}
 
 

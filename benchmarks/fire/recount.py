@@ -119,13 +119,13 @@ def messages(bootstrap: str, topic: str) -> Iterator[tuple[int, int, bytes]]:
 def expected_tiles(plan: Plan, log: Log) -> dict[str, Counter[bytes]]:
     """Events of every tile, by key of the entity and field."""
     found: dict[str, Counter[bytes]] = defaultdict(Counter)
-    for tiling in plan.speed:
+    for tile_spec in plan.speed:
         for (source, key), events in log.events.items():
-            if source != tiling.source.name or not key.startswith(f"{tiling.entity.name}:"):
+            if source != tile_spec.source.name or not key.startswith(f"{tile_spec.entity.name}:"):
                 continue
-            for event in as_streamed(tiling.source, events):
-                start = tiling.start_ms(int(str(value_of(event, tiling.source.timestamp))))
-                found[key][tile_field(tiling, start).encode()] += 1
+            for event in as_streamed(tile_spec.source, events):
+                start = tile_spec.start_ms(int(str(value_of(event, tile_spec.source.timestamp))))
+                found[key][tile_field(tile_spec, start).encode()] += 1
     return found
 
 

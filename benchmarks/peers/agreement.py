@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from lamina.semantics.plan import Tiling
+from lamina.semantics.plan import TileSpec
 from lamina.semantics.reference import equal_numbers
 from lamina.semantics.states import PART_SEPARATOR
 from lamina.store.tiles import TileColumns, decode_speed, event_count
@@ -15,20 +15,20 @@ Message = tuple[bytes, bytes]
 """Key and payload of a tile."""
 
 
-def different(tiling: Tiling, ours: Iterable[Message], theirs: Iterable[Message]) -> int:
+def different(tile_spec: TileSpec, ours: Iterable[Message], theirs: Iterable[Message]) -> int:
     """How many of the tiles sent by a peer are not equal to that of ours, or have none."""
     expected = {(key, event_count(payload)): payload for key, payload in theirs}
     wrong = set(expected)
     for key, payload in ours:
         name = (key, event_count(payload))
-        if name in wrong and same(tiling, key, payload, expected[name]):
+        if name in wrong and same(tile_spec, key, payload, expected[name]):
             wrong.remove(name)
     return len(wrong)
 
 
-def same(tiling: Tiling, key: bytes, one: bytes, other: bytes) -> bool:
+def same(tile_spec: TileSpec, key: bytes, one: bytes, other: bytes) -> bool:
     """Whether two payloads of a tile say the same: whole numbers exactly, others to nine digits, sets in any order."""
-    a, b = (decode_speed((tiling,), {key.partition(b"\t")[2]: p}, {})[tiling.id].tiles for p in (one, other))
+    a, b = (decode_speed((tile_spec,), {key.partition(b"\t")[2]: p}, {})[tile_spec.id].tiles for p in (one, other))
     return a.n == b.n and _numbers(a, b) and _texts(a) == _texts(b) and _sets(a) == _sets(b)
 
 

@@ -28,8 +28,8 @@ from lamina.store.protocol import SPEED_TTL_S
 class Tiles(KeyedProcessFunction):
     """Keeps the tiles of each user, and sends one on with every event that changes it."""
 
-    def __init__(self, tiling: str) -> None:
-        self._tiling = tiling
+    def __init__(self, tile_spec: str) -> None:
+        self._tile_spec = tile_spec
         self._tiles: MapState
 
     def open(self, context: RuntimeContext) -> None:
@@ -44,10 +44,10 @@ class Tiles(KeyedProcessFunction):
         found = with_event(self._tiles.get(start), event)
         if found is not None:
             self._tiles.put(start, found)
-            yield Row(key_of(self._tiling, event["user_id"], start), payload_of(found))
+            yield Row(key_of(self._tile_spec, event["user_id"], start), payload_of(found))
 
 
-def submit(bootstrap: str, source: str, target: str, tiling: str, jars: Sequence[str], parallelism: int) -> None:
+def submit(bootstrap: str, source: str, target: str, tile_spec: str, jars: Sequence[str], parallelism: int) -> None:
     """Build the job and hand it to the cluster."""
     options = StreamOptions(
         system="fraud",
@@ -73,7 +73,7 @@ def submit(bootstrap: str, source: str, target: str, tiling: str, jars: Sequence
         environment.from_source(messages, WatermarkStrategy.no_watermarks(), "transactions")
         .map(orjson.loads)
         .key_by(lambda event: event["user_id"], key_type=Types.STRING())
-        .process(Tiles(tiling), output_type=Types.ROW_NAMED(["key", "payload"], [Types.STRING(), Types.STRING()]))
+        .process(Tiles(tile_spec), output_type=Types.ROW_NAMED(["key", "payload"], [Types.STRING(), Types.STRING()]))
     )
     tables = StreamTableEnvironment.create(environment)
     tables.execute_sql(
@@ -87,7 +87,7 @@ def submit(bootstrap: str, source: str, target: str, tiling: str, jars: Sequence
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for option in ("--bootstrap", "--source", "--target", "--tiling"):
+    for option in ("--bootstrap", "--source", "--target", "--tile-spec"):
         parser.add_argument(option, required=True)
     parser.add_argument("--jars", nargs="+", required=True)
     parser.add_argument("--parallelism", type=int, required=True)

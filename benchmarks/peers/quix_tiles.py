@@ -26,7 +26,7 @@ class TilePayload(Serializer):
         return value[PAYLOAD].encode()
 
 
-def run(bootstrap: str, source: str, target: str, tiling: str, state_dir: str) -> None:
+def run(bootstrap: str, source: str, target: str, tile_spec: str, state_dir: str) -> None:
     """Read `source`, write `target`, until a signal ends it."""
     app = Application(
         broker_address=bootstrap,
@@ -43,7 +43,7 @@ def run(bootstrap: str, source: str, target: str, tiling: str, state_dir: str) -
         if found is None:
             return None
         state.set(str(start), found)
-        return key_of(tiling, event["user_id"], start), payload_of(found)
+        return key_of(tile_spec, event["user_id"], start), payload_of(found)
 
     events = app.dataframe(app.topic(source, key_deserializer="str", value_deserializer="json"))
     tiles = events.apply(tile, stateful=True).filter(lambda pair: pair is not None)
@@ -53,6 +53,6 @@ def run(bootstrap: str, source: str, target: str, tiling: str, state_dir: str) -
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for option in ("--bootstrap", "--source", "--target", "--tiling", "--state-dir"):
+    for option in ("--bootstrap", "--source", "--target", "--tile-spec", "--state-dir"):
         parser.add_argument(option, required=True)
     run(**vars(parser.parse_args()))

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from benchmarks.peers.agreement import different, tiles_on
 from benchmarks.peers.environment import peers_python
 from benchmarks.progress import Progress, process_cpu_s, service_cpu_s
-from benchmarks.stream import CODE, TILINGS
+from benchmarks.stream import CODE, TILE_SPECS
 from lamina.contracts.topics import FEATURE_TILES, Topic
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.local import jars
@@ -39,7 +39,7 @@ STOP_S = 30.0
 NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 """What a topic may answer that was made a moment ago."""
 SHIPPED = ("__init__.py", "peers/__init__.py", "peers/tiles.py", "peers/pyflink_tiles.py")
-(TILING,) = TILINGS
+(TILE_SPEC,) = TILE_SPECS
 WORKERS = os.cpu_count() or 1
 """Python workers of each peer: one a core."""
 
@@ -81,7 +81,7 @@ def beside(stack: Stack, settings: Settings, folder: Path, wanted: int, ours_per
             f"{name}_measured": steady.moved,
             f"{name}_cpu_us": round(1e6 * steady.cpu_s["peer"] / steady.moved, 1),
             f"{name}_kafka_cpu_us": round(1e6 * steady.cpu_s["kafka"] / steady.moved, 1),
-            f"{name}_different": different(TILING, ours, theirs),
+            f"{name}_different": different(TILE_SPEC, ours, theirs),
         }
     return found
 
@@ -149,7 +149,7 @@ def _places(settings: Settings, target: str) -> list[str]:
         *("--bootstrap", settings.kafka_bootstrap),
         *("--source", settings.topic_prefix + TRANSACTIONS),
         *("--target", target),
-        *("--tiling", TILING.id),
+        *("--tile-spec", TILE_SPEC.id),
     ]
 
 

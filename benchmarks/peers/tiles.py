@@ -59,13 +59,13 @@ def with_event(tile: Tile | None, event: Mapping[str, Any]) -> Tile | None:
     return tile
 
 
-def key_of(tiling: str, user: str, start_ms: int) -> str:
+def key_of(tile_spec: str, user: str, start_ms: int) -> str:
     """Message key of a tile."""
-    return f"user:{user}\t{tiling}/{start_ms}"
+    return f"user:{user}\t{tile_spec}/{start_ms}"
 
 
 def payload_of(tile: Tile) -> str:
-    """Message of a tile: its event count, its states, its values, in the order of lamina's tiling."""
+    """Message of a tile: its event count, its states, its values, in the order of lamina's tile spec."""
     n, total, last, last_located, latitude, longitude, _, squares, largest, merchants, countries, _ = tile
     states = (n, n, total, n, last, last_located, latitude, longitude, squares, largest)
     return FIELD.join(

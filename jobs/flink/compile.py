@@ -17,7 +17,7 @@ from lamina.contracts.aggregates import Predicate
 from lamina.contracts.cards import STARRED
 from lamina.contracts.features import EventSource
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES
-from lamina.semantics.plan import TEXTS, Plan, State, Tiling, sources_of
+from lamina.semantics.plan import TEXTS, Plan, State, TileSpec, sources_of
 from lamina.semantics.sketch import HASH_DIGITS, kept
 from lamina.semantics.states import TIMESTAMP_DIGITS
 
@@ -44,7 +44,7 @@ CARD_FIELD = (
 
 
 def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
-    """The stream job that keeps the speed tilings of `plan`."""
+    """The stream job that keeps the speed tile specs of `plan`."""
     sources = sources_of(plan, plan.speed)
     setup = [_tiles_table(options), _dead_letters_table(options)]
     tiles, dead = [], []
@@ -52,10 +52,10 @@ def compile_stream(plan: Plan, options: StreamOptions) -> StreamSql:
         columns = _columns(source, plan.speed)
         setup += [_raw_table(source, options), _parsed_view(source, columns), _first_view(source, columns)]
         dead.append(_dead_letters(source))
-    for tiling in plan.speed:
-        tiles.append(_whole_tiles(tiling))
-        if not tiling.inline:
-            tiles += [_keyed_tiles(tiling, i, state) for i, state in enumerate(tiling.keyed)]
+    for tile_spec in plan.speed:
+        tiles.append(_whole_tiles(tile_spec))
+        if not tile_spec.inline:
+            tiles += [_keyed_tiles(tile_spec, i, state) for i, state in enumerate(tile_spec.keyed)]
     inserts = [f"INSERT INTO feature_tiles\n{query}" for query in tiles]
     inserts += [f"INSERT INTO dead_letters\n{query}" for query in dead]
     return StreamSql(tuple(setup), tuple(inserts))
@@ -118,14 +118,14 @@ def _raw_table(source: EventSource, options: StreamOptions) -> str:
     )
 
 
-def _columns(source: EventSource, tilings: Iterable[Tiling]) -> tuple[str, ...]:
+def _columns(source: EventSource, tile_specs: Iterable[TileSpec]) -> tuple[str, ...]:
     """Those of the source's columns that somebody reads: each costs reading the message once more."""
     read = {source.id, source.timestamp, *asked_columns(source)}
     if source.revisions:
         read.add(source.revisions.verdict)
-    for tiling in tilings:
-        if tiling.source == source:
-            read |= {tiling.entity.key, *_used_columns(tiling, (*tiling.states, *tiling.keyed))}
+    for tile_spec in tile_specs:
+        if tile_spec.source == source:
+            read |= {tile_spec.entity.key, *_used_columns(tile_spec, (*tile_spec.states, *tile_spec.keyed))}
     return tuple(name for name in source.columns if name in read)
 
 
@@ -177,20 +177,20 @@ def _without_card_numbers(message: str) -> str:
     return f"CASE WHEN REGEXP({text}, {literal(CARD_FIELD)}) THEN {masked} ELSE {message} END"
 
 
-def _tile_key(tiling: Tiling, *more: str) -> str:
-    at = quoted(tiling.source.timestamp)
+def _tile_key(tile_spec: TileSpec, *more: str) -> str:
+    at = quoted(tile_spec.source.timestamp)
     parts = (
-        literal(tiling.entity.name + ":"),
-        quoted(tiling.entity.key),
+        literal(tile_spec.entity.name + ":"),
+        quoted(tile_spec.entity.key),
         KEY_SEPARATOR,
-        literal(tiling.id + "/"),
-        f"CAST({at} - MOD({at}, {tiling.resolution.ms}) AS STRING)",
+        literal(tile_spec.id + "/"),
+        f"CAST({at} - MOD({at}, {tile_spec.resolution.ms}) AS STRING)",
         *more,
     )
     return f"CONCAT({', '.join(parts)})"
 
 
-def _whole_tiles(tiling: Tiling) -> str:
+def _whole_tiles(tile_spec: TileSpec) -> str:
     """Of each tile the number of its events and its states, those of keyed ones only where they are inline.
 
     Two payments of 5.0 and 7.0 by user 7 in one minute, whose tile starts at 43,200,000, make two messages with the key
@@ -199,7 +199,7 @@ def _whole_tiles(tiling: Tiling) -> str:
     >>> from lamina.contracts.features import Duration, Layers
     >>> from lamina.definitions.fraud import TRANSACTIONS, USER
     >>> states = State("count"), State("sum", "amount")
-    >>> print(_whole_tiles(Tiling(USER, TRANSACTIONS, Duration(60, "1m"), Layers.BOTH, 300, states, ())))
+    >>> print(_whole_tiles(TileSpec(USER, TRANSACTIONS, Duration(60, "1m"), Layers.BOTH, 300, states, ())))
     ... # doctest: +NORMALIZE_WHITESPACE
     SELECT `key`, CONCAT(CAST(COUNT(*) AS STRING),
       CHR(31), COALESCE(CAST(COUNT(*) AS STRING), ''),
@@ -210,17 +210,17 @@ def _whole_tiles(tiling: Tiling) -> str:
       FROM `transactions_first`
     ) GROUP BY `key`
     """
-    written = (*tiling.states, *tiling.keyed) if tiling.inline else tiling.states
+    written = (*tile_spec.states, *tile_spec.keyed) if tile_spec.inline else tile_spec.states
     parts = ["CAST(COUNT(*) AS STRING)"]
     for state in written:
-        parts += [FIELD_SEPARATOR, f"COALESCE(CAST({_state(state, tiling)} AS STRING), '')"]
-    used = _used_columns(tiling, written)
-    return _grouped(tiling.source, _tile_key(tiling), used, f"CONCAT({', '.join(parts)})")
+        parts += [FIELD_SEPARATOR, f"COALESCE(CAST({_state(state, tile_spec)} AS STRING), '')"]
+    used = _used_columns(tile_spec, written)
+    return _grouped(tile_spec.source, _tile_key(tile_spec), used, f"CONCAT({', '.join(parts)})")
 
 
-def _keyed_tiles(tiling: Tiling, index: int, state: State) -> str:
+def _keyed_tiles(tile_spec: TileSpec, index: int, state: State) -> str:
     """A tile a value: the field's name holds the value, its payload how many events."""
-    source = tiling.source
+    source = tile_spec.source
     condition = f"{quoted(state.column or '')} IS NOT NULL"
     if state.where:
         condition += f" AND {_condition(state.where)}"
@@ -228,21 +228,21 @@ def _keyed_tiles(tiling: Tiling, index: int, state: State) -> str:
     if state.kind == "last_k":
         value, size = _dated(state, source), state.size
         order = f"{quoted(source.timestamp)} DESC, {quoted(source.id)} DESC"
-    key = _tile_key(tiling, literal(f"/{index}/"), value)
-    if tiling.counts_all(state):
+    key = _tile_key(tile_spec, literal(f"/{index}/"), value)
+    if tile_spec.counts_all(state):
         return _grouped(source, key, (), "CAST(COUNT(*) AS STRING)", condition)
-    return _best(tiling, key, value, condition, order, size, once=state.kind == "distinct")
+    return _best(tile_spec, key, value, condition, order, size, once=state.kind == "distinct")
 
 
-def _best(tiling: Tiling, key: str, value: str, condition: str, order: str, size: int, *, once: bool) -> str:
+def _best(tile_spec: TileSpec, key: str, value: str, condition: str, order: str, size: int, *, once: bool) -> str:
     """The first `size` values of each tile; one that is displaced leaves a message without a payload.
 
     Args: once: a value comes more than once, and the first time counts. Only then does each row come once, and Flink
         keeps nothing but the rows that are in.
     """
-    source = tiling.source
+    source = tile_spec.source
     rows = (
-        f"SELECT {_tile_key(tiling)} AS `tile`, {key} AS `key`, {value} AS `value`, {quoted(source.timestamp)}, "
+        f"SELECT {_tile_key(tile_spec)} AS `tile`, {key} AS `key`, {value} AS `value`, {quoted(source.timestamp)}, "
         f"{quoted(source.id)}, PROCTIME() AS `_arrived`\n  FROM `{source.name}_first` WHERE {condition}"
     )
     if once:
@@ -266,10 +266,10 @@ def _grouped(source: EventSource, key: str, used: Iterable[str], payload: str, c
     )
 
 
-def _used_columns(tiling: Tiling, states: Iterable[State]) -> tuple[str, ...]:
+def _used_columns(tile_spec: TileSpec, states: Iterable[State]) -> tuple[str, ...]:
     used = [c for s in states for c in (s.column, s.where.column if s.where else None) if c]
     if any(s.kind in (*TEXTS, "first_time", "last_time", "decayed", "last_k") for s in states):
-        used += [tiling.source.timestamp, tiling.source.id]
+        used += [tile_spec.source.timestamp, tile_spec.source.id]
     return tuple(dict.fromkeys(used))
 
 
@@ -301,9 +301,9 @@ def _dated(state: State, source: EventSource) -> str:
     )
 
 
-def _state(state: State, tiling: Tiling) -> str:
+def _state(state: State, tile_spec: TileSpec) -> str:
     """A state as an aggregate; NULL where nothing took part in it."""
-    source = tiling.source
+    source = tile_spec.source
     only = f" FILTER (WHERE {_condition(state.where)})" if state.where else ""
     column = quoted(state.column) if state.column else "*"
     at = quoted(source.timestamp)
@@ -316,7 +316,7 @@ def _state(state: State, tiling: Tiling) -> str:
             return f"{'MIN' if state.kind == 'first_time' else 'MAX'}({at}){only}"
         case "decayed":
             assert state.half_life is not None, "a decayed state has a half-life"
-            half_lives = f"CAST(MOD({at}, {tiling.resolution.ms}) AS DOUBLE) / {state.half_life.ms}"
+            half_lives = f"CAST(MOD({at}, {tile_spec.resolution.ms}) AS DOUBLE) / {state.half_life.ms}"
             return f"SUM(POWER(CAST(2 AS DOUBLE), {half_lives})){only}"
         case "first" | "last":
             return f"{'MIN' if state.kind == 'first' else 'MAX'}({_dated(state, source)}){only}"

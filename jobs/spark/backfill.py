@@ -40,24 +40,24 @@ class RangeError(LaminaError):
 
 
 class Record:
-    """Which days of a backfill are done, in the lake; days done for other tilings count for nothing."""
+    """Which days of a backfill are done, in the lake; days done for other tile specs count for nothing."""
 
     def __init__(self, lake: str, plan: Plan, first: date, last: date) -> None:
         self._fs, self._path = open_lake(layout.backfill(lake, plan.features.system, first, last))
-        self._tilings = sorted(t.key for t in plan.tilings)
+        self._tile_specs = sorted(t.key for t in plan.tile_specs)
 
     def done(self) -> list[date]:
         """The finished days, in the order in which they were finished."""
         if not self._fs.exists(self._path):
             return []
         found = orjson.loads(self._fs.cat_file(self._path))
-        return [date.fromisoformat(d) for d in found["done"]] if found["tilings"] == self._tilings else []
+        return [date.fromisoformat(d) for d in found["done"]] if found["tilings"] == self._tile_specs else []
 
     def add(self, day: date) -> None:
         """Say that `day` is finished."""
         done = [d.isoformat() for d in (*self.done(), day)]
         self._fs.makedirs(self._path.rsplit("/", 1)[0], exist_ok=True)
-        self._fs.pipe_file(self._path, orjson.dumps({"tilings": self._tilings, "done": done}))
+        self._fs.pipe_file(self._path, orjson.dumps({"tilings": self._tile_specs, "done": done}))
 
     def clear(self) -> None:
         """Forget every finished day."""

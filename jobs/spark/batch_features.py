@@ -1,4 +1,4 @@
-"""Archived events to batch tiles in the lake: every tiling of a system, complete through the end of a day.
+"""Archived events to batch tiles in the lake: every tile spec of a system, complete through the end of a day.
 
 `python -m jobs.spark.batch_features --system fraud --date 2018-08-14`. All tiles are made anew from the events, so that
 late ones and removed duplicates correct what earlier runs said; a rerun replaces the day's tiles.
@@ -26,25 +26,25 @@ from lamina.settings import load_settings
 
 
 def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, Any]:
-    """Write the tiles of every tiling of `plan` through the end of `day`; returns the counts.
+    """Write the tiles of every tile spec of `plan` through the end of `day`; returns the counts.
 
-    Counts: `events` (rows read) and `duplicates` (rows left out) by source, `tiles` (rows written) by tiling.
+    Counts: `events` (rows read) and `duplicates` (rows left out) by source, `tiles` (rows written) by tile spec.
     """
     through = next_day(day)
-    through_ms = midnight_ms(through)
+    batch_end_ms = midnight_ms(through)
     counts: dict[str, dict[str, int]] = {"events": {}, "duplicates": {}, "tiles": {}}
-    for source in sources_of(plan, plan.tilings):
-        tilings = [t for t in plan.tilings if t.source == source]
-        oldest = min(first_ms(t, through_ms) for t in tilings)
+    for source in sources_of(plan, plan.tile_specs):
+        tile_specs = [t for t in plan.tile_specs if t.source == source]
+        oldest = min(first_ms(t, batch_end_ms) for t in tile_specs)
         events = events_of(spark, lake, source, from_ms=oldest, until=day)
-        stood = standing(events.frame, source, through_ms)
+        stood = standing(events.frame, source, batch_end_ms)
         counts["events"][source.name] = events.read
         counts["duplicates"][source.name] = events.duplicates
-        for tiling in tilings:
-            with replacing(tiles_url(lake, tiling, through)) as staging:
-                tiles = make_tiles(tiling, stood, through_ms)
+        for tile_spec in tile_specs:
+            with replacing(tiles_url(lake, tile_spec, through)) as staging:
+                tiles = make_tiles(tile_spec, stood, batch_end_ms)
                 tiles.sortWithinPartitions(ENTITY_ID).write.mode("append").parquet(spark_url(staging))
-                counts["tiles"][tiling.key] = written_rows(staging)
+                counts["tiles"][tile_spec.key] = written_rows(staging)
     return {"through": through.isoformat(), **counts}
 
 

@@ -13,31 +13,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamina.semantics.plan import Tiling
+from lamina.semantics.plan import TileSpec
 from lamina.store.blobs import encode_batch, reachable
 from lamina.store.progress import Progress
-from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, speed_key
+from lamina.store.protocol import MOST_BLOBS, BatchWrite, WriteSequence, speed_key
 from lamina.store.redis import RedisStore
 from lamina.store.tiles import TileColumns
 
-PART, TILING, NUMERIC, TEXTS, SETS = "_part", "_tiling", "_numeric", "_texts", "_sets"
+PART, TILE_SPEC, NUMERIC, TEXTS, SETS = "_part", "_tiling", "_numeric", "_texts", "_sets"
 COUNTS_SCHEMA = "part int, entities long, blobs long, applied long, bytes long"
 
 
 @dataclass(frozen=True)
 class BlobWriter:
-    """The function for `DataFrame.mapInArrow`: tiles of one part, sorted by (entity id, tiling, start), in; counts out.
+    """The function for `DataFrame.mapInArrow`: tiles of one part, sorted by (entity id, tile spec, start), in; counts
+    out.
 
-    speed: ids of the speed tilings whose tiles before `through_ms` the blobs replace. takes_back: blobs of later days
-    are replaced as well.
+    speed: ids of the speed tile specs whose tiles before `batch_end_ms` the blobs replace. takes_back: blobs of later
+    days are replaced as well.
 
-    A part is recorded as done after its last write was acknowledged. An entity gets a blob for every tiling, an empty
-    one where it has no tiles, so that what an older blob said never outlives it.
+    A part is recorded as done after its last write was acknowledged. An entity gets a blob for every tile spec, an
+    empty one where it has no tiles, so that what an older blob said never outlives it.
     """
 
-    tilings: tuple[Tiling, ...]
+    tile_specs: tuple[TileSpec, ...]
     speed: tuple[str, ...]
-    through_ms: int
+    batch_end_ms: int
     redis_url: str
     work: str
     takes_back: bool = False
@@ -67,55 +68,56 @@ class BlobWriter:
 
     def _publish(self, part: int, writes: Sequence[BatchWrite]) -> int:
         """Write, and record the part if the server still holds all of it; blobs that were written."""
-        store, mark = RedisStore(self.redis_url), Mark(uuid.uuid4().hex, 0)
-        store.begin(self.work, mark.writer)
+        store, sequence = RedisStore(self.redis_url), WriteSequence(uuid.uuid4().hex, 0)
+        store.begin(self.work, sequence.writer)
         applied = 0
         for i in range(0, len(writes), MOST_BLOBS):
-            mark = mark.next()
-            applied += store.publish(writes[i : i + MOST_BLOBS], mark)
-        Progress(self.redis_url, self.work).record(part, mark)
+            sequence = sequence.next()
+            applied += store.publish(writes[i : i + MOST_BLOBS], sequence)
+        Progress(self.redis_url, self.work).record(part, sequence)
         return applied
 
     def writes(self, table: pa.Table) -> list[BatchWrite]:
         """The blobs of every entity in `table`."""
         blobs: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
-        for number, tiling in enumerate(self.tilings):
-            mine = table.filter(pc.equal(table[TILING], number))
-            for entity_id, columns in columns_by_entity(tiling, mine):
-                blobs[entity_id][tiling.id] = self._blob(tiling, columns)
+        for number, tile_spec in enumerate(self.tile_specs):
+            mine = table.filter(pc.equal(table[TILE_SPEC], number))
+            for entity_id, columns in columns_by_entity(tile_spec, mine):
+                blobs[entity_id][tile_spec.id] = self._blob(tile_spec, columns)
         return [
             BatchWrite(
-                speed_key(self.tilings[0].entity.name, entity_id),
-                {t.id: own[t.id] if t.id in own else self._nothing(t) for t in self.tilings},
+                speed_key(self.tile_specs[0].entity.name, entity_id),
+                {t.id: own[t.id] if t.id in own else self._nothing(t) for t in self.tile_specs},
                 self.speed,
                 self.takes_back,
             )
             for entity_id, own in blobs.items()
         ]
 
-    def _blob(self, tiling: Tiling, columns: TileColumns) -> bytes:
-        return encode_batch(self.through_ms, reachable(tiling, columns, self.through_ms), tiling.hashed)
+    def _blob(self, tile_spec: TileSpec, columns: TileColumns) -> bytes:
+        return encode_batch(self.batch_end_ms, reachable(tile_spec, columns, self.batch_end_ms), tile_spec.hashed)
 
-    def _nothing(self, tiling: Tiling) -> bytes:
-        numeric, texts, keyed = widths(tiling)
-        return self._blob(tiling, TileColumns([], [], [[] for _ in range(numeric)], [[]] * texts, [[]] * keyed))
+    def _nothing(self, tile_spec: TileSpec) -> bytes:
+        numeric, texts, keyed = widths(tile_spec)
+        return self._blob(tile_spec, TileColumns([], [], [[] for _ in range(numeric)], [[]] * texts, [[]] * keyed))
 
 
-def widths(tiling: Tiling) -> tuple[int, int, int]:
+def widths(tile_spec: TileSpec) -> tuple[int, int, int]:
     """Numbers of numeric states, of texts and of sets."""
-    numeric = sum(s.numeric for s in tiling.states)
-    return numeric, len(tiling.states) - numeric, len(tiling.keyed)
+    numeric = sum(s.numeric for s in tile_spec.states)
+    return numeric, len(tile_spec.states) - numeric, len(tile_spec.keyed)
 
 
-def columns_by_entity(tiling: Tiling, table: pa.Table) -> Iterator[tuple[str, TileColumns]]:
-    """The tiles of each entity of one tiling, oldest first.
+def columns_by_entity(tile_spec: TileSpec, table: pa.Table) -> Iterator[tuple[str, TileColumns]]:
+    """The tiles of each entity of one tile spec, oldest first.
 
-    Args: table: sorted by entity id and start; lists `NUMERIC`, `TEXTS`, `SETS` with the states in the tiling's order.
+    Args: table: sorted by entity id and start; lists `NUMERIC`, `TEXTS`, `SETS` with the states in the tile spec's
+    order.
     """
     if not table.num_rows:
         return
     table = table.combine_chunks()
-    numeric_width, text_width, set_width = widths(tiling)
+    numeric_width, text_width, set_width = widths(tile_spec)
     ids = table["entity_id"].combine_chunks().dictionary_encode()
     codes = ids.indices.to_numpy()
     starts, n = table["start"].to_numpy(), table["n"].to_numpy()

@@ -11,7 +11,7 @@ from lamina.clock import DAY_MS
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, RequestFeature
 from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
-from lamina.semantics.plan import State, Tiling
+from lamina.semantics.plan import State, TileSpec
 from lamina.semantics.sketch import HASH_DIGITS, kept
 from lamina.semantics.states import PART_SEPARATOR, TIMESTAMP_DIGITS
 
@@ -42,10 +42,10 @@ def condition(predicate: Predicate) -> Column:
     return F.coalesce(found, F.lit(False))
 
 
-def tile_start(tiling: Tiling) -> Column:
+def tile_start(tile_spec: TileSpec) -> Column:
     """Start of the tile that holds an event, epoch ms."""
-    ts = F.col(tiling.source.timestamp)
-    return ts - F.pmod(ts, F.lit(tiling.resolution.ms))
+    ts = F.col(tile_spec.source.timestamp)
+    return ts - F.pmod(ts, F.lit(tile_spec.resolution.ms))
 
 
 def number(column: str) -> Column:
@@ -64,7 +64,7 @@ def text(source: EventSource, column: str) -> Column:
             return F.col(column).cast("string")
 
 
-def state(of: State, tiling: Tiling) -> Column:
+def state(of: State, tile_spec: TileSpec) -> Column:
     """The aggregate that makes a state from the events of a tile, named by the state's label.
 
     Numeric states are doubles (min, max and times null where missing, the others 0), first and last are text, distinct
@@ -77,11 +77,11 @@ def state(of: State, tiling: Tiling) -> Column:
         CAST(count(CASE WHEN true THEN 1.0 END) AS DOUBLE) AS count(*)
         coalesce(sum(CASE WHEN true THEN CAST(amount AS DOUBLE) END), 0.0) AS sum(amount)
     """
-    return _state(of, tiling).alias(of.label)
+    return _state(of, tile_spec).alias(of.label)
 
 
-def _state(of: State, tiling: Tiling) -> Column:
-    source = tiling.source
+def _state(of: State, tile_spec: TileSpec) -> Column:
+    source = tile_spec.source
     value = number(of.column) if of.column else F.lit(1.0)
     taken = condition(of.where) if of.where else F.lit(True)
     present = F.when(taken, value)
@@ -101,7 +101,7 @@ def _state(of: State, tiling: Tiling) -> Column:
         case "last_time":
             return F.max(F.when(taken, number(source.timestamp)))
         case "decayed":
-            return F.coalesce(F.sum(F.when(taken, _weight(of, tiling))), F.lit(0.0))
+            return F.coalesce(F.sum(F.when(taken, _weight(of, tile_spec))), F.lit(0.0))
         case "first":
             return F.min(F.when(taken, _dated(of, source)))
         case "last":
@@ -113,10 +113,10 @@ def _state(of: State, tiling: Tiling) -> Column:
             return F.slice(F.sort_array(F.collect_list(F.when(taken, _dated(of, source))), asc=False), 1, of.size)
 
 
-def _weight(of: State, tiling: Tiling) -> Column:
+def _weight(of: State, tile_spec: TileSpec) -> Column:
     """2 to the power of the half-lives since the start of the tile."""
     assert of.half_life is not None, "a decayed state has a half-life"
-    since = F.pmod(F.col(tiling.source.timestamp), F.lit(tiling.resolution.ms))
+    since = F.pmod(F.col(tile_spec.source.timestamp), F.lit(tile_spec.resolution.ms))
     return F.pow(F.lit(2.0), since / of.half_life.ms)
 
 

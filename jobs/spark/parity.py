@@ -109,7 +109,7 @@ def _decisions(
     plan = make_plan(features)
     labels = sorted(label for t in plan.streamed for label in plan.seen_labels(t))
     has_features = F.col("features") != "{}"
-    # A definition that changed changes the names of its tilings: such values cannot be made again.
+    # A definition that changed changes the names of its tile specs: such values cannot be made again.
     current = F.array_sort(F.json_object_keys("seen")) == F.array(*map(F.lit, labels))
     firsts = _first_of_each_transaction(spark, lake, features.system, once.frame, first)
     counts = firsts.agg(

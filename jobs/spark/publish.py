@@ -1,9 +1,9 @@
-"""Batch tiles from the lake to Redis, by the executors: one blob per entity and tiling, all tilings of an entity
+"""Batch tiles from the lake to Redis, by the executors: one blob per entity and tile spec, all tile specs of an entity
 together.
 
 `python -m jobs.spark.publish --system fraud --date 2018-08-14`. Entities are dealt into parts by a hash of their id; a
-finished part is recorded beside the data in Redis, so that a run that was killed goes on where it stopped. That an
-entity kind is complete is announced only when every part is.
+finished part is recorded beside the data in Redis, so that a run that was killed goes on where it stopped. An entity's
+watermark advances only when every part is there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.spark.blob_writer import COUNTS_SCHEMA, NUMERIC, PART, SETS, TEXTS, TILING, BlobWriter
+from jobs.spark.blob_writer import COUNTS_SCHEMA, NUMERIC, PART, SETS, TEXTS, TILE_SPEC, BlobWriter
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.lake import spark_source
 from jobs.spark.session import make_session
@@ -29,12 +29,12 @@ from lamina.definitions import load
 from lamina.errors import LaminaError, WritesLost
 from lamina.features.built import tiles_url
 from lamina.lake.write import open_lake
-from lamina.semantics.plan import Plan, State, Tiling, make_plan
+from lamina.semantics.plan import Plan, State, TileSpec, make_plan
 from lamina.settings import load_settings
 from lamina.store.blobs import MAGIC
 from lamina.store.progress import Progress
 from lamina.store.redis import RedisStore
-from lamina.store.staleness import batch_mark
+from lamina.store.staleness import batch_watermark
 
 TILES_PER_PART = 100_000
 MIN_PARTS, MAX_PARTS = 4, 4096
@@ -46,7 +46,7 @@ class TilesMissing(LaminaError):
 
 @dataclass(frozen=True)
 class _Built:
-    """Batch tiles of one entity kind: a frame a tiling, and a name that changes when any of them is built anew."""
+    """Batch tiles of one entity kind: a frame a tile spec, and a name that changes when any of them is built anew."""
 
     frames: list[DataFrame]
     fingerprint: str
@@ -72,7 +72,7 @@ def publish(
     says whether the day is over.
     Raises: DayNotOver: before anything is written; TilesMissing: when `batch_features` has not run for the day;
     WritesLost: when Redis was restarted meanwhile and lost what it had acknowledged. A write that fails ends the job
-    before `announce`.
+    before `advance_watermark`.
     """
     require_over(day, clock)
     return {
@@ -91,63 +91,63 @@ def _publish_entity(
     again: bool,
     takes_back: bool,
 ) -> dict[str, int]:
-    tilings, speed = plan.of_entity(entity), tuple(t.id for t in plan.speed if t.entity == entity)
+    tile_specs, speed = plan.of_entity(entity), tuple(t.id for t in plan.speed if t.entity == entity)
     through = next_day(day)
-    through_ms = midnight_ms(through)
-    built = _read(spark, lake, tilings, through)
+    batch_end_ms = midnight_ms(through)
+    built = _read(spark, lake, tile_specs, through)
     tiles = sum(frame.count() for frame in built.frames)
     parts = min(MAX_PARTS, max(MIN_PARTS, -(-tiles // TILES_PER_PART)))
-    work = f"{entity.name}:{through_ms}:{built.fingerprint}:{MAGIC.decode()}:{parts}"
+    work = f"{entity.name}:{batch_end_ms}:{built.fingerprint}:{MAGIC.decode()}:{parts}"
     progress = Progress(redis_url, work)
     if again:
         progress.clear()
     done = progress.done()
     counts = {"tiles": tiles, "parts": parts, "resumed": len(done)}
     part = F.pmod(F.xxhash64(ENTITY_ID), F.lit(parts)).cast("int").alias(PART)
-    rows = _together(tilings, built.frames).select(part, "*")
+    rows = _together(tile_specs, built.frames).select(part, "*")
     if done:
         rows = rows.where(~F.col(PART).isin(*done))
-    writer = BlobWriter(tilings, speed, through_ms, redis_url, work, takes_back)
-    dealt = rows.repartitionById(parts, F.col(PART)).sortWithinPartitions(ENTITY_ID, TILING, START)
+    writer = BlobWriter(tile_specs, speed, batch_end_ms, redis_url, work, takes_back)
+    dealt = rows.repartitionById(parts, F.col(PART)).sortWithinPartitions(ENTITY_ID, TILE_SPEC, START)
     # One row a part comes back: its counts.
     written = dealt.mapInArrow(writer, COUNTS_SCHEMA).collect()
     for name in ("entities", "blobs", "applied", "bytes"):
         counts[name] = sum(row[name] for row in written)
     if gone := {row["part"] for row in written} - progress.done():
         raise WritesLost(f"Redis was restarted without {len(gone)} of the parts it had taken: run the job again")
-    RedisStore(redis_url).announce(batch_mark(plan.features.system, entity), through_ms)
+    RedisStore(redis_url).advance_watermark(batch_watermark(plan.features.system, entity), batch_end_ms)
     return counts
 
 
-def _read(spark: SparkSession, lake: str, tilings: tuple[Tiling, ...], through: date) -> _Built:
+def _read(spark: SparkSession, lake: str, tile_specs: tuple[TileSpec, ...], through: date) -> _Built:
     frames = []
     digest = hashlib.sha256()
-    for tiling in tilings:
-        url = tiles_url(lake, tiling, through)
+    for tile_spec in tile_specs:
+        url = tiles_url(lake, tile_spec, through)
         fs, path = open_lake(url)
         files = sorted(str(f).rsplit("/", 1)[1] for f in fs.find(path)) if fs.exists(path) else []
         if not files:
             raise TilesMissing(f"no tiles at {url}: run jobs.spark.batch_features for the same date first")
-        digest.update("\n".join((tiling.id, *files)).encode())
+        digest.update("\n".join((tile_spec.id, *files)).encode())
         frames.append(spark.read.parquet(spark_source(url)))
     return _Built(frames, digest.hexdigest()[:16])
 
 
-def _together(tilings: tuple[Tiling, ...], frames: list[DataFrame]) -> DataFrame:
-    """Tiles of all tilings under the same columns: which tiling, entity, start, n, and lists of the states."""
+def _together(tile_specs: tuple[TileSpec, ...], frames: list[DataFrame]) -> DataFrame:
+    """Tiles of all tile specs under the same columns: which tile spec, entity, start, n, and lists of the states."""
     union = None
-    for number, (tiling, frame) in enumerate(zip(tilings, frames, strict=True)):
+    for number, (tile_spec, frame) in enumerate(zip(tile_specs, frames, strict=True)):
         own = frame.select(
-            F.lit(number).alias(TILING),
+            F.lit(number).alias(TILE_SPEC),
             ENTITY_ID,
             START,
             EVENTS,
-            _listed([s for s in tiling.states if s.numeric], "double").alias(NUMERIC),
-            _listed([s for s in tiling.states if not s.numeric], "string").alias(TEXTS),
-            _listed(list(tiling.keyed), "array<string>").alias(SETS),
+            _listed([s for s in tile_spec.states if s.numeric], "double").alias(NUMERIC),
+            _listed([s for s in tile_spec.states if not s.numeric], "string").alias(TEXTS),
+            _listed(list(tile_spec.keyed), "array<string>").alias(SETS),
         )
         union = own if union is None else union.unionAll(own)
-    assert union is not None, "an entity has at least one tiling"
+    assert union is not None, "an entity has at least one tile spec"
     return union
 
 

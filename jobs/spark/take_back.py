@@ -26,7 +26,7 @@ from lamina.lake.write import open_lake
 from lamina.orchestration.jobs import archived_topics
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import Settings, load_settings
-from lamina.store.staleness import batch_mark
+from lamina.store.staleness import batch_watermark
 from lamina.streams.identity import identity_of
 from lamina.streams.rebuild import replay
 from lamina.streams.store import store_for_tiles
@@ -64,8 +64,8 @@ def take_back(spark: Callable[[], SparkSession], settings: Settings, plan: Plan,
         spark(), settings.lake_url, plan, day, url, again=True, takes_back=True, clock=settings.clock
     )
     for entity in plan.features.entities:
-        tilings, mark = [t.id for t in plan.of_entity(entity)], batch_mark(plan.features.system, entity)
-        removed += store.take_back(entity.name, tilings, midnight_ms(through), mark)
+        tile_specs, watermark = [t.id for t in plan.of_entity(entity)], batch_watermark(plan.features.system, entity)
+        removed += store.take_back(entity.name, tile_specs, midnight_ms(through), watermark)
     reports = _reports(settings, plan.features.system)
     return {**counts, "folders": len(later), "reports": reports, "entities": published, "removed": removed}
 

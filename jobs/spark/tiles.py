@@ -1,4 +1,4 @@
-"""Batch tiles: the partial states of a tiling from its events."""
+"""Batch tiles: the partial states of a tile spec from its events."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.spark.compile import state, tile_start
-from lamina.semantics.plan import Tiling
+from lamina.semantics.plan import TileSpec
 
 ENTITY_ID, START, EVENTS = "entity_id", "start", "n"
 
 
-def first_ms(tiling: Tiling, through_ms: int) -> int:
-    """Start of the oldest tile that a question asked at `through_ms` or later can reach."""
-    return through_ms - tiling.horizon_s * 1000
+def first_ms(tile_spec: TileSpec, batch_end_ms: int) -> int:
+    """Start of the oldest tile that a question asked at `batch_end_ms` or later can reach."""
+    return batch_end_ms - tile_spec.horizon_s * 1000
 
 
-def make_tiles(tiling: Tiling, events: DataFrame, through_ms: int) -> DataFrame:
-    """Tiles that start in `[first_ms, through_ms)`: entity_id, start (epoch ms), n, then every state by its label.
+def make_tiles(tile_spec: TileSpec, events: DataFrame, batch_end_ms: int) -> DataFrame:
+    """Tiles that start in `[first_ms, batch_end_ms)`: entity_id, start (epoch ms), n, then every state by its label.
 
-    Args: events: of the tiling's source, without duplicates.
+    Args: events: of the tile spec's source, without duplicates.
     """
-    ts = F.col(tiling.source.timestamp)
+    ts = F.col(tile_spec.source.timestamp)
     return (
-        events.where((ts >= first_ms(tiling, through_ms)) & (ts < through_ms))
-        .groupBy(F.col(tiling.entity.key).alias(ENTITY_ID), tile_start(tiling).alias(START))
+        events.where((ts >= first_ms(tile_spec, batch_end_ms)) & (ts < batch_end_ms))
+        .groupBy(F.col(tile_spec.entity.key).alias(ENTITY_ID), tile_start(tile_spec).alias(START))
         .agg(
             F.count("*").alias(EVENTS),
-            *(state(s, tiling) for s in (*tiling.states, *tiling.keyed)),
+            *(state(s, tile_spec) for s in (*tile_spec.states, *tile_spec.keyed)),
         )
     )

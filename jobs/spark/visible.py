@@ -20,7 +20,7 @@ from typing import Literal
 from lamina.clock import day_of
 from lamina.contracts.features import Entity, EventSource, WindowFeature
 from lamina.semantics.events import EventRow, holds, value_of
-from lamina.semantics.plan import KEYED, Plan, State, Tiling, states_of
+from lamina.semantics.plan import KEYED, Plan, State, TileSpec, states_of
 from lamina.semantics.reference import Value, aggregate_events, as_streamed, in_window, without_duplicates
 
 Cause = Literal["stale", "early"]
@@ -77,44 +77,44 @@ class EntityHistory:
 
         Args: same: whether two values of a feature count as equal.
         """
-        groups: dict[tuple[Tiling, State | None], list[WindowFeature]] = {}
+        groups: dict[tuple[TileSpec, State | None], list[WindowFeature]] = {}
         for f in self._features:
             if f.name in served.values:
-                tiling = self._plan.tiling_of(f)
+                tile_spec = self._plan.tile_spec_of(f)
                 # Values of a keyed state are fields of their own in the store, and counted apart.
                 state = states_of(f.aggregate)[0] if f.aggregate.kind in KEYED else None
-                groups.setdefault((tiling, state), []).append(f)
+                groups.setdefault((tile_spec, state), []).append(f)
         found: dict[str, Explanation] = {}
-        for (tiling, state), features in groups.items():
-            found |= self._explain(served, tiling, state, features, same)
+        for (tile_spec, state), features in groups.items():
+            found |= self._explain(served, tile_spec, state, features, same)
         return found
 
     def tiles(self, feature: WindowFeature, served: Served) -> tuple[Tiles, Tiles]:
         """The tiles in the feature's window: of what was readable in the order of arrival, and of all events."""
         view, source = feature.view, feature.view.source
-        tiling = self._plan.tiling_of(feature)
+        tile_spec = self._plan.tile_spec_of(feature)
         state = states_of(feature.aggregate)[0] if feature.aggregate.kind in KEYED else None
-        speed = next(self._speed(served, tiling, state))
-        readable = [e for part in (self._batch(served, tiling), speed) for e in _in_tiles(feature, part, served)]
+        speed = next(self._speed(served, tile_spec, state))
+        readable = [e for part in (self._batch(served, tile_spec), speed) for e in _in_tiles(feature, part, served)]
         once = self._standing(source, served.at_ms)
         request = [e for e in once if value_of(e, source.id) == served.transaction_id]
         everything = [e for e in once if in_window(feature, _int(e, source.timestamp), served.at_ms)]
         own = request if view.include_request else []
-        return _tiles(tiling, [*readable, *own]), _tiles(tiling, everything)
+        return _tiles(tile_spec, [*readable, *own]), _tiles(tile_spec, everything)
 
     def _explain(
         self,
         served: Served,
-        tiling: Tiling,
+        tile_spec: TileSpec,
         state: State | None,
         features: Sequence[WindowFeature],
         same: Callable[[WindowFeature, Value, Value], bool],
     ) -> dict[str, Explanation]:
-        once = self._standing(tiling.source, served.at_ms)
-        request = [e for e in once if value_of(e, tiling.source.id) == served.transaction_id]
-        batch = self._batch(served, tiling)
+        once = self._standing(tile_spec.source, served.at_ms)
+        request = [e for e in once if value_of(e, tile_spec.source.id) == served.transaction_id]
+        batch = self._batch(served, tile_spec)
         best: dict[str, Explanation] = {}
-        for speed in self._speed(served, tiling, state):
+        for speed in self._speed(served, tile_spec, state):
             found = {}
             for f in features:
                 own = request if f.view.include_request else []
@@ -126,12 +126,12 @@ class EntityHistory:
             best = max(best, found, key=len)
         return best
 
-    def _batch(self, served: Served, tiling: Tiling) -> list[EventRow]:
+    def _batch(self, served: Served, tile_spec: TileSpec) -> list[EventRow]:
         """Events in the batch tiles that were read."""
-        through = served.through.get(tiling.key)
+        through = served.through.get(tile_spec.key)
         if through is None:
             return []
-        source = tiling.source
+        source = tile_spec.source
         stood = self._standing(source, through - 1, before=day_of(through).isoformat())
         return [e for e in stood if _int(e, source.timestamp) < through]
 
@@ -143,21 +143,21 @@ class EntityHistory:
             self._once[key] = without_duplicates(source, events, known_ms)
         return self._once[key]
 
-    def _speed(self, served: Served, tiling: Tiling, state: State | None) -> Iterator[list[EventRow]]:
+    def _speed(self, served: Served, tile_spec: TileSpec, state: State | None) -> Iterator[list[EventRow]]:
         """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
-        source, through = tiling.source, served.through.get(tiling.key, 0)
-        if state not in self._plan.counted(tiling):
+        source, through = tile_spec.source, served.through.get(tile_spec.key, 0)
+        if state not in self._plan.counted(tile_spec):
             state = None  # its values came with the tile, or are left out uncounted: taken as read together with it
         events = [e for e in self._streamed[source.name] if _int(e, source.timestamp) >= through and _counted(state, e)]
-        kept = tiling.keyed[tiling.keyed.index(state)] if state else None
-        seen = served.seen.get(tiling.seen_label(kept), 0)
-        return arrivals(events, seen, self._before(source.id, events, served), self._tile_of(tiling, state))
+        kept = tile_spec.keyed[tile_spec.keyed.index(state)] if state else None
+        seen = served.seen.get(tile_spec.seen_label(kept), 0)
+        return arrivals(events, seen, self._before(source.id, events, served), self._tile_of(tile_spec, state))
 
-    def _tile_of(self, tiling: Tiling, state: State | None) -> Callable[[EventRow], object]:
-        written = self._plan.speed_of(tiling) or tiling
+    def _tile_of(self, tile_spec: TileSpec, state: State | None) -> Callable[[EventRow], object]:
+        written = self._plan.speed_of(tile_spec) or tile_spec
 
         def tile(event: EventRow) -> object:
-            start = written.start_ms(_int(event, tiling.source.timestamp))
+            start = written.start_ms(_int(event, tile_spec.source.timestamp))
             return (start, value_of(event, state.column or "")) if state else start
 
         return tile
@@ -169,8 +169,8 @@ class EntityHistory:
         return ids.index(served.transaction_id) if served.transaction_id in ids else len(ids)
 
 
-def _tiles(tiling: Tiling, events: Sequence[EventRow]) -> Tiles:
-    counts = Counter(tiling.start_ms(_int(e, tiling.source.timestamp)) for e in events)
+def _tiles(tile_spec: TileSpec, events: Sequence[EventRow]) -> Tiles:
+    counts = Counter(tile_spec.start_ms(_int(e, tile_spec.source.timestamp)) for e in events)
     return tuple(sorted(counts.items()))
 
 

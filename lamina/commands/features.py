@@ -97,8 +97,8 @@ def get(
     stale = ", ".join(sorted(found.vector.stale))
     state = "nothing is stored of it" if found.vector.unknown else f"stale in {stale}" if stale else "fresh"
     console.print(f"{entity} {entity_id} at {utc(at_ms)} UTC: {state}")
-    for tiling, through in found.vector.through.items():
-        console.print(f"  batch tiles of {tiling} through {utc(through)}", highlight=False)
+    for tile_spec, through in found.vector.through.items():
+        console.print(f"  batch tiles of {tile_spec} through {utc(through)}", highlight=False)
     values = make_table("feature", "value", *(["tiles"] if explain else []), whole={"feature"}, right={"value"})
     for name in found.features.names:
         value = found.value(name)

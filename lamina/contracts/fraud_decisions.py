@@ -34,7 +34,8 @@ Policy = Literal["fixed_table", "expected_cost"]
 class Decision(Event):
     """The answer to one transaction, as returned and as logged: enough to recompute every feature that was used.
 
-    `features` are the values as used; `seen` says, per tiling, how many events of the speed layer they were made from.
+    `features` are the values as used; `seen` says, per tile spec, how many events of the speed layer they were made
+    from.
     """
 
     request_id: RequestId
@@ -50,7 +51,7 @@ class Decision(Event):
     fallback: Fallback = "none"
     features: dict[str, FeatureValue]
     seen: dict[str, int]
-    through: dict[str, EpochMs] = Field(default_factory=dict, description="End of the batch tiles used, by tiling.")
+    through: dict[str, EpochMs] = Field(default_factory=dict, description="End of the batch tiles used, by tile spec.")
     feature_age_ms: int | None = Field(None, description="Age of the newest event in the features, at `timestamp`.")
     stale: bool = Field(False, description="Whether a view of its features lacks more than it may.")
     unknown_user: bool = False

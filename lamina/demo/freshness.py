@@ -28,14 +28,14 @@ class FreshnessProbe:
     unseen: int = 0
 
     def __post_init__(self) -> None:
-        self._tiling = min(self.plan.speed, key=lambda t: t.resolution.s)
+        self._tile_spec = min(self.plan.speed, key=lambda t: t.resolution.s)
         self._redis = redis.asyncio.Redis.from_url(self.redis_url)
 
     async def watch(self, event: dict[str, Any], since: float) -> None:
         """Return once the tile that holds `event` can be read; `since` is when it was sent, by `time.perf_counter`."""
-        key = speed_key(self._tiling.entity.name, str(value_of(event, self._tiling.entity.key)))
-        at_ms = int(str(value_of(event, self._tiling.source.timestamp)))
-        name = tile_field(self._tiling, self._tiling.start_ms(at_ms))
+        key = speed_key(self._tile_spec.entity.name, str(value_of(event, self._tile_spec.entity.key)))
+        at_ms = int(str(value_of(event, self._tile_spec.source.timestamp)))
+        name = tile_field(self._tile_spec, self._tile_spec.start_ms(at_ms))
         while time.perf_counter() - since < PATIENCE_S:
             if await self._redis.hexists(key, name):
                 self.ms.append((time.perf_counter() - since) * 1000)

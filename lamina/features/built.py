@@ -1,4 +1,4 @@
-"""Where the lake keeps the batch tiles of a tiling, and up to when all of a system's are built."""
+"""Where the lake keeps the batch tiles of a tile spec, and up to when all of a system's are built."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from lamina.errors import DayNotOver
 from lamina.lake import layout
 from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
-from lamina.semantics.plan import Plan, Tiling
+from lamina.semantics.plan import Plan, TileSpec
 
 THROUGH = "through="
 
 
-def tiles_url(lake: str, tiling: Tiling, through: date) -> str:
-    """Folder of a tiling's batch tiles made from all events before `through`.
+def tiles_url(lake: str, tile_spec: TileSpec, through: date) -> str:
+    """Folder of a tile spec's batch tiles made from all events before `through`.
 
     >>> from lamina.definitions.fraud import FEATURES
     >>> from lamina.semantics.plan import make_plan
-    >>> url = tiles_url("lake", make_plan(FEATURES).tilings[1], date(2018, 8, 15))
+    >>> url = tiles_url("lake", make_plan(FEATURES).tile_specs[1], date(2018, 8, 15))
     >>> url.startswith("lake/tiles/user/transactions-1d-"), url.endswith("/through=2018-08-15")
     (True, True)
     """
-    folder = re.sub(r"[^A-Za-z0-9_.-]", "-", tiling.id)
-    return layout.tiles(lake, f"{tiling.entity.name}/{folder}", through)
+    folder = re.sub(r"[^A-Za-z0-9_.-]", "-", tile_spec.id)
+    return layout.tiles(lake, f"{tile_spec.entity.name}/{folder}", through)
 
 
 def built_through(lake: str, plan: Plan) -> list[date]:
-    """Every `through` of which the lake holds the tiles of all tilings of `plan`, oldest first."""
+    """Every `through` of which the lake holds the tiles of all tile specs of `plan`, oldest first."""
     common: set[date] | None = None
-    for tiling in plan.tilings:
-        found = set(_throughs(lake, tiling))
+    for tile_spec in plan.tile_specs:
+        found = set(_throughs(lake, tile_spec))
         common = found if common is None else common & found
     return sorted(common or ())
 
 
 def built_later(lake: str, plan: Plan, through: date) -> list[str]:
-    """Folders of batch tiles of any tiling of `plan` that are complete later than `through`."""
+    """Folders of batch tiles of any tile spec of `plan` that are complete later than `through`."""
     return [
-        tiles_url(lake, tiling, found)
-        for tiling in plan.tilings
-        for found in _throughs(lake, tiling)
+        tiles_url(lake, tile_spec, found)
+        for tile_spec in plan.tile_specs
+        for found in _throughs(lake, tile_spec)
         if found > through
     ]
 
 
-def _throughs(lake: str, tiling: Tiling) -> list[date]:
-    fs, folder = open_lake(tiles_url(lake, tiling, date.min).rsplit("/", 1)[0])
+def _throughs(lake: str, tile_spec: TileSpec) -> list[date]:
+    fs, folder = open_lake(tiles_url(lake, tile_spec, date.min).rsplit("/", 1)[0])
     names = [name_of(path) for path in children(fs, folder)]
     return sorted(date.fromisoformat(name.removeprefix(THROUGH)) for name in names if name.startswith(THROUGH))
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from lamina.contracts.features import Entity, FeatureSet, WindowFeature
 from lamina.errors import DefinitionError
-from lamina.semantics.plan import Plan, State, Tiling, make_plan, states_of
+from lamina.semantics.plan import Plan, State, TileSpec, make_plan, states_of
 from lamina.semantics.reference import Value
 from lamina.semantics.states import PART_SEPARATOR
 from lamina.store.blobs import decode_batch
@@ -81,33 +81,33 @@ def read_entity(
 
 
 def _used(plan: Plan, feature: WindowFeature, snapshot: Snapshot, at_ms: int) -> list[UsedTile]:
-    view, tiling = feature.view, plan.tiling_of(feature)
-    end = tiling.start_ms(at_ms) - view.delay.ms
+    view, tile_spec = feature.view, plan.tile_spec_of(feature)
+    end = tile_spec.start_ms(at_ms) - view.delay.ms
     found = []
-    for layer, columns in _layers(plan, view.entity, tiling, snapshot):
+    for layer, columns in _layers(plan, view.entity, tile_spec, snapshot):
         first = bisect_right(columns.starts, end - feature.window.ms)
         for k in range(first, bisect_right(columns.starts, end)):
-            states = {s.label: _text(_state(tiling, s, columns, k)) for s in states_of(feature.aggregate)}
+            states = {s.label: _text(_state(tile_spec, s, columns, k)) for s in states_of(feature.aggregate)}
             found.append(UsedTile(layer, columns.starts[k], columns.n[k], states))
     return found
 
 
-def _layers(plan: Plan, entity: Entity, tiling: Tiling, snapshot: Snapshot) -> list[tuple[str, TileColumns]]:
+def _layers(plan: Plan, entity: Entity, tile_spec: TileSpec, snapshot: Snapshot) -> list[tuple[str, TileColumns]]:
     reply = snapshot.replies[plan.features.entities.index(entity)]
     found, from_ms = [], 0
-    if blob := reply.batch.get(tiling.id):
+    if blob := reply.batch.get(tile_spec.id):
         from_ms, columns = decode_batch(blob)
         found.append(("batch", columns))
-    if speed := plan.speed_of(tiling):
+    if speed := plan.speed_of(tile_spec):
         tiles = decode_speed((speed,), reply.speed, {speed.id: from_ms})[speed.id]
-        found.append(("speed", Rollup(tiling, speed)(tiles, from_ms).tiles))
+        found.append(("speed", Rollup(tile_spec, speed)(tiles, from_ms).tiles))
     return found
 
 
-def _state(tiling: Tiling, state: State, columns: TileColumns, k: int) -> object:
-    if state in tiling.keyed:
-        return columns.sets[tiling.keyed.index(state)][k]
-    alike = [s for s in tiling.states if s.numeric == state.numeric]
+def _state(tile_spec: TileSpec, state: State, columns: TileColumns, k: int) -> object:
+    if state in tile_spec.keyed:
+        return columns.sets[tile_spec.keyed.index(state)][k]
+    alike = [s for s in tile_spec.states if s.numeric == state.numeric]
     return (columns.numeric if state.numeric else columns.texts)[alike.index(state)][k]
 
 

@@ -69,7 +69,7 @@ def pages() -> dict[str, str]:
 def page(features: FeatureSet, view: FeatureView) -> str:
     """The page of one view."""
     plan = make_plan(features)
-    tilings = dict.fromkeys(plan.tiling_of(f) for f in view.features)
+    tile_specs = dict.fromkeys(plan.tile_spec_of(f) for f in view.features)
     layers = "Spark and Flink" if view.layers == Layers.BOTH else "Spark alone"
     facts = (
         ("system", features.system),
@@ -77,7 +77,7 @@ def page(features: FeatureSet, view: FeatureView) -> str:
         ("entity", f"{view.entity.name}, by `{view.entity.key}`"),
         ("source", f"`{view.source.name}`, topic `{view.source.topic}`, time `{view.source.timestamp}`"),
         ("kept by", layers),
-        ("tiles", "; ".join(f"`{t.id}`, {t.resolution.label} each" for t in tilings)),
+        ("tiles", "; ".join(f"`{t.id}`, {t.resolution.label} each" for t in tile_specs)),
         ("version", str(view.version)),
         ("delay", view.delay.label if view.delay.s else "none"),
         ("stale after", view.stale_after.label if view.stale_after else "the default of its layers"),

@@ -1,6 +1,6 @@
-"""What has to be kept so that every feature can be answered: definitions to tilings, tilings to partial states.
+"""What has to be kept so that every feature can be answered: definitions to tile specs, tile specs to partial states.
 
-A *tiling* is a tile spec: one entity, one source, one resolution, and the states that its views need. A *tile* holds
+A *tile spec* is a tile spec: one entity, one source, one resolution, and the states that its views need. A *tile* holds
 these states of one entity over `[start, start + resolution)`, a *window* is answered by merging tiles. Here with tiles
 of a minute and a window of five:
 
@@ -16,21 +16,22 @@ of a minute and a window of five:
     >>> from lamina.semantics import reference, states
     >>> asked = {"aggregates": (count("n"), total("amount", "sum")), "windows": (minutes(5),), "resolution": minutes(1)}
     >>> view = FeatureView(name="spend", entity=USER, source=TRANSACTIONS, owner="fraud", **asked)
-    >>> tiling, = make_plan(FeatureSet(system="fraud", request=TRANSACTIONS, views=(view,))).tilings
-    >>> tiling.key.partition("#")[0], [state.label for state in tiling.states]
+    >>> tile_spec, = make_plan(FeatureSet(system="fraud", request=TRANSACTIONS, views=(view,))).tile_specs
+    >>> tile_spec.key.partition("#")[0], [state.label for state in tile_spec.states]
     ('user:transactions@1m', ['count(*)', 'sum(amount)'])
     >>> noon, columns = 43_200_000, ("transaction_id", "user_id", "timestamp", "amount")
     >>> rows = [("a", "7", noon + 10_000, 5.0), ("b", "7", noon + 40_000, 7.0), ("c", "7", noon + 125_000, 1.0)]
     >>> payments = [dict(zip(columns, row)) for row in rows]
-    >>> [(tiling.start_ms(p["timestamp"]) - noon) // 60_000 for p in payments]  # minutes after noon: whose tile it is
+    >>> [(tile_spec.start_ms(p["timestamp"]) - noon) // 60_000 for p in payments]  # minutes after noon: its tile
     [0, 0, 2]
-    >>> [[states.state_of_event(state, tiling, p) for state in tiling.states] for p in payments]  # what each adds
+    >>> [[states.state_of_event(state, tile_spec, p) for state in tile_spec.states] for p in payments]  # what each adds
     [[1.0, 5.0], [1.0, 7.0], [1.0, 1.0]]
     >>> [[reference.evaluate(f, payments, "7", noon + at_ms) for f in view.features] for at_ms in (270_000, 330_000)]
     [[3.0, 13.0], [1.0, 1.0]]
 
-Windows of one entity, source and resolution share a tiling, so an event is aggregated once for all of them. A tiling's
-id carries a fingerprint of its states and of their views' versions: tiles of a changed meaning never mix with old ones.
+Windows of one entity, source and resolution share a tile spec, so an event is aggregated once for all of them. A tile
+spec's id carries a fingerprint of its states and of their views' versions: tiles of a changed meaning never mix with
+old ones.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class State:
     largest event time, ms; decayed: sum of 2^((time - start of the tile) / `half_life`); distinct: hashes of the
     values, the smallest `size + 1` where a tile is bounded; last_k: (time, id, value) of the newest `size` values.
 
-    Views that share a tiling share its states: the largest `size` and `horizon_s` (how far back it is asked for)
+    Views that share a tile spec share its states: the largest `size` and `horizon_s` (how far back it is asked for)
     decide, and whether some view asks with a delay; these are no part of what a state is.
     """
 
@@ -94,7 +95,7 @@ class State:
 
     @cached_property
     def label(self) -> str:
-        """The state in one word, unique within a tiling.
+        """The state in one word, unique within a tile spec.
 
         >>> State("sum", "amount", Predicate("country", "=", "FR")).label
         "sum(amount|country = 'FR')"
@@ -121,7 +122,7 @@ def states_of(aggregate: Aggregate) -> tuple[State, ...]:
 
 
 @dataclass(frozen=True)
-class Tiling:
+class TileSpec:
     """Tiles of one entity over one source at one resolution. Only non-empty tiles exist.
 
     states: kept as scalars of a tile. keyed: distinct and last_k, lists of values. versions: what else is part of the
@@ -139,7 +140,7 @@ class Tiling:
 
     @cached_property
     def id(self) -> str:
-        """Name of the tiling in every store: source, resolution, fingerprint of the states.
+        """Name of the tile spec in every store: source, resolution, fingerprint of the states.
 
         The part before `#` is for people; the part behind it keeps tiles of another meaning apart.
         """
@@ -150,7 +151,7 @@ class Tiling:
 
     @cached_property
     def key(self) -> str:
-        """Name of the tiling among those of all entities."""
+        """Name of the tile spec among those of all entities."""
         return f"{self.entity.name}:{self.id}"
 
     def start_ms(self, at_ms: int) -> int:
@@ -172,66 +173,66 @@ class Tiling:
         return state.kind == "distinct" and not self.entity.hot and not self.inline
 
     def seen_label(self, state: State | None = None) -> str:
-        """Name under which a decision logs how many events it saw of the tiling, or of one of its keyed states."""
+        """Name under which a decision logs how many events it saw of the tile spec, or of one of its keyed states."""
         return f"{self.key}/{state.label}" if state else self.key
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The tilings behind a feature set, and where each feature finds its own.
+    """The tile specs behind a feature set, and where each feature finds its own.
 
-    tilings: of the batch layer. The speed layer keeps fewer of them, see `speed`.
+    tile_specs: of the batch layer. The speed layer keeps fewer of them, see `speed`.
     """
 
     features: FeatureSet
-    tilings: tuple[Tiling, ...]
+    tile_specs: tuple[TileSpec, ...]
 
     @cached_property
-    def _by_group(self) -> dict[object, Tiling]:
-        return {(t.entity, t.source, t.resolution): t for t in self.tilings}
+    def _by_group(self) -> dict[object, TileSpec]:
+        return {(t.entity, t.source, t.resolution): t for t in self.tile_specs}
 
     @cached_property
-    def _speed_by_key(self) -> dict[str, Tiling]:
-        """What the stream job keeps instead of each tiling that it serves."""
-        groups: dict[object, list[Tiling]] = {}
-        for tiling in sorted(self.streamed, key=lambda t: t.resolution.ms):
-            groups.setdefault((tiling.entity, tiling.source), []).append(tiling)
-        return {t.key: together for group in groups.values() for t, together in _speed_tilings(group)}
+    def _speed_by_key(self) -> dict[str, TileSpec]:
+        """What the stream job keeps instead of each tile spec that it serves."""
+        groups: dict[object, list[TileSpec]] = {}
+        for tile_spec in sorted(self.streamed, key=lambda t: t.resolution.ms):
+            groups.setdefault((tile_spec.entity, tile_spec.source), []).append(tile_spec)
+        return {t.key: together for group in groups.values() for t, together in _speed_tile_specs(group)}
 
-    def tiling_of(self, feature: WindowFeature) -> Tiling:
-        """The tiling that answers `feature`."""
+    def tile_spec_of(self, feature: WindowFeature) -> TileSpec:
+        """The tile spec that answers `feature`."""
         return self._by_group[_group(feature)]
 
-    def of_entity(self, entity: Entity) -> tuple[Tiling, ...]:
-        """The tilings of one entity, in a fixed order."""
-        return tuple(t for t in self.tilings if t.entity == entity)
+    def of_entity(self, entity: Entity) -> tuple[TileSpec, ...]:
+        """The tile specs of one entity, in a fixed order."""
+        return tuple(t for t in self.tile_specs if t.entity == entity)
 
     @property
-    def streamed(self) -> tuple[Tiling, ...]:
-        """The tilings that the speed layer continues beyond the batch layer."""
-        return tuple(t for t in self.tilings if t.layers == Layers.BOTH)
+    def streamed(self) -> tuple[TileSpec, ...]:
+        """The tile specs that the speed layer continues beyond the batch layer."""
+        return tuple(t for t in self.tile_specs if t.layers == Layers.BOTH)
 
     @property
-    def speed(self) -> tuple[Tiling, ...]:
-        """The tilings that the stream job keeps: of an entity and source the finest, with the states of all.
+    def speed(self) -> tuple[TileSpec, ...]:
+        """The tile specs that the stream job keeps: of an entity and source the finest, with the states of all.
 
         A coarser tile is what its finer ones add up to, so one write an event is enough, and whoever reads it sees the
         event in all features or in none. A hot entity keeps each, as its finest tiles would be too many to add up.
         """
         return tuple(dict.fromkeys(self._speed_by_key[t.key] for t in self.streamed))
 
-    def counted(self, tiling: Tiling) -> tuple[State, ...]:
-        """Keyed states of `tiling` of which the speed layer counts events apart from those of the tile."""
-        speed = self.speed_of(tiling)
-        return tuple(s for s in tiling.keyed if speed is not None and speed.counts_all(s))
+    def counted(self, tile_spec: TileSpec) -> tuple[State, ...]:
+        """Keyed states of `tile_spec` of which the speed layer counts events apart from those of the tile."""
+        speed = self.speed_of(tile_spec)
+        return tuple(s for s in tile_spec.keyed if speed is not None and speed.counts_all(s))
 
-    def seen_labels(self, tiling: Tiling) -> tuple[str, ...]:
-        """Names of the numbers of speed-layer events that a decision logs: of the tiling, of its counted states."""
-        return (tiling.seen_label(), *map(tiling.seen_label, self.counted(tiling)))
+    def seen_labels(self, tile_spec: TileSpec) -> tuple[str, ...]:
+        """Names of the numbers of speed-layer events that a decision logs: of the tile spec, of its counted states."""
+        return (tile_spec.seen_label(), *map(tile_spec.seen_label, self.counted(tile_spec)))
 
-    def speed_of(self, tiling: Tiling) -> Tiling | None:
-        """The one of `speed` that continues `tiling`; None where the batch layer stands alone."""
-        return self._speed_by_key.get(tiling.key)
+    def speed_of(self, tile_spec: TileSpec) -> TileSpec | None:
+        """The one of `speed` that continues `tile_spec`; None where the batch layer stands alone."""
+        return self._speed_by_key.get(tile_spec.key)
 
 
 _Group = tuple[Entity, EventSource, Duration]
@@ -241,13 +242,13 @@ def _group(feature: WindowFeature) -> _Group:
     return (feature.view.entity, feature.view.source, feature.resolution)
 
 
-def _tiling(group: _Group, features: list[WindowFeature]) -> Tiling:
+def _tile_spec(group: _Group, features: list[WindowFeature]) -> TileSpec:
     entity, source, resolution = group
     states = _widest(
         replace(s, horizon_s=f.horizon, delayed=f.view.delay.s > 0) for f in features for s in states_of(f.aggregate)
     )
     views = dict.fromkeys(f.view for f in features)
-    return Tiling(
+    return TileSpec(
         entity=entity,
         source=source,
         resolution=resolution,
@@ -259,8 +260,8 @@ def _tiling(group: _Group, features: list[WindowFeature]) -> Tiling:
     )
 
 
-def _speed_tilings(alike: Sequence[Tiling]) -> Iterator[tuple[Tiling, Tiling]]:
-    """Each of some tilings of one entity and source, finest first, and the speed tiling that holds its tiles."""
+def _speed_tile_specs(alike: Sequence[TileSpec]) -> Iterator[tuple[TileSpec, TileSpec]]:
+    """Each of some tile specs of one entity and source, finest first, and the speed tile spec that holds its tiles."""
     left = list(alike)
     while left:
         finest, *others = left
@@ -270,15 +271,15 @@ def _speed_tilings(alike: Sequence[Tiling]) -> Iterator[tuple[Tiling, Tiling]]:
         left = [t for t in others if t not in taken]
 
 
-def _together(tilings: Sequence[Tiling]) -> Tiling:
-    """The first of some tilings with the states of all."""
-    states = _widest(s for t in tilings for s in (*t.states, *t.keyed))
+def _together(tile_specs: Sequence[TileSpec]) -> TileSpec:
+    """The first of some tile specs with the states of all."""
+    states = _widest(s for t in tile_specs for s in (*t.states, *t.keyed))
     finest = replace(
-        tilings[0],
-        horizon_s=max(t.horizon_s for t in tilings),
+        tile_specs[0],
+        horizon_s=max(t.horizon_s for t in tile_specs),
         states=tuple(s for s in states if s.kind not in KEYED),
         keyed=tuple(s for s in states if s.kind in KEYED),
-        versions=tuple(dict.fromkeys(v for t in tilings for v in t.versions)),
+        versions=tuple(dict.fromkeys(v for t in tile_specs for v in t.versions)),
     )
     # Tiles that were written down in another way must not be taken for these.
     inline = ("values in the tile",) if finest.inline and finest.keyed else ()
@@ -300,18 +301,18 @@ def _widest(states: Iterable[State]) -> tuple[State, ...]:
 
 
 def make_plan(features: FeatureSet) -> Plan:
-    """The tilings that answer every feature of `features`.
+    """The tile specs that answer every feature of `features`.
 
     >>> from lamina.definitions.fraud import FEATURES
-    >>> [t.key.partition("#")[0] for t in make_plan(FEATURES).tilings if t.entity.name == "merchant"]
+    >>> [t.key.partition("#")[0] for t in make_plan(FEATURES).tile_specs if t.entity.name == "merchant"]
     ['merchant:transactions@1s', 'merchant:fraud_labels@1s', 'merchant:fraud_reports@1h']
     """
     groups: dict[_Group, list[WindowFeature]] = {}
     for feature in features.window_features:
         groups.setdefault(_group(feature), []).append(feature)
-    return Plan(features, tuple(_tiling(*own) for own in groups.items()))
+    return Plan(features, tuple(_tile_spec(*own) for own in groups.items()))
 
 
-def sources_of(plan: Plan, tilings: Iterable[Tiling]) -> tuple[EventSource, ...]:
-    """The distinct event sources of some tilings, in order of first use."""
-    return tuple(dict.fromkeys(t.source for t in tilings))
+def sources_of(plan: Plan, tile_specs: Iterable[TileSpec]) -> tuple[EventSource, ...]:
+    """The distinct event sources of some tile specs, in order of first use."""
+    return tuple(dict.fromkeys(t.source for t in tile_specs))

@@ -6,7 +6,7 @@ from math import nan
 
 from lamina.contracts.features import EventSource
 from lamina.semantics.events import EventRow, holds, time_of, value_of
-from lamina.semantics.plan import State, Tiling
+from lamina.semantics.plan import State, TileSpec
 from lamina.semantics.sketch import hash_of
 
 StateValue = float | str | list[str] | None
@@ -23,13 +23,13 @@ def encode_text(ts_ms: int, event_id: str, value: object) -> str:
     return f"{ts_ms:0{TIMESTAMP_DIGITS}d}{PART_SEPARATOR}{event_id}{PART_SEPARATOR}{value}"
 
 
-def state_of_event(state: State, tiling: Tiling, event: EventRow) -> StateValue:
+def state_of_event(state: State, tile_spec: TileSpec, event: EventRow) -> StateValue:
     r"""What `event` alone contributes to `state` of its tile.
 
     Numeric states: a float, NaN where a minimum, maximum or time is missing; texts: `time\\x1eid\\x1evalue` or None;
     keyed: a list of one hash (distinct), of one text (last_k) or of nothing.
     """
-    source = tiling.source
+    source = tile_spec.source
     taken = holds(state.where, event)
     value = value_of(event, state.column) if state.column else event
     present = taken and value is not None
@@ -45,7 +45,7 @@ def state_of_event(state: State, tiling: Tiling, event: EventRow) -> StateValue:
         case "first_time" | "last_time":
             return float(time_of(source, event)) if taken else nan
         case "decayed":
-            return 2.0 ** (time_of(source, event) % tiling.resolution.ms / _ms(state)) if taken else 0.0
+            return 2.0 ** (time_of(source, event) % tile_spec.resolution.ms / _ms(state)) if taken else 0.0
         case "distinct":
             return [hash_of(str(value))] if present else []
         case "last_k":

@@ -1,6 +1,6 @@
-"""How the batch layer writes tiles down: one packed blob a tiling of an entity.
+"""How the batch layer writes tiles down: one packed blob a tile spec of an entity.
 
-One field of hash `<entity>_batch:<id>` per tiling: `LMT3`, then `through` as 13 digits, then the number of tiles, of
+One field of hash `<entity>_batch:<id>` per tile_spec: `LMT3`, then `through` as 13 digits, then the number of tiles, of
 written numeric states and of hashes (little-endian uint32, padded to 32 bytes), starts (int64), those numeric states
 (float64), event counts (uint32), JSON, and the hashes of all distinct states (uint64), as many as the header says. The
 JSON: `same`, the places of numeric states that equal the event counts and are not written; `texts` and `sets`, by state
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from lamina.clock import DAY_MS
 from lamina.errors import CodecError
-from lamina.semantics.plan import State, Tiling
+from lamina.semantics.plan import State, TileSpec
 from lamina.store.sparse import Hashes, Sparse
 from lamina.store.tiles import TileColumns
 
@@ -37,20 +37,20 @@ LATEST_MS = DAY_MS
 """How long before the end of the batch layer a question may be for blobs to hold the newest values that it needs."""
 
 
-def reachable(tiling: Tiling, tiles: TileColumns, through_ms: int) -> TileColumns:
-    """`tiles` without the texts and values that no question from a day before `through_ms` on can reach.
+def reachable(tile_spec: TileSpec, tiles: TileColumns, batch_end_ms: int) -> TileColumns:
+    """`tiles` without the texts and values that no question from a day before `batch_end_ms` on can reach.
 
     Most of a blob would be these: of an hour's distinct values all but the last hour's are of no more use, and of the
     newest value all but the newest.
     """
-    since_ms = through_ms - LATEST_MS
-    texts = [s for s in tiling.states if not s.numeric]
+    since_ms = batch_end_ms - LATEST_MS
+    texts = [s for s in tile_spec.states if not s.numeric]
     return TileColumns(
         tiles.starts,
         tiles.n,
         tiles.numeric,
         [_pruned(s, tiles.starts, column, since_ms, None) for s, column in zip(texts, tiles.texts, strict=True)],
-        [_pruned(s, tiles.starts, column, since_ms, ()) for s, column in zip(tiling.keyed, tiles.sets, strict=True)],
+        [_pruned(s, tiles.starts, column, since_ms, ()) for s, column in zip(tile_spec.keyed, tiles.sets, strict=True)],
     )
 
 
@@ -62,10 +62,10 @@ def _pruned(state: State, starts: Sequence[int], column: Sequence[T], since_ms: 
     return [*([nothing] * first), *column[first:]]
 
 
-def encode_batch(through_ms: int, tiles: TileColumns, hashed: Collection[int] = ()) -> bytes:
-    """The blob that holds `tiles`, complete up to `through_ms`.
+def encode_batch(batch_end_ms: int, tiles: TileColumns, hashed: Collection[int] = ()) -> bytes:
+    """The blob that holds `tiles`, complete up to `batch_end_ms`.
 
-    Args: hashed: places of the sets that are hashes of distinct values, `Tiling.hashed`.
+    Args: hashed: places of the sets that are hashes of distinct values, `TileSpec.hashed`.
     """
     n = np.asarray(tiles.n, "<u4")
     columns = [np.asarray(column, "<f8") for column in tiles.numeric]
@@ -79,7 +79,7 @@ def encode_batch(through_ms: int, tiles: TileColumns, hashed: Collection[int] = 
             sets.append((places, list(accumulate(map(len, values)))))
         else:
             sets.append((places, values))
-    header = _HEADER.pack(MAGIC, b"%013d" % through_ms, len(n), len(written), len(hashes))
+    header = _HEADER.pack(MAGIC, b"%013d" % batch_end_ms, len(n), len(written), len(hashes))
     tail = {"same": same, "texts": [_sparse(c) for c in tiles.texts], "sets": sets, "hashed": sorted(hashed)}
     starts = np.asarray(tiles.starts, "<i8").tobytes()
     return b"".join((header, starts, *written, n.tobytes(), orjson.dumps(tail), hashes.tobytes()))
@@ -88,13 +88,13 @@ def encode_batch(through_ms: int, tiles: TileColumns, hashed: Collection[int] = 
 class Packed(NamedTuple):
     """A blob of the batch layer, opened: its columns are where they were.
 
-    through_ms: end of the batch layer, epoch ms. rows: tiles. written: numeric states that are in the blob. same:
+    batch_end_ms: end of the batch layer, epoch ms. rows: tiles. written: numeric states that are in the blob. same:
     places, ascending, of those that are not, since they equal the event counts. hashes: of all distinct states. tail:
     the JSON.
     """
 
     blob: bytes
-    through_ms: int
+    batch_end_ms: int
     rows: int
     written: int
     same: Sequence[int]
@@ -161,7 +161,7 @@ def decode_batch(blob: bytes) -> tuple[int, TileColumns]:
     Raises: CodecError: when the bytes are not of this version.
     """
     packed = open_batch(blob)
-    return packed.through_ms, packed.tiles()
+    return packed.batch_end_ms, packed.tiles()
 
 
 def unreadable(error: Exception) -> CodecError:

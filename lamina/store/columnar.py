@@ -33,7 +33,7 @@ class Window:
         self._empty = self._first >= self._last
         # Reduced from each index to the next: of the results every other is a window.
         self._bounds = np.stack((self._first, self._last), axis=1).ravel()
-        self._own = [tiles[span.tiling] for tiles in own] if span.include_request else None
+        self._own = [tiles[span.tile_spec] for tiles in own] if span.include_request else None
         self._sums: dict[int, Floats] = {}
 
     def _reduced(self, ufunc: np.ufunc, place: int, nothing: float) -> Floats:
@@ -125,7 +125,7 @@ class ColumnarEvaluator:
     ) -> list[dict[str, Value]]:
         """Every feature of each request at its time.
 
-        Args: sheets: by `Tiling.key`, of all tilings. requests: the events being scored. at_ms: when, one each.
+        Args: sheets: by `TileSpec.key`, of all tile specs. requests: the events being scored. at_ms: when, one each.
         """
         features, times = self._evaluator.features, np.array(at_ms, np.int64)
         found = self._of_windows(sheets, requests, at_ms, times)
@@ -145,7 +145,7 @@ class ColumnarEvaluator:
         own = [self._evaluator.own_tiles(request, at) for request, at in zip(requests, at_ms, strict=True)]
         found, windows, segments = _Columns(), dict[Span, Window](), dict[Span, list[Segments]]()
         for q in self._evaluator.questions:
-            sheet = sheets[q.span.tiling]
+            sheet = sheets[q.span.tile_spec]
             if finish := _COLUMNS.get(q.kind):
                 window = windows.get(q.span)
                 if window is None:

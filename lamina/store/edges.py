@@ -18,14 +18,14 @@ MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 @dataclass(frozen=True)
 class Edges:
-    """The edges of every window over one speed tiling, relative to the time asked about.
+    """The edges of every window over one speed tile spec, relative to the time asked about.
 
     longest_ms: no sum of a longer time may be used, as a gap between two sessions could lie inside of it. offsets: one
     an edge: the window's resolution, ms, and how many ms before the time asked about, rounded down to that resolution,
     the first tile behind the edge starts.
     """
 
-    tiling: str
+    tile_spec: str
     longest_ms: int
     offsets: tuple[tuple[int, int], ...]
 
@@ -46,11 +46,11 @@ class Asked(NamedTuple):
 
 
 def edges_of(plan: Plan, entity: Entity) -> tuple[Edges, ...]:
-    """The edges of all windows over the speed tilings of `entity`."""
+    """The edges of all windows over the speed tile specs of `entity`."""
     offsets: dict[str, set[tuple[int, int]]] = {}
     longest_ms: dict[str, int] = {}
     for feature in plan.features.window_features:
-        speed = plan.speed_of(plan.tiling_of(feature))
+        speed = plan.speed_of(plan.tile_spec_of(feature))
         if speed is None or speed.entity != entity:
             continue
         resolution_ms, delay_ms = feature.resolution.ms, feature.view.delay.ms
@@ -58,14 +58,14 @@ def edges_of(plan: Plan, entity: Entity) -> tuple[Edges, ...]:
             offsets.setdefault(speed.id, set()).add((resolution_ms, before_ms - resolution_ms))
         gap = feature.aggregate.gap
         longest_ms[speed.id] = min(longest_ms.get(speed.id, HOUR_MS), gap.ms if gap else HOUR_MS)
-    return tuple(Edges(tiling, longest_ms[tiling], tuple(sorted(found))) for tiling, found in offsets.items())
+    return tuple(Edges(tile_spec, longest_ms[tile_spec], tuple(sorted(found))) for tile_spec, found in offsets.items())
 
 
 def cuts_of(asked: Iterable[Asked]) -> dict[str, tuple[int, set[int]]]:
-    """For several questions at once, by tiling: the longest time of which a sum may be used, ms, and all cuts."""
+    """For several questions at once, by tile spec: the longest time of which a sum may be used, ms, and all cuts."""
     found: dict[str, tuple[int, set[int]]] = {}
     for at_ms, edges in asked:
         for own in edges:
-            longest_ms, cuts = found.get(own.tiling, (HOUR_MS, set()))
-            found[own.tiling] = min(longest_ms, own.longest_ms), cuts | own.cuts(at_ms)
+            longest_ms, cuts = found.get(own.tile_spec, (HOUR_MS, set()))
+            found[own.tile_spec] = min(longest_ms, own.longest_ms), cuts | own.cuts(at_ms)
     return found

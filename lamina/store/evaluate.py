@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lamina.contracts.features import FeatureSet, WindowFeature
 from lamina.semantics.events import EventRow
-from lamina.semantics.plan import Plan, State, Tiling, states_of
+from lamina.semantics.plan import Plan, State, TileSpec, states_of
 from lamina.semantics.reference import Value, derived
 from lamina.semantics.sketch import different
 from lamina.semantics.states import PART_SEPARATOR
@@ -38,7 +38,7 @@ Finish = Callable[[Segments, int], Value]
 
 @dataclass
 class TilingTiles:
-    """All tiles of one entity under one tiling: of the batch layer, of the speed layer, and of the request alone."""
+    """All tiles of one entity under one tile_spec: of the batch layer, of the speed layer, and of the request alone."""
 
     batch: TileColumns | None = None
     speed: TileColumns | None = None
@@ -46,9 +46,9 @@ class TilingTiles:
 
 
 class Span(NamedTuple):
-    """A window of a tiling, which several features may ask about."""
+    """A window of a tile spec, which several features may ask about."""
 
-    tiling: str
+    tile_spec: str
     window_ms: int
     delay_ms: int
     resolution_ms: int
@@ -78,23 +78,23 @@ class Evaluator:
         spans: dict[Span, int] = {}
         self.questions = [_question(plan, f, spans) for f in plan.features.window_features]
         self.spans = tuple(spans)
-        wanted: dict[Tiling, set[State]] = {}
+        wanted: dict[TileSpec, set[State]] = {}
         for f in (f for f in plan.features.window_features if f.view.include_request):
-            wanted.setdefault(plan.tiling_of(f), set()).update(states_of(f.aggregate))
+            wanted.setdefault(plan.tile_spec_of(f), set()).update(states_of(f.aggregate))
         self._of_request = [(t, tile_of_event(t, states)) for t, states in wanted.items()]
 
     def own_tiles(self, request: EventRow, at_ms: int) -> dict[str, TileColumns]:
-        """The tile of the request alone, by `Tiling.key` of those that some view folds it into."""
+        """The tile of the request alone, by `TileSpec.key` of those that some view folds it into."""
         return {t.key: tile(request, t.start_ms(at_ms)) for t, tile in self._of_request}
 
     def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
         """Every feature at `at_ms`.
 
-        Args: tiles: by `Tiling.key`, for the entities that `request` names; absent ones have no events. request: the
+        Args: tiles: by `TileSpec.key`, for the entities that `request` names; absent ones have no events. request: the
         event being scored, folded into the views that include it.
         """
         own = self.own_tiles(request, at_ms)
-        windows = [segments_of(span, tiles.get(span.tiling), own, at_ms) for span in self.spans]
+        windows = [segments_of(span, tiles.get(span.tile_spec), own, at_ms) for span in self.spans]
         found: dict[str, Value] = {name: finish(windows[at], at_ms) for name, _, at, _, _, finish in self.questions}
         found.update(derived(self.features, found, request, at_ms))
         return found
@@ -114,22 +114,22 @@ def segments_of(span: Span, tiles: TilingTiles | None, own: Mapping[str, TileCol
                 if i < j:
                     found.append((columns, i, j))
     if span.include_request:
-        found.append((own[span.tiling], 0, 1))
+        found.append((own[span.tile_spec], 0, 1))
     return found
 
 
 def _question(plan: Plan, feature: WindowFeature, spans: dict[Span, int]) -> Question:
-    view, tiling = feature.view, plan.tiling_of(feature)
-    places = tuple(_place(tiling, s) for s in states_of(feature.aggregate))
-    span = Span(tiling.key, feature.window.ms, view.delay.ms, feature.resolution.ms, view.include_request)
+    view, tile_spec = feature.view, plan.tile_spec_of(feature)
+    places = tuple(_place(tile_spec, s) for s in states_of(feature.aggregate))
+    span = Span(tile_spec.key, feature.window.ms, view.delay.ms, feature.resolution.ms, view.include_request)
     span_at = spans.setdefault(span, len(spans))
-    return Question(feature.name, span, span_at, feature.aggregate.kind, places, _finisher(tiling, feature, places))
+    return Question(feature.name, span, span_at, feature.aggregate.kind, places, _finisher(tile_spec, feature, places))
 
 
-def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Finish:
+def _finisher(tile_spec: TileSpec, feature: WindowFeature, at: Sequence[int]) -> Finish:
     aggregate = feature.aggregate
     own, *_ = at
-    is_text = tiling.source.columns.get(aggregate.column or "") == "string"
+    is_text = tile_spec.source.columns.get(aggregate.column or "") == "string"
     match aggregate.kind:
         case "count" | "total":
             return lambda segments, _: _sum(segments, own)
@@ -166,10 +166,10 @@ def _finisher(tiling: Tiling, feature: WindowFeature, at: Sequence[int]) -> Fini
             return lambda segments, at_ms: _decayed(segments, own, half_life_ms, at_ms)
 
 
-def _place(tiling: Tiling, state: State) -> int:
-    if state in tiling.keyed:
-        return tiling.keyed.index(state)
-    return [s for s in tiling.states if s.numeric == state.numeric].index(state)
+def _place(tile_spec: TileSpec, state: State) -> int:
+    if state in tile_spec.keyed:
+        return tile_spec.keyed.index(state)
+    return [s for s in tile_spec.states if s.numeric == state.numeric].index(state)
 
 
 def _sum(segments: Segments, at: int) -> float:

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from lamina.contracts.durations import hours, minutes
-from lamina.semantics.plan import State, Tiling
+from lamina.semantics.plan import State, TileSpec
 from lamina.semantics.sketch import kept
 from lamina.store.edges import HOUR_MS, MINUTE_MS
 from lamina.store.rollup import Rollup
@@ -24,40 +24,40 @@ MARKER = b"~"
 
 
 class Hour(NamedTuple):
-    """A folded hour of one tiling of an entity."""
+    """A folded hour of one tile spec of an entity."""
 
     key: str
-    tiling: str
+    tile_spec: str
     start_ms: int
 
     @property
     def field(self) -> str:
         """Name of its sum in the hash of the entity."""
-        return f"~{self.tiling}/{self.start_ms}"
+        return f"~{self.tile_spec}/{self.start_ms}"
 
     @property
     def node(self) -> str:
         """Key of the hash with the sums of its minutes."""
-        return _node(self.key, "hour", self.tiling, self.start_ms)
+        return _node(self.key, "hour", self.tile_spec, self.start_ms)
 
     def minute(self, start_ms: int) -> str:
         """Key of the hash with the tiles of one of its minutes."""
-        return _node(self.key, "minute", self.tiling, start_ms)
+        return _node(self.key, "minute", self.tile_spec, start_ms)
 
 
 def hours_of(key: str, fields: Iterable[bytes]) -> list[Hour]:
     """The folded hours in the hash of an entity.
 
     >>> hours_of("user:7", [b"~", b"~payments@1s#ab/3600000", b"payments@1s#ab/7200000"])
-    [Hour(key='user:7', tiling='payments@1s#ab', start_ms=3600000)]
+    [Hour(key='user:7', tile_spec='payments@1s#ab', start_ms=3600000)]
     """
     names = (name[1:].decode().rpartition("/") for name in fields if name.startswith(MARKER) and name != MARKER)
-    return [Hour(key, tiling, int(start)) for tiling, _, start in names]
+    return [Hour(key, tile_spec, int(start)) for tile_spec, _, start in names]
 
 
-def _node(key: str, level: str, tiling: str, start_ms: int) -> str:
+def _node(key: str, level: str, tile_spec: str, start_ms: int) -> str:
     entity, _, entity_id = key.partition(":")
-    return f"{entity}_{level}:{entity_id}\t{tiling}/{start_ms}"
+    return f"{entity}_{level}:{entity_id}\t{tile_spec}/{start_ms}"
 
 
 def is_whole(value: bytes) -> bool:
@@ -70,34 +70,34 @@ def is_whole(value: bytes) -> bool:
 
 
 class Folder:
-    """Adds tiles up, of the tilings that it was given."""
+    """Adds tiles up, of the tile specs that it was given."""
 
-    def __init__(self, tilings: Iterable[Tiling]) -> None:
+    def __init__(self, tile_specs: Iterable[TileSpec]) -> None:
         lengths = {MINUTE_MS: minutes(1), HOUR_MS: hours(1)}
-        self._tilings = {t.id: t for t in tilings}
+        self._tile_specs = {t.id: t for t in tile_specs}
         self._rollups = {
             (t.id, ms): Rollup(replace(t, resolution=length), t)
-            for t in self._tilings.values()
+            for t in self._tile_specs.values()
             for ms, length in lengths.items()
         }
 
-    def knows(self, tiling: str) -> bool:
+    def knows(self, tile_spec: str) -> bool:
         """Whether tiles of this id can be added up."""
-        return tiling in self._tilings
+        return tile_spec in self._tile_specs
 
-    def sum(self, tiling_id: str, fields: Mapping[bytes, bytes], length_ms: int) -> bytes:
+    def sum(self, tile_spec_id: str, fields: Mapping[bytes, bytes], length_ms: int) -> bytes:
         """One tile out of all in `fields`, tiles or sums that start in one minute or hour; empty where there is none.
 
         Raises: CodecError: when they cannot be read.
         """
-        tiling, rollup = self._tilings[tiling_id], self._rollups[tiling_id, length_ms]
-        found = decode_speed((tiling,), fields, {})[tiling_id]
+        tile_spec, rollup = self._tile_specs[tile_spec_id], self._rollups[tile_spec_id, length_ms]
+        found = decode_speed((tile_spec,), fields, {})[tile_spec_id]
         if not found.tiles.starts:
             return b""
         tiles = rollup(found, 0).tiles
         numeric, texts = chain.from_iterable(tiles.numeric), chain.from_iterable(tiles.texts)
-        states = [next(numeric) if s.numeric else next(texts) for s in tiling.states]
-        sets = [_needed(s, own) for s, (own,) in zip(tiling.keyed, tiles.sets, strict=True)]
+        states = [next(numeric) if s.numeric else next(texts) for s in tile_spec.states]
+        sets = [_needed(s, own) for s, (own,) in zip(tile_spec.keyed, tiles.sets, strict=True)]
         (n,) = tiles.n
         return encode_speed(n, states, sets, [sum(column) for column in found.keyed_n])
 

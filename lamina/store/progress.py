@@ -5,12 +5,13 @@ from __future__ import annotations
 import redis
 from redis.exceptions import RedisError
 
-from lamina.store.protocol import Mark
-from lamina.store.redis import lost, mark_key, unavailable
+from lamina.store.protocol import WriteSequence
+from lamina.store.redis import lost, sequence_key, unavailable
 
 PROGRESS_TTL_S = 7 * 86_400
 
-# KEYS: a writer's mark, the finished parts. ARGV: number of its last write, the part, time to live in seconds.
+# KEYS: a writer's sequence number, the finished parts. ARGV: number of its last write, the part, time to live in
+# seconds.
 RECORD = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SADD', KEYS[2], ARGV[2])
@@ -40,17 +41,19 @@ class Progress:
             raise unavailable(error) from error
         return frozenset(int(part) for part in found)
 
-    def record(self, part: int, mark: Mark) -> None:
-        """Say that `part` is finished, whose last write was `mark`.
+    def record(self, part: int, sequence: WriteSequence) -> None:
+        """Say that `part` is finished, whose last write was `sequence`.
 
         Raises: WritesLost: when the server was restarted and no longer holds that write.
         """
         try:
-            known = self._record(keys=[mark_key(mark.writer), self._key], args=[mark.number, part, PROGRESS_TTL_S])
+            known = self._record(
+                keys=[sequence_key(sequence.writer), self._key], args=[sequence.number, part, PROGRESS_TTL_S]
+            )
         except RedisError as error:
             raise unavailable(error) from error
         if not known:
-            raise lost(mark)
+            raise lost(sequence)
 
     def clear(self) -> None:
         """Forget every finished part."""

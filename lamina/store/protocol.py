@@ -32,24 +32,25 @@ class TileWrite(NamedTuple):
     payload: bytes
 
 
-class Mark(NamedTuple):
+class WriteSequence(NamedTuple):
     """Sequence number of a write by one writer: the server accepts `number` only after `number - 1`.
 
-    A server that was restarted may have lost the newest writes that it acknowledged. A mark is written after its tiles,
-    and a restart loses the newest writes first, so a mark that is still there proves that all writes up to it are.
+    A server that was restarted may have lost the newest writes that it acknowledged. A sequence number is written after
+    its tiles, and a restart loses the newest writes first, so one that is still there proves that all writes up to it
+    are.
     """
 
     writer: str
     number: int
 
-    def next(self) -> Mark:
-        """The mark of the write after this one."""
-        return Mark(self.writer, self.number + 1)
+    def next(self) -> WriteSequence:
+        """That of the write after this one."""
+        return WriteSequence(self.writer, self.number + 1)
 
 
 @dataclass(frozen=True)
 class BatchWrite:
-    """The batch blobs of one entity, by tiling id, and the ids of the speed tilings that they stand in for.
+    """The batch blobs of one entity, by tile spec id, and the ids of the speed tile specs that they stand in for.
 
     `key` is the entity's speed key, such as `user:7`. With `takes_back` they replace blobs of a later `through`, too.
     """
@@ -60,14 +61,14 @@ class BatchWrite:
     takes_back: bool = False
 
     @property
-    def through_ms(self) -> int:
+    def batch_end_ms(self) -> int:
         """Up to when all of its blobs are complete, epoch milliseconds."""
         return min(int(blob[THROUGH_SLICE]) for blob in self.blobs.values())
 
 
 @dataclass(frozen=True)
 class ReadKey:
-    """An entity to read, and the tiling ids of its batch layer. `has_speed` is False where no stream job writes it.
+    """An entity to read, and the tile spec ids of its batch layer. `has_speed` is False where no stream job writes it.
 
     asked: what the answer is for. A store may then answer with sums of many tiles in the place of tiles, as long as
     none lies on both sides of an edge; it may not where nothing is said.
@@ -75,14 +76,14 @@ class ReadKey:
 
     entity: str
     id: str
-    tilings: tuple[str, ...]
+    tile_specs: tuple[str, ...]
     has_speed: bool = True
     asked: Asked | None = field(default=None, compare=False)
 
 
 @dataclass
 class EntityReply:
-    """What the store holds of one entity: the fields of its speed hash, and its batch blobs by tiling id."""
+    """What the store holds of one entity: the fields of its speed hash, and its batch blobs by tile spec id."""
 
     speed: Mapping[bytes, bytes] = field(default_factory=dict)
     batch: Mapping[str, bytes] = field(default_factory=dict)
@@ -90,13 +91,13 @@ class EntityReply:
 
 @dataclass
 class Snapshot:
-    """One round trip's answer: replies in the order asked, and what was announced: by entity up to when its batch layer
-    was published, by `lamina.store.staleness.stream_mark` the newest event of a source. `also` answers what went along
-    with the read: values or exceptions.
+    """One round trip's answer: replies in the order asked, and the watermarks: by entity up to when its batch layer
+    was published, by `lamina.store.staleness.stream_watermark` the newest event of a source. `also` answers what went
+    along with the read: values or exceptions.
     """
 
     replies: list[EntityReply]
-    through_ms: Mapping[str, int]
+    batch_end_ms: Mapping[str, int]
     also: Sequence[object] = ()
 
 
@@ -106,10 +107,10 @@ class OnlineStore(Protocol):
     Raises: StoreUnavailable: from any method, when the store does not answer; nothing is then known of the write.
     """
 
-    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], sequence: WriteSequence | None = None) -> int:
         """Number of tiles that were written or removed; one whose event count is below the stored one is left out.
 
-        Args: mark: number of this write in a sequence that `begin` opened; a repetition has the same number.
+        Args: sequence: number of this write in a sequence that `begin` opened; a repetition has the same number.
         Raises: WritesLost: when the store no longer holds an earlier write of the sequence.
         """
 
@@ -124,31 +125,34 @@ class OnlineStore(Protocol):
         Args: anew: forget the offsets of another topic, and note `topic_id`.
         """
 
-    def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
-        """Note that everything below `offsets`, by partition, is in this store; `mark` is that of the last write.
+    def commit_offsets(self, log: str, sequence: WriteSequence, offsets: Mapping[int, int]) -> None:
+        """Note that everything below `offsets`, by partition, is in this store; `sequence` is that of the last write.
 
         Raises: WritesLost: when the store no longer holds it; nothing is noted then.
         """
 
-    def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
+    def publish(self, writes: Sequence[BatchWrite], sequence: WriteSequence | None = None) -> int:
         """Number of blobs that were written; one whose `through` is before the stored one's is left out, unless its
         write takes back.
 
-        Tiles of a write's speed tilings that start before the `through` of all its blobs are removed afterwards.
-        `mark` is as in `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
+        Tiles of a write's speed tile specs that start before the `through` of all its blobs are removed afterwards.
+        `sequence` is as in `write_tiles`, and asks for at most `MOST_BLOBS` writes at once.
         """
 
-    def announce(self, name: str, through_ms: int) -> None:
-        """Say that all there is of `name` up to `through_ms` is in the store; only `take_back` moves it back.
+    def advance_watermark(self, name: str, batch_end_ms: int) -> None:
+        """Say that all there is of `name` up to `batch_end_ms` is in the store; only `take_back` moves it back.
 
-        Args: name: an entity, whose every blob is published; or a source by its `lamina.store.staleness.stream_mark`.
+        Args: name: an entity, whose every blob is published; or a source by its
+        `lamina.store.staleness.stream_watermark`.
         """
 
-    def take_back(self, entity: str, tilings: Collection[str], through_ms: int, announced: str | None = None) -> int:
-        """Remove what says that it is complete later than `through_ms`: blobs of the tilings of `entity`, by their ids,
-        and what was announced of it; returns the number of blobs. Speed tiles stay as they are.
+    def take_back(
+        self, entity: str, tile_specs: Collection[str], batch_end_ms: int, watermark: str | None = None
+    ) -> int:
+        """Remove what says that it is complete later than `batch_end_ms`: blobs of the tile specs of `entity`, by their
+        ids, and its watermark; returns the number of blobs. Speed tiles stay as they are.
 
-        Args: announced: its name there, see `lamina.store.staleness.batch_mark`; None: that of the entity.
+        Args: watermark: its name there, see `lamina.store.staleness.batch_watermark`; None: that of the entity.
         """
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina.contracts.features import Entity
 from lamina.semantics.events import EventRow, value_of
-from lamina.semantics.plan import Plan, Tiling
+from lamina.semantics.plan import Plan, TileSpec
 from lamina.semantics.reference import Value
 from lamina.store.blobs import Packed, open_batch
 from lamina.store.columnar import ColumnarEvaluator
@@ -28,9 +28,9 @@ from lamina.store.tiles import TileColumns, decode_speed
 class FeatureVector:
     """The features of one request, and what they were made from.
 
-    seen: events of the speed layer by `Tiling.seen_label`. through: end of the batch tiles by `Tiling.key`, epoch ms;
-    absent without batch tiles. newest_ms: start of the newest tile of any entity, None without tiles. unknown: ids of
-    entities, by entity name, of which nothing is stored. stale: names of the views that lack more than they may.
+    seen: events of the speed layer by `TileSpec.seen_label`. through: end of the batch tiles by `TileSpec.key`, epoch
+    ms; absent without batch tiles. newest_ms: start of the newest tile of any entity, None without tiles. unknown: ids
+    of entities, by entity name, of which nothing is stored. stale: names of the views that lack more than they may.
     """
 
     values: dict[str, Value]
@@ -43,9 +43,9 @@ class FeatureVector:
 
 @dataclass
 class Known:
-    """What the store holds of one entity. All mappings are by `Tiling.key`.
+    """What the store holds of one entity. All mappings are by `TileSpec.key`.
 
-    through: ends of its batch tiles, epoch ms. newest_ms: start of the newest tile of each tiling and layer.
+    through: ends of its batch tiles, epoch ms. newest_ms: start of the newest tile of each tile spec and layer.
     """
 
     name: str
@@ -69,24 +69,24 @@ class Known:
 
 @dataclass(frozen=True)
 class _Own:
-    """What depends on an entity's definition alone: its tilings, those of its speed layer, and the rollups between."""
+    """What depends on an entity's definition alone: its tile specs, those of the speed layer, the rollups between."""
 
     entity: Entity
-    tilings: tuple[Tiling, ...]
-    speed: tuple[Tiling, ...]
-    rollups: tuple[tuple[Tiling, Tiling, Rollup], ...]
+    tile_specs: tuple[TileSpec, ...]
+    speed: tuple[TileSpec, ...]
+    rollups: tuple[tuple[TileSpec, TileSpec, Rollup], ...]
     labels: Mapping[str, tuple[str, ...]]
     nothing_seen: Mapping[str, int]
     edges: tuple[Edges, ...]
 
     @classmethod
     def of(cls, plan: Plan, entity: Entity) -> _Own:
-        tilings = plan.of_entity(entity)
-        together = [(t, s) for t in tilings if (s := plan.speed_of(t)) is not None]
+        tile_specs = plan.of_entity(entity)
+        together = [(t, s) for t in tile_specs if (s := plan.speed_of(t)) is not None]
         labels = {t.key: plan.seen_labels(t) for t, _ in together}
         return cls(
             entity,
-            tilings,
+            tile_specs,
             tuple(dict.fromkeys(s for _, s in together)),
             tuple((t, s, Rollup(t, s)) for t, s in together),
             labels,
@@ -96,35 +96,35 @@ class _Own:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        return tuple(t.id for t in self.tilings)
+        return tuple(t.id for t in self.tile_specs)
 
     def known(self, reply: EntityReply) -> Known:
         """What `reply` holds.
 
         Raises: CodecError: when its bytes cannot be read.
         """
-        batch = {t.key: open_batch(blob) for t in self.tilings if (blob := reply.batch.get(t.id))}
-        through = {key: packed.through_ms for key, packed in batch.items()}
+        batch = {t.key: open_batch(blob) for t in self.tile_specs if (blob := reply.batch.get(t.id))}
+        through = {key: packed.batch_end_ms for key, packed in batch.items()}
         newest = [packed.newest_ms for packed in batch.values() if packed.rows]
         if not reply.speed:
             return Known(self.entity.name, not reply.batch, batch, {}, self.nothing_seen, through, newest)
         speed: dict[str, TileColumns] = {}
         seen: dict[str, int] = {}
-        for tiling, found in self._rolled_up(reply, through):
-            speed[tiling.key] = found.tiles
-            seen.update(zip(self.labels[tiling.key], (found.seen, *found.keyed_seen), strict=True))
+        for tile_spec, found in self._rolled_up(reply, through):
+            speed[tile_spec.key] = found.tiles
+            seen.update(zip(self.labels[tile_spec.key], (found.seen, *found.keyed_seen), strict=True))
             newest += found.tiles.starts[-1:]
         return Known(self.entity.name, False, batch, speed, seen, through, newest)
 
-    def _rolled_up(self, reply: EntityReply, through: Mapping[str, int]) -> Iterator[tuple[Tiling, RolledUp]]:
-        """The speed tiles of each tiling from where its batch tiles end."""
+    def _rolled_up(self, reply: EntityReply, through: Mapping[str, int]) -> Iterator[tuple[TileSpec, RolledUp]]:
+        """The speed tiles of each tile spec from where its batch tiles end."""
         from_ms: dict[str, int] = {}
-        for tiling, speed, _ in self.rollups:
-            end = through.get(tiling.key, 0)
+        for tile_spec, speed, _ in self.rollups:
+            end = through.get(tile_spec.key, 0)
             from_ms[speed.id] = min(end, from_ms.get(speed.id, end))
         found = decode_speed(self.speed, reply.speed, from_ms)
-        for tiling, speed, rollup in self.rollups:
-            yield tiling, rollup(found[speed.id], through.get(tiling.key, 0))
+        for tile_spec, speed, rollup in self.rollups:
+            yield tile_spec, rollup(found[speed.id], through.get(tile_spec.key, 0))
 
 
 class Reader:
@@ -162,8 +162,8 @@ class Reader:
         Raises: CodecError: when stored bytes cannot be read.
         """
         known = [own.known(reply) for own, reply in zip(self._entities, snapshot.replies, strict=True)]
-        tiles = {key: tiling for entity in known for key, tiling in entity.tiles().items()}
-        begins = self._staleness.begins(snapshot.through_ms)
+        tiles = {key: tile_spec for entity in known for key, tile_spec in entity.tiles().items()}
+        begins = self._staleness.begins(snapshot.batch_end_ms)
         return _vector(known, self._evaluator.values(tiles, request, at_ms), begins, at_ms)
 
     def vectors(self, snapshot: Snapshot, requests: Sequence[EventRow], at_ms: Sequence[int]) -> list[FeatureVector]:
@@ -180,12 +180,12 @@ class Reader:
             places = {key: at for at, key in enumerate(distinct)}
             owner = np.array([places[id(reply)] for reply in replies], np.int64)
             found = [own.known(reply) for reply in distinct.values()]
-            for t in own.tilings:
+            for t in own.tile_specs:
                 layers = [entity.batch.get(t.key) for entity in found], [entity.speed.get(t.key) for entity in found]
                 sheets[t.key] = Sheet(t, *layers, owner)
             known.append([found[at] for at in owner])
         values = self._columnar.values(sheets, requests, at_ms)
-        begins = self._staleness.begins(snapshot.through_ms)
+        begins = self._staleness.begins(snapshot.batch_end_ms)
         return [
             _vector(of_request, found, begins, at)
             for of_request, found, at in zip(zip(*known, strict=True), values, at_ms, strict=True)

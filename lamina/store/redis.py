@@ -24,30 +24,30 @@ from lamina.store.protocol import (
     SPEED_TTL_S,
     BatchWrite,
     EntityReply,
-    Mark,
     ReadKey,
     Snapshot,
     TileWrite,
+    WriteSequence,
     batch_key,
     speed_key,
 )
 from lamina.store.redis_folding import Folding
 from lamina.store.redis_scripts import (
-    ANNOUNCE,
+    ADVANCE,
     BEGIN,
+    COMMIT_OFFSETS,
     IDENTIFY,
-    MARK,
+    MOVE_BACK,
+    NEXT_WRITE,
     PUBLISH,
     READ_FOLDED,
-    RENOUNCE,
-    SETTLE,
     TAKE_BACK,
     TRIM,
     WRITE_TILES,
 )
 
 THROUGH_KEY = "lamina:through"
-MARK_TTL_S = 86_400
+SEQUENCE_TTL_S = 86_400
 TREE_TTL_S = SPEED_TTL_S + 86_400  # what an entity's own hash speaks of outlives it
 BATCH_TTL_S = 104 * 86_400  # the longest window, 97 days with its label delay, and a week
 ENTITIES_PER_CALL = 50  # a call is atomic: for so long, well under a millisecond, readers wait
@@ -71,16 +71,16 @@ class RedisStore:
         self._write_tiles = self._redis.register_script(WRITE_TILES)
         self._publish = self._redis.register_script(PUBLISH)
         self._trim = self._redis.register_script(TRIM)
-        self._announce = self._redis.register_script(ANNOUNCE)
+        self._advance = self._redis.register_script(ADVANCE)
         self._take_back = self._redis.register_script(TAKE_BACK)
-        self._renounce = self._redis.register_script(RENOUNCE)
-        self._mark = self._redis.register_script(MARK)
-        self._settle = self._redis.register_script(SETTLE)
+        self._move_back = self._redis.register_script(MOVE_BACK)
+        self._next_write = self._redis.register_script(NEXT_WRITE)
+        self._commit_offsets = self._redis.register_script(COMMIT_OFFSETS)
         self._identify = self._redis.register_script(IDENTIFY)
         self._begin = self._redis.register_script(BEGIN)
         self._folding = Folding(self._redis, folder) if folder else None
 
-    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], sequence: WriteSequence | None = None) -> int:
         """See `OnlineStore.write_tiles`."""
         by_key: dict[str, list[bytes | str]] = {}
         for tile in tiles:
@@ -92,12 +92,14 @@ class RedisStore:
                     args = [x for _, pairs in chunk for x in (len(pairs) // 2, *pairs)]
                     keys = [key for key, _ in chunk]
                     self._write_tiles(keys=keys, args=[SPEED_TTL_S, TREE_TTL_S, *args], client=pipe)
-                if mark is not None:
+                if sequence is not None:
                     # Last, on the same connection: the server has it only if it has all tiles before it.
-                    self._mark(keys=[mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
+                    self._next_write(
+                        keys=[sequence_key(sequence.writer)], args=[sequence.number, SEQUENCE_TTL_S], client=pipe
+                    )
                 answers: list[int | list[int]] = pipe.execute()
-            if mark is not None and not answers.pop():
-                raise lost(mark)
+            if sequence is not None and not answers.pop():
+                raise lost(sequence)
             applied, busy = 0, []
             for chunk, answer in zip(chunks, answers, strict=True):
                 count, *places = answer if isinstance(answer, list) else (answer,)
@@ -112,7 +114,7 @@ class RedisStore:
     def begin(self, log: str, writer: str) -> Mapping[int, int]:
         """See `OnlineStore.begin`."""
         try:
-            flat = cast("list[bytes]", self._begin(keys=[mark_key(writer), _log_key(log)], args=[MARK_TTL_S]))
+            flat = cast("list[bytes]", self._begin(keys=[sequence_key(writer), _log_key(log)], args=[SEQUENCE_TTL_S]))
         except RedisError as error:
             raise unavailable(error) from error
         pairs = zip(flat[::2], flat[1::2], strict=True)
@@ -126,19 +128,21 @@ class RedisStore:
             raise unavailable(error) from error
         return found.decode()
 
-    def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
-        """See `OnlineStore.settle`."""
+    def commit_offsets(self, log: str, sequence: WriteSequence, offsets: Mapping[int, int]) -> None:
+        """See `OnlineStore.commit_offsets`."""
         flat = [x for item in offsets.items() for x in item]
         try:
-            known = self._settle(keys=[mark_key(mark.writer), _log_key(log)], args=[mark.number, MARK_TTL_S, *flat])
+            known = self._commit_offsets(
+                keys=[sequence_key(sequence.writer), _log_key(log)], args=[sequence.number, SEQUENCE_TTL_S, *flat]
+            )
         except RedisError as error:
             raise unavailable(error) from error
         if not known:
-            raise lost(mark)
+            raise lost(sequence)
 
-    def publish(self, writes: Sequence[BatchWrite], mark: Mark | None = None) -> int:
+    def publish(self, writes: Sequence[BatchWrite], sequence: WriteSequence | None = None) -> int:
         """See `OnlineStore.publish`."""
-        assert mark is None or len(writes) <= MOST_BLOBS, "a mark vouches for one pipeline"
+        assert sequence is None or len(writes) <= MOST_BLOBS, "a sequence number vouches for one pipeline"
         applied = 0
         try:
             for chunk in _chunks(writes):
@@ -148,36 +152,40 @@ class RedisStore:
                         self._publish(
                             keys=[batch_key(write.key)], args=[BATCH_TTL_S, int(write.takes_back), *flat], client=pipe
                         )
-                    if mark is not None:
-                        self._mark(keys=[mark_key(mark.writer)], args=[mark.number, MARK_TTL_S], client=pipe)
+                    if sequence is not None:
+                        self._next_write(
+                            keys=[sequence_key(sequence.writer)], args=[sequence.number, SEQUENCE_TTL_S], client=pipe
+                        )
                     counts: list[int] = pipe.execute()
-                if mark is not None and not counts.pop():
-                    raise lost(mark)
+                if sequence is not None and not counts.pop():
+                    raise lost(sequence)
                 applied += sum(counts)
                 with self._redis.pipeline(transaction=False) as pipe:
                     for write in chunk:
                         if write.speed:
-                            self._trim(keys=[write.key], args=[write.through_ms, *write.speed], client=pipe)
+                            self._trim(keys=[write.key], args=[write.batch_end_ms, *write.speed], client=pipe)
                     pipe.execute()
         except RedisError as error:
             raise unavailable(error) from error
         return applied
 
-    def announce(self, name: str, through_ms: int) -> None:
-        """See `OnlineStore.announce`."""
+    def advance_watermark(self, name: str, batch_end_ms: int) -> None:
+        """See `OnlineStore.advance_watermark`."""
         try:
-            self._announce(keys=[THROUGH_KEY], args=[name, through_ms])
+            self._advance(keys=[THROUGH_KEY], args=[name, batch_end_ms])
         except RedisError as error:
             raise unavailable(error) from error
 
-    def take_back(self, entity: str, tilings: Collection[str], through_ms: int, announced: str | None = None) -> int:
+    def take_back(
+        self, entity: str, tile_specs: Collection[str], batch_end_ms: int, watermark: str | None = None
+    ) -> int:
         """See `OnlineStore.take_back`."""
         removed = 0
         try:
-            self._renounce(keys=[THROUGH_KEY], args=[announced or entity, through_ms])
+            self._move_back(keys=[THROUGH_KEY], args=[watermark or entity, batch_end_ms])
             found = self._redis.scan_iter(match=f"{batch_key(speed_key(entity, ''))}*", count=ENTITIES_PER_SCAN)
             while keys := list(islice(found, ENTITIES_PER_CALL)):
-                removed += cast("int", self._take_back(keys=keys, args=[through_ms, *tilings]))
+                removed += cast("int", self._take_back(keys=keys, args=[batch_end_ms, *tile_specs]))
         except RedisError as error:
             raise unavailable(error) from error
         return removed
@@ -219,8 +227,8 @@ def commands(keys: Sequence[ReadKey]) -> Iterable[Command]:
         name = speed_key(key.entity, key.id)
         if key.has_speed:
             yield ("HGETALL", name)
-        if key.tilings:
-            yield ("HMGET", batch_key(name), *key.tilings)
+        if key.tile_specs:
+            yield ("HMGET", batch_key(name), *key.tile_specs)
     yield ("HGETALL", THROUGH_KEY)
 
 
@@ -230,7 +238,7 @@ def snapshot(keys: Sequence[ReadKey], raw: list[object]) -> Snapshot:
     replies: dict[ReadKey, EntityReply] = {}
     for key in dict.fromkeys(keys):
         speed = _mapping(next(answers)) if key.has_speed else {}
-        replies[key] = EntityReply(speed, _blobs(key, next(answers)) if key.tilings else {})
+        replies[key] = EntityReply(speed, _blobs(key, next(answers)) if key.tile_specs else {})
     return Snapshot(
         [replies[key] for key in keys], {name.decode(): int(ms) for name, ms in _mapping(next(answers)).items()}
     )
@@ -247,14 +255,14 @@ def folded_commands(keys: Sequence[ReadKey], found: Snapshot) -> Iterable[Comman
         asked = [other.asked for other in keys if other == key]
         args: list[str] = []
         if None not in asked:
-            through = {tiling: int(blob[THROUGH_SLICE]) for tiling, blob in reply.batch.items()}
-            from_ms = min((through.get(tiling, 0) for tiling in key.tilings), default=0)
-            for tiling, (longest_ms, cuts) in cuts_of(filter(None, asked)).items():
+            through = {tile_spec: int(blob[THROUGH_SLICE]) for tile_spec, blob in reply.batch.items()}
+            from_ms = min((through.get(tile_spec, 0) for tile_spec in key.tile_specs), default=0)
+            for tile_spec, (longest_ms, cuts) in cuts_of(filter(None, asked)).items():
                 own = cuts.union(through.values())
-                args += (tiling, str(from_ms), str(longest_ms), str(len(own)), *map(str, own))
+                args += (tile_spec, str(from_ms), str(longest_ms), str(len(own)), *map(str, own))
         yield ("EVAL", READ_FOLDED, "1", name, *args)
-        if key.tilings:
-            yield ("HMGET", batch_key(name), *key.tilings)
+        if key.tile_specs:
+            yield ("HMGET", batch_key(name), *key.tile_specs)
 
 
 def unfold(keys: Sequence[ReadKey], found: Snapshot, raw: list[object]) -> None:
@@ -263,7 +271,7 @@ def unfold(keys: Sequence[ReadKey], found: Snapshot, raw: list[object]) -> None:
     for key, reply in _folded(keys, found).items():
         flat = cast("Sequence[bytes]", next(answers))
         reply.speed = dict(zip(flat[::2], flat[1::2], strict=True))
-        if key.tilings:
+        if key.tile_specs:
             reply.batch = _blobs(key, next(answers))
 
 
@@ -273,7 +281,7 @@ def _folded(keys: Sequence[ReadKey], found: Snapshot) -> dict[ReadKey, EntityRep
 
 def _blobs(key: ReadKey, raw: object) -> dict[str, bytes]:
     blobs = cast("Sequence[bytes | None]", raw)
-    return {t: b for t, b in zip(key.tilings, blobs, strict=True) if b is not None}
+    return {t: b for t, b in zip(key.tile_specs, blobs, strict=True) if b is not None}
 
 
 def _mapping(raw: object) -> dict[bytes, bytes]:
@@ -284,7 +292,7 @@ def _chunks(items: Sequence[T], size: int = MOST_BLOBS) -> Iterable[Sequence[T]]
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def mark_key(writer: str) -> str:
+def sequence_key(writer: str) -> str:
     """Key of the number of a writer's last write."""
     return f"lamina:mark:{writer}"
 
@@ -293,9 +301,11 @@ def _log_key(log: str) -> str:
     return f"lamina:offsets:{log}"
 
 
-def lost(mark: Mark) -> WritesLost:
+def lost(sequence: WriteSequence) -> WritesLost:
     """The error that says that the server no longer knows of this write."""
-    return WritesLost(f"Redis was restarted without all it had acknowledged: write {mark.number} of {mark.writer}")
+    return WritesLost(
+        f"Redis was restarted without all it had acknowledged: write {sequence.number} of {sequence.writer}"
+    )
 
 
 def unavailable(error: Exception) -> StoreUnavailable:

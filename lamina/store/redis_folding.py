@@ -27,7 +27,7 @@ Fields = Mapping[bytes, bytes]
 class _Sum(NamedTuple):
     """A sum to compute: the hash and the field it goes to, the hash with its parts, and how long it is."""
 
-    tiling: str
+    tile_spec: str
     holder: str
     field: str
     parts: str
@@ -49,20 +49,20 @@ class Folding:
         own = zip(keys, self._all(keys), strict=True)
         hours = [hour for key, fields in own for hour in self._open(key, fields)]
         minutes = dict(zip(hours, self._all([hour.node for hour in hours]), strict=True))
-        newest = {(h.key, h.tiling): max(map(int, found)) for h, found in sorted(minutes.items()) if found}
+        newest = {(h.key, h.tile_spec): max(map(int, found)) for h, found in sorted(minutes.items()) if found}
         sums = [
-            _Sum(h.tiling, h.node, str(start), h.minute(start), MINUTE_MS)
+            _Sum(h.tile_spec, h.node, str(start), h.minute(start), MINUTE_MS)
             for h, found in minutes.items()
             for start in (int(name) for name, value in found.items() if not is_whole(value))
-            if start != newest[h.key, h.tiling]
+            if start != newest[h.key, h.tile_spec]
         ]
         self._write(sums)
-        past = [h for h in hours if h.start_ms + HOUR_MS <= newest.get((h.key, h.tiling), 0)]
-        self._write([_Sum(h.tiling, h.key, h.field, h.node, HOUR_MS) for h in past])
+        past = [h for h in hours if h.start_ms + HOUR_MS <= newest.get((h.key, h.tile_spec), 0)]
+        self._write([_Sum(h.tile_spec, h.key, h.field, h.node, HOUR_MS) for h in past])
 
     def _open(self, key: str, fields: Fields) -> list[Hour]:
         hours = hours_of(key, fields)
-        return [h for h in hours if self._folder.knows(h.tiling) and not is_whole(fields[h.field.encode()])]
+        return [h for h in hours if self._folder.knows(h.tile_spec) and not is_whole(fields[h.field.encode()])]
 
     def _all(self, names: Sequence[str]) -> list[Fields]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -83,9 +83,9 @@ class Folding:
                 if own.length_ms == HOUR_MS:
                     if not all(map(is_whole, fields.values())):
                         continue
-                    fields = {f"{own.tiling}/{name.decode()}".encode(): value for name, value in fields.items()}
+                    fields = {f"{own.tile_spec}/{name.decode()}".encode(): value for name, value in fields.items()}
                 try:
-                    total = self._folder.sum(own.tiling, fields, own.length_ms)
+                    total = self._folder.sum(own.tile_spec, fields, own.length_ms)
                 except CodecError as error:
                     log.error("%s %s is not added up: %s", own.holder, own.field, error)
                     continue

@@ -142,7 +142,7 @@ class AsyncRedisReader:
                 end, last = at + len(asked.keys), along + len(asked.also)
                 # Whoever asked may have given up meanwhile.
                 if not asked.answer.done():
-                    asked.answer.set_result(Snapshot(found.replies[at:end], found.through_ms, found.also[along:last]))
+                    asked.answer.set_result(Snapshot(found.replies[at:end], found.batch_end_ms, found.also[along:last]))
                 at, along = end, last
 
     def _take(self) -> list[_Asked]:

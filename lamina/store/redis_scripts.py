@@ -16,13 +16,13 @@ replaces one of a later batch end; offsets are committed only by the writer whos
     1
     redis> EVAL PUBLISH 1 user_batch:7 1209600 0 payments@1m#ab12cd LMT31533600000000..
     0
-    redis> EVAL BEGIN 2 mark offsets 86400
+    redis> EVAL BEGIN 2 sequence offsets 86400
     (empty)
-    redis> EVAL MARK 1 mark 1 86400
+    redis> EVAL NEXT_WRITE 1 sequence 1 86400
     1
-    redis> EVAL MARK 1 mark 3 86400
+    redis> EVAL NEXT_WRITE 1 sequence 3 86400
     0
-    redis> EVAL SETTLE 2 mark offsets 1 86400 0 4711
+    redis> EVAL COMMIT_OFFSETS 2 sequence offsets 1 86400 0 4711
     1
     redis> HGETALL offsets
     0 4711
@@ -30,9 +30,9 @@ replaces one of a later batch end; offsets are committed only by the writer whos
 A key with many tiles is *folded*: its tiles lie in hashes of their own, one a minute, and what the tiles of a minute,
 and those of an hour, add up to lies beside them where somebody has computed it (`lamina.store.folded`). The tree:
 
-- `<entity>:<id>`, field `~<tiling>/<hour>`: the sum of the hour, or a text that does not begin with a digit: look below
-- `<entity>_hour:<id>`, a tab, `<tiling>/<hour>`; field `<minute>`: the same of each minute
-- `<entity>_minute:<id>`, a tab, `<tiling>/<minute>`: the tiles, fields as in the hash of the entity
+- `<entity>:<id>`, field `~<tile_spec>/<hour>`: the sum of the hour, or a text without a digit first: see below
+- `<entity>_hour:<id>`, a tab, `<tile_spec>/<hour>`; field `<minute>`: the same of each minute
+- `<entity>_minute:<id>`, a tab, `<tile_spec>/<minute>`: the tiles, fields as in the hash of the entity
 
 A write removes the sums above it in the same step, so a sum that is there is right. Field `~` of the entity's hash says
 that it is folded, which it stays until all its hours are in the batch layer or it expires.
@@ -49,15 +49,16 @@ LARGEST = 5000
 _TREE = f"""
 local HOUR, MINUTE, MOST = 3600000, 60000, {MOST_FIELDS}
 local LARGEST = {LARGEST}
-local function node(level, key, tiling, start)
+local function node(level, key, tile_spec, start)
   local colon = string.find(key, ':', 1, true)
-  return string.format('%s_%s%s\\t%s/%.0f', string.sub(key, 1, colon - 1), level, string.sub(key, colon), tiling, start)
+  local kind, rest = string.sub(key, 1, colon - 1), string.sub(key, colon)
+  return string.format('%s_%s%s\\t%s/%.0f', kind, level, rest, tile_spec, start)
 end
 local function whole(value) return value and string.find(value, '^%d') end
 local function count(payload) return tonumber(string.match(payload, '^%d+')) end
 local function parsed(field)
-  local tiling, start = string.match(field, '^([^/~][^/]*)/(%d+)')
-  return tiling, tonumber(start)
+  local tile_spec, start = string.match(field, '^([^/~][^/]*)/(%d+)')
+  return tile_spec, tonumber(start)
 end
 """
 
@@ -67,10 +68,10 @@ end
 WRITE_TILES = (
     _TREE
     + """
-local function put(key, tiling, start, field, payload)
+local function put(key, tile_spec, start, field, payload)
   local hour, minute = start - start % HOUR, start - start % MINUTE
-  local leaf, branch = node('minute', key, tiling, minute), node('hour', key, tiling, hour)
-  local old, own = redis.call('HGET', leaf, field), string.format('~%s/%.0f', tiling, hour)
+  local leaf, branch = node('minute', key, tile_spec, minute), node('hour', key, tile_spec, hour)
+  local old, own = redis.call('HGET', leaf, field), string.format('~%s/%.0f', tile_spec, hour)
   -- The hash of the entity may be gone, and what lies below it not.
   local lost = old and redis.call('HSETNX', key, own, '') == 1
   if payload == '' then
@@ -96,9 +97,9 @@ local function fold(key)
   redis.call('HSET', key, '~', '') -- first: whatever ends this, the reader finds all
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
-    local tiling, start = parsed(all[i])
-    if tiling then
-      put(key, tiling, start, all[i], all[i + 1])
+    local tile_spec, start = parsed(all[i])
+    if tile_spec then
+      put(key, tile_spec, start, all[i], all[i + 1])
       redis.call('HDEL', key, all[i])
     end
   end
@@ -110,13 +111,13 @@ for place, key in ipairs(KEYS) do
     local found = redis.call('HMGET', key, ARGV[i], '~')
     local old, folded = found[1], found[2]
     if folded then
-      local tiling, start = parsed(ARGV[i])
-      if tiling then
+      local tile_spec, start = parsed(ARGV[i])
+      if tile_spec then
         if old then
-          put(key, tiling, start, ARGV[i], old) -- written by a version that does not fold
+          put(key, tile_spec, start, ARGV[i], old) -- written by a version that does not fold
           redis.call('HDEL', key, ARGV[i])
         end
-        local done, fresh = put(key, tiling, start, ARGV[i], ARGV[i + 1])
+        local done, fresh = put(key, tile_spec, start, ARGV[i], ARGV[i + 1])
         applied, dirty = applied + done, dirty or fresh
       end
     elseif ARGV[i + 1] == '' then
@@ -142,23 +143,23 @@ return busy
 """
 )
 
-# KEYS: an entity. ARGV: for each tiling its id, the time before which its tiles are of no use, the longest that may be
-# taken as one tile, the number of cuts, and the cuts; without any: every tile. Returns field and payload in turn, those
-# of sums named like tiles: no tile lies on both sides of a cut, and each event is in one of them.
+# KEYS: an entity. ARGV: for each tile spec its id, the time before which its tiles are of no use, the longest that may
+# be taken as one tile, the number of cuts, and the cuts; without any: every tile. Returns field and payload in turn,
+# those of sums named like tiles: no tile lies on both sides of a cut, and each event is in one of them.
 READ_FOLDED = (
     _TREE
     + """
-local tilings, at = {}, 1
+local tile_specs, at = {}, 1
 while at <= #ARGV do
   local own = {from = tonumber(ARGV[at + 1]), longest = tonumber(ARGV[at + 2]), cuts = {}}
   for i = 1, tonumber(ARGV[at + 3]) do own.cuts[i] = tonumber(ARGV[at + 3 + i]) end
-  tilings[ARGV[at]] = own
+  tile_specs[ARGV[at]] = own
   at = at + 4 + #own.cuts
 end
 local everything = #ARGV == 0 and {from = 0, longest = 0, cuts = {}}
 local direct, around = {}, {}
-local function as_one(own, tiling, start, length, value)
-  if own.longest < length or not whole(value) or around[tiling .. '/' .. start] then return false end
+local function as_one(own, tile_spec, start, length, value)
+  if own.longest < length or not whole(value) or around[tile_spec .. '/' .. start] then return false end
   for _, cut in ipairs(own.cuts) do if start < cut and cut < start + length then return false end end
   return true
 end
@@ -166,26 +167,26 @@ local found = {}
 local function add(name, payload) table.insert(found, name) table.insert(found, payload) end
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local tiling, start = parsed(all[i])
-  if tiling then -- written by a version that does not fold
+  local tile_spec, start = parsed(all[i])
+  if tile_spec then -- written by a version that does not fold
     direct[all[i]] = all[i + 1]
-    around[tiling .. '/' .. start - start % HOUR], around[tiling .. '/' .. start - start % MINUTE] = true, true
+    around[tile_spec .. '/' .. start - start % HOUR], around[tile_spec .. '/' .. start - start % MINUTE] = true, true
   end
 end
 for i = 1, #all, 2 do
-  local tiling, hour = string.match(all[i], '^~(.+)/(%d+)$')
-  local own, begin = tiling and (tilings[tiling] or everything), tonumber(hour)
+  local tile_spec, hour = string.match(all[i], '^~(.+)/(%d+)$')
+  local own, begin = tile_spec and (tile_specs[tile_spec] or everything), tonumber(hour)
   if own and begin + HOUR > own.from then
-    if as_one(own, tiling, begin, HOUR, all[i + 1]) then
-      add(tiling .. '/' .. hour, all[i + 1])
+    if as_one(own, tile_spec, begin, HOUR, all[i + 1]) then
+      add(tile_spec .. '/' .. hour, all[i + 1])
     else
-      local minutes = redis.call('HGETALL', node('hour', KEYS[1], tiling, begin))
+      local minutes = redis.call('HGETALL', node('hour', KEYS[1], tile_spec, begin))
       for k = 1, #minutes, 2 do
         local minute = tonumber(minutes[k])
-        if as_one(own, tiling, minute, MINUTE, minutes[k + 1]) then
-          add(tiling .. '/' .. minutes[k], minutes[k + 1])
+        if as_one(own, tile_spec, minute, MINUTE, minutes[k + 1]) then
+          add(tile_spec .. '/' .. minutes[k], minutes[k + 1])
         else
-          local parts = redis.call('HGETALL', node('minute', KEYS[1], tiling, minute))
+          local parts = redis.call('HGETALL', node('minute', KEYS[1], tile_spec, minute))
           for p = 1, #parts, 2 do
             local other = direct[parts[p]]
             if not other or count(other) < count(parts[p + 1]) then
@@ -219,22 +220,22 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
 
-# KEYS: an entity. ARGV: the time before which tiles go, then tilings. Folded hours go when all of them may.
+# KEYS: an entity. ARGV: the time before which tiles go, then tile specs. Folded hours go when all of them may.
 TRIM = (
     _TREE
     + """
 local wanted, left, folded = {}, 0, redis.call('HEXISTS', KEYS[1], '~') == 1
 for i = 2, #ARGV do wanted[ARGV[i]] = true end
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-  local tiling, start = string.match(name, '^~?([^/]+)/(%d+)')
+  local tile_spec, start = string.match(name, '^~?([^/]+)/(%d+)')
   local before = start and tonumber(start) < tonumber(ARGV[1])
   if string.sub(name, 1, 1) ~= '~' then
-    if before and wanted[tiling] then redis.call('HDEL', KEYS[1], name) end
+    if before and wanted[tile_spec] then redis.call('HDEL', KEYS[1], name) end
   elseif start then
-    if before and wanted[tiling] and start + HOUR <= tonumber(ARGV[1]) then
-      local branch = node('hour', KEYS[1], tiling, tonumber(start))
+    if before and wanted[tile_spec] and start + HOUR <= tonumber(ARGV[1]) then
+      local branch = node('hour', KEYS[1], tile_spec, tonumber(start))
       for _, minute in ipairs(redis.call('HKEYS', branch)) do
-        redis.call('UNLINK', node('minute', KEYS[1], tiling, tonumber(minute)))
+        redis.call('UNLINK', node('minute', KEYS[1], tile_spec, tonumber(minute)))
       end
       redis.call('UNLINK', branch)
       redis.call('HDEL', KEYS[1], name)
@@ -248,24 +249,26 @@ return 1
 """
 )
 
-# KEYS: a writer's mark. ARGV: its number, time to live in seconds. Refused when the write before is not known.
-MARK = """
+# KEYS: a writer's sequence number. ARGV: its number, time to live in seconds. Refused when the write before is not
+# known.
+NEXT_WRITE = """
 local number = tonumber(ARGV[1])
 if tonumber(redis.call('GET', KEYS[1]) or '-1') < number - 1 then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
 
-# KEYS: a writer's mark, a log's offsets. ARGV: the last number, time to live in seconds, then partition and offset in
-# turn.
-SETTLE = """
+# KEYS: a writer's sequence number, a log's offsets. ARGV: the last number, time to live in seconds, then partition and
+# offset in turn.
+COMMIT_OFFSETS = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 """
 
-# KEYS: a writer's mark, a log's offsets. ARGV: time to live in seconds. One step: the offsets are older than the mark.
+# KEYS: a writer's sequence number, a log's offsets. ARGV: time to live in seconds. One step: the offsets are older than
+# the number.
 BEGIN = """
 redis.call('SET', KEYS[1], '0', 'EX', ARGV[1])
 return redis.call('HGETALL', KEYS[2])
@@ -281,8 +284,8 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return ARGV[2]
 """
 
-# ARGV: time to live in seconds, '1' to replace later ones, too, then tiling and blob in turn. Characters 5 to 17 of a
-# blob are its `through`.
+# ARGV: time to live in seconds, '1' to replace later ones, too, then tile spec and blob in turn. Characters 5 to 17 of
+# a blob are its `through`.
 PUBLISH = """
 local applied = 0
 for i = 3, #ARGV, 2 do
@@ -296,7 +299,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 return applied
 """
 
-# KEYS: batch hashes. ARGV: a time, then tilings. Blobs that are complete later than it go.
+# KEYS: batch hashes. ARGV: a time, then tile specs. Blobs that are complete later than it go.
 TAKE_BACK = """
 local removed = 0
 for _, key in ipairs(KEYS) do
@@ -311,13 +314,13 @@ return removed
 """
 
 # ARGV: a name, the time that it goes back to.
-RENOUNCE = """
+MOVE_BACK = """
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old and tonumber(old) > tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
 """
 
-ANNOUNCE = """
+ADVANCE = """
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if not old or tonumber(old) < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1

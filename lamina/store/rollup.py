@@ -1,4 +1,4 @@
-"""Tiles of a coarser tiling out of the speed layer's finer ones, which hold all of its states. Hot path."""
+"""Tiles of a coarser tile spec out of the speed layer's finer ones, which hold all of its states. Hot path."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from itertools import chain, filterfalse, groupby
 from math import isnan, nan
 
-from lamina.semantics.plan import MISSING_IS_NAN, State, Tiling
+from lamina.semantics.plan import MISSING_IS_NAN, State, TileSpec
 from lamina.store.tiles import SpeedTiles, TileColumns
 
 Span = tuple[int, int]
-"""Tiles `[i, j)` of the finer tiling that make one of the coarser."""
+"""Tiles `[i, j)` of the finer tile spec that make one of the coarser."""
 Merge = Callable[[TileColumns, Span], float]
 
 
 @dataclass
 class RolledUp:
-    """Tiles of a tiling; `seen`: their events; `keyed_seen`: the events that the fields of each counted state hold."""
+    """Tiles of a tile spec; `seen`: their events; `keyed_seen`: events that the fields of each counted state hold."""
 
     tiles: TileColumns
     seen: int
@@ -26,22 +26,22 @@ class RolledUp:
 
 
 class Rollup:
-    """Makes the tiles of `tiling` from those of `speed`; where both have one resolution, it only picks columns."""
+    """Makes the tiles of `tile_spec` from those of `speed`; where both have one resolution, it only picks columns."""
 
-    def __init__(self, tiling: Tiling, speed: Tiling) -> None:
-        self._ms = tiling.resolution.ms
-        self._same = tiling.resolution == speed.resolution
+    def __init__(self, tile_spec: TileSpec, speed: TileSpec) -> None:
+        self._ms = tile_spec.resolution.ms
+        self._same = tile_spec.resolution == speed.resolution
         numeric = [s for s in speed.states if s.numeric]
         texts = [s for s in speed.states if not s.numeric]
-        self._numeric = [numeric.index(s) for s in tiling.states if s.numeric]
-        self._texts = [texts.index(s) for s in tiling.states if not s.numeric]
-        self._sets = [speed.keyed.index(s) for s in tiling.keyed]
-        self._counted = [k for k, s in zip(self._sets, tiling.keyed, strict=True) if speed.counts_all(s)]
-        self._merges = [_merge(s, numeric, self._ms) for s in tiling.states if s.numeric]
-        self._choose = [_earliest if s.kind == "first" else _latest for s in tiling.states if not s.numeric]
+        self._numeric = [numeric.index(s) for s in tile_spec.states if s.numeric]
+        self._texts = [texts.index(s) for s in tile_spec.states if not s.numeric]
+        self._sets = [speed.keyed.index(s) for s in tile_spec.keyed]
+        self._counted = [k for k, s in zip(self._sets, tile_spec.keyed, strict=True) if speed.counts_all(s)]
+        self._merges = [_merge(s, numeric, self._ms) for s in tile_spec.states if s.numeric]
+        self._choose = [_earliest if s.kind == "first" else _latest for s in tile_spec.states if not s.numeric]
 
     def __call__(self, found: SpeedTiles, from_ms: int) -> RolledUp:
-        """The tiles that start at or after `from_ms`, a start of both tilings."""
+        """The tiles that start at or after `from_ms`, a start of both tile specs."""
         columns = found.tiles
         first, end = bisect_left(columns.starts, from_ms), len(columns.starts)
         keyed_seen = tuple(sum(found.keyed_n[k][first:]) for k in self._counted)

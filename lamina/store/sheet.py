@@ -1,4 +1,4 @@
-"""Tiles of many entities under one tiling as arrays, one a state, which `columnar` adds up. Hot path."""
+"""Tiles of many entities under one tile spec as arrays, one a state, which `columnar` adds up. Hot path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.semantics.plan import Tiling
+from lamina.semantics.plan import TileSpec
 from lamina.store.blobs import Packed, unreadable
 from lamina.store.evaluate import TilingTiles
 from lamina.store.tiles import TileColumns
@@ -29,17 +29,17 @@ class _Run(NamedTuple):
 
 
 class Sheet:
-    """Tiles of one tiling of some entities, and for each request the place of its entity among them.
+    """Tiles of one tile spec of some entities, and for each request the place of its entity among them.
 
     Args: batch, speed: what each layer has of each entity.
     """
 
     def __init__(
-        self, tiling: Tiling, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None], owner: Ints
+        self, tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None], owner: Ints
     ) -> None:
         self._batch, self._speed, self.owner = batch, speed, owner
         self._of_requests = owner * ENTITY_MS
-        self._run = _whole(tiling, batch, speed)
+        self._run = _whole(tile_spec, batch, speed)
         self._ends: dict[tuple[int, int], tuple[Ints, Ints]] = {}
 
     @property
@@ -66,12 +66,12 @@ class Sheet:
         return [TilingTiles(None if packed is None else packed.tiles(), speed) for packed, speed in layers]
 
 
-def _whole(tiling: Tiling, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None]) -> _Run:
+def _whole(tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None]) -> _Run:
     written_alike: dict[tuple[int, ...], list[tuple[int, Packed]]] = {}
     for at, packed in enumerate(batch):
         if packed is not None:
             written_alike.setdefault(tuple(packed.same), []).append((at, packed))
-    width = sum(state.numeric for state in tiling.states)
+    width = sum(state.numeric for state in tile_spec.states)
     try:
         runs = [_of_batch(places, parts) for places, parts in written_alike.items()]
     except (ValueError, IndexError) as error:

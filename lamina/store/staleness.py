@@ -14,21 +14,23 @@ Begins = Sequence[tuple[int, str]]
 _NONE: frozenset[str] = frozenset()
 
 
-def stream_mark(source: str) -> str:
+def stream_watermark(source: str) -> str:
     """Name under which the store is told the time of the newest event of a source that the stream has brought.
 
-    >>> stream_mark("transactions")
+    >>> stream_watermark("transactions")
     'stream:transactions'
     """
     return f"stream:{source}"
 
 
-def batch_mark(system: str, entity: Entity) -> str:
+def batch_watermark(system: str, entity: Entity) -> str:
     """Name under which the store is told up to when the batch layer of an entity is complete: of one that systems share
     each has its own, as they are published one after the other.
 
-    >>> batch_mark("fraud", Entity("user", "user_id")), batch_mark("fraud", Entity("user", "user_id", shared=True))
-    ('user', 'user@fraud')
+    >>> batch_watermark("fraud", Entity("user", "user_id"))
+    'user'
+    >>> batch_watermark("fraud", Entity("user", "user_id", shared=True))
+    'user@fraud'
     """
     return f"{entity.name}@{system}" if entity.shared else entity.name
 
@@ -68,12 +70,15 @@ class Staleness:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._limits = [_limits(view, batch_mark(plan.features.system, view.entity)) for view in plan.features.views]
+        self._limits = [
+            _limits(view, batch_watermark(plan.features.system, view.entity)) for view in plan.features.views
+        ]
 
     def begins(self, complete_ms: Mapping[str, int]) -> Begins:
         """When each view becomes stale, unless more comes to the store until then; the earliest first.
 
-        Args: complete_ms: as `Snapshot.through_ms`: by entity the end of its batch tiles, by `stream_mark` the newest
+        Args: complete_ms: as `Snapshot.batch_end_ms`: by entity the end of its batch tiles, by `stream_watermark` the
+        newest
             event.
         """
         return sorted((limits.passed_ms(complete_ms), limits.view) for limits in self._limits)
@@ -92,5 +97,5 @@ def _limits(view: FeatureView, batch: str) -> _Limits:
     if view.layers == Layers.BATCH:
         finest = min(f.resolution.ms for f in view.features)
         return _Limits(view.name, batch, None, finest, view.delay.ms, patience_ms, 0)
-    stream = stream_mark(view.source.name) if asked else None
+    stream = stream_watermark(view.source.name) if asked else None
     return _Limits(view.name, batch, stream, 1, 0, 1000 * SPEED_TTL_S, patience_ms)

@@ -44,14 +44,14 @@ def read_tile(key: bytes | None, payload: bytes | None) -> TileWrite | str:
     >>> read_tile(b"user:7\ttransactions@1s#ab12cd/1533686400000", b"1\x1f2.5").key
     'user:7'
     >>> read_tile(b"user:7", b"1")
-    'key: not <entity>:<id>, a tab and <tiling>/<start>'
+    'key: not <entity>:<id>, a tab and <tile spec>/<start>'
     """
     try:
         entity_key, tab, name = (key or b"").decode().partition("\t")
     except UnicodeDecodeError:
         return "key: not UTF-8"
     if not tab or ":" not in entity_key or "/" not in name:
-        return "key: not <entity>:<id>, a tab and <tiling>/<start>"
+        return "key: not <entity>:<id>, a tab and <tile spec>/<start>"
     if payload is None:
         return TileWrite(entity_key, name, b"")
     if not payload.partition(b"\x1f")[0].isdigit():
@@ -85,20 +85,20 @@ def make_batch(messages: Iterable[Message], at_ms: int) -> Batch:
 def _date(batch: Batch, at_ms: int) -> None:
     newest, horizon_ms = batch.newest_ms, at_ms - 1000 * SPEED_TTL_S
     for tile in batch.tiles:
-        tiling, _, start = tile.field.partition("/")
+        tile_spec, _, start = tile.field.partition("/")
         # A value of a distinct state has its own tile beside one that has only digits here.
-        if start.isdigit() and _is_fine(tiling):
+        if start.isdigit() and _is_fine(tile_spec):
             start_ms = int(start)
             batch.late += start_ms < horizon_ms
-            source = tiling.partition("@")[0]
+            source = tile_spec.partition("@")[0]
             if newest.get(source, 0) < start_ms <= at_ms:
                 newest[source] = start_ms
 
 
 @lru_cache
-def _is_fine(tiling: str) -> bool:
-    """Whether tiles of a tiling such as `transactions@1s#ab12cd` are a minute long at most."""
-    length = tiling.partition("#")[0].rpartition("@")[2]
+def _is_fine(tile_spec: str) -> bool:
+    """Whether tiles of a tile spec such as `transactions@1s#ab12cd` are a minute long at most."""
+    length = tile_spec.partition("#")[0].rpartition("@")[2]
     return length.endswith("s") or length == "1m"
 
 

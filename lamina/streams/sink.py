@@ -23,8 +23,8 @@ from lamina.clock import system_clock
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.errors import LaminaError, StoreUnavailable, StreamError, TopicChanged, WritesLost
 from lamina.settings import load_settings
-from lamina.store.protocol import Mark, OnlineStore
-from lamina.store.staleness import stream_mark
+from lamina.store.protocol import OnlineStore, WriteSequence
+from lamina.store.staleness import stream_watermark
 from lamina.streams import dead_letters
 from lamina.streams.batch import is_data, make_batch
 from lamina.streams.identity import identity_of
@@ -72,7 +72,7 @@ class TileSink:
         self._options, self._store, self._metrics = options, store, metrics or NoMetrics()
         self._stopped = False
         self._log, self._topic_id = "", ""
-        self._mark = Mark(uuid.uuid4().hex, 0)
+        self._sequence = WriteSequence(uuid.uuid4().hex, 0)
         self._written: dict[int, int] = {}
         self._newest_ms: dict[str, int] = {}
         self._replayed: set[int] = set()
@@ -107,7 +107,7 @@ class TileSink:
                     self._written.get(p, begin) >= end for p, (begin, end) in ends.items()
                 ):
                     break
-            self._settle(consumer, now=True)
+            self._commit_offsets(consumer, now=True)
         except KafkaException as error:
             raise StreamError(f"{self._options.topic} on {self._options.bootstrap} cannot be read: {error}") from error
         finally:
@@ -117,14 +117,14 @@ class TileSink:
         messages = consumer.consume(self._options.batch_messages, self._options.batch_ms / 1000)
         if messages:
             self._move([m for m in messages if m.error() is None or is_data(m)])
-        self._settle(consumer)
+        self._commit_offsets(consumer)
 
     def _consumer(self) -> Consumer:
         from confluent_kafka import Consumer
 
         def revoked(client: Consumer, partitions: list[TopicPartition]) -> None:
             try:
-                self._settle(client, now=True)
+                self._commit_offsets(client, now=True)
             except (StoreUnavailable, WritesLost):
                 pass  # whoever takes the partitions over begins where the store says
             for place in partitions:
@@ -161,8 +161,8 @@ class TileSink:
     def _known(self, consumer: Consumer, partitions: Iterable[int]) -> dict[int, int]:
         """Offsets up to which the store holds these partitions, where they exist; begins a sequence of writes."""
         self._require_same_topic()
-        known = dict(self._until_done(lambda: self._store.begin(self._log, self._mark.writer)))
-        self._mark = Mark(self._mark.writer, 0)
+        known = dict(self._until_done(lambda: self._store.begin(self._log, self._sequence.writer)))
+        self._sequence = WriteSequence(self._sequence.writer, 0)
         found = {}
         for p in partitions:
             if p in known:
@@ -221,9 +221,9 @@ class TileSink:
         begun = time.perf_counter()
         applied = 0
         if batch.tiles:
-            mark = self._mark.next()
-            applied = self._until_done(lambda: self._store.write_tiles(batch.tiles, mark))
-            self._mark = mark
+            sequence = self._sequence.next()
+            applied = self._until_done(lambda: self._store.write_tiles(batch.tiles, sequence))
+            self._sequence = sequence
         if batch.broken:
             dead_letters.write(self._options.bootstrap, self._options.topic_prefix, batch.broken)
         self._written.update(batch.offsets)
@@ -252,7 +252,7 @@ class TileSink:
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
 
-    def _settle(self, consumer: Consumer, *, now: bool = False) -> None:
+    def _commit_offsets(self, consumer: Consumer, *, now: bool = False) -> None:
         """Note in the store how far it is filled, and commit the same to Kafka."""
         from confluent_kafka import KafkaException, TopicPartition
 
@@ -262,9 +262,9 @@ class TileSink:
         self._newest_ms = {}
 
         def note() -> None:
-            self._store.settle(self._log, self._mark, written)
+            self._store.commit_offsets(self._log, self._sequence, written)
             for source, ms in newest_ms.items():
-                self._store.announce(stream_mark(source), ms)
+                self._store.advance_watermark(stream_watermark(source), ms)
 
         if now:
             note()

@@ -72,7 +72,7 @@ class FeatureStage:
         return [
             Snapshot(
                 snapshot.replies[i * width : (i + 1) * width],
-                snapshot.through_ms,
+                snapshot.batch_end_ms,
                 snapshot.also[i * along : (i + 1) * along],
             )
             for i in range(len(requests))

@@ -6,21 +6,21 @@ import pytest
 
 from lamina.errors import WritesLost
 from lamina.store.blobs import decode_batch, encode_batch
-from lamina.store.protocol import MOST_BLOBS, BatchWrite, Mark, OnlineStore, ReadKey, TileWrite
+from lamina.store.protocol import MOST_BLOBS, BatchWrite, OnlineStore, ReadKey, TileWrite, WriteSequence
 from lamina.store.tiles import TileColumns, encode_speed
 
-TILING, OTHER = "transactions@1s#aaaaaa", "transactions@1d#bbbbbb"
+TILE_SPEC, OTHER = "transactions@1s#aaaaaa", "transactions@1d#bbbbbb"
 NOON = 1_533_729_600_000
-USER = ReadKey("user", "7", (TILING, OTHER))
+USER = ReadKey("user", "7", (TILE_SPEC, OTHER))
 
 
-def tile(n: int, *, key: str = "user:7", start: int = NOON, more: str = "", tiling: str = TILING) -> TileWrite:
+def tile(n: int, *, key: str = "user:7", start: int = NOON, more: str = "", tile_spec: str = TILE_SPEC) -> TileWrite:
     payload = str(n).encode() if more else encode_speed(n, (2.5 * n, None))
-    return TileWrite(key, f"{tiling}/{start}{more}", payload)
+    return TileWrite(key, f"{tile_spec}/{start}{more}", payload)
 
 
-def blob(through_ms: int, n: int = 1) -> bytes:
-    return encode_batch(through_ms, TileColumns([through_ms - 1000], [n], [[2.5]]))
+def blob(batch_end_ms: int, n: int = 1) -> bytes:
+    return encode_batch(batch_end_ms, TileColumns([batch_end_ms - 1000], [n], [[2.5]]))
 
 
 class OnlineStoreContract:
@@ -32,7 +32,7 @@ class OnlineStoreContract:
 
     def test_nothing_is_stored_of_an_unknown_entity(self, store: OnlineStore) -> None:
         found = store.read([USER])
-        assert [dict(found.replies[0].speed), dict(found.replies[0].batch), dict(found.through_ms)] == [{}, {}, {}]
+        assert [dict(found.replies[0].speed), dict(found.replies[0].batch), dict(found.batch_end_ms)] == [{}, {}, {}]
 
     def test_tiles_come_back_as_written(self, store: OnlineStore) -> None:
         tiles = [tile(1), tile(2, more="/0/a/b\u00e9"), tile(3, start=NOON + 1000)]
@@ -58,8 +58,8 @@ class OnlineStoreContract:
 
     def test_a_newer_state_of_the_same_count_wins(self, store: OnlineStore) -> None:
         """A correction keeps the count and changes the value."""
-        store.write_tiles([TileWrite("user:7", f"{TILING}/1", b"1\x1f2.5")])
-        assert store.write_tiles([TileWrite("user:7", f"{TILING}/1", b"1\x1f3.5")]) == 1
+        store.write_tiles([TileWrite("user:7", f"{TILE_SPEC}/1", b"1\x1f2.5")])
+        assert store.write_tiles([TileWrite("user:7", f"{TILE_SPEC}/1", b"1\x1f3.5")]) == 1
 
     def test_an_empty_payload_removes_its_field_alone(self, store: OnlineStore) -> None:
         store.write_tiles([tile(1, more="/0/a"), tile(1, more="/0/b")])
@@ -75,7 +75,7 @@ class OnlineStoreContract:
         """More than fit into one pipeline."""
         tiles = [tile(1, key=f"user:{i}", start=NOON + j) for i in range(700) for j in range(3)]
         assert store.write_tiles(tiles) == len(tiles)
-        replies = store.read([ReadKey("user", str(i), (TILING,)) for i in range(700)]).replies
+        replies = store.read([ReadKey("user", str(i), (TILE_SPEC,)) for i in range(700)]).replies
         assert [len(r.speed) for r in replies] == [3] * 700
 
     def test_no_tiles_are_no_write(self, store: OnlineStore) -> None:
@@ -84,110 +84,110 @@ class OnlineStoreContract:
     def test_ids_are_opaque(self, store: OnlineStore) -> None:
         for entity_id in ("a:b", "user_batch", "{x}", "\u00fc", "7 8"):
             store.write_tiles([tile(1, key=f"user:{entity_id}")])
-            store.publish([BatchWrite(f"user:{entity_id}", {TILING: blob(NOON)})])
-            reply = store.read([ReadKey("user", entity_id, (TILING,))]).replies[0]
-            assert (len(reply.speed), set(reply.batch)) == (1, {TILING})
+            store.publish([BatchWrite(f"user:{entity_id}", {TILE_SPEC: blob(NOON)})])
+            reply = store.read([ReadKey("user", entity_id, (TILE_SPEC,))]).replies[0]
+            assert (len(reply.speed), set(reply.batch)) == (1, {TILE_SPEC})
 
     def test_published_blobs_come_back(self, store: OnlineStore) -> None:
-        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON, 2)})]) == 2
+        assert store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON), OTHER: blob(NOON, 2)})]) == 2
         batch = store.read([USER]).replies[0].batch
-        assert {name: list(decode_batch(b)[1].n) for name, b in batch.items()} == {TILING: [1], OTHER: [2]}
+        assert {name: list(decode_batch(b)[1].n) for name, b in batch.items()} == {TILE_SPEC: [1], OTHER: [2]}
 
-    def test_only_the_asked_tilings_are_read(self, store: OnlineStore) -> None:
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON)})])
+    def test_only_the_asked_tile_specs_are_read(self, store: OnlineStore) -> None:
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON), OTHER: blob(NOON)})])
         assert set(store.read([ReadKey("user", "7", (OTHER,))]).replies[0].batch) == {OTHER}
 
     def test_an_older_blob_is_left_out(self, store: OnlineStore) -> None:
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
-        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1, 6)})]) == 0
-        assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [5]
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON, 5)})])
+        assert store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON - 1, 6)})]) == 0
+        assert list(decode_batch(store.read([USER]).replies[0].batch[TILE_SPEC])[1].n) == [5]
 
     def test_blobs_beside_an_older_one_are_written(self, store: OnlineStore) -> None:
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
-        older = BatchWrite("user:7", {TILING: blob(NOON - 1, 6), OTHER: blob(NOON - 1, 7)})
-        assert store.publish([older, BatchWrite("user:8", {TILING: blob(NOON - 1, 8)})]) == 2
-        found = store.read([USER, ReadKey("user", "8", (TILING,))]).replies
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON, 5)})])
+        older = BatchWrite("user:7", {TILE_SPEC: blob(NOON - 1, 6), OTHER: blob(NOON - 1, 7)})
+        assert store.publish([older, BatchWrite("user:8", {TILE_SPEC: blob(NOON - 1, 8)})]) == 2
+        found = store.read([USER, ReadKey("user", "8", (TILE_SPEC,))]).replies
         assert [[list(decode_batch(b)[1].n) for b in r.batch.values()] for r in found] == [[[5], [7]], [[8]]]
 
     def test_a_rerun_of_the_same_day_replaces_its_blob(self, store: OnlineStore) -> None:
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON, 5)})])
-        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON, 6)})]) == 1
-        assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [6]
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON, 5)})])
+        assert store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON, 6)})]) == 1
+        assert list(decode_batch(store.read([USER]).replies[0].batch[TILE_SPEC])[1].n) == [6]
 
     def test_publishing_removes_the_speed_tiles_it_covers(self, store: OnlineStore) -> None:
         kept = [
             tile(1),
             tile(1, start=NOON + 1),
             tile(1, more="/0/m"),
-            tile(1, start=NOON - 1, tiling=OTHER),
-            tile(1, start=NOON + 1, tiling=OTHER),
+            tile(1, start=NOON - 1, tile_spec=OTHER),
+            tile(1, start=NOON + 1, tile_spec=OTHER),
         ]
         gone = [tile(1, start=NOON - 1), tile(1, start=NOON - 1, more="/0/m/n")]
         store.write_tiles([*kept, *gone])
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON), OTHER: blob(NOON + 1)}, (TILING,))])
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON), OTHER: blob(NOON + 1)}, (TILE_SPEC,))])
         assert set(store.read([USER]).replies[0].speed) == {t.field.encode() for t in kept}
 
     def test_entities_do_not_touch_each_other(self, store: OnlineStore) -> None:
         store.write_tiles([tile(1), tile(1, key="merchant:7")])
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON + 1)}, (TILING,))])
-        user, merchant = store.read([USER, ReadKey("merchant", "7", (TILING,))]).replies
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON + 1)}, (TILE_SPEC,))])
+        user, merchant = store.read([USER, ReadKey("merchant", "7", (TILE_SPEC,))]).replies
         assert (len(user.speed), len(merchant.speed), len(user.batch), len(merchant.batch)) == (0, 1, 1, 0)
 
     def test_speed_tiles_are_not_read_where_no_job_writes_them(self, store: OnlineStore) -> None:
         store.write_tiles([tile(1)])
-        assert store.read([ReadKey("user", "7", (TILING,), has_speed=False)]).replies[0].speed == {}
+        assert store.read([ReadKey("user", "7", (TILE_SPEC,), has_speed=False)]).replies[0].speed == {}
 
-    def test_what_was_announced_never_moves_back(self, store: OnlineStore) -> None:
+    def test_a_watermark_never_moves_back(self, store: OnlineStore) -> None:
         for through in (NOON, NOON - 1):
-            store.announce("user", through)
-        store.announce("merchant", NOON + 1)
-        found = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
+            store.advance_watermark("user", through)
+        store.advance_watermark("merchant", NOON + 1)
+        found = store.read([USER, ReadKey("merchant", "7", ())]).batch_end_ms
         assert {e: found[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
 
     def test_a_write_that_takes_back_replaces_a_later_blob(self, store: OnlineStore) -> None:
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON + 1, 5)})])
-        assert store.publish([BatchWrite("user:7", {TILING: blob(NOON, 6)}, takes_back=True)]) == 1
-        assert list(decode_batch(store.read([USER]).replies[0].batch[TILING])[1].n) == [6]
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON + 1, 5)})])
+        assert store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON, 6)}, takes_back=True)]) == 1
+        assert list(decode_batch(store.read([USER]).replies[0].batch[TILE_SPEC])[1].n) == [6]
 
     def test_taking_back_removes_later_blobs_of_the_entity_alone(self, store: OnlineStore) -> None:
         store.write_tiles([tile(1)])
-        store.publish([BatchWrite(f"user:{i}", {TILING: blob(NOON + 1), OTHER: blob(NOON)}) for i in range(120)])
-        store.publish([BatchWrite("merchant:7", {TILING: blob(NOON + 1)})])
-        store.publish([BatchWrite("user_x:7", {TILING: blob(NOON + 1)})])
+        store.publish([BatchWrite(f"user:{i}", {TILE_SPEC: blob(NOON + 1), OTHER: blob(NOON)}) for i in range(120)])
+        store.publish([BatchWrite("merchant:7", {TILE_SPEC: blob(NOON + 1)})])
+        store.publish([BatchWrite("user_x:7", {TILE_SPEC: blob(NOON + 1)})])
         for entity in ("user", "merchant"):
-            store.announce(entity, NOON + 1)
-        assert store.take_back("user", [TILING, OTHER], NOON) == 120
-        assert store.take_back("user", [TILING, OTHER], NOON) == 0
-        user, merchant = store.read([USER, ReadKey("merchant", "7", (TILING,))]).replies
-        assert (set(user.batch), len(user.speed), set(merchant.batch)) == ({OTHER}, 1, {TILING})
-        assert set(store.read([ReadKey("user_x", "7", (TILING,))]).replies[0].batch) == {TILING}
-        announced = store.read([USER, ReadKey("merchant", "7", ())]).through_ms
-        assert {e: announced[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
+            store.advance_watermark(entity, NOON + 1)
+        assert store.take_back("user", [TILE_SPEC, OTHER], NOON) == 120
+        assert store.take_back("user", [TILE_SPEC, OTHER], NOON) == 0
+        user, merchant = store.read([USER, ReadKey("merchant", "7", (TILE_SPEC,))]).replies
+        assert (set(user.batch), len(user.speed), set(merchant.batch)) == ({OTHER}, 1, {TILE_SPEC})
+        assert set(store.read([ReadKey("user_x", "7", (TILE_SPEC,))]).replies[0].batch) == {TILE_SPEC}
+        watermarks = store.read([USER, ReadKey("merchant", "7", ())]).batch_end_ms
+        assert {e: watermarks[e] for e in ("user", "merchant")} == {"user": NOON, "merchant": NOON + 1}
 
-    def test_taking_back_goes_by_the_name_that_was_announced(self, store: OnlineStore) -> None:
+    def test_taking_back_goes_by_the_name_of_the_watermark(self, store: OnlineStore) -> None:
         """Of an entity that systems share each has its own."""
         for name in ("user@fraud", "user@activity"):
-            store.announce(name, NOON + 1)
-        store.take_back("user", [TILING], NOON, "user@fraud")
-        assert store.read([USER]).through_ms == {"user@fraud": NOON, "user@activity": NOON + 1}
+            store.advance_watermark(name, NOON + 1)
+        store.take_back("user", [TILE_SPEC], NOON, "user@fraud")
+        assert store.read([USER]).batch_end_ms == {"user@fraud": NOON, "user@activity": NOON + 1}
 
-    def test_what_was_never_announced_is_not_by_being_taken_back(self, store: OnlineStore) -> None:
-        assert store.take_back("user", [TILING], NOON) == 0
-        assert "user" not in store.read([USER]).through_ms
+    def test_a_watermark_that_never_was_is_not_made_by_taking_back(self, store: OnlineStore) -> None:
+        assert store.take_back("user", [TILE_SPEC], NOON) == 0
+        assert "user" not in store.read([USER]).batch_end_ms
 
     def test_writes_of_a_sequence_are_settled(self, store: OnlineStore) -> None:
         assert store.begin("log", "w") == {}
-        first = Mark("w", 0).next()
+        first = WriteSequence("w", 0).next()
         assert store.write_tiles([tile(1)], first) == 1
         assert store.write_tiles([], first.next()) == 0
-        store.settle("log", first.next(), {0: 7, 3: 9})
+        store.commit_offsets("log", first.next(), {0: 7, 3: 9})
         assert store.begin("log", "other") == {0: 7, 3: 9}
         assert store.begin("other log", "w") == {}
 
     def test_the_topic_of_a_log_is_noted_once(self, store: OnlineStore) -> None:
         """Also of offsets that were noted before topics were."""
         store.begin("log", "w")
-        store.settle("log", Mark("w", 0), {0: 7})
+        store.commit_offsets("log", WriteSequence("w", 0), {0: 7})
         assert store.identify("log", "t1") == "t1"
         assert store.identify("log", "t2") == "t1"
         assert store.identify("log", "t1", anew=True) == "t1"
@@ -197,38 +197,38 @@ class OnlineStoreContract:
     def test_offsets_of_another_topic_can_be_forgotten(self, store: OnlineStore) -> None:
         store.begin("log", "w")
         store.identify("log", "t1")
-        store.settle("log", Mark("w", 0), {0: 7})
+        store.commit_offsets("log", WriteSequence("w", 0), {0: 7})
         for topic in ("t2", "t0"):
             assert store.identify("log", topic, anew=True) == topic
             assert store.begin("log", "w") == {}
-            store.settle("log", Mark("w", 0), {0: 7})
+            store.commit_offsets("log", WriteSequence("w", 0), {0: 7})
 
     def test_a_repeated_write_of_a_sequence_is_accepted(self, store: OnlineStore) -> None:
         store.begin("log", "w")
         for _ in range(2):
-            store.write_tiles([tile(1)], Mark("w", 1))
-        store.settle("log", Mark("w", 1), {0: 7})
+            store.write_tiles([tile(1)], WriteSequence("w", 1))
+        store.commit_offsets("log", WriteSequence("w", 1), {0: 7})
 
     def test_a_write_whose_predecessor_is_gone_is_told(self, store: OnlineStore) -> None:
         store.begin("log", "w")
         with pytest.raises(WritesLost):
-            store.write_tiles([tile(1)], Mark("w", 2))
+            store.write_tiles([tile(1)], WriteSequence("w", 2))
         with pytest.raises(WritesLost):
-            store.settle("log", Mark("w", 1), {0: 7})
+            store.commit_offsets("log", WriteSequence("w", 1), {0: 7})
         with pytest.raises(WritesLost):
-            store.settle("log", Mark("unknown", 0), {0: 7})
+            store.commit_offsets("log", WriteSequence("unknown", 0), {0: 7})
         assert store.begin("log", "w") == {}
 
     def test_as_many_blobs_as_are_allowed_are_vouched_for_at_once(self, store: OnlineStore) -> None:
         store.begin("log", "w")
-        writes = [BatchWrite(f"user:{i}", {TILING: blob(NOON)}) for i in range(MOST_BLOBS)]
-        assert store.publish(writes, Mark("w", 1)) == MOST_BLOBS
-        store.settle("log", Mark("w", 1), {0: 1})
+        writes = [BatchWrite(f"user:{i}", {TILE_SPEC: blob(NOON)}) for i in range(MOST_BLOBS)]
+        assert store.publish(writes, WriteSequence("w", 1)) == MOST_BLOBS
+        store.commit_offsets("log", WriteSequence("w", 1), {0: 1})
 
     def test_blobs_of_a_sequence_are_vouched_for(self, store: OnlineStore) -> None:
-        write = BatchWrite("user:7", {TILING: blob(NOON)})
+        write = BatchWrite("user:7", {TILE_SPEC: blob(NOON)})
         with pytest.raises(WritesLost):
-            store.publish([write], Mark("w", 1))
+            store.publish([write], WriteSequence("w", 1))
         store.begin("log", "w")
-        assert store.publish([write], Mark("w", 1)) == 1
-        store.settle("log", Mark("w", 1), {0: 1})
+        assert store.publish([write], WriteSequence("w", 1)) == 1
+        store.commit_offsets("log", WriteSequence("w", 1), {0: 1})

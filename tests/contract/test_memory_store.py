@@ -4,7 +4,7 @@ import pytest
 
 from lamina.errors import WritesLost
 from lamina.store.memory import MemoryStore
-from lamina.store.protocol import Mark, OnlineStore
+from lamina.store.protocol import OnlineStore, WriteSequence
 from tests.contract.online_store import OnlineStoreContract, tile
 
 
@@ -16,4 +16,4 @@ class TestMemoryStore(OnlineStoreContract):
     def test_the_write_that_is_missing_is_named(self, store: OnlineStore) -> None:
         store.begin("log", "w")
         with pytest.raises(WritesLost, match="write 1 of w is not there"):
-            store.write_tiles([tile(1)], Mark("w", 2))
+            store.write_tiles([tile(1)], WriteSequence("w", 2))

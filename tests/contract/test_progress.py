@@ -9,8 +9,8 @@ from redis import Redis
 
 from lamina.errors import StoreUnavailable, WritesLost
 from lamina.store.progress import Progress
-from lamina.store.protocol import Mark
-from lamina.store.redis import mark_key
+from lamina.store.protocol import WriteSequence
+from lamina.store.redis import sequence_key
 
 WEEK_S = 7 * 24 * 3600
 
@@ -24,9 +24,9 @@ def redis(clean_redis: str) -> Iterator[Redis]:
 def test_a_part_is_done_once_its_last_write_stands(clean_redis: str, redis: Redis) -> None:
     progress = Progress(clean_redis, "backfill")
     assert progress.done() == frozenset()
-    redis.set(mark_key("w"), 4)
-    progress.record(0, Mark("w", 4))
-    progress.record(12, Mark("w", 4))
+    redis.set(sequence_key("w"), 4)
+    progress.record(0, WriteSequence("w", 4))
+    progress.record(12, WriteSequence("w", 4))
     assert progress.done() == {0, 12} == Progress(clean_redis, "backfill").done()
     assert Progress(clean_redis, "another").done() == frozenset()
     (key,) = redis.keys("lamina:progress:*")
@@ -36,25 +36,25 @@ def test_a_part_is_done_once_its_last_write_stands(clean_redis: str, redis: Redi
 @pytest.mark.parametrize("held", [None, 3, 5])
 def test_a_part_whose_last_write_does_not_stand_is_not_done(clean_redis: str, redis: Redis, held: int | None) -> None:
     if held is not None:
-        redis.set(mark_key("w"), held)
+        redis.set(sequence_key("w"), held)
     progress = Progress(clean_redis, "backfill")
     with pytest.raises(WritesLost, match="w"):
-        progress.record(1, Mark("w", 4))
+        progress.record(1, WriteSequence("w", 4))
     assert progress.done() == frozenset()
 
 
 def test_what_is_cleared_is_done_anew(clean_redis: str, redis: Redis) -> None:
-    redis.set(mark_key("w"), 1)
+    redis.set(sequence_key("w"), 1)
     progress = Progress(clean_redis, "backfill")
-    progress.record(1, Mark("w", 1))
+    progress.record(1, WriteSequence("w", 1))
     progress.clear()
     assert progress.done() == frozenset()
-    assert redis.get(mark_key("w")) == b"1"
+    assert redis.get(sequence_key("w")) == b"1"
 
 
 def test_a_redis_that_does_not_answer_is_told() -> None:
     progress = Progress("redis://127.0.0.1:1/0", "backfill", timeout_ms=100)
-    for call in (progress.done, progress.clear, lambda: progress.record(1, Mark("w", 1))):
+    for call in (progress.done, progress.clear, lambda: progress.record(1, WriteSequence("w", 1))):
         with pytest.raises(StoreUnavailable):
             call()
 

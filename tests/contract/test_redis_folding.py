@@ -10,7 +10,7 @@ from redis import Redis
 
 from lamina.definitions import load
 from lamina.errors import CodecError
-from lamina.semantics.plan import Tiling, make_plan
+from lamina.semantics.plan import TileSpec, make_plan
 from lamina.store.blobs import encode_batch
 from lamina.store.edges import Asked, edges_of
 from lamina.store.folded import Folder, Hour, hours_of, is_whole
@@ -22,7 +22,7 @@ from lamina.store.tiles import TileColumns, encode_speed
 
 PLAN = make_plan(load("fraud"))
 USER = PLAN.features.entities[0]
-TILING: Tiling = PLAN.speed[0]
+TILE_SPEC: TileSpec = PLAN.speed[0]
 NOON = 1_533_729_600_000
 KEY = "user:7"
 MANY = MOST_FIELDS + 50
@@ -44,7 +44,7 @@ def store(clean_redis: str) -> RedisStore:
 def tile(start_ms: int, n: int = 1, amount: float = 2.0) -> TileWrite:
     states = [n, amount * n, n, start_ms + 1, None, None, None, 0.0, amount]
     payload = encode_speed(n, states, [["00000000000000aa"], ["00000000000000bb"]])
-    return TileWrite(KEY, f"{TILING.id}/{start_ms}", payload)
+    return TileWrite(KEY, f"{TILE_SPEC.id}/{start_ms}", payload)
 
 
 def tiles(n: int, begin_ms: int = NOON) -> list[TileWrite]:
@@ -53,7 +53,7 @@ def tiles(n: int, begin_ms: int = NOON) -> list[TileWrite]:
 
 def read(store: RedisStore, at_ms: int | None) -> Mapping[bytes, bytes]:
     asked = None if at_ms is None else Asked(at_ms, edges_of(PLAN, USER))
-    return store.read([ReadKey("user", "7", (TILING.id,), asked=asked)]).replies[0].speed
+    return store.read([ReadKey("user", "7", (TILE_SPEC.id,), asked=asked)]).replies[0].speed
 
 
 def events(fields: Mapping[bytes, bytes]) -> int:
@@ -214,8 +214,8 @@ def test_what_changes_below_a_sum_while_it_is_computed_is_not_lost(store: RedisS
     bare.write_tiles(tiles(MANY))
 
     class Interrupted(Folder):
-        def sum(self, tiling_id: str, fields: Mapping[bytes, bytes], length_ms: int) -> bytes:
-            total = super().sum(tiling_id, fields, length_ms)
+        def sum(self, tile_spec_id: str, fields: Mapping[bytes, bytes], length_ms: int) -> bytes:
+            total = super().sum(tile_spec_id, fields, length_ms)
             bare.write_tiles([tile(NOON, 5)])
             return total
 
@@ -227,14 +227,14 @@ def test_what_changes_below_a_sum_while_it_is_computed_is_not_lost(store: RedisS
     assert len(found) < 100
 
 
-def test_tiles_of_an_unknown_tiling_stay_tiles(client: Redis, store: RedisStore) -> None:
+def test_tiles_of_an_unknown_tile_spec_stay_tiles(client: Redis, store: RedisStore) -> None:
     other = [t._replace(field=t.field.replace("#", "#0")) for t in tiles(MANY)]
     store.write_tiles(other)
     assert read(store, None) == as_written(other)
 
 
 def test_a_broken_tile_stops_nobody(store: RedisStore, caplog: pytest.LogCaptureFixture) -> None:
-    broken = [*tiles(MANY), TileWrite(KEY, f"{TILING.id}/{NOON + 500}", b"1\x1fx")]
+    broken = [*tiles(MANY), TileWrite(KEY, f"{TILE_SPEC.id}/{NOON + 500}", b"1\x1fx")]
     store.write_tiles(broken)
     assert "is not added up" in caplog.text
     assert read(store, None) == as_written(broken)
@@ -242,16 +242,16 @@ def test_a_broken_tile_stops_nobody(store: RedisStore, caplog: pytest.LogCapture
 
 def test_hours_before_the_batch_layers_end_are_removed_with_all_below(store: RedisStore, client: Redis) -> None:
     store.write_tiles([*tiles(4000, NOON - 3_600_000), *tiles(10, NOON + 7_200_000)])
-    blob = encode_batch(NOON, TileColumns([NOON - 1000], [1], [[1.0]] * 7, [[None]] * 2, [[[]]] * 2), TILING.hashed)
-    store.publish([BatchWrite(KEY, {TILING.id: blob}, (TILING.id,))])
+    blob = encode_batch(NOON, TileColumns([NOON - 1000], [1], [[1.0]] * 7, [[None]] * 2, [[[]]] * 2), TILE_SPEC.hashed)
+    store.publish([BatchWrite(KEY, {TILE_SPEC.id: blob}, (TILE_SPEC.id,))])
     assert {h.start_ms for h in hours(client)} == {NOON, NOON + 7_200_000}
     assert events(read(store, None)) == 410
-    store.publish([BatchWrite(KEY, {TILING.id: encode_later(NOON + 86_400_000)}, (TILING.id,))])
+    store.publish([BatchWrite(KEY, {TILE_SPEC.id: encode_later(NOON + 86_400_000)}, (TILE_SPEC.id,))])
     assert client.keys("user*") == [b"user_batch:7"]
 
 
-def encode_later(through_ms: int) -> bytes:
-    return encode_batch(through_ms, TileColumns([], [], [[]] * 7, [[]] * 2, [[]] * 2), TILING.hashed)
+def encode_later(batch_end_ms: int) -> bytes:
+    return encode_batch(batch_end_ms, TileColumns([], [], [[]] * 7, [[]] * 2, [[]] * 2), TILE_SPEC.hashed)
 
 
 def test_every_part_expires(store: RedisStore, client: Redis) -> None:
@@ -264,8 +264,8 @@ def test_every_part_expires(store: RedisStore, client: Redis) -> None:
 
 def test_a_sum_needs_its_parts_to_be_readable() -> None:
     with pytest.raises(CodecError):
-        Folder(PLAN.speed).sum(TILING.id, {f"{TILING.id}/0".encode(): b"1\x1fx"}, 60_000)
-    assert Folder(PLAN.speed).sum(TILING.id, {}, 60_000) == b""
+        Folder(PLAN.speed).sum(TILE_SPEC.id, {f"{TILE_SPEC.id}/0".encode(): b"1\x1fx"}, 60_000)
+    assert Folder(PLAN.speed).sum(TILE_SPEC.id, {}, 60_000) == b""
 
 
 def test_nothing_is_asked_twice_of_ordinary_keys(store: RedisStore) -> None:

@@ -41,4 +41,4 @@ def test_what_the_scripts_answer_and_store_is_what_their_examples_say(clean_redi
             if isinstance(found, dict):
                 found = [word for pair in found.items() for word in pair]
             assert [str(word) for word in (found if isinstance(found, list) else [found])] == answer, arguments
-    assert asked == {"WRITE_TILES", "PUBLISH", "BEGIN", "MARK", "SETTLE"}
+    assert asked == {"WRITE_TILES", "PUBLISH", "BEGIN", "NEXT_WRITE", "COMMIT_OFFSETS"}

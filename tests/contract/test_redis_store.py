@@ -7,10 +7,10 @@ from redis import Redis
 
 from lamina.errors import StoreUnavailable
 from lamina.store.progress import PROGRESS_TTL_S, Progress
-from lamina.store.protocol import SPEED_TTL_S, BatchWrite, Mark, OnlineStore, ReadKey, Snapshot
-from lamina.store.redis import BATCH_TTL_S, MARK_TTL_S, RedisStore, mark_key
+from lamina.store.protocol import SPEED_TTL_S, BatchWrite, OnlineStore, ReadKey, Snapshot, WriteSequence
+from lamina.store.redis import BATCH_TTL_S, SEQUENCE_TTL_S, RedisStore, sequence_key
 from lamina.store.redis_reader import LANES, AsyncRedisReader
-from tests.contract.online_store import NOON, TILING, USER, OnlineStoreContract, blob, tile
+from tests.contract.online_store import NOON, TILE_SPEC, USER, OnlineStoreContract, blob, tile
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -23,14 +23,14 @@ class TestRedisStore(OnlineStoreContract):
 
     def test_both_hashes_expire(self, clean_redis: str, store: OnlineStore) -> None:
         store.write_tiles([tile(1)])
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON)})])
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON)})])
         client = Redis.from_url(clean_redis)
         assert 0 < client.ttl("user:7") <= SPEED_TTL_S < client.ttl("user_batch:7") <= BATCH_TTL_S
         client.close()
 
     def test_whatever_is_written_again_lives_on(self, clean_redis: str, store: OnlineStore) -> None:
         """A writer that only settles for a day, as an idle sink does, is still known; and so is everything else."""
-        client, mark = Redis.from_url(clean_redis), mark_key("w")
+        client, sequence = Redis.from_url(clean_redis), sequence_key("w")
 
         def lives(key: str) -> int:
             left = int(client.ttl(key))
@@ -38,22 +38,22 @@ class TestRedisStore(OnlineStoreContract):
             return left
 
         store.begin("log", "w")
-        assert MARK_TTL_S - 5 <= lives(mark) <= MARK_TTL_S
+        assert SEQUENCE_TTL_S - 5 <= lives(sequence) <= SEQUENCE_TTL_S
         for step in (
-            lambda: store.settle("log", Mark("w", 0), {0: 1}),
-            lambda: store.write_tiles([tile(1)], Mark("w", 1)),
-            lambda: store.settle("log", Mark("w", 1), {0: 2}),
-            lambda: store.write_tiles([tile(1)], Mark("w", 1)),
-            lambda: store.settle("log", Mark("w", 1), {}),
-            lambda: store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1)})], Mark("w", 2)),
+            lambda: store.commit_offsets("log", WriteSequence("w", 0), {0: 1}),
+            lambda: store.write_tiles([tile(1)], WriteSequence("w", 1)),
+            lambda: store.commit_offsets("log", WriteSequence("w", 1), {0: 2}),
+            lambda: store.write_tiles([tile(1)], WriteSequence("w", 1)),
+            lambda: store.commit_offsets("log", WriteSequence("w", 1), {}),
+            lambda: store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON - 1)})], WriteSequence("w", 2)),
             lambda: store.begin("log", "w"),
         ):
             step()
-            assert MARK_TTL_S - 5 <= lives(mark) <= MARK_TTL_S
+            assert SEQUENCE_TTL_S - 5 <= lives(sequence) <= SEQUENCE_TTL_S
         for _ in range(2):
             store.write_tiles([tile(1)])
             assert SPEED_TTL_S - 5 <= lives("user:7") <= SPEED_TTL_S
-            store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1)})])
+            store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON - 1)})])
             assert BATCH_TTL_S - 5 <= lives("user_batch:7") <= BATCH_TTL_S
         assert client.ttl("lamina:offsets:log") == -1  # how far a log is moved is known for good
         client.close()
@@ -62,7 +62,7 @@ class TestRedisStore(OnlineStoreContract):
         client, progress = Redis.from_url(clean_redis), Progress(clean_redis, "work")
         store.begin("log", "w")
         for part in range(2):
-            progress.record(part, Mark("w", 0))
+            progress.record(part, WriteSequence("w", 0))
             assert PROGRESS_TTL_S - 5 <= int(client.ttl("lamina:progress:work")) <= PROGRESS_TTL_S
             client.expire("lamina:progress:work", 5)
         assert progress.done() == {0, 1}
@@ -78,8 +78,8 @@ class TestRedisStore(OnlineStoreContract):
 
     def test_the_asynchronous_reader_answers_alike(self, clean_redis: str, store: OnlineStore) -> None:
         store.write_tiles([tile(1)])
-        store.publish([BatchWrite("user:7", {TILING: blob(NOON - 1)})])
-        store.announce("user", NOON)
+        store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON - 1)})])
+        store.advance_watermark("user", NOON)
 
         async def read() -> object:
             reader = AsyncRedisReader(clean_redis, timeout_ms=5000)
@@ -95,8 +95,8 @@ class TestRedisStore(OnlineStoreContract):
         self, clean_redis: str, store: OnlineStore
     ) -> None:
         """Also beside one that gives up: its answer is nobody else's."""
-        keys = [ReadKey("user", str(i), (TILING,)) for i in range(150)]
-        store.publish([BatchWrite(f"user:{i}", {TILING: blob(NOON - i)}) for i in range(150)])
+        keys = [ReadKey("user", str(i), (TILE_SPEC,)) for i in range(150)]
+        store.publish([BatchWrite(f"user:{i}", {TILE_SPEC: blob(NOON - i)}) for i in range(150)])
         client = Redis.from_url(clean_redis)
 
         async def read() -> tuple[list[Snapshot], int]:
@@ -161,12 +161,12 @@ def test_a_silent_server_is_named() -> None:
     store = RedisStore(NOBODY, timeout_ms=200)
     for call in (
         lambda: store.write_tiles([tile(1)]),
-        lambda: store.publish([BatchWrite("user:7", {TILING: blob(NOON)})]),
-        lambda: store.announce("user", NOON),
-        lambda: store.take_back("user", [TILING], NOON),
+        lambda: store.publish([BatchWrite("user:7", {TILE_SPEC: blob(NOON)})]),
+        lambda: store.advance_watermark("user", NOON),
+        lambda: store.take_back("user", [TILE_SPEC], NOON),
         lambda: store.begin("log", "w"),
         lambda: store.identify("log", "t"),
-        lambda: store.settle("log", Mark("w", 0), {0: 1}),
+        lambda: store.commit_offsets("log", WriteSequence("w", 0), {0: 1}),
         lambda: store.read([USER]),
     ):
         with pytest.raises(StoreUnavailable, match="LAMINA_REDIS_URL"):

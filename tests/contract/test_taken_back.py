@@ -25,10 +25,10 @@ def store(request: pytest.FixtureRequest) -> OnlineStore:
     return MemoryStore() if request.param == "memory" else RedisStore(request.getfixturevalue("clean_redis"))
 
 
-def publish(store: OnlineStore, writes: list[BatchWrite], through_ms: int) -> None:
+def publish(store: OnlineStore, writes: list[BatchWrite], batch_end_ms: int) -> None:
     store.publish(writes)
     for entity in PLAN.features.entities:
-        store.announce(entity.name, through_ms)
+        store.advance_watermark(entity.name, batch_end_ms)
 
 
 def test_a_day_that_was_wrong_is_as_if_it_had_not_been(store: OnlineStore) -> None:

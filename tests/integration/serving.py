@@ -92,7 +92,7 @@ def remember(redis_url: str, events: list[EventRow]) -> None:
     store.publish(batch_writes(PLAN, arrived, through))
     store.write_tiles(speed_writes(PLAN.speed, arrived, through))
     for entity in FEATURES.entities:
-        store.announce(entity.name, through)
+        store.advance_watermark(entity.name, through)
 
 
 def decide(client: httpx.Client, explain: bool = False, **changes: object) -> dict[str, object]:

@@ -51,7 +51,7 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
         events = [e for _, e in arrived[source.name]]
         assert counts["events"][source.name] == len(events)
         assert counts["duplicates"][source.name] == len(events) - len(without_duplicates(source, events)) > 0
-    assert set(counts["tiles"]) == {t.key for t in PLAN.tilings}
+    assert set(counts["tiles"]) == {t.key for t in PLAN.tile_specs}
     return str(folder)
 
 

@@ -125,7 +125,7 @@ def test_a_decision_and_its_events(whole: Settings, registry: MemoryRegistry) ->
     assert {key for key, _ in predictions} == {sent.user_id.encode(), b"nobody"}
     first = next(d for d in logged if d.request_id == known["request_id"])
     assert first.model_dump() == known
-    assert first.seen and set(first.through) >= {t.key for t in PLAN.tilings if t.entity.name == "user"}
+    assert first.seen and set(first.through) >= {t.key for t in PLAN.tile_specs if t.entity.name == "user"}
     assert [FraudLabel.from_json(value) for _, value in labels] == [FraudLabel.model_validate(LABEL)]
 
 

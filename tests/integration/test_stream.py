@@ -18,7 +18,7 @@ from redis import Redis
 from lamina.errors import StoreUnavailable
 from lamina.settings import ROOT
 from lamina.store.memory import MemoryStore
-from lamina.store.protocol import Mark, ReadKey, TileWrite
+from lamina.store.protocol import ReadKey, TileWrite, WriteSequence
 from lamina.store.redis import RedisStore
 from lamina.streams import dead_letters
 from lamina.streams.rebuild import replay
@@ -37,11 +37,11 @@ class SilentStore(MemoryStore):
         super().__init__()
         self.silent, self.asked = silent, 0
 
-    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], sequence: WriteSequence | None = None) -> int:
         self.asked += 1
         if self.asked <= self.silent:
             raise StoreUnavailable("asked to be silent")
-        return super().write_tiles(tiles, mark)
+        return super().write_tiles(tiles, sequence)
 
 
 class ForgetfulStore(MemoryStore):
@@ -51,11 +51,11 @@ class ForgetfulStore(MemoryStore):
         super().__init__()
         self.left = writes
 
-    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], sequence: WriteSequence | None = None) -> int:
         self.left -= 1
         if self.left == 0:
             super().__init__()
-        return super().write_tiles(tiles, mark)
+        return super().write_tiles(tiles, sequence)
 
 
 def produce(bootstrap: str, prefix: str, versions: int = 3) -> None:

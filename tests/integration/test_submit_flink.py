@@ -28,7 +28,7 @@ from lamina.streams.topics import create_topics
 from tests.parity.generated import generate
 
 pytestmark = pytest.mark.services
-TILINGS = [t for t in make_plan(load("fraud")).speed if t.entity.name == "user"]
+TILE_SPECS = [t for t in make_plan(load("fraud")).speed if t.entity.name == "user"]
 DEADLINE_S = 120
 
 
@@ -51,13 +51,13 @@ def send(settings: Settings, transactions: Iterable[Transaction]) -> None:
 
 
 def counted(store: MemoryStore, settings: Settings, users: Iterable[str]) -> list[int]:
-    """What the store counts of each user after the sink has moved what waits, by tiling; all tilings must agree."""
+    """What the store counts of each user after the sink has moved what waits, by tile spec; all must agree."""
     options = SinkOptions(bootstrap=settings.kafka_bootstrap, topic_prefix=settings.topic_prefix, until_now=True)
     TileSink(options, store).run()
     found = []
     for user in users:
         (reply,) = store.read([ReadKey("user", user, ())]).replies
-        seen = {sum(found.tiles.n) for found in decode_speed(TILINGS, reply.speed, {}).values()}
+        seen = {sum(found.tiles.n) for found in decode_speed(TILE_SPECS, reply.speed, {}).values()}
         found.append(max(seen) if len(seen) == 1 else -1)
     return found
 

@@ -127,7 +127,7 @@ def test_what_a_run_for_a_wrong_day_has_hidden_comes_back(
         Path(layout.parity(lake, "fraud", day)).mkdir(parents=True)
     counts = take_back(session, settings, PLAN, DAY)
     assert [p.name for p in Path(layout.parity(lake, "fraud", DAY)).parent.iterdir()] == [DAY.isoformat()]
-    assert (counts["archives"], counts["kept_archives"], counts["folders"]) == (1, 0, len(PLAN.tilings))
+    assert (counts["archives"], counts["kept_archives"], counts["folders"]) == (1, 0, len(PLAN.tile_specs))
     assert [v.values for v in served()] == [v.values for v in before]
     assert [(v.seen, v.through, v.stale) for v in served()] == [(v.seen, v.through, v.stale) for v in before]
     assert built_through(lake, PLAN) == [next_day(DAY)]

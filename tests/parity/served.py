@@ -21,13 +21,13 @@ def event_time(event: EventRow) -> int:
     return int(str(event["timestamp"]))
 
 
-def archived(generated: Generated, through_ms: int) -> Archived:
-    """Events archived on their day; those from `through_ms` on came by Kafka, the others by import."""
+def archived(generated: Generated, batch_end_ms: int) -> Archived:
+    """Events archived on their day; those from `batch_end_ms` on came by Kafka, the others by import."""
     found: Archived = {}
     for name, events in generated.arrived.items():
         rows: list[dict[str, object]] = []
         for i, event in enumerate(events):
-            streamed = event_time(event) >= through_ms
+            streamed = event_time(event) >= batch_end_ms
             place = {"partition": 0, "offset": i} if streamed else {"partition": None, "offset": None}
             rows.append({**event, **place, "ingested": day_of(event_time(event)).isoformat()})
         found[name] = sorted(rows, key=lambda e: str(e["ingested"]))
@@ -64,14 +64,14 @@ def arrived_before(events: Archived, request: EventRow) -> list[EventRow]:
 def vector(
     plan: Plan,
     events: Mapping[str, Sequence[EventRow]],
-    through_ms: int,
+    batch_end_ms: int,
     readable: Sequence[EventRow],
     request: EventRow,
 ) -> FeatureVector:
     """What the reader answers when, of the streamed transactions, only `readable` are in the store."""
-    through = day_of(through_ms).isoformat()
+    through = day_of(batch_end_ms).isoformat()
     history = {name: [e for e in rows if str(e["ingested"]) < through] for name, rows in events.items()}
     store = MemoryStore()
-    store.publish(batch_writes(plan, history, through_ms))
-    store.write_tiles(speed_writes(plan.speed, {"transactions": list(readable), "fraud_labels": []}, through_ms))
+    store.publish(batch_writes(plan, history, batch_end_ms))
+    store.write_tiles(speed_writes(plan.speed, {"transactions": list(readable), "fraud_labels": []}, batch_end_ms))
     return Reader(plan).read(store, request, event_time(request))

@@ -106,15 +106,15 @@ def test_stream_equals_reference(features: FeatureSet, kafka: str, clean_redis: 
     counted = [
         reader.read(store, {**generated.transactions[0], "user_id": f"u{i}"}, START_MS).seen for i in range(USERS)
     ]
-    for tiling in reader.plan.streamed:
-        if tiling.entity == USER:
-            assert sum(seen[tiling.seen_label()] for seen in counted) == len(arrived), tiling.key
+    for tile_spec in reader.plan.streamed:
+        if tile_spec.entity == USER:
+            assert sum(seen[tile_spec.seen_label()] for seen in counted) == len(arrived), tile_spec.key
 
-    for tiling in reader.plan.speed:
-        for merchant in {str(e["merchant_id"]) for e in arrived if tiling.entity.hot}:
-            held = store.read([ReadKey(tiling.entity.name, merchant, ())]).replies[0].speed
+    for tile_spec in reader.plan.speed:
+        for merchant in {str(e["merchant_id"]) for e in arrived if tile_spec.entity.hot}:
+            held = store.read([ReadKey(tile_spec.entity.name, merchant, ())]).replies[0].speed
             sizes = Counter(tuple(name.split(b"/")[1:3]) for name in held if name.count(b"/") > 1)
-            for index, state in enumerate(tiling.keyed):
+            for index, state in enumerate(tile_spec.keyed):
                 most = state.size if state.kind == "last_k" else kept(state.size)
                 own = [n for (_, at), n in sizes.items() if int(at) == index]
                 assert own and max(own) <= most, state.label

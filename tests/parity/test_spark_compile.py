@@ -17,7 +17,7 @@ from lamina.definitions.activity import USER_EVENTS
 from lamina.definitions.fraud import FRAUD_LABELS, TRANSACTIONS, USER
 from lamina.semantics import reference
 from lamina.semantics.events import holds, request_value
-from lamina.semantics.plan import State, Tiling
+from lamina.semantics.plan import State, TileSpec
 from tests.parity.generated import START_MS, generate
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def test_conditions_mean_the_same(spark: SparkSession) -> None:
 
 def test_a_tile_is_made_as_the_docstring_says(spark: SparkSession) -> None:
     states = State("count"), State("sum", "amount")
-    tiling = Tiling(USER, TRANSACTIONS, Duration(60, "1m"), Layers.BOTH, 300, states, ())
-    start, *columns = tile_start(tiling), *(state(each, tiling) for each in states)
+    tile_spec = TileSpec(USER, TRANSACTIONS, Duration(60, "1m"), Layers.BOTH, 300, states, ())
+    start, *columns = tile_start(tile_spec), *(state(each, tile_spec) for each in states)
     for column in (start, *columns):
         assert str(column).removeprefix("Column<'").removesuffix("'>") in (state.__doc__ or "")
     payments = [("7", 43_210_000, 5.0), ("7", 43_240_000, 7.0)]

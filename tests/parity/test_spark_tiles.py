@@ -17,7 +17,7 @@ from lamina.clock import DAY_MS, day_of
 from lamina.definitions import load
 from lamina.definitions.fraud import FRAUD_REPORTS
 from lamina.semantics.events import EventRow
-from lamina.semantics.plan import Plan, Tiling, make_plan
+from lamina.semantics.plan import Plan, TileSpec, make_plan
 from lamina.semantics.reference import evaluate_all
 from lamina.store.blobs import decode_batch
 from lamina.store.memory import MemoryStore
@@ -39,21 +39,21 @@ DAY = day_of(START_MS) + timedelta(days=8)
 THROUGH_MS = START_MS + 9 * DAY_MS
 
 
-def visible(arrived: dict[str, Arrivals], day: date, through_ms: int, until_ms: int) -> dict[str, list[EventRow]]:
-    """What the layers hold: to `through_ms` what had arrived by `day`, from there on everything before `until_ms`."""
+def visible(arrived: dict[str, Arrivals], day: date, batch_end_ms: int, until_ms: int) -> dict[str, list[EventRow]]:
+    """What the layers hold: to `batch_end_ms` what had arrived by `day`, from there on everything before `until_ms`."""
     times = TIMES | {FRAUD_REPORTS.name: FRAUD_REPORTS.timestamp}
     return {
         name: [
             e
             for d, e in events
-            if (e[times[name]] < through_ms and d <= day) or through_ms <= e[times[name]] < until_ms
+            if (e[times[name]] < batch_end_ms and d <= day) or batch_end_ms <= e[times[name]] < until_ms
         ]
         for name, events in arrived.items()
     }
 
 
 def published(redis_url: str, writes: list[BatchWrite]) -> list[BatchWrite]:
-    """What Redis holds of the entities and tilings of `writes`."""
+    """What Redis holds of the entities and tile specs of `writes`."""
     store = RedisStore(redis_url)
     named = [w.key.split(":", 1) for w in writes]
     keys = [ReadKey(entity, id_, tuple(w.blobs), False) for (entity, id_), w in zip(named, writes, strict=True)]
@@ -61,9 +61,9 @@ def published(redis_url: str, writes: list[BatchWrite]) -> list[BatchWrite]:
     return [BatchWrite(w.key, dict(r.batch)) for w, r in zip(writes, replies, strict=True)]
 
 
-def young_enough(tiling: Tiling, tiles: TileColumns) -> TileColumns:
+def young_enough(tile_spec: TileSpec, tiles: TileColumns) -> TileColumns:
     """The tiles that a question from `THROUGH_MS` on can reach; the batch layer keeps no older ones."""
-    i = bisect_left(tiles.starts, first_ms(tiling, THROUGH_MS))
+    i = bisect_left(tiles.starts, first_ms(tile_spec, THROUGH_MS))
     return TileColumns(
         list(tiles.starts[i:]),
         tiles.n[i:],
@@ -86,21 +86,21 @@ def test_published_tiles_equal_the_slow_ones(
     expected = batch_writes(plan, held, THROUGH_MS)
     compared = 0
     for slow, fast in zip(expected, published(clean_redis, expected), strict=True):
-        for tiling in plan.tilings:
-            if tiling.entity.name != slow.key.split(":")[0] or tiling.id not in slow.blobs:
+        for tile_spec in plan.tile_specs:
+            if tile_spec.entity.name != slow.key.split(":")[0] or tile_spec.id not in slow.blobs:
                 continue
-            want = young_enough(tiling, decode_batch(slow.blobs[tiling.id])[1])
+            want = young_enough(tile_spec, decode_batch(slow.blobs[tile_spec.id])[1])
             if not fast.blobs:  # an entity without any tile that can still be asked for is not published
                 assert not want.starts
                 continue
-            through, found = decode_batch(fast.blobs[tiling.id])
+            through, found = decode_batch(fast.blobs[tile_spec.id])
             assert through == THROUGH_MS
             compared += len(want.starts)
             assert list(found.starts) == list(want.starts)
             assert list(found.n) == list(want.n)
             np.testing.assert_allclose(_matrix(found.numeric), _matrix(want.numeric), rtol=1e-9, atol=1e-9)
             assert _numbers_of(found.texts) == _numbers_of(want.texts)
-            assert _sets_of(tiling, found.sets) == _sets_of(tiling, want.sets)
+            assert _sets_of(tile_spec, found.sets) == _sets_of(tile_spec, want.sets)
     assert compared > 100
 
     reader = Reader(plan)
@@ -129,9 +129,9 @@ def _matrix(columns: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]
     return np.array([list(c) for c in columns], np.float64)  # type: ignore[attr-defined]
 
 
-def _sets_of(tiling: Tiling, sets: object) -> list[object]:
+def _sets_of(tile_spec: TileSpec, sets: object) -> list[object]:
     """Hashes as they are, texts of last_k as `_numbers_of`."""
-    pairs = zip(tiling.keyed, sets, strict=True)  # type: ignore[call-overload]
+    pairs = zip(tile_spec.keyed, sets, strict=True)  # type: ignore[call-overload]
     return [_numbers_of(s) if state.kind == "last_k" else [list(tile) for tile in s] for state, s in pairs]
 
 

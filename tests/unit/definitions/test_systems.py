@@ -13,7 +13,7 @@ from lamina.definitions import activity, fraud
 from lamina.errors import DefinitionError
 from lamina.semantics.plan import make_plan
 from lamina.settings import ROOT
-from lamina.store.staleness import Staleness, batch_mark, stale
+from lamina.store.staleness import Staleness, batch_watermark, stale
 
 
 def test_systems_have_the_same_names_in_every_layer() -> None:
@@ -62,7 +62,7 @@ def test_two_systems_share_an_entity_where_both_say_so(monkeypatch: pytest.Monke
     """Each is then told of its own batch layer: what one has published says nothing of the other."""
     _same_entity(monkeypatch, True, True)
     both = [make_plan(definitions.load(system)) for system in ("fraud", "activity")]
-    marks = {batch_mark(p.features.system, e) for p in both for e in p.features.entities if e.name == "user"}
+    marks = {batch_watermark(p.features.system, e) for p in both for e in p.features.entities if e.name == "user"}
     assert marks == {"user@fraud", "user@activity"}
     for plan in both:
         own = {v.name for v in plan.features.views if v.entity.name == "user"}

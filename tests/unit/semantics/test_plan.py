@@ -19,22 +19,22 @@ from lamina.definitions.fraud import (
     USER_SPEND,
     USER_VELOCITY,
 )
-from lamina.semantics.plan import State, Tiling, make_plan
+from lamina.semantics.plan import State, TileSpec, make_plan
 
 PLAN = make_plan(FEATURES)
 
 
-def test_views_of_one_resolution_share_a_tiling() -> None:
-    shared = {PLAN.tiling_of(f).id for v in (USER_VELOCITY, USER_LAST_SEEN, USER_SPEND) for f in v.features}
+def test_views_of_one_resolution_share_a_tile_spec() -> None:
+    shared = {PLAN.tile_spec_of(f).id for v in (USER_VELOCITY, USER_LAST_SEEN, USER_SPEND) for f in v.features}
     assert len(shared) == 1
-    assert PLAN.tiling_of(USER_HISTORY.features[0]).id not in shared
+    assert PLAN.tile_spec_of(USER_HISTORY.features[0]).id not in shared
 
 
-def test_a_tiling_keeps_each_state_once_and_looks_as_far_back_as_its_longest_view() -> None:
-    tiling = PLAN.tiling_of(USER_SPEND.features[0])
-    assert [s.label for s in tiling.states][:2] == ["count(*)", "sum(amount)"]
-    assert len({s.label for s in tiling.states}) == len(tiling.states)
-    assert tiling.horizon_s == 30 * 86_400
+def test_a_tile_spec_keeps_each_state_once_and_looks_as_far_back_as_its_longest_view() -> None:
+    tile_spec = PLAN.tile_spec_of(USER_SPEND.features[0])
+    assert [s.label for s in tile_spec.states][:2] == ["count(*)", "sum(amount)"]
+    assert len({s.label for s in tile_spec.states}) == len(tile_spec.states)
+    assert tile_spec.horizon_s == 30 * 86_400
 
 
 def test_only_views_of_both_layers_are_streamed() -> None:
@@ -43,11 +43,11 @@ def test_only_views_of_both_layers_are_streamed() -> None:
         ("merchant", "fraud_reports"),
     ]
     assert all(t.layers == Layers.BOTH for t in PLAN.streamed)
-    assert PLAN.speed_of(PLAN.tiling_of(MERCHANT_TRAFFIC.features[0])) is None
+    assert PLAN.speed_of(PLAN.tile_spec_of(MERCHANT_TRAFFIC.features[0])) is None
 
 
 def test_the_speed_layer_keeps_the_finest_tiles_with_the_states_of_all() -> None:
-    fine, coarse = PLAN.tiling_of(USER_SPEND.features[0]), PLAN.tiling_of(USER_HISTORY.features[0])
+    fine, coarse = PLAN.tile_spec_of(USER_SPEND.features[0]), PLAN.tile_spec_of(USER_HISTORY.features[0])
     speed = PLAN.speed[0]
     assert PLAN.speed_of(fine) is PLAN.speed_of(coarse)
     assert PLAN.speed_of(fine) == speed
@@ -61,7 +61,7 @@ def test_the_speed_layer_keeps_the_finest_tiles_with_the_states_of_all() -> None
 
 def test_a_hot_entity_keeps_each_resolution_as_it_is() -> None:
     plan = make_plan(ACTIVITY)
-    items = [t for t in plan.tilings if t.entity.hot]
+    items = [t for t in plan.tile_specs if t.entity.hot]
     assert [t for t in plan.speed if t.entity.hot] == items
     assert len(items) == 2
 
@@ -73,30 +73,30 @@ def test_a_resolution_that_no_finer_one_divides_is_kept_beside_it() -> None:
 
 def test_tiles_with_values_in_them_have_a_name_of_their_own() -> None:
     plan = make_plan(_alone(windows=(hours(1),), resolution=seconds(1)))
-    assert plan.speed[0].states == plan.tilings[0].states
-    assert plan.speed[0].id != plan.tilings[0].id
+    assert plan.speed[0].states == plan.tile_specs[0].states
+    assert plan.speed[0].id != plan.tile_specs[0].id
 
 
 def test_a_changed_meaning_changes_the_id() -> None:
     changed = replace(USER_HISTORY, aggregates=(*USER_HISTORY.aggregates, maximum("amount", "more")))
     same = make_plan(replace(FEATURES, views=(changed,), ratios=(), elapsed=(), model_features=()))
     before = make_plan(replace(FEATURES, views=(USER_HISTORY,), ratios=(), elapsed=(), model_features=()))
-    assert same.tilings[0].id == before.tilings[0].id, "maximum of the same column is already kept"
+    assert same.tile_specs[0].id == before.tile_specs[0].id, "maximum of the same column is already kept"
     changed = replace(changed, aggregates=(*changed.aggregates, maximum("timestamp", "other")))
     other = make_plan(replace(FEATURES, views=(changed,), ratios=(), elapsed=(), model_features=()))
-    assert other.tilings[0].id != before.tilings[0].id
+    assert other.tile_specs[0].id != before.tile_specs[0].id
 
 
 def test_one_version_of_a_view_is_the_first() -> None:
     """Only later ones are part of what a tile means: definitions that say 1 keep their tiles."""
-    (first,), (second,) = (make_plan(_alone(version=version)).tilings for version in (1, 2))
+    (first,), (second,) = (make_plan(_alone(version=version)).tile_specs for version in (1, 2))
     assert (first.versions, second.versions) == ((), (f"{USER_HISTORY.name} version 2",))
 
 
 def test_what_is_planned_cannot_be_changed() -> None:
     """Stores and engines keep it, and count on it."""
-    tiling = PLAN.tilings[0]
-    for planned, name in ((PLAN, "tilings"), (tiling, "states"), (tiling.states[0], "size")):
+    tile_spec = PLAN.tile_specs[0]
+    for planned, name in ((PLAN, "tile_specs"), (tile_spec, "states"), (tile_spec.states[0], "size")):
         with pytest.raises(FrozenInstanceError):
             setattr(planned, name, None)
 
@@ -109,36 +109,38 @@ def test_a_state_is_the_same_however_much_is_asked_of_it() -> None:
     assert [State("count").numeric, State("last", "country").numeric, bare.numeric] == [True, False, False]
 
 
-def test_tilings_are_told_by_their_entity() -> None:
+def test_tile_specs_are_told_by_their_entity() -> None:
     user, merchant = PLAN.features.entities
     assert {t.entity for t in PLAN.of_entity(user)} == {user}
     assert {t.entity for t in PLAN.of_entity(merchant)} == {merchant}
-    assert len(PLAN.of_entity(user)) + len(PLAN.of_entity(merchant)) == len(PLAN.tilings)
+    assert len(PLAN.of_entity(user)) + len(PLAN.of_entity(merchant)) == len(PLAN.tile_specs)
 
 
 def test_tiles_of_before_are_found_again() -> None:
-    """The name of a tiling stands in every store: what means the same has to be called the same."""
+    """The name of a tile spec stands in every store: what means the same has to be called the same."""
     keyed = (State("distinct", "country", size=3),)
-    tiling = Tiling(USER, TRANSACTIONS, hours(1), Layers.BOTH, 3600, (State("count"), State("sum", "amount")), keyed)
-    assert tiling.id == "transactions@1h#bf010b"
-    assert replace(tiling, versions=("spend version 2",)).id == "transactions@1h#75bab4"
-    assert tiling.key == f"user:{tiling.id}"
+    tile_spec = TileSpec(
+        USER, TRANSACTIONS, hours(1), Layers.BOTH, 3600, (State("count"), State("sum", "amount")), keyed
+    )
+    assert tile_spec.id == "transactions@1h#bf010b"
+    assert replace(tile_spec, versions=("spend version 2",)).id == "transactions@1h#75bab4"
+    assert tile_spec.key == f"user:{tile_spec.id}"
 
 
 def test_a_tile_starts_with_its_first_millisecond() -> None:
-    hourly = replace(PLAN.tilings[0], resolution=hours(1))
+    hourly = replace(PLAN.tile_specs[0], resolution=hours(1))
     assert [hourly.start_ms(at) for at in (7_200_000, 7_200_001, 10_799_999)] == [7_200_000] * 3
 
 
 def test_tiles_of_a_second_hold_their_values_unless_many_events_share_one() -> None:
-    short = replace(PLAN.tilings[0], resolution=seconds(1))
+    short = replace(PLAN.tile_specs[0], resolution=seconds(1))
     crowded = replace(short, entity=replace(short.entity, hot=True))
     assert [t.inline for t in (short, replace(short, resolution=seconds(2)), crowded)] == [True, False, False]
 
 
 def test_only_sets_of_values_with_fields_of_their_own_count_events() -> None:
     keyed = (State("last_k", "country", size=2), State("distinct", "country", size=3))
-    hourly = replace(PLAN.tilings[0], resolution=hours(1), keyed=keyed)
+    hourly = replace(PLAN.tile_specs[0], resolution=hours(1), keyed=keyed)
     assert hourly.hashed == (1,)
     assert [hourly.counts_all(state) for state in keyed] == [False, True]
     for other in (
@@ -160,12 +162,12 @@ def test_a_delay_of_one_view_is_known_of_what_it_shares() -> None:
         (view("a", days(1), days(2)), view("b", days(0), days(5))),
         (view("b", days(0), days(5)), view("a", days(1), days(2))),
     ):
-        (tiling,) = make_plan(replace(FEATURES, views=views, ratios=(), elapsed=(), model_features=())).tilings
-        (state,) = tiling.states
+        (tile_spec,) = make_plan(replace(FEATURES, views=views, ratios=(), elapsed=(), model_features=())).tile_specs
+        (state,) = tile_spec.states
         assert state.delayed
-        alone = make_plan(_alone(aggregates=(count("n"),), delay=days(0))).tilings[0].states
+        alone = make_plan(_alone(aggregates=(count("n"),), delay=days(0))).tile_specs[0].states
         assert not any(own.delayed for own in alone)
-        assert state.horizon_s == tiling.horizon_s == max(f.horizon for v in views for f in v.features)
+        assert state.horizon_s == tile_spec.horizon_s == max(f.horizon for v in views for f in v.features)
 
 
 def _alone(**changes: object) -> FeatureSet:
@@ -173,12 +175,12 @@ def _alone(**changes: object) -> FeatureSet:
 
 
 def test_another_version_has_tiles_of_its_own() -> None:
-    first, second = (make_plan(_alone(version=version)).tilings[0].id for version in (1, 2))
+    first, second = (make_plan(_alone(version=version)).tile_specs[0].id for version in (1, 2))
     assert first != second
-    assert first == make_plan(_alone()).tilings[0].id
+    assert first == make_plan(_alone()).tile_specs[0].id
 
 
-def test_the_largest_size_of_views_that_share_a_tiling_decides() -> None:
+def test_the_largest_size_of_views_that_share_a_tile_spec_decides() -> None:
     def view(name: str, cap: int, k: int) -> FeatureView:
         return FeatureView(
             name=name,
@@ -190,15 +192,17 @@ def test_the_largest_size_of_views_that_share_a_tiling_decides() -> None:
             resolution=seconds(1),
         )
 
-    (tiling,) = make_plan(
+    (tile_spec,) = make_plan(
         FeatureSet(system="s", request=TRANSACTIONS, views=(view("a", 3, 9), view("b", 7, 2)))
-    ).tilings
-    assert [s.label for s in tiling.keyed] == ["distinct[7](country)", "last_k[9](country)"]
+    ).tile_specs
+    assert [s.label for s in tile_spec.keyed] == ["distinct[7](country)", "last_k[9](country)"]
 
 
-def test_a_window_with_a_resolution_of_its_own_has_a_tiling_of_its_own() -> None:
+def test_a_window_with_a_resolution_of_its_own_has_a_tile_spec_of_its_own() -> None:
     plan = make_plan(
         _alone(windows=(hours(1), Window(days(90), resolution=days(1))), resolution=seconds(1), suffix=True)
     )
-    assert [(t.resolution.label, t.horizon_s) for t in plan.tilings] == [("1s", 3600), ("1d", 90 * 86_400)]
-    assert {plan.tiling_of(f).resolution.label for f in plan.features.window_features if f.window == days(90)} == {"1d"}
+    assert [(t.resolution.label, t.horizon_s) for t in plan.tile_specs] == [("1s", 3600), ("1d", 90 * 86_400)]
+    assert {plan.tile_spec_of(f).resolution.label for f in plan.features.window_features if f.window == days(90)} == {
+        "1d"
+    }

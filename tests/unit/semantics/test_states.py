@@ -10,10 +10,10 @@ import pytest
 from lamina.contracts.aggregates import Predicate
 from lamina.contracts.features import minutes, seconds
 from lamina.definitions.fraud import FEATURES, USER_HISTORY
-from lamina.semantics.plan import State, Tiling, make_plan
+from lamina.semantics.plan import State, TileSpec, make_plan
 from lamina.semantics.states import StateValue, encode_text, state_of_event
 
-DAILY: Tiling = make_plan(FEATURES).tiling_of(USER_HISTORY.features[0])
+DAILY: TileSpec = make_plan(FEATURES).tile_spec_of(USER_HISTORY.features[0])
 NOON = 1_533_729_600_000
 PAID = {"transaction_id": "t1", "timestamp": NOON, "amount": 2.5, "country": "FR", "merchant_id": "m1"}
 FRENCH, BELGIAN = Predicate("country", "=", "FR"), Predicate("country", "=", "BE")
@@ -60,11 +60,11 @@ def test_an_event_counts_where_its_condition_holds_and_its_value_is_there(
     ],
 )
 def test_a_decayed_event_counts_from_the_start_of_its_tile(half_life: object, after_ms: int, value: float) -> None:
-    tiling = replace(DAILY, resolution=minutes(1))
+    tile_spec = replace(DAILY, resolution=minutes(1))
     event = {**PAID, "timestamp": NOON + after_ms}
-    assert state_of_event(State("decayed", half_life=half_life), tiling, event) == pytest.approx(value)  # type: ignore[arg-type]
+    assert state_of_event(State("decayed", half_life=half_life), tile_spec, event) == pytest.approx(value)  # type: ignore[arg-type]
     left_out = State("decayed", where=BELGIAN, half_life=half_life)  # type: ignore[arg-type]
-    assert state_of_event(left_out, tiling, event) == 0.0
+    assert state_of_event(left_out, tile_spec, event) == 0.0
 
 
 def test_texts_order_as_times_do_from_the_first_millisecond_on() -> None:

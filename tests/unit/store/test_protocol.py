@@ -9,13 +9,13 @@ from lamina.catalog import TOPICS
 from lamina.definitions import load, system_names
 from lamina.store.edges import Asked, Edges
 from lamina.store.progress import PROGRESS_TTL_S, Progress
-from lamina.store.protocol import SPEED_TTL_S, BatchWrite, Mark, ReadKey
+from lamina.store.protocol import SPEED_TTL_S, BatchWrite, ReadKey, WriteSequence
 from lamina.store.reader import FeatureVector
-from lamina.store.redis import BATCH_TTL_S, MARK_TTL_S, TREE_TTL_S, RedisStore
+from lamina.store.redis import BATCH_TTL_S, SEQUENCE_TTL_S, TREE_TTL_S, RedisStore
 
 
 def test_the_mark_after_a_mark_is_one_further_and_the_same_writers() -> None:
-    assert Mark("sink", 4).next() == Mark("sink", 5)
+    assert WriteSequence("sink", 4).next() == WriteSequence("sink", 5)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_how_many_days_each_thing_is_kept() -> None:
         "tiles": SPEED_TTL_S,
         "sums": TREE_TTL_S,
         "blobs": BATCH_TTL_S,
-        "marks": MARK_TTL_S,
+        "sequences": SEQUENCE_TTL_S,
         "parts": PROGRESS_TTL_S,
     }
     assert {name: s / 86_400 for name, s in kept.items()} == {
         "tiles": 3,
         "sums": 4,
         "blobs": 104,
-        "marks": 1,
+        "sequences": 1,
         "parts": 7,
     }
     features = [f for system in system_names() for f in load(system).window_features]

@@ -10,7 +10,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError, TimeoutError
 from lamina.errors import StoreUnavailable
 from lamina.store.blobs import encode_batch
 from lamina.store.edges import Asked, Edges
-from lamina.store.protocol import MOST_BLOBS, BatchWrite, EntityReply, Mark, ReadKey, Snapshot
+from lamina.store.protocol import MOST_BLOBS, BatchWrite, EntityReply, ReadKey, Snapshot, WriteSequence
 from lamina.store.redis import RedisStore, commands, folded_commands, snapshot, unavailable, unfold
 from lamina.store.tiles import TileColumns
 
@@ -23,8 +23,8 @@ SPEED_ONLY, BATCH_ONLY, BOTH = (
 )
 
 
-def blob(through_ms: int) -> bytes:
-    return encode_batch(through_ms, TileColumns([], [], []))
+def blob(batch_end_ms: int) -> bytes:
+    return encode_batch(batch_end_ms, TileColumns([], [], []))
 
 
 def folded(key: ReadKey, **batch: bytes) -> Snapshot:
@@ -57,7 +57,7 @@ def test_answers_are_taken_in_the_order_of_the_commands() -> None:
         EntityReply(others, {"b": b"y"}),
         EntityReply({}, {"a": b"x"}),
     ]
-    assert found.through_ms == {"user": 5}
+    assert found.batch_end_ms == {"user": 5}
     assert snapshot([SPEED_ONLY], [[], []]) == Snapshot([EntityReply()], {}), "an empty hash may come as a list"
 
 
@@ -68,8 +68,8 @@ def test_an_ordinary_key_is_not_asked_for_again() -> None:
 def test_a_folded_key_is_read_for_all_questions_at_once() -> None:
     first, second = (ReadKey("user", "7", ("a",), asked=Asked(at, EDGES)) for at in (NOON, NOON + 5000))
     found = Snapshot(folded(first, a=blob(NOON - 9)).replies * 2, {})
-    tiling, from_ms, longest_ms, n, *cuts = arguments([first, second], found)
-    assert (tiling, from_ms, longest_ms, n) == ("t", str(NOON - 9), "3600000", "3")
+    tile_spec, from_ms, longest_ms, n, *cuts = arguments([first, second], found)
+    assert (tile_spec, from_ms, longest_ms, n) == ("t", str(NOON - 9), "3600000", "3")
     assert set(cuts) == {str(NOON - 59_000), str(NOON - 54_000), str(NOON - 9)}
 
 
@@ -105,7 +105,7 @@ def test_what_was_folded_takes_the_place_of_what_was_read_first() -> None:
 def test_a_mark_vouches_for_no_more_than_one_pipeline() -> None:
     writes = [BatchWrite(f"user:{i}", {"a": blob(NOON)}) for i in range(MOST_BLOBS + 1)]
     with pytest.raises(AssertionError, match="one pipeline"):
-        RedisStore("redis://127.0.0.1:1/0").publish(writes, Mark("w", 1))
+        RedisStore("redis://127.0.0.1:1/0").publish(writes, WriteSequence("w", 1))
 
 
 @pytest.mark.parametrize(

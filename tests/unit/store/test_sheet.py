@@ -12,7 +12,7 @@ from lamina.store.blobs import encode_batch, open_batch
 from lamina.store.sheet import ENTITY_MS, Sheet
 from lamina.store.tiles import TileColumns
 
-MERCHANTS = next(t for t in make_plan(FEATURES).tilings if t.key.startswith("merchant:transactions"))
+MERCHANTS = next(t for t in make_plan(FEATURES).tile_specs if t.key.startswith("merchant:transactions"))
 """Three numeric states."""
 
 

@@ -12,11 +12,11 @@ from lamina.definitions.activity import FEATURES as ACTIVITY
 from lamina.definitions.activity import USER_PURCHASES
 from lamina.definitions.fraud import FEATURES, MERCHANT_TRAFFIC, USER, USER_VELOCITY
 from lamina.semantics.plan import make_plan
-from lamina.store.staleness import Staleness, stale, stream_mark
+from lamina.store.staleness import Staleness, stale, stream_watermark
 
 NOON = 1_533_729_600_000
 MIDNIGHT = NOON - DAY_MS // 2
-STREAM = stream_mark("transactions")
+STREAM = stream_watermark("transactions")
 
 
 def stale_views(features: FeatureSet, complete: dict[str, int], at_ms: int = NOON) -> frozenset[str]:

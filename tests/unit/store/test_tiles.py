@@ -14,7 +14,7 @@ from lamina.semantics.plan import State, make_plan
 from lamina.store.blobs import decode_batch, encode_batch, open_batch, reachable
 from lamina.store.tiles import TileColumns, decode_speed, encode_speed, event_count, keyed_field, tile_field
 
-COARSE = make_plan(FEATURES).tiling_of(USER_HISTORY.features[0])
+COARSE = make_plan(FEATURES).tile_spec_of(USER_HISTORY.features[0])
 
 
 def test_batch_round_trip() -> None:
@@ -49,12 +49,12 @@ def test_a_state_that_equals_the_event_counts_is_not_written_twice() -> None:
 
 def test_a_blob_leaves_out_what_no_question_reaches() -> None:
     """Merchants of an hour, and places that are not the newest, from before a day that late questions are granted."""
-    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    tile_spec = make_plan(FEATURES).tile_spec_of(USER_VELOCITY.features[0])
     through, hour = 100 * DAY_MS, DAY_MS // 24
     starts = [through - 5 * DAY_MS, through - DAY_MS - 2 * hour, through - DAY_MS - hour, through - DAY_MS, through - 1]
-    texts = sum(not s.numeric for s in tiling.states)
+    texts = sum(not s.numeric for s in tile_spec.states)
     kept = reachable(
-        tiling, TileColumns(starts, [1] * 5, [], [["a", "b", None, None, "c"]] * texts, [[["m"]] * 5]), through
+        tile_spec, TileColumns(starts, [1] * 5, [], [["a", "b", None, None, "c"]] * texts, [[["m"]] * 5]), through
     )
     assert (list(kept.starts), texts) == (starts, 2)
     assert kept.texts == [[None, "b", None, None, "c"]] * 2
@@ -62,21 +62,23 @@ def test_a_blob_leaves_out_what_no_question_reaches() -> None:
 
 
 def test_a_blob_keeps_what_is_asked_for_to_the_second() -> None:
-    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
-    (hour_back,) = {s.horizon_s for s in tiling.keyed}
+    tile_spec = make_plan(FEATURES).tile_spec_of(USER_VELOCITY.features[0])
+    (hour_back,) = {s.horizon_s for s in tile_spec.keyed}
     through = 100 * DAY_MS
     first = through - DAY_MS - 1000 * hour_back
-    kept = reachable(tiling, TileColumns([first - 1000, first], [1] * 2, [], [[None] * 2] * 2, [[["m"]] * 2]), through)
+    kept = reachable(
+        tile_spec, TileColumns([first - 1000, first], [1] * 2, [], [[None] * 2] * 2, [[["m"]] * 2]), through
+    )
     assert kept.sets == [[(), ["m"]]]
 
 
 def test_a_blob_keeps_what_more_than_the_newest_answers() -> None:
     """Of a first value any may be asked for; and of a last one where questions come later than its events by days."""
-    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    tile_spec = make_plan(FEATURES).tile_spec_of(USER_VELOCITY.features[0])
     through, old = 100 * DAY_MS, 10 * 86_400
     states = State("first", "a", horizon_s=old), State("last", "b", horizon_s=old, delayed=True)
     newest = State("last", "c", horizon_s=old)
-    own = replace(tiling, states=(*states, newest), keyed=(State("distinct", "d", horizon_s=old),))
+    own = replace(tile_spec, states=(*states, newest), keyed=(State("distinct", "d", horizon_s=old),))
     starts = [through - 9 * DAY_MS, through - 5 * DAY_MS, through - 3 * DAY_MS]
     kept = reachable(own, TileColumns(starts, [1] * 3, [], [["a", "b", "c"]] * 3, [[["m"]] * 3]), through)
     assert kept.texts == [["a", "b", "c"], ["a", "b", "c"], [None, None, "c"]]
@@ -84,10 +86,10 @@ def test_a_blob_keeps_what_more_than_the_newest_answers() -> None:
 
 
 def test_a_blob_keeps_every_value_that_is_younger_than_a_day() -> None:
-    tiling = make_plan(FEATURES).tiling_of(USER_VELOCITY.features[0])
+    tile_spec = make_plan(FEATURES).tile_spec_of(USER_VELOCITY.features[0])
     through = 100 * DAY_MS
     starts = [through - DAY_MS, through - 1000]
-    kept = reachable(tiling, TileColumns(starts, [1] * 2, [], [["a", "b"]] * 2, [[["m"]] * 2]), through)
+    kept = reachable(tile_spec, TileColumns(starts, [1] * 2, [], [["a", "b"]] * 2, [[["m"]] * 2]), through)
     assert kept.texts == [["a", "b"]] * 2
 
 
@@ -132,11 +134,11 @@ def test_the_tile_in_which_the_batch_layer_ends_is_decoded() -> None:
 
 
 def test_a_short_tile_holds_its_values_itself() -> None:
-    tiling = make_plan(FEATURES).speed[0]
-    assert tiling.inline
-    sets: list[list[str]] = [["a", "b"], *([] for _ in tiling.keyed[1:])]
-    fields = {tile_field(tiling, 1000).encode(): encode_speed(2, [None] * len(tiling.states), sets)}
-    found = decode_speed([tiling], fields, {})[tiling.id]
+    tile_spec = make_plan(FEATURES).speed[0]
+    assert tile_spec.inline
+    sets: list[list[str]] = [["a", "b"], *([] for _ in tile_spec.keyed[1:])]
+    fields = {tile_field(tile_spec, 1000).encode(): encode_speed(2, [None] * len(tile_spec.states), sets)}
+    found = decode_speed([tile_spec], fields, {})[tile_spec.id]
     assert [column[0] for column in found.tiles.sets] == sets
     assert not found.keyed_n
 

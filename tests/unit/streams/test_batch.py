@@ -94,18 +94,20 @@ def test_the_age_of_a_batch_is_that_of_its_oldest_message() -> None:
     ],
 )
 def test_the_age_of_events_is_read_from_their_tiles(tiles: dict[str, list[int]], newest: int | None, late: int) -> None:
-    keys = [f"user:7\t{tiling}#ab12cd/{start}".encode() for tiling, starts in tiles.items() for start in starts]
+    keys = [f"user:7\t{tile_spec}#ab12cd/{start}".encode() for tile_spec, starts in tiles.items() for start in starts]
     batch = make_batch([message(key, b"1") for key in keys], NOW)
     assert (batch.newest_event_ms, batch.late) == (newest, late)
 
 
 def test_the_newest_event_is_told_by_source() -> None:
-    keys = [f"user:7\t{tiling}#ab12cd/{start}".encode() for tiling, start in (("x@1s", NOW - 9), ("y@1s", NOW - 5))]
+    keys = [
+        f"user:7\t{tile_spec}#ab12cd/{start}".encode() for tile_spec, start in (("x@1s", NOW - 9), ("y@1s", NOW - 5))
+    ]
     assert make_batch([message(key, b"1") for key in keys], NOW).newest_ms == {"x": NOW - 9, "y": NOW - 5}
 
 
 @pytest.mark.parametrize(
-    ("tiling", "fine"),
+    ("tile_spec", "fine"),
     [
         ("x@1s", True),
         ("x@30s", True),
@@ -116,8 +118,8 @@ def test_the_newest_event_is_told_by_source() -> None:
         ("x@1d", False),
     ],
 )
-def test_only_tiles_of_up_to_a_minute_tell_the_time(tiling: str, fine: bool) -> None:
-    batch = make_batch([message(f"user:7\t{tiling}#ab/{NOW}".encode(), b"1")], NOW)
+def test_only_tiles_of_up_to_a_minute_tell_the_time(tile_spec: str, fine: bool) -> None:
+    batch = make_batch([message(f"user:7\t{tile_spec}#ab/{NOW}".encode(), b"1")], NOW)
     assert batch.newest_event_ms == (NOW if fine else None)
 
 

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from lamina.contracts.dead_letters import DeadLetter
 from lamina.errors import StoreUnavailable, StreamError, TopicChanged, WritesLost
 from lamina.store.memory import MemoryStore
-from lamina.store.protocol import SPEED_TTL_S, Mark, TileWrite
-from lamina.store.staleness import stream_mark
+from lamina.store.protocol import SPEED_TTL_S, TileWrite, WriteSequence
+from lamina.store.staleness import stream_watermark
 from lamina.streams import dead_letters, sink
 from lamina.streams.identity import TopicIdentity
 from lamina.streams.sink import SinkOptions, TileSink
@@ -53,17 +53,17 @@ class Store(MemoryStore):
         super().__init__()
         self.settled: list[dict[int, int]] = []
 
-    def write_tiles(self, tiles: Sequence[TileWrite], mark: Mark | None = None) -> int:
+    def write_tiles(self, tiles: Sequence[TileWrite], sequence: WriteSequence | None = None) -> int:
         if self.silent:
             self.silent -= 1
             raise StoreUnavailable("silent")
         if self.lost:
             self.lost -= 1
             raise WritesLost("gone")
-        return super().write_tiles(tiles, mark)
+        return super().write_tiles(tiles, sequence)
 
-    def settle(self, log: str, mark: Mark, offsets: Mapping[int, int]) -> None:
-        super().settle(log, mark, offsets)
+    def commit_offsets(self, log: str, sequence: WriteSequence, offsets: Mapping[int, int]) -> None:
+        super().commit_offsets(log, sequence, offsets)
         self.settled.append(dict(offsets))
 
     def payloads(self) -> dict[str, bytes]:
@@ -109,7 +109,7 @@ def test_all_tiles_come_into_the_store_and_the_end_is_noted(world: World) -> Non
     world.sink().run()
     assert world.store.payloads() == {f"user:{u} x@1s#a/{NOW - 5000 + u}": b"1" for u in range(5)}
     assert world.store._offsets[LOG] == {0: 3, 1: 2}
-    assert world.store._through[stream_mark("x")] == NOW - 5000 + 4
+    assert world.store._through[stream_watermark("x")] == NOW - 5000 + 4
     assert world.consumer.commits[-1] == ({0: 3, 1: 2}, False)
     assert world.consumer.closed
     assert world.metrics.lags[-1] == {0: 0, 1: 0}
@@ -309,7 +309,7 @@ def test_a_store_that_fails_while_partitions_go_is_left_to_whoever_takes_them(wo
         def fails(*_: Any) -> None:
             raise error
 
-        world.store.settle = fails  # type: ignore[method-assign, assignment]
+        world.store.commit_offsets = fails  # type: ignore[method-assign, assignment]
         assert world.consumer.on_revoke is not None
         places = [TopicPartition("p-feature-tiles", p) for p in (0, 1, 2)]
         world.consumer.on_revoke(world.consumer, places)

@@ -13,8 +13,8 @@ from benchmarks.tiles import speed_writes
 from lamina.definitions.fraud import FEATURES, USER
 from lamina.semantics.plan import make_plan
 
-(TILING,) = (t for t in make_plan(FEATURES).speed if t.entity == USER)
-KEY = key_of(TILING.id, "u", 5_000).encode()
+(TILE_SPEC,) = (t for t in make_plan(FEATURES).speed if t.entity == USER)
+KEY = key_of(TILE_SPEC.id, "u", 5_000).encode()
 EVENTS = st.builds(
     lambda number, amount, merchant, country, place, ms: {
         "transaction_id": f"t{number:03d}",
@@ -48,11 +48,11 @@ def test_the_messages_are_those_of_the_speed_layer(events: list[dict[str, Any]],
     tiles: dict[int, list[dict[str, Any]]] = {}
     for event in arrived:
         tiles.setdefault(start_of(event), []).append(event)
-    theirs = [(key_of(TILING.id, "u", start).encode(), tile_of(own)) for start, own in tiles.items()]
-    writes = speed_writes([TILING], {"transactions": arrived}, 0)
+    theirs = [(key_of(TILE_SPEC.id, "u", start).encode(), tile_of(own)) for start, own in tiles.items()]
+    writes = speed_writes([TILE_SPEC], {"transactions": arrived}, 0)
     ours = [(f"{write.key}\t{write.field}".encode(), write.payload) for write in writes]
     assert len(ours) == len(theirs)
-    assert different(TILING, ours, theirs) == 0
+    assert different(TILE_SPEC, ours, theirs) == 0
 
 
 def test_tiles_that_differ_are_counted() -> None:
@@ -66,8 +66,8 @@ def test_tiles_that_differ_are_counted() -> None:
         "time": tile_of([pay | {"timestamp": 1_735_689_604_001}]),
         "events": more,
     }
-    assert different(TILING, [(KEY, ours)], [(KEY, ours)]) == 0
-    assert different(TILING, [(KEY, ours), (KEY, more)], [(KEY, more)]) == 0
+    assert different(TILE_SPEC, [(KEY, ours)], [(KEY, ours)]) == 0
+    assert different(TILE_SPEC, [(KEY, ours), (KEY, more)], [(KEY, more)]) == 0
     for theirs in wrong.values():
-        assert different(TILING, [(KEY, ours)], [(KEY, theirs)]) == 1
-    assert different(TILING, [(KEY, ours)], [(b"user:v\t" + KEY.partition(b"\t")[2], ours)]) == 1
+        assert different(TILE_SPEC, [(KEY, ours)], [(KEY, theirs)]) == 1
+    assert different(TILE_SPEC, [(KEY, ours)], [(b"user:v\t" + KEY.partition(b"\t")[2], ours)]) == 1

@@ -20,9 +20,9 @@ FIRST, LAST = date(2018, 8, 8), date(2018, 8, 10)
 RANGE = [date(2018, 8, 8), date(2018, 8, 9), date(2018, 8, 10)]
 
 
-def make_built(lake: Path, through: date, tilings: int = len(PLAN.tilings)) -> None:
-    for tiling in PLAN.tilings[:tilings]:
-        Path(tiles_url(str(lake), tiling, through)).mkdir(parents=True)
+def make_built(lake: Path, through: date, tile_specs: int = len(PLAN.tile_specs)) -> None:
+    for tile_spec in PLAN.tile_specs[:tile_specs]:
+        Path(tiles_url(str(lake), tile_spec, through)).mkdir(parents=True)
 
 
 def test_a_later_day_that_was_built_is_built_anew(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_later_day_that_was_built_is_built_anew(tmp_path: Path) -> None:
     make_built(tmp_path, date(2018, 8, 10))
     assert days_of(str(tmp_path), PLAN, FIRST, LAST) == RANGE
     make_built(tmp_path, date(2018, 8, 21))
-    make_built(tmp_path, date(2018, 8, 25), tilings=2)
+    make_built(tmp_path, date(2018, 8, 25), tile_specs=2)
     assert built_through(str(tmp_path), PLAN) == [date(2018, 8, 10), date(2018, 8, 21)]
     assert days_of(str(tmp_path), PLAN, FIRST, LAST) == [*RANGE, date(2018, 8, 20)]
 
@@ -60,13 +60,13 @@ def test_tiles_of_a_day_that_is_not_over_are_not_built_upon(tmp_path: Path) -> N
 
 def test_folders_of_later_tiles_are_found_also_of_a_run_that_was_not_finished(tmp_path: Path) -> None:
     make_built(tmp_path, date(2018, 8, 10))
-    make_built(tmp_path, date(2018, 8, 11), tilings=2)
+    make_built(tmp_path, date(2018, 8, 11), tile_specs=2)
     assert built_later(str(tmp_path), PLAN, date(2018, 8, 10)) == [
-        tiles_url(str(tmp_path), tiling, date(2018, 8, 11)) for tiling in PLAN.tilings[:2]
+        tiles_url(str(tmp_path), tile_spec, date(2018, 8, 11)) for tile_spec in PLAN.tile_specs[:2]
     ]
 
 
-def test_done_days_are_remembered_until_cleared_or_the_tilings_change(tmp_path: Path) -> None:
+def test_done_days_are_remembered_until_cleared_or_the_tile_specs_change(tmp_path: Path) -> None:
     record = Record(str(tmp_path), PLAN, FIRST, LAST)
     record.clear()
     assert record.done() == []

@@ -86,8 +86,8 @@ def test_what_the_jobs_are_made_of_refuses_it_too(lake: Path) -> None:
 
 
 def test_a_rebuild_of_one_says_how_to_take_it_back(lake: Path) -> None:
-    for tiling in PLAN.tilings:
-        Path(tiles_url(str(lake), tiling, date(2018, 8, 16))).mkdir(parents=True)
+    for tile_spec in PLAN.tile_specs:
+        Path(tiles_url(str(lake), tile_spec, date(2018, 8, 16))).mkdir(parents=True)
     done = CliRunner().invoke(app, ["rebuild"])
     assert isinstance(done.exception, DayNotOver)
     assert "lamina features take-back --system fraud --through D" in str(done.exception)

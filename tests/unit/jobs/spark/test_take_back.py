@@ -1,4 +1,4 @@
-"""Which marks and reports a take-back moves; what it does to tiles and archives needs the services."""
+"""Which watermarks and reports a take-back moves; what it does to tiles and archives needs the services."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lamina.lake import layout
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import load_settings
 from lamina.store.memory import MemoryStore
-from lamina.store.staleness import batch_mark
+from lamina.store.staleness import batch_watermark
 
 DAY, WRONG = date(2018, 8, 14), date(2018, 8, 20)
 
@@ -43,14 +43,14 @@ def run(lake: Path, plan: Plan) -> dict[str, Any]:
     return take_back.take_back(lambda: None, settings, plan, DAY)
 
 
-def test_what_was_announced_moves_back_of_shared_entities_too(tmp_path: Path, store: MemoryStore) -> None:
+def test_watermarks_move_back_of_shared_entities_too(tmp_path: Path, store: MemoryStore) -> None:
     plan = shared_plan()
-    marks = [batch_mark("fraud", entity) for entity in plan.features.entities]
-    assert all(mark.endswith("@fraud") for mark in marks)
-    for mark in marks:
-        store.announce(mark, midnight_ms(next_day(WRONG)))
+    watermarks = [batch_watermark("fraud", entity) for entity in plan.features.entities]
+    assert all(watermark.endswith("@fraud") for watermark in watermarks)
+    for watermark in watermarks:
+        store.advance_watermark(watermark, midnight_ms(next_day(WRONG)))
     run(tmp_path, plan)
-    assert store.read([]).through_ms == dict.fromkeys(marks, midnight_ms(next_day(DAY)))
+    assert store.read([]).batch_end_ms == dict.fromkeys(watermarks, midnight_ms(next_day(DAY)))
 
 
 def test_what_a_killed_writer_has_staged_beside_reports_stops_nothing(tmp_path: Path, store: MemoryStore) -> None:

@@ -226,7 +226,7 @@ def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pyt
     async def read(keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
         await asyncio.sleep(0.01)
         found = MemoryStore().read(keys)
-        return Snapshot(found.replies, found.through_ms, [None] * len(also))
+        return Snapshot(found.replies, found.batch_end_ms, [None] * len(also))
 
     monkeypatch.setattr(bench.maker._features._store, "read", read)
     shared = OtherwiseElsewhere()
@@ -256,7 +256,7 @@ def test_what_another_process_decides_on_is_waited_for(
 
     async def read(keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
         found = MemoryStore().read(keys)
-        return Snapshot(found.replies, found.through_ms, [None] * len(also))
+        return Snapshot(found.replies, found.batch_end_ms, [None] * len(also))
 
     async def run() -> list[Any]:
         await bench.refresh()
