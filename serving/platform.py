@@ -11,11 +11,12 @@ from typing import Protocol
 from fastapi import FastAPI
 
 from lamina.clock import Clock
+from lamina.contracts.base import Event
 from lamina.contracts.features import FeatureSet
 from lamina.registry.protocol import ModelRegistry
 from lamina.scoring.protocol import Scorer
 from lamina.semantics.plan import make_plan
-from lamina.settings import Settings
+from lamina.settings import ROOT, Settings
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.checks import Checks
@@ -28,6 +29,8 @@ from serving.stages.shadow import ShadowScorer
 from serving.supervision import Background
 
 FILES_CHECK_S = 1.0
+SYSTEMS = ROOT / "serving/systems"
+EXPERIMENT_FILE = "experiment.yaml"
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,13 @@ class Platform:
         store = self.own_store or AsyncRedisReader(self.settings.redis_url.get_secret_value(), timeout_ms=timeout_ms)
         return FeatureStage(store, Reader(make_plan(features)), timeout_ms=timeout_ms)
 
-    def models(self, system: str, load: Callable[[Path], Scorer], experiment_file: Path) -> Models:
+    def models(
+        self, system: str, load: Callable[[Path], Scorer], contract: type[Event], experiment_file: Path | None = None
+    ) -> Models:
         """The champion registered under the system's name, and what the experiment in the file asks for.
 
+        Args: contract: of the requests, of which an experiment may choose some; experiment_file: `experiment.yaml` in
+        the system's own folder where none is named.
         Raises: ExperimentError: when the file cannot be right.
         """
         folder = self.settings.stack_dir / "models"
@@ -97,7 +104,8 @@ class Platform:
         routing = Routing(
             champion,
             lambda wanted: ServedModel(system, self.registry, load, folder / f"{system}@{wanted}", wanted),
-            experiment_file,
+            experiment_file or SYSTEMS / system / EXPERIMENT_FILE,
+            contract,
         )
         return Models(champion, routing, ShadowScorer(self.events, clock=self.clock))
 

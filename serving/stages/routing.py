@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from lamina.contracts.base import Event
 from lamina.contracts.served import FeatureValue
 from lamina.experiments.experiment import Experiment, ExperimentBook
 from lamina.experiments.file import ExperimentError, load_experiments
@@ -17,7 +18,7 @@ from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
 from serving.stages.model import Model, ServedModel
 from serving.stages.stopwatch import NS_PER_MS
-from serving.stages.targets import FIELDS, never_holds
+from serving.stages.targets import Targets
 from serving.stages.watched import WatchedFiles
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,8 @@ class Lineup(NamedTuple):
 class Routing:
     """The champion, and the experiment of `file` when one runs there. The file is read again by `reload`.
 
-    Args: source: makes the keeper of another model, by alias or number of a version.
+    Args: source: makes the keeper of another model, by alias or number of a version; contract: of the requests, whose
+    fields an experiment's targeting may speak of.
     Raises: ExperimentError: from the constructor, when the file cannot be right.
     """
 
@@ -141,13 +143,15 @@ class Routing:
         champion: ServedModel,
         source: Callable[[str], ServedModel],
         file: Path,
+        contract: type[Event],
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.champion, self._source, self._file, self._now = champion, source, file, monotonic
+        self._targets = Targets(contract)
         self.problem: str | None = None
         self._watched = WatchedFiles(lambda: [file])
-        self.book = load_experiments(file, FIELDS, never_holds)
+        self.book = self._load()
         self._running: RunningExperiment | None = None
         self._running = self._begin(self.book)
 
@@ -193,7 +197,7 @@ class Routing:
 
     def _take_over(self) -> bool:
         try:
-            book = load_experiments(self._file, FIELDS, never_holds)
+            book = self._load()
             if book != self.book and book.version == self.book.version:
                 raise ExperimentError(
                     f"{self._file}: changed, but still of version {book.version}: raise `version`, "
@@ -211,6 +215,9 @@ class Routing:
         metrics.EXPERIMENT_RELOADS.labels("taken").inc()
         log.info("the experiment file of version %s is in force", book.version)
         return True
+
+    def _load(self) -> ExperimentBook:
+        return load_experiments(self._file, self._targets.fields, self._targets.never_holds)
 
     def _begin(self, book: ExperimentBook) -> RunningExperiment | None:
         """What runs by `book`; models that already serve an arm are kept, not loaded again."""

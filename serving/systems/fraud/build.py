@@ -89,7 +89,7 @@ def build(platform: Platform) -> FraudSystem:
     rules = RuleEngine(settings.rules_file)
     features = platform.features(FEATURES)
     usable = loading_for(lambda: rules.book, score.load)
-    models = platform.models(FEATURES.system, usable, settings.experiment_file)
+    models = platform.models(FEATURES.system, usable, Transaction, settings.experiment_file)
     rules.misfit = lambda book: misfit(book, (models.champion, *models.routing.challengers))
     rules.taken = models.retry
     # Who brings a store of their own has no Redis to share answers by.

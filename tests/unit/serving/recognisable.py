@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, ShadowScore
 from lamina.contracts.served import FeatureValue
 from lamina.contracts.topics import SHADOW_SCORES
+from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
@@ -148,7 +149,7 @@ class Bench:
         source: Callable[[str], ServedModel] = lambda wanted: ServedModel(  # noqa: E731
             name, self.registry, load, made / wanted, wanted
         )
-        self.routing = Routing(self.champion, source, self.file, monotonic=lambda: self.clock_s)
+        self.routing = Routing(self.champion, source, self.file, Transaction, monotonic=lambda: self.clock_s)
         self.events = KeptEvents(self.folder)
         self.shadows = ShadowScorer(self.events, clock=lambda: AT_MS)
         features = FeatureStage(AsyncMemoryStore(), Reader(make_plan(FEATURES)), timeout_ms=60_000)

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lamina.contracts.transactions import Transaction
+from lamina.contracts.user_events import UserEvent
+from lamina.experiments.experiment import Condition
 from lamina.experiments.file import ExperimentError, load_experiments
-from serving.stages.targets import FIELDS, never_holds
+from serving.stages.targets import Targets
+
+TARGETS = Targets(Transaction)
 
 
 def written(folder: Path, targeting: str) -> Path:
@@ -45,7 +50,7 @@ def written(folder: Path, targeting: str) -> Path:
 )
 def test_nobody_would_take_part(tmp_path: Path, targeting: str, words: str) -> None:
     with pytest.raises(ExperimentError) as raised:
-        load_experiments(written(tmp_path, targeting), FIELDS, never_holds)
+        load_experiments(written(tmp_path, targeting), TARGETS.fields, TARGETS.never_holds)
     assert words in str(raised.value)
 
 
@@ -61,4 +66,30 @@ def test_nobody_would_take_part(tmp_path: Path, targeting: str, words: str) -> N
     ],
 )
 def test_what_somebody_fulfils_is_taken(tmp_path: Path, targeting: str) -> None:
-    assert load_experiments(written(tmp_path, targeting), FIELDS, never_holds).experiment is not None
+    assert load_experiments(written(tmp_path, targeting), TARGETS.fields, TARGETS.never_holds).experiment is not None
+
+
+def test_what_may_be_spoken_of() -> None:
+    """Neither the card nor where it was; and of any contract, with its own bounds."""
+    assert TARGETS.fields == frozenset(Transaction.model_fields) - {"card_token", "location"}
+    shop = Targets(UserEvent)
+    assert shop.fields == frozenset(UserEvent.model_fields)
+    found = [
+        shop.never_holds(Condition(field=field, **limits))
+        for field, limits in (
+            ("purchase_amount", {"at_least": 2e9}),
+            ("purchase_amount", {"below": 0}),
+            ("purchase_amount", {"at_least": 5}),
+            ("timestamp", {"at_least": 1533686400}),
+            ("event_type", {"one_of": ("page_view",)}),
+            ("page", {"below": 3}),
+        )
+    ]
+    assert [None if each is None else each[:40] for each in found] == [
+        "no user event has purchase_amount 2e+09 ",
+        "no user event has purchase_amount below ",
+        None,
+        "at_least must be milliseconds since the ",
+        None,
+        "page is a text: give `one_of`",
+    ]
