@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# The demo's knobs: SYSTEM=whose, DATA=folder of third-party transactions, KEEP=1 leaves the stack up.
+# The demo's knobs: SYSTEM=whose, DATA=folder of third-party files, KEEP=1 leaves the stack up.
 SYSTEM ?= fraud
 DATA ?=
 KEEP ?=
@@ -108,7 +108,7 @@ mutants: .venv/.stamp ## Change the code in small ways and see whether a test no
 client: .venv/.stamp ## Write the Python client anew from the API's routes
 	@$(PY) -m serving.client_code
 
-demo: env dist/code.zip ## Watch fraud being caught; SYSTEM=another, DATA=folder of transactions, KEEP=1 leaves the stack up
+demo: env dist/code.zip ## Watch fraud being caught, or SYSTEM=another at work; DATA=folder of third-party files, KEEP=1 leaves the stack up
 	@SYSTEM="$(SYSTEM)" DATA="$(DATA)" KEEP="$(KEEP)" $(PY) -m lamina.demo $(ARGS)
 
 bench: env dist/code.zip ## Run every benchmark

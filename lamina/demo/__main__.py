@@ -30,11 +30,11 @@ def main(
     keep: Annotated[
         bool, typer.Option("--keep", envvar="KEEP", help="Leave the stack up and print its addresses.")
     ] = False,
-    rate: Annotated[float, typer.Option(min=1, help="Requests a second on the live day.")] = 75,
-    users: Annotated[int, typer.Option(min=50, help="Users of the simulated world.")] = 1000,
-    days: Annotated[int, typer.Option(min=30, help="Days of the simulated world.")] = 45,
+    rate: Annotated[float | None, typer.Option(min=1, help="Requests a second on the live day.")] = None,
+    users: Annotated[int | None, typer.Option(min=50, help="Users of the simulated world.")] = None,
+    days: Annotated[int | None, typer.Option(min=30, help="Days of the simulated world.")] = None,
 ) -> None:
-    """Run the main job of a system, from history to a report."""
+    """Run the main job of a system, from history to a report; what is not said is as the system's story has it."""
     console = Console()
     home = load_settings().stack_dir
     folder = left.folder_of(home)
@@ -49,7 +49,7 @@ def main(
         }
         left.note(folder, own)
         stack = Stack(folder, env={**os.environ, **own})
-        job = MainJob(story, stack, console, rate)
+        job = MainJob(story, stack, console, rate or story.rate_s)
         try:
             results, page = job.run()
             name = f"{results.system}-{results.started_at:%Y%m%d-%H%M%S}.html"

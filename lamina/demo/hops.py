@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
-from lamina.demo.live import LiveResult
+from lamina.demo.live import LiveResult, Route
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.story import Story
 from lamina.reporting.results import Hop
@@ -25,19 +25,41 @@ def _hops(
     read = told + history.rejected
     yield Hop(path="history", name="in the file", rows=read)
     yield Hop(path="history", name="in the lake", expected=read, rows=told, aside=history.rejected)
-    for route in story.routes:
-        topic, came = route.topic, day.events[route.topic].num_rows
-        yield Hop(path=route.name, name="of the live day", rows=came)
-        aside = 0
-        if route.is_answered:
-            yield Hop(path=route.name, name="answered", expected=came, rows=live.answered)
-            came, aside = live.answered, kafka[DEAD_LETTERS]
-        yield Hop(path=route.name, name="on Kafka", expected=came, rows=kafka[topic])
-        yield Hop(path=route.name, name="archived", expected=kafka[topic], rows=rows(topic), aside=aside)
-        if route.is_answered:
+    for topic, routes in story.by_topic.items():
+        yield from _posted(routes, day.events[topic].num_rows, day, live, kafka, rows)
+        if story.asked in routes:
             path, predictions = f"{story.answer}s", predictions_of(story.system)
             logged = kafka[predictions]
             yield Hop(path=path, name="answered", rows=live.answered)
             yield Hop(path=path, name="on Kafka", expected=live.answered, rows=logged)
             yield Hop(path=path, name="archived", expected=logged, rows=rows(predictions))
     yield Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute, one an event")
+
+
+def _posted(
+    routes: Sequence[Route],
+    whole: int,
+    day: LiveDay,
+    live: LiveResult,
+    kafka: Mapping[str, int],
+    rows: Callable[[str], int],
+) -> Iterator[Hop]:
+    """The way of the `whole` events of a topic, through each of its routes; what has one route has one path."""
+    topic, path, several = routes[0].topic, routes[0].name, len(routes) > 1
+    if several:
+        path = topic
+        yield Hop(path=path, name="of the live day", rows=whole)
+    sent = 0
+    for route in routes:
+        came = route.of(day.events[topic]).num_rows
+        yield Hop(path=route.name, name="of the live day", rows=came)
+        if route.is_answered or several:
+            name = "answered" if route.is_answered else "accepted"
+            yield Hop(path=route.name, name=name, expected=came, rows=live.taken(route))
+            came = live.taken(route)
+        sent += came
+    if several:
+        yield Hop(path=path, name="answered or accepted", expected=whole, rows=sent)
+    aside = kafka[DEAD_LETTERS] if any(route.is_answered for route in routes) else 0
+    yield Hop(path=path, name="on Kafka", expected=sent, rows=kafka[topic])
+    yield Hop(path=path, name="archived", expected=kafka[topic], rows=rows(topic), aside=aside)

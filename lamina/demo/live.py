@@ -15,9 +15,37 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 CONNECTIONS = 64
 ATTEMPT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where the events of a topic are posted, how the report calls them, and whether each gets an answer.
+
+    `only`: of a topic whose events go several ways, the column that says where, and its values that go this way.
+    """
+
+    topic: str
+    path: str
+    name: str
+    is_answered: bool = False
+    only: tuple[str, frozenset[str]] | None = None
+
+    def of(self, events: pa.Table) -> pa.Table:
+        """Those of the topic's `events` that are posted here.
+
+        >>> clicks = Route("user-events", "/clicks", "clicks", only=("event_type", frozenset({"click"})))
+        >>> clicks.of(pa.table({"event_type": ["cart", "click"], "page": ["a", "b"]}))["page"].to_pylist()
+        ['b']
+        """
+        if self.only is None:
+            return events
+        column, values = self.only
+        return events.filter(pc.is_in(events[column], pa.array(sorted(values))))
 
 
 @dataclass
@@ -38,15 +66,9 @@ class LiveResult:
         """Requests for an answer that got one."""
         return len(self.answers)
 
-
-@dataclass(frozen=True)
-class Route:
-    """Where the events of a topic are posted, how the report calls them, and whether each gets an answer."""
-
-    topic: str
-    path: str
-    name: str
-    is_answered: bool = False
+    def taken(self, route: Route) -> int:
+        """How many of the events of `route` the API has: answered, or accepted without an answer."""
+        return self.answered if route.is_answered else self.accepted[route.name]
 
 
 @dataclass(frozen=True)

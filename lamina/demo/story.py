@@ -23,10 +23,13 @@ class NoStory(LaminaError):
 
 @dataclass(frozen=True)
 class Options:
-    """What the demo was asked for: the size of its world, or the folder of third-party files; `scratch` is deleted."""
+    """What the demo was asked for: the size of its world, or the folder of third-party files; `scratch` is deleted.
 
-    users: int
-    days: int
+    None leaves it to the story.
+    """
+
+    users: int | None
+    days: int | None
     data: Path | None
     scratch: Path
 
@@ -47,7 +50,8 @@ class Story:
     Args: answer: the system's word for what the API answers, in the singular; routes: what is posted where, one of
     them answered; prepare: given a folder, variables of the stack beside the usual; trained: metrics of the model by
     the name that the stage shows; facts: the report shows metrics that begin so; target: latency aimed at; tell: the
-    results, from those that every system has, and the sections of the page.
+    results, from those that every system has, and the sections of the page; rate_s: how many requests a second the
+    live day is posted with, where nothing else is asked for.
     """
 
     system: str
@@ -59,11 +63,20 @@ class Story:
     facts: str
     target: Percentiles
     tell: Callable[[DemoResults, Run], tuple[DemoResults, Page]]
+    rate_s: float = 75
 
     @property
     def asked(self) -> Route:
         """The route that is answered."""
         return next(route for route in self.routes if route.is_answered)
+
+    @property
+    def by_topic(self) -> dict[str, list[Route]]:
+        """The routes by the topic of their events, both in the order given."""
+        found: dict[str, list[Route]] = {}
+        for route in self.routes:
+            found.setdefault(route.topic, []).append(route)
+        return found
 
 
 def story_names() -> tuple[str, ...]:

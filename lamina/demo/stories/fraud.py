@@ -24,6 +24,7 @@ from lamina.worlds.fraud.world import FraudWorld
 
 SYSTEM = "fraud"
 SEED, START = 7, date(2026, 1, 5)
+USERS, DAYS = 1000, 45
 RULES = ROOT / "serving/systems/fraud/rules/fraud.yaml"
 TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)
 ROUTES = (
@@ -93,8 +94,9 @@ def story(options: Options) -> Story:
     Raises: LaminaError: when the folder does not hold them.
     """
     if options.data is None:
-        world = FraudWorld(seed=SEED, users=options.users, days=options.days, start=START)
-        name = f"fraud world, seed {SEED}: {options.users:,} users, {options.days} days"
+        users, days = options.users or USERS, options.days or DAYS
+        world = FraudWorld(seed=SEED, users=users, days=days, start=START)
+        name = f"fraud world, seed {SEED}: {users:,} users, {days} days"
         return _on(WorldSource(world, name), world.listed_cards, published=False)
     return _on(_handbook(options.data, options.scratch), [], published=True)
 

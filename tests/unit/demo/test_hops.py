@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
 from lamina.demo.hops import hops
-from lamina.demo.live import LiveResult
+from lamina.demo.live import LiveResult, Route
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.story import Options, Story, load_story
 from lamina.reporting.results import Hop
@@ -59,3 +60,31 @@ def test_what_is_neither_passed_on_nor_put_aside_is_lost(tmp_path: Path) -> None
     assert lost == {("transactions", "answered"): 1, ("decisions", "archived"): 1}
     assert (found["history", "in the file"].rows, found["history", "in the lake"].aside) == (105, 5)
     assert found["transactions", "archived"].aside == 2, "dead letters"
+
+
+def test_a_topic_of_several_routes_is_counted_whole_and_by_route(tmp_path: Path) -> None:
+    topic, columns = "user-events", "event_type"
+    views = Route(topic, "/views", "views", is_answered=True, only=(columns, frozenset({"page_view"})))
+    others = Route(topic, "/events", "others", only=(columns, frozenset({"click", "cart"})))
+    base = load_story("fraud", Options(users=60, days=30, data=None, scratch=tmp_path))
+    story = replace(base, routes=(views, others))
+    kinds = ["page_view"] * 5 + ["click", "cart", "purchase"]
+    table = pa.table({columns: kinds, "timestamp": list(range(8))})
+    live = LiveResult(posted=5, answers=[{}] * 5, accepted=Counter({"others": 1}))
+    day = LiveDay(date(2026, 1, 5), {topic: table}, table)
+    kafka = KAFKA | {topic: 6, DEAD_LETTERS: 0, predictions_of("fraud"): 5}
+    found = {
+        (hop.path, hop.name): hop for hop in hops(story, History({topic: 9}, 0), day, live, kafka, kafka.__getitem__)
+    }
+    assert list(found)[2:-4] == [
+        ("user-events", "of the live day"),
+        ("views", "of the live day"),
+        ("views", "answered"),
+        ("others", "of the live day"),
+        ("others", "accepted"),
+        ("user-events", "answered or accepted"),
+        ("user-events", "on Kafka"),
+        ("user-events", "archived"),
+    ]
+    lost = {key: hop.lost for key, hop in found.items() if hop.lost}
+    assert lost == {("others", "accepted"): 1, ("user-events", "answered or accepted"): 2}, "the purchase has no route"

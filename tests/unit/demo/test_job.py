@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import orjson
 import pyarrow as pa
 import pytest
@@ -33,7 +34,7 @@ METRICS = {"auc": 0.75, "average_precision": 0.5, "recall_scenario_card_testing"
 
 
 class Clicks(World):
-    """Three days of one click an hour, by one of two people."""
+    """Three days of one click or purchase an hour, by one of two people."""
 
     start, days = date(2026, 1, 5), 3
 
@@ -42,6 +43,7 @@ class Clicks(World):
             {
                 "event_id": f"{n}-{hour}",
                 "user_id": f"u{hour % 2}",
+                "event_type": "purchase" if hour % 6 == 5 else "click",
                 "timestamp": midnight_ms(self.date_of(n)) + hour * 3_600_000,
             }
             for hour in range(24)
@@ -53,12 +55,15 @@ class Clicks(World):
 
 
 def clicks() -> Story:
-    """A made-up demo of one route: what a story has to give, and no more."""
+    """A made-up demo of one topic whose events go two ways: what a story has to give, and no more."""
     return Story(
         system="activity",
         answer="score",
         source=WorldSource(Clicks(), "three days of clicks"),
-        routes=(Route(USER_EVENTS, "/activity/scores", "events", is_answered=True),),
+        routes=(
+            Route(USER_EVENTS, "/activity/scores", "clicks", True, ("event_type", frozenset({"click"}))),
+            Route(USER_EVENTS, "/activity/events", "purchases", only=("event_type", frozenset({"purchase"}))),
+        ),
         prepare=lambda folder: {},
         trained={"auc": "auc"},
         facts="recall_",
@@ -90,7 +95,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
     def made(story: Story) -> tuple[MainJob, DemoResults, Page]:
         day = story.source.live().events
         kafka = {topic: table.num_rows for topic, table in day.items()}
-        kafka |= {DEAD_LETTERS: 0, FEATURE_TILES: 7, predictions_of(story.system): day[story.asked.topic].num_rows}
+        answered = story.asked.of(day[story.asked.topic]).num_rows
+        kafka |= {DEAD_LETTERS: 0, FEATURE_TILES: 7, predictions_of(story.system): answered}
 
         def archived(lake_url: str, topic: str, at: date, *columns: str) -> list[dict[str, object]]:
             return [{"stage_ms": '{"model": 1.5}', "latency_ms": 2.0}] * kafka[topic]
@@ -154,8 +160,28 @@ def test_another_system_gives_a_story_and_nothing_else(
     done, found, page = run(clicks())
     assert (found.system, found.input_name, found.lost) == ("activity", "three days of clicks", 0)
     assert found.started_at >= began
-    assert {hop.path for hop in found.hops} == {"history", "events", "scores", "tiles"}
+    assert {hop.path for hop in found.hops} == {"history", USER_EVENTS, "clicks", "purchases", "scores", "tiles"}
+    shown = {stage.name.split(" (")[0]: stage for stage in found.stages}
+    assert (shown["history into the lake"].rows, shown["history into the lake"].figures) == (48, {"rejected": 0})
+    assert shown["live day 2026-01-07 at 75 requests/s"].figures["purchases"] == 4
+    assert found.latency and found.latency.client.count == 20
     assert found.stages == done.stages.done
     assert found.model and found.model.facts == {"recall_scenario_card_testing": 0.25}
     assert "Activity scores on three days of clicks" in render(found, page)
     assert "so more scores than in life" in found.remarks[0]
+
+
+@pytest.mark.parametrize("named", ["model", "model of activity"])
+def test_the_champion_that_is_waited_for_is_the_systems_own(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(url: str, timeout: float) -> SimpleNamespace:
+        assert url.endswith("/health/ready")
+        return SimpleNamespace(
+            json=lambda: {"dependencies": {"model of fraud": {"version": "7"}, named: {"version": "2"}}}
+        )
+
+    monkeypatch.setattr(httpx, "get", get)
+    stack: Any = Stack(tmp_path, load_settings())
+    done = MainJob(clicks(), stack, Console(file=io.StringIO()), rate_s=75)
+    assert done._wait_for_champion(stack.settings()) == "2"

@@ -38,6 +38,13 @@ def test_a_story_is_of_the_system_that_it_is_named_after(system: str, tmp_path: 
     assert live.day == history.live_day
 
 
+@pytest.mark.parametrize("system", story_names())
+def test_a_story_has_sizes_of_its_own(system: str, tmp_path: Path) -> None:
+    made = load_story(system, Options(users=None, days=None, data=None, scratch=tmp_path))
+    assert made.source.live_day > load_story(system, options(tmp_path)).source.live_day
+    assert made.rate_s > 1
+
+
 def test_what_has_no_demo_is_refused_with_what_has_one(tmp_path: Path) -> None:
     with pytest.raises(NoStory, match=r"no demo of a system 'checkers': SYSTEM is one of .*fraud"):
         load_story("checkers", options(tmp_path))
