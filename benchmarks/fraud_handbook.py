@@ -44,7 +44,7 @@ from lamina.evaluation.read import read_table
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
 from lamina.settings import Settings, load_settings
-from lamina.training.train import Plan, Trained, train
+from lamina.training.train import Trained, TrainingPlan, train
 from models.fraud.problem import PROBLEM
 from models.fraud.recipe import RECIPE
 
@@ -129,9 +129,9 @@ def main(
         raise typer.Exit(1)
 
 
-def plan_of(day: date, train_days: int = TRAIN_DAYS) -> Plan:
+def plan_of(day: date, train_days: int = TRAIN_DAYS) -> TrainingPlan:
     """What to train for `day`, tested on the rows of the publication; not calibrated, which changes no order."""
-    return Plan(day, train_days=train_days, blocked_days=BLOCKED_DAYS, calibrate=False)
+    return TrainingPlan(day, train_days=train_days, blocked_days=BLOCKED_DAYS, calibrate=False)
 
 
 def _over_weeks(weeks: Sequence[Trained]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from lamina.evaluation.table import Table
 from lamina.rules.book import RuleBook, load_rules
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
-from lamina.training.train import Plan, scorer_of, train
+from lamina.training.train import TrainingPlan, scorer_of, train
 from models.fraud.recipe import RECIPE
 from models.fraud.savings import judged
 
@@ -87,7 +87,11 @@ def load_book(listed_cards: Iterable[str]) -> RuleBook:
 
 
 def measure_together(
-    table: Table, payments: Mapping[str, Mapping[str, Any]], book: RuleBook, in_service: Plan, later: Plan
+    table: Table,
+    payments: Mapping[str, Mapping[str, Any]],
+    book: RuleBook,
+    in_service: TrainingPlan,
+    later: TrainingPlan,
 ) -> dict[str, float | str]:
     """Figures of the test days of `later`, with the model of `in_service` and what is chosen on the test days of that.
 
@@ -102,7 +106,7 @@ def measure_together(
     trained = train(RECIPE, table, in_service)
     spec, scorer = trained.spec, scorer_of(trained.spec, trained.members)
 
-    def week(plan: Plan) -> Week:
+    def week(plan: TrainingPlan) -> Week:
         first, last = (midnight_ms(day) // DAY_MS for day in (plan.days.test_first, plan.days.test_last))
         rows = table.take((table.day >= first) & (table.day <= last))
         scores = all_finite(scorer.score(Encoder(spec.inputs).matrix(rows.inputs, len(rows))), len(rows))

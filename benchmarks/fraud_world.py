@@ -20,7 +20,7 @@ from lamina.evaluation.table import Table
 from lamina.features.training import training_set
 from lamina.rules.kinds import FEATURES_READ
 from lamina.scoring.encode import as_input
-from lamina.training.train import Plan, train
+from lamina.training.train import TrainingPlan, train
 from lamina.worlds.fraud.world import LABEL_DELAY_DAYS, FraudWorld
 from models.fraud.recipe import RECIPE
 
@@ -65,9 +65,9 @@ def measure_world(users: int = USERS, seeds: Sequence[int] = (SEED, *MORE_SEEDS)
     return figures | _over_worlds(together)
 
 
-def _plan(day: date) -> Plan:
+def _plan(day: date) -> TrainingPlan:
     """What to train for `day`; not calibrated, which changes no order."""
-    return Plan(day, calibrate=False)
+    return TrainingPlan(day, calibrate=False)
 
 
 def _over_worlds(worlds: Sequence[Figures]) -> Figures:
@@ -80,7 +80,7 @@ def _over_worlds(worlds: Sequence[Figures]) -> Figures:
     return found
 
 
-def _tested(transactions: pa.Table, plan: Plan) -> list[dict[str, Any]]:
+def _tested(transactions: pa.Table, plan: TrainingPlan) -> list[dict[str, Any]]:
     """The transactions of the plan's test days, as mappings."""
     at, split = transactions["timestamp"], plan.days
     first, end = midnight_ms(split.test_first), midnight_ms(next_day(split.test_last))

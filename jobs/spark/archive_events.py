@@ -90,7 +90,7 @@ def archive(
 
 
 def _archive(
-    spark: SparkSession, settings: Settings, topic: str, plan: offsets.Plan, staging: str, now_ms: int
+    spark: SparkSession, settings: Settings, topic: str, plan: offsets.OffsetPlan, staging: str, now_ms: int
 ) -> dict[str, int]:
     """Write what is good to `staging` and what is not to `dead-letters`; counts of what was read and written."""
     from pyspark import StorageLevel
@@ -114,7 +114,7 @@ def _archive(
     return {"read": read, "archived": written_rows(staging), "dead": dead}
 
 
-def _messages(spark: SparkSession, settings: Settings, topic: str, plan: offsets.Plan) -> DataFrame:
+def _messages(spark: SparkSession, settings: Settings, topic: str, plan: offsets.OffsetPlan) -> DataFrame:
     name = settings.topic_prefix + topic
     ends = [{name: {str(p): end for p, end in side}} for side in _sides(plan.ranges)]
     return (

@@ -32,7 +32,7 @@ Ranges = Mapping[int, Range]
 
 
 @dataclass(frozen=True)
-class Plan:
+class OffsetPlan:
     """What to archive, and what can no longer be: both by Kafka partition."""
 
     ranges: Ranges
@@ -143,7 +143,7 @@ def plan(
     latest: Mapping[int, int],
     *,
     allow_gap: bool,
-) -> Plan:
+) -> OffsetPlan:
     """What to archive for `day`: in a rerun the same as before; else from where the day before ended, up to where the
     next archived day begins, or to the newest message.
 
@@ -151,7 +151,7 @@ def plan(
     Raises: OffsetsLost: when messages of the range are gone.
     """
     if day in archived:
-        return Plan(_again(topic, day, archived[day], earliest, latest))
+        return OffsetPlan(_again(topic, day, archived[day], earliest, latest))
     before = max((d for d in archived if d < day), default=None)
     after = min((d for d in archived if d > day), default=None)
     starts = {} if before is None else {p: r.end for p, r in archived[before].items()}
@@ -181,7 +181,7 @@ def plan(
             f"{topic} for {day}: Kafka has deleted messages before they were archived ({gone}): --allow-gap goes on "
             "without"
         )
-    return Plan(ranges, lost)
+    return OffsetPlan(ranges, lost)
 
 
 def _again(topic: str, day: date, ranges: Ranges, earliest: Mapping[int, int], latest: Mapping[int, int]) -> Ranges:

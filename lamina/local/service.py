@@ -20,7 +20,7 @@ class NotReady(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class StackPlan:
     """What the services of one stack are built from: folder, ports, secrets and the settings of its children."""
 
     layout: Layout

@@ -23,7 +23,7 @@ from lamina.errors import StackError
 from lamina.local import orphans, ports
 from lamina.local.layout import Layout
 from lamina.local.ports import HOST
-from lamina.local.service import NotReady, Plan, Service, write
+from lamina.local.service import NotReady, Service, StackPlan, write
 from lamina.local.services import PORTS, SERVICES
 from lamina.local.services.airflow import airflow_env
 from lamina.local.services.flink import client_env
@@ -69,7 +69,7 @@ class Stack:
         self._preferred = PORTS if preferred_ports else dict.fromkeys(PORTS, 0)
         self._rng = rng or random.Random(os.urandom(8))
         self._supervisor = Supervisor(self.layout)
-        self._plan: Plan | None = None
+        self._plan: StackPlan | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -158,7 +158,7 @@ class Stack:
         with lock:
             yield
 
-    def _known_plan(self) -> Plan:
+    def _known_plan(self) -> StackPlan:
         if self._plan is None:
             self._plan = self._make_plan(ports.load(self._ports_file))
         return self._plan
@@ -187,7 +187,7 @@ class Stack:
         marker = orphans.marker(self.layout.stack_dir) | {"PYTHONUNBUFFERED": "1"}
         self._supervisor.launch({**self._base_env, **plan.env, **marker})
 
-    def _make_plan(self, chosen: Mapping[str, int]) -> Plan:
+    def _make_plan(self, chosen: Mapping[str, int]) -> StackPlan:
         if not chosen:
             raise StackError(f"the stack in {self.layout.stack_dir} was never started: run `make up`")
         env = {
@@ -201,7 +201,7 @@ class Stack:
             "LAMINA_API_HOST": HOST,
             "LAMINA_API_PORT": str(chosen["api"]),
         }
-        return Plan(self.layout, chosen, self._secrets(), env)
+        return StackPlan(self.layout, chosen, self._secrets(), env)
 
     def _secrets(self) -> dict[str, str]:
         file = self.layout.run / "secrets.json"

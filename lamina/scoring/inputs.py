@@ -38,9 +38,9 @@ def inputs_of(
     empty_is_missing = {f.name for f in features.window_features if f.aggregate.kind not in ZERO_WHEN_EMPTY}
     empty_is_missing |= {e.name for e in features.elapsed} | {r.name for r in features.ratios if r.default is None}
     return tuple(
-        Input(name=name, meaning=meaning_of(features, name), categories=categories[name])
+        Input(name=name, meaning=computation_of(features, name), categories=categories[name])
         if name in features.categorical
-        else Input(name=name, meaning=meaning_of(features, name), default=None if name in empty_is_missing else 0.0)
+        else Input(name=name, meaning=computation_of(features, name), default=None if name in empty_is_missing else 0.0)
         for name in names or features.model_features
     )
 
@@ -57,18 +57,18 @@ def misfit(inputs: Sequence[Input], features: FeatureSet) -> str | None:
     Features may have been added.
     """
     gone = [i.name for i in inputs if i.name not in features.names]
-    changed = [i.name for i in inputs if i.name not in gone and i.meaning != meaning_of(features, i.name)]
+    changed = [i.name for i in inputs if i.name not in gone and i.meaning != computation_of(features, i.name)]
     parts = [
         f"{', '.join(names)} {what}" for names, what in ((gone, "no longer defined"), (changed, "changed")) if names
     ]
     return "; ".join(parts) or None
 
 
-def meaning_of(features: FeatureSet, name: str) -> str:
+def computation_of(features: FeatureSet, name: str) -> str:
     """How a feature is computed, in one line that changes when its value would.
 
     >>> from lamina.definitions.fraud import FEATURES
-    >>> meaning_of(FEATURES, "user_txn_count_7d")
+    >>> computation_of(FEATURES, "user_txn_count_7d")
     'count(*) of transactions by user over 7d at 1s with the request'
     """
     for window in features.window_features:
@@ -76,13 +76,13 @@ def meaning_of(features: FeatureSet, name: str) -> str:
             return _window_meaning(window)
     for ratio in features.ratios:
         if ratio.name == name:
-            top, bottom = meaning_of(features, ratio.numerator), meaning_of(features, ratio.denominator)
+            top, bottom = computation_of(features, ratio.numerator), computation_of(features, ratio.denominator)
             default = "missing" if ratio.default is None else f"{ratio.default:g}"
             return f"({top}) / ({bottom}) else {default}{_version(ratio.version)}"
     for elapsed in features.elapsed:
         if elapsed.name == name:
-            until = f" until ({meaning_of(features, elapsed.until)})" if elapsed.until else ""
-            return f"seconds since ({meaning_of(features, elapsed.since)}){until}{_version(elapsed.version)}"
+            until = f" until ({computation_of(features, elapsed.until)})" if elapsed.until else ""
+            return f"seconds since ({computation_of(features, elapsed.since)}){until}{_version(elapsed.version)}"
     return _request_meaning({f.name: f for f in features.request_features}[name])
 
 

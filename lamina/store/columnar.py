@@ -20,7 +20,7 @@ from lamina.store.sheet import Floats, Ints, Sheet
 from lamina.store.tiles import TileColumns
 
 
-class Window:
+class WindowColumns:
     """One window of every request: its tiles in a sheet, and the request itself where the view includes it.
 
     Results are float64[requests].
@@ -102,14 +102,14 @@ def _squares(tiles: Sequence[Floats], mean: Floats) -> Floats:
 
 
 _COLUMNS: dict[str, Callable[..., Floats]] = {
-    "count": Window.sum,
-    "total": Window.sum,
-    "mean": Window.mean,
-    "std": Window.std,
-    "minimum": Window.least,
-    "maximum": Window.most,
-    "first_time": Window.least,
-    "last_time": Window.most,
+    "count": WindowColumns.sum,
+    "total": WindowColumns.sum,
+    "mean": WindowColumns.mean,
+    "std": WindowColumns.std,
+    "minimum": WindowColumns.least,
+    "maximum": WindowColumns.most,
+    "first_time": WindowColumns.least,
+    "last_time": WindowColumns.most,
 }
 """The aggregates that are answered for all requests in one go, by the places of their states."""
 
@@ -143,13 +143,13 @@ class ColumnarEvaluator:
         self, sheets: Mapping[str, Sheet], requests: Sequence[EventRow], at_ms: Sequence[int], times: Ints
     ) -> _Columns:
         own = [self._evaluator.own_tiles(request, at) for request, at in zip(requests, at_ms, strict=True)]
-        found, windows, segments = _Columns(), dict[Span, Window](), dict[Span, list[Segments]]()
+        found, windows, segments = _Columns(), dict[Span, WindowColumns](), dict[Span, list[Segments]]()
         for q in self._evaluator.questions:
             sheet = sheets[q.span.tile_spec]
             if finish := _COLUMNS.get(q.kind):
                 window = windows.get(q.span)
                 if window is None:
-                    window = windows[q.span] = Window(q.span, sheet, own, times)
+                    window = windows[q.span] = WindowColumns(q.span, sheet, own, times)
                 found.add_numbers(q.name, finish(window, *q.places))
                 continue
             each = segments.get(q.span)

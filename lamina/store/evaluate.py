@@ -37,7 +37,7 @@ Finish = Callable[[Segments, int], Value]
 
 
 @dataclass
-class TilingTiles:
+class SpecTiles:
     """All tiles of one entity under one tile_spec: of the batch layer, of the speed layer, and of the request alone."""
 
     batch: TileColumns | None = None
@@ -87,7 +87,7 @@ class Evaluator:
         """The tile of the request alone, by `TileSpec.key` of those that some view folds it into."""
         return {t.key: tile(request, t.start_ms(at_ms)) for t, tile in self._of_request}
 
-    def values(self, tiles: Mapping[str, TilingTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
+    def values(self, tiles: Mapping[str, SpecTiles], request: EventRow, at_ms: int) -> dict[str, Value]:
         """Every feature at `at_ms`.
 
         Args: tiles: by `TileSpec.key`, for the entities that `request` names; absent ones have no events. request: the
@@ -100,7 +100,7 @@ class Evaluator:
         return found
 
 
-def segments_of(span: Span, tiles: TilingTiles | None, own: Mapping[str, TileColumns], at_ms: int) -> Segments:
+def segments_of(span: Span, tiles: SpecTiles | None, own: Mapping[str, TileColumns], at_ms: int) -> Segments:
     """The tiles of `span` at `at_ms`; where the view includes the request, its own tile, from `own`, as well."""
     found = Segments()
     if tiles is not None:

@@ -16,7 +16,7 @@ from lamina.semantics.reference import Value
 from lamina.store.blobs import Packed, open_batch
 from lamina.store.columnar import ColumnarEvaluator
 from lamina.store.edges import Asked, Edges, edges_of
-from lamina.store.evaluate import Evaluator, TilingTiles
+from lamina.store.evaluate import Evaluator, SpecTiles
 from lamina.store.protocol import EntityReply, OnlineStore, ReadKey, Snapshot
 from lamina.store.rollup import RolledUp, Rollup
 from lamina.store.sheet import Sheet
@@ -56,14 +56,14 @@ class Known:
     through: Mapping[str, int]
     newest_ms: Sequence[int]
 
-    def tiles(self) -> dict[str, TilingTiles]:
+    def tiles(self) -> dict[str, SpecTiles]:
         """Both layers, unpacked.
 
         Raises: CodecError: when a blob cannot be read.
         """
-        found = {key: TilingTiles(packed.tiles()) for key, packed in self.batch.items()}
+        found = {key: SpecTiles(packed.tiles()) for key, packed in self.batch.items()}
         for key, columns in self.speed.items():
-            found.setdefault(key, TilingTiles()).speed = columns
+            found.setdefault(key, SpecTiles()).speed = columns
         return found
 
 

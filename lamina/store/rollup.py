@@ -11,9 +11,9 @@ from math import isnan, nan
 from lamina.semantics.plan import MISSING_IS_NAN, State, TileSpec
 from lamina.store.tiles import SpeedTiles, TileColumns
 
-Span = tuple[int, int]
+IndexRange = tuple[int, int]
 """Tiles `[i, j)` of the finer tile spec that make one of the coarser."""
-Merge = Callable[[TileColumns, Span], float]
+Merge = Callable[[TileColumns, IndexRange], float]
 
 
 @dataclass
@@ -57,11 +57,11 @@ class Rollup:
             [columns.sets[k][first:] for k in self._sets],
         )
 
-    def _spans(self, columns: TileColumns, first: int, end: int) -> list[Span]:
+    def _spans(self, columns: TileColumns, first: int, end: int) -> list[IndexRange]:
         starts = (list(own) for _, own in groupby(range(first, end), lambda i: columns.starts[i] // self._ms))
         return [(own[0], own[-1] + 1) for own in starts]
 
-    def _merged(self, columns: TileColumns, spans: Sequence[Span]) -> TileColumns:
+    def _merged(self, columns: TileColumns, spans: Sequence[IndexRange]) -> TileColumns:
         return TileColumns(
             [columns.starts[i] - columns.starts[i] % self._ms for i, _ in spans],
             [sum(columns.n[i:j]) for i, j in spans],

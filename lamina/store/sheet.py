@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lamina.semantics.plan import TileSpec
 from lamina.store.blobs import Packed, unreadable
-from lamina.store.evaluate import TilingTiles
+from lamina.store.evaluate import SpecTiles
 from lamina.store.tiles import TileColumns
 
 Floats = NDArray[np.float64]
@@ -60,10 +60,10 @@ class Sheet:
         return found
 
     @cached_property
-    def tiles(self) -> list[TilingTiles]:
+    def tiles(self) -> list[SpecTiles]:
         """The tiles of each entity, as one request is answered from them."""
         layers = zip(self._batch, self._speed, strict=True)
-        return [TilingTiles(None if packed is None else packed.tiles(), speed) for packed, speed in layers]
+        return [SpecTiles(None if packed is None else packed.tiles(), speed) for packed, speed in layers]
 
 
 def _whole(tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None]) -> _Run:

@@ -19,7 +19,7 @@ from lamina.settings import Settings, load_settings
 from lamina.training.chosen import Chosen, last_chosen, write_chosen
 from lamina.training.publish import publish
 from lamina.training.recipe import Recipe
-from lamina.training.train import Plan, SplitKind, learnt_inputs
+from lamina.training.train import SplitKind, TrainingPlan, learnt_inputs
 
 
 class ParametersFrom(StrEnum):
@@ -41,23 +41,23 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
             datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date: labels known by its end count.")
         ],
         lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
-        train_days: Annotated[int, typer.Option(min=1, help="Days to train on.")] = Plan.train_days,
+        train_days: Annotated[int, typer.Option(min=1, help="Days to train on.")] = TrainingPlan.train_days,
         delay_days: Annotated[int, typer.Option(min=0, help="Days until a row's label is complete.")] = label_delay,
-        test_days: Annotated[int, typer.Option(min=1, help="Days to test on.")] = Plan.test_days,
+        test_days: Annotated[int, typer.Option(min=1, help="Days to test on.")] = TrainingPlan.test_days,
         split: Annotated[
             SplitKind, typer.Option(help="By time, or drawn at random with equal shares of the label.")
-        ] = Plan.split,
+        ] = TrainingPlan.split,
         min_auc: Annotated[float, typer.Option(help="Register the model when its AUC is at least this.")] = 0.8,
         negatives_per_positive: Annotated[
             int, typer.Option(min=0, help="Negative rows to keep for each positive one in training; 0 keeps all.")
-        ] = Plan.negatives_per_positive,
-        seed: Annotated[int, typer.Option(help="Seed of the sampling and of both learners.")] = Plan.seed,
+        ] = TrainingPlan.negatives_per_positive,
+        seed: Annotated[int, typer.Option(help="Seed of the sampling and of both learners.")] = TrainingPlan.seed,
         threads: Annotated[
             int, typer.Option(min=1, help="Threads; one will do for under-sampled weeks.")
-        ] = Plan.threads,
+        ] = TrainingPlan.threads,
         calibrate: Annotated[
             bool, typer.Option(help="Fit, on units held out, the line that makes scores mean what they say.")
-        ] = Plan.calibrate,
+        ] = TrainingPlan.calibrate,
         search: Annotated[
             int, typer.Option(min=0, help="Trials to search parameters with, those of an interrupted search counted.")
         ] = 0,
@@ -73,7 +73,9 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
         settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
         lake = settings.lake_url
         day = require_over(date.date(), settings.clock)
-        plan = Plan(day, train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate)
+        plan = TrainingPlan(
+            day, train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate
+        )
         problem = recipe.problem
         table = read_table(lake, problem, plan.day, problem.features.names)
         chosen = None
@@ -90,7 +92,9 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
     return main
 
 
-def _search(recipe: Recipe, settings: Settings, table: Table, plan: Plan, trials: int, valid_days: int) -> Chosen:
+def _search(
+    recipe: Recipe, settings: Settings, table: Table, plan: TrainingPlan, trials: int, valid_days: int
+) -> Chosen:
     """Search, with a bar where somebody looks on."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

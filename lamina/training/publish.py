@@ -12,14 +12,14 @@ from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.trees_spec import ModelSpec
 from lamina.training.chosen import Chosen
 from lamina.training.recipe import Policies, Recipe
-from lamina.training.train import Plan, train
+from lamina.training.train import TrainingPlan, train
 
 
 def publish(
     recipe: Recipe,
     registry: ModelRegistry,
     table: Table,
-    plan: Plan,
+    plan: TrainingPlan,
     min_auc: float,
     *,
     chosen: Chosen | None = None,
@@ -61,7 +61,7 @@ def publish(
     }
 
 
-def _logged(plan: Plan, spec: ModelSpec) -> dict[str, str | int | float]:
+def _logged(plan: TrainingPlan, spec: ModelSpec) -> dict[str, str | int | float]:
     """Everything a reader of MLflow's UI would want to compare runs by."""
     flat: dict[str, str | int | float] = {k: str(v) for k, v in asdict(plan).items()}
     flat |= {f"split.{k}": str(v) for k, v in spec.split.model_dump(mode="json").items()}

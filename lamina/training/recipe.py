@@ -15,7 +15,7 @@ from lamina.settings import Settings
 Parameters = dict[str, float | int | str]
 """Of one member of the ensemble, by the names its library gives them; `rounds` is how many trees it has."""
 
-Span = tuple[float, float, bool, float]
+SearchRange = tuple[float, float, bool, float]
 """Lowest, highest, whether on a logarithmic scale, and what the library takes where nothing is said. A whole number as
 the lowest makes whole numbers."""
 
@@ -44,10 +44,10 @@ class Recipe:
 
     problem: Problem
     parameters: Mapping[str, Parameters]
-    spaces: Mapping[str, Mapping[str, Span]]
+    spaces: Mapping[str, Mapping[str, SearchRange]]
     policies: Callable[[Settings, str, date], Policies | None] = _no_policies
 
     @property
-    def members(self) -> dict[str, tuple[Parameters, Mapping[str, Span]]]:
+    def members(self) -> dict[str, tuple[Parameters, Mapping[str, SearchRange]]]:
         """Defaults and search space of each member."""
         return {name: (given, self.spaces[name]) for name, given in self.parameters.items()}

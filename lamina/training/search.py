@@ -31,7 +31,7 @@ from lamina.scoring.inputs import Input, fingerprint
 from lamina.scoring.trees_spec import Ensemble, Split
 from lamina.training.chosen import Chosen, Values
 from lamina.training.fit import Rows, Watch, fit_leaves, fit_trees, under_sample
-from lamina.training.recipe import Recipe, Span
+from lamina.training.recipe import Recipe, SearchRange
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -191,7 +191,7 @@ def _defaults(recipe: Recipe) -> dict[str, float | int]:
     return found
 
 
-def _suggested(trial: Trial, member: str, space: Mapping[str, Span]) -> Values:
+def _suggested(trial: Trial, member: str, space: Mapping[str, SearchRange]) -> Values:
     found: Values = {}
     for key, (low, high, log, _) in space.items():
         name = f"{member}.{key}"

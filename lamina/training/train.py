@@ -38,7 +38,7 @@ class SplitKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What to train. `negatives_per_positive` 0 uses every row; `calibrate` costs two thirds of three more fits;
     `blocked_days` as in `split_days`.
     """
@@ -85,7 +85,7 @@ class Trained:
 def train(
     recipe: Recipe,
     table: Table,
-    plan: Plan,
+    plan: TrainingPlan,
     curves: Path | None = None,
     *,
     chosen: Chosen | None = None,

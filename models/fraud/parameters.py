@@ -6,7 +6,7 @@ The defaults were chosen on test weeks before 2018-08-08 of the fraud handbook; 
 from __future__ import annotations
 
 from lamina.training.fit import BASE_SCORE
-from lamina.training.recipe import Parameters, Span
+from lamina.training.recipe import Parameters, SearchRange
 
 MOST_BINS = 4095
 """Places at which a split may lie. Frauds live in the tails of amounts, of which 255 bins, the libraries' default, make
@@ -35,7 +35,7 @@ LIGHTGBM: Parameters = {
     "rounds": 200,
 }
 
-XGBOOST_SPACE: dict[str, Span] = {
+XGBOOST_SPACE: dict[str, SearchRange] = {
     "max_depth": (2, 8, False, 6),
     "learning_rate": (0.02, 0.2, True, 0.3),
     "min_child_weight": (1.0, 40.0, True, 1.0),
@@ -43,7 +43,7 @@ XGBOOST_SPACE: dict[str, Span] = {
     "colsample_bytree": (0.3, 1.0, False, 1.0),
     "reg_lambda": (0.1, 30.0, True, 1.0),
 }
-LIGHTGBM_SPACE: dict[str, Span] = {
+LIGHTGBM_SPACE: dict[str, SearchRange] = {
     "num_leaves": (4, 48, True, 31),
     "learning_rate": (0.02, 0.2, True, 0.1),
     "min_child_samples": (5, 150, True, 20),

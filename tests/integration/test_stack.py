@@ -14,7 +14,7 @@ import pytest
 from lamina.errors import StackError
 from lamina.local import jars, orphans
 from lamina.local import stack as stack_module
-from lamina.local.service import Plan, Program, Service, get_json
+from lamina.local.service import Program, Service, StackPlan, get_json
 from lamina.local.services import SERVICES
 from lamina.local.stack import Stack
 
@@ -126,7 +126,7 @@ def test_a_crashed_program_is_started_again(tmp_path: Path) -> None:
 
 
 def test_a_failure_names_the_service_its_log_and_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(plan: Plan) -> Service:
+    def broken(plan: StackPlan) -> Service:
         command = (sys.executable, "-c", "raise SystemExit('the disk is on fire')")
         return Service("broken", "-", (Program("broken", command),), ready=lambda: None, deadline_s=60)
 

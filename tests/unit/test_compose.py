@@ -19,7 +19,7 @@ import yaml
 from lamina.errors import LaminaError
 from lamina.local import jars
 from lamina.local.layout import Layout
-from lamina.local.service import Plan
+from lamina.local.service import StackPlan
 from lamina.local.services import PORTS
 from lamina.local.services import SERVICES as LOCAL
 from lamina.local.services.flink import configuration
@@ -124,7 +124,7 @@ def test_groups_are_those_of_the_project() -> None:
 
 
 def test_flink_is_set_up_as_in_the_local_stack(tmp_path: Path) -> None:
-    plan = Plan(Layout(tmp_path), dict.fromkeys(PORTS, 1), {})
+    plan = StackPlan(Layout(tmp_path), dict.fromkeys(PORTS, 1), {})
     local = configuration(plan)
     containers = yaml.safe_load(_environment("flink-taskmanager")["FLINK_PROPERTIES"])
     for key in containers:
@@ -323,7 +323,7 @@ def test_what_others_wait_for_says_when_it_is_well(service: str) -> None:
 
 
 def test_nobody_is_killed_sooner_than_on_a_laptop(tmp_path: Path) -> None:
-    plan = Plan(
+    plan = StackPlan(
         Layout(tmp_path), dict.fromkeys(PORTS, 1), dict.fromkeys(("airflow_fernet", "airflow_api", "airflow_jwt"), "x")
     )
     for build in LOCAL.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lamina.local.service import Plan, Service
+from lamina.local.service import Service, StackPlan
 from lamina.local.services.airflow import airflow
 from lamina.local.services.flink import flink
 from lamina.local.services.kafka import kafka
@@ -13,7 +13,7 @@ from lamina.local.services.mlflow import mlflow
 from lamina.local.services.own import api, sink
 from lamina.local.services.redis import redis
 
-SERVICES: Mapping[str, Callable[[Plan], Service]] = MappingProxyType(
+SERVICES: Mapping[str, Callable[[StackPlan], Service]] = MappingProxyType(
     {"kafka": kafka, "redis": redis, "mlflow": mlflow, "flink": flink, "airflow": airflow, "sink": sink, "api": api}
 )
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from lamina import proxies
 from lamina.errors import StackError
 from lamina.local.layout import main_bin
-from lamina.local.service import NotReady, Plan, Program, Service, get_json, write
+from lamina.local.service import NotReady, Program, Service, StackPlan, get_json, write
 from lamina.local.services.mlflow import MLFLOW_ENV
 
 # `local[*]` here; on a cluster the same id is another connection and no DAG changes.
 SPARK_CONNECTION = {"conn_type": "spark", "host": "local[*]", "extra": {"spark-binary": "spark-submit"}}
 
 
-def airflow_env(plan: Plan) -> dict[str, str]:
+def airflow_env(plan: StackPlan) -> dict[str, str]:
     """Variables under which any `airflow` command works on this stack: `airflow dags test ...` needs no more."""
     layout = plan.layout
     return {
@@ -44,7 +44,7 @@ def airflow_env(plan: Plan) -> dict[str, str]:
     }
 
 
-def airflow(plan: Plan) -> Service:
+def airflow(plan: StackPlan) -> Service:
     """The four programs; ready when the API sees the other three beat."""
     env = airflow_env(plan)
     binary = str(main_bin("airflow"))

@@ -11,7 +11,7 @@ from lamina.errors import StackError
 from lamina.local.jvm import FRUGAL, SERIAL_GC
 from lamina.local.layout import Layout, flink_env, flink_home
 from lamina.local.ports import HOST
-from lamina.local.service import NotReady, Plan, Program, Service, get_json, write
+from lamina.local.service import NotReady, Program, Service, StackPlan, get_json, write
 from lamina.yaml_files import read_yaml
 
 SLOTS = 4
@@ -38,7 +38,7 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, o
             yield f"{prefix}{key}", value
 
 
-def configuration(plan: Plan) -> dict[str, object]:
+def configuration(plan: StackPlan) -> dict[str, object]:
     """Flink's configuration: the distribution's own, with the stack's ports, folders and sizes."""
     folder = plan.layout.data / "flink"
     python = str(flink_env(plan.layout.root) / "bin" / "python")
@@ -90,7 +90,7 @@ def client_env(layout: Layout) -> dict[str, str]:
     }
 
 
-def flink(plan: Plan) -> Service:
+def flink(plan: StackPlan) -> Service:
     """The cluster; ready when the task manager has offered all its slots."""
     layout = plan.layout
     home = flink_home(layout.root)

@@ -11,7 +11,7 @@ from lamina.local import jars
 from lamina.local.jvm import FRUGAL
 from lamina.local.layout import java
 from lamina.local.ports import HOST
-from lamina.local.service import NotReady, Plan, Program, Service, write
+from lamina.local.service import NotReady, Program, Service, StackPlan, write
 
 HEAP = ("-Xms256m", "-Xmx512m")
 
@@ -51,7 +51,7 @@ logger.server.level=info
 """
 
 
-def kafka(plan: Plan) -> Service:
+def kafka(plan: StackPlan) -> Service:
     """The broker; its log directory is formatted on the first start."""
     folder = plan.layout.data / "kafka"
     properties = plan.layout.run / "kafka.properties"

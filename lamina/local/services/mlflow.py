@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import MappingProxyType
 
-from lamina.local.service import Plan, Program, Service, answers
+from lamina.local.service import Program, Service, StackPlan, answers
 
 # For servers and clients alike: nothing is reported to anyone, no job workers that nothing uses.
 MLFLOW_ENV = MappingProxyType(
@@ -13,7 +13,7 @@ MLFLOW_ENV = MappingProxyType(
 )
 
 
-def mlflow(plan: Plan) -> Service:
+def mlflow(plan: StackPlan) -> Service:
     """The server, in one process."""
     folder = plan.layout.data / "mlflow"
     command = (sys.executable, "-m", "lamina.local.mlflow_server", str(plan.ports["mlflow"]), str(folder))

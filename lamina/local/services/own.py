@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from lamina.local.service import NotReady, Plan, Program, Service, answers
+from lamina.local.service import NotReady, Program, Service, StackPlan, answers
 from lamina.local.services.mlflow import MLFLOW_ENV
 from lamina.settings import STOP_WAIT_S
 from lamina.streams.topics import create_topics
@@ -14,7 +14,7 @@ from lamina.streams.topics import create_topics
 SETTLED_S = 3.0
 
 
-def sink(plan: Plan) -> Service:
+def sink(plan: StackPlan) -> Service:
     """The sink; the topics are made before it starts, as nothing creates them by itself.
 
     It has no port: a process that stays up is taken as ready, and its lag is in its metrics.
@@ -41,7 +41,7 @@ def sink(plan: Plan) -> Service:
     )
 
 
-def api(plan: Plan) -> Service:
+def api(plan: StackPlan) -> Service:
     """The HTTP API; it refuses to start with settings under which its end would take longer than is waited for."""
     env = {**MLFLOW_ENV, "LAMINA_API_STOP_WAIT_S": str(STOP_WAIT_S)}
     return Service(

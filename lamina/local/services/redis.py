@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lamina.errors import StackError
 from lamina.local.ports import HOST
-from lamina.local.service import NotReady, Plan, Program, Service
+from lamina.local.service import NotReady, Program, Service, StackPlan
 
 # The first with `set-proc-title`, without which its environment, and so the stack's marker, cannot be read.
 OLDEST = (6, 2)
@@ -37,7 +37,7 @@ def server() -> str:
     return str(bundled)
 
 
-def redis(plan: Plan) -> Service:
+def redis(plan: StackPlan) -> Service:
     """Redis with an append-only file, so that a restart loses at most one second."""
     folder = plan.layout.data / "redis"
     options = {

@@ -21,7 +21,7 @@ from lamina.lake.files import ASIDE_PREFIX, TOKEN_DIGITS
 from lamina.lake.schemas import SCHEMAS
 from lamina.scoring.encode import Encoder
 from lamina.scoring.trees import TreesScorer
-from lamina.training.train import Plan, Trained, train
+from lamina.training.train import Trained, TrainingPlan, train
 from models.fraud.problem import DECISIONS, PROBLEM
 from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, training_columns, write_training_set
@@ -139,7 +139,7 @@ def mean_score(trained: Trained, rows: Table) -> float:
 
 def test_what_was_declined_is_not_learnt_as_honest(declining: Table, informed: Table) -> None:
     """Larger amounts are often fraud. Learnt from all rows, the silent ones among them, they look honest."""
-    plan = Plan(DAY, calibrate=False)
+    plan = TrainingPlan(DAY, calibrate=False)
     aware, knowing = train(RECIPE, declining, plan), train(RECIPE, informed, plan)
     naive = train(RECIPE, dataclasses.replace(declining, weight=np.ones(len(declining))), plan)
     large = declining.take(declining.columns["amount"] > LARGE)
@@ -150,7 +150,7 @@ def test_what_was_declined_is_not_learnt_as_honest(declining: Table, informed: T
 
 
 def test_rows_that_say_nothing_are_neither_learnt_nor_tested(declining: Table) -> None:
-    split = Plan(DAY).days
+    split = TrainingPlan(DAY).days
     for choose in (rows_to_learn, rows_to_test):
         assert (declining.weight[choose(declining, split, 0)] > 0).all()
     assert declining.take(rows_to_learn(declining, split, 0)).weight.max() == pytest.approx(1 / SHARE)

@@ -21,12 +21,12 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
 from lamina.scoring.trees import TreesScorer
 from lamina.training.publish import publish
-from lamina.training.train import Plan, SplitKind, Trained, train
+from lamina.training.train import SplitKind, Trained, TrainingPlan, train
 from models.fraud.problem import PROBLEM
 from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, write_training_set
 
-PLAN = Plan(DAY, train_days=7, calibrate=False)
+PLAN = TrainingPlan(DAY, train_days=7, calibrate=False)
 BEFORE = DAY - timedelta(days=1)
 
 

@@ -8,14 +8,16 @@ import pytest
 
 from lamina.errors import StackError
 from lamina.local.layout import SOCKET_PATH_LIMIT, Layout
-from lamina.local.service import Plan, Program
+from lamina.local.service import Program, StackPlan
 from lamina.local.services import PORTS, SERVICES
 from lamina.local.supervisor import program_section
 
 
-def _plan(folder: Path) -> Plan:
+def _plan(folder: Path) -> StackPlan:
     numbers = {name: 20_000 + number for number, name in enumerate(PORTS)}
-    return Plan(Layout(folder), numbers, {"airflow_fernet": "s3cret", "airflow_api": "s3cret", "airflow_jwt": "s3cret"})
+    return StackPlan(
+        Layout(folder), numbers, {"airflow_fernet": "s3cret", "airflow_api": "s3cret", "airflow_jwt": "s3cret"}
+    )
 
 
 @pytest.mark.parametrize("name", SERVICES)

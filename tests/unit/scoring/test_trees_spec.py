@@ -12,7 +12,7 @@ from benchmarks.small_model import train_small_model
 from lamina.contracts.features import days
 from lamina.definitions.fraud import FEATURES, USER_SPEND
 from lamina.errors import ModelUnavailable
-from lamina.scoring.inputs import inputs_of, meaning_of
+from lamina.scoring.inputs import computation_of, inputs_of
 from lamina.scoring.protocol import SPEC_FILE
 from lamina.scoring.trees_spec import Ensemble, ModelSpec, correct
 
@@ -78,7 +78,7 @@ def test_a_feature_that_is_gone_is_named(folder: Path) -> None:
 
 
 def test_every_model_feature_has_its_own_meaning() -> None:
-    meanings = [meaning_of(FEATURES, name) for name in FEATURES.model_features]
+    meanings = [computation_of(FEATURES, name) for name in FEATURES.model_features]
     assert len(set(meanings)) == len(meanings)
 
 

@@ -16,7 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from lamina.local.layout import Layout
-from lamina.local.service import Plan
+from lamina.local.service import StackPlan
 from lamina.local.services import PORTS, SERVICES
 from lamina.settings import ROOT, STOP_REST_S, STOP_WAIT_S, Settings
 from serving import bootstrap, server
@@ -141,7 +141,7 @@ def test_the_end_fits_into_what_its_supervisors_wait(tmp_path: Path) -> None:
     # What the steps beside the settings may take.
     rest = bootstrap.BACKGROUND_S + 1 + 1 + 3 * bootstrap.CLOSE_S + bootstrap.CLOSE_S + server.INTERPRETER_S
     assert rest <= STOP_REST_S
-    service = SERVICES["api"](Plan(Layout(tmp_path), dict.fromkeys(PORTS, 1), {}))
+    service = SERVICES["api"](StackPlan(Layout(tmp_path), dict.fromkeys(PORTS, 1), {}))
     (program,) = service.programs
     assert program.stop_wait_s == STOP_WAIT_S == float(program.env["LAMINA_API_STOP_WAIT_S"])
 

@@ -29,7 +29,7 @@ from lamina.definitions.fraud import TRANSACTIONS, USER
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate_all
-from lamina.store.evaluate import Span, TilingTiles, segments_of
+from lamina.store.evaluate import Span, SpecTiles, segments_of
 from lamina.store.memory import MemoryStore
 from lamina.store.reader import Reader
 from lamina.store.tiles import TileColumns
@@ -182,7 +182,7 @@ def test_a_window_holds_whole_tiles_of_both_layers() -> None:
 
     own = TileColumns([9], [1], [])
     batch, speed = (TileColumns(starts, [1] * len(starts), []) for starts in ([0, 2, 4, 6], [8, 10, 12]))
-    tiles = TilingTiles(batch, speed)
+    tiles = SpecTiles(batch, speed)
     assert found(Span("t", 6, 0, 2, False), 9) == [[4, 6], [8]]
     assert found(Span("t", 6, 0, 2, True), 13) == [[8, 10, 12], [9]]
     assert found(Span("t", 4, 3, 2, False), 9) == [[2, 4]]

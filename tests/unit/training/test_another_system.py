@@ -26,7 +26,7 @@ from lamina.registry.memory import MemoryRegistry
 from lamina.scoring import trees
 from lamina.training.publish import publish
 from lamina.training.recipe import Recipe
-from lamina.training.train import Plan
+from lamina.training.train import TrainingPlan
 
 DAY = date(2025, 3, 28)
 ROWS = 3000
@@ -118,7 +118,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 def test_it_is_trained_published_and_compared_by_its_own_names(table: Table, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path / "registry")
-    plan = Plan(DAY, train_days=3, delay_days=1, test_days=2, negatives_per_positive=0)
+    plan = TrainingPlan(DAY, train_days=3, delay_days=1, test_days=2, negatives_per_positive=0)
     said = publish(RECIPE, registry, table, plan, min_auc=0.8)
     assert said["version"] == "1"
     (version,) = registry.versions("shop")
@@ -139,7 +139,13 @@ def test_it_is_trained_published_and_compared_by_its_own_names(table: Table, tmp
 
 def test_its_card_speaks_of_what_it_is_about(table: Table, tmp_path: Path) -> None:
     registry = MemoryRegistry(tmp_path / "registry")
-    publish(RECIPE, registry, table, Plan(DAY, train_days=3, delay_days=1, test_days=2, calibrate=False), min_auc=0.5)
+    publish(
+        RECIPE,
+        registry,
+        table,
+        TrainingPlan(DAY, train_days=3, delay_days=1, test_days=2, calibrate=False),
+        min_auc=0.5,
+    )
     card = registry.read("shop", "1", CARD_FILE)
     assert "Probability that what is seen is bought" in card
     assert "complete 1 days after a view" in card

@@ -20,13 +20,13 @@ from lamina.training import search as searching
 from lamina.training.chosen import BrokenSearch, Chosen, last_chosen, write_chosen
 from lamina.training.publish import publish
 from lamina.training.search import Parts, SearchPlan, SearchTaken, parts, search
-from lamina.training.train import Plan, SplitKind, learnt_inputs
+from lamina.training.train import SplitKind, TrainingPlan, learnt_inputs
 from models.fraud.parameters import LIGHTGBM, XGBOOST
 from models.fraud.problem import PROBLEM
 from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, write_training_set
 
-PLAN = Plan(DAY, train_days=7, calibrate=False)
+PLAN = TrainingPlan(DAY, train_days=7, calibrate=False)
 SEARCH = SearchPlan(trials=3, valid_days=3, negatives_per_positive=10, seed=0, threads=1)
 
 
@@ -45,7 +45,7 @@ def found(table: Table) -> Parts:
     return apart(table)
 
 
-def apart(table: Table, plan: SearchPlan = SEARCH, training: Plan = PLAN) -> Parts:
+def apart(table: Table, plan: SearchPlan = SEARCH, training: TrainingPlan = PLAN) -> Parts:
     split = training.days
     return parts(RECIPE, table, split, learnt_inputs(PROBLEM, table.take(rows_to_learn(table, split, 0))), plan)
 

@@ -21,13 +21,13 @@ from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE
 from lamina.training.fit import under_sample
 from lamina.training.publish import publish
-from lamina.training.train import Plan, SplitKind, Trained, train
+from lamina.training.train import SplitKind, Trained, TrainingPlan, train
 from models.fraud.problem import PROBLEM
 from models.fraud.recipe import RECIPE
 from models.fraud.score import load
 from tests.training_sets import DAY, training_columns, write_training_set
 
-PLAN = Plan(DAY, train_days=7, calibrate=False)
+PLAN = TrainingPlan(DAY, train_days=7, calibrate=False)
 """Without calibration, which costs more fits than the model."""
 
 

@@ -20,7 +20,7 @@ from lamina.rules.bands import SEVERITY, assess, most_severe
 from lamina.rules.book import load_rules
 from lamina.rules.costs import choose
 from lamina.settings import Settings
-from lamina.training.train import Plan, train
+from lamina.training.train import TrainingPlan, train
 from models.fraud.problem import PROBLEM
 from models.fraud.recipe import RECIPE
 from models.fraud.savings import Policies
@@ -110,7 +110,7 @@ def test_scores_that_are_no_probabilities_are_not_weighed(lake: str, rows: Table
 def test_a_card_says_what_was_saved(lake: str) -> None:
     table = read_table(lake, PROBLEM, DAY, FEATURES.names)
     policies = Policies.of(Settings().rules_file, lake, "fraud", DAY)
-    trained = train(RECIPE, table, Plan(DAY), policies=policies)
+    trained = train(RECIPE, table, TrainingPlan(DAY), policies=policies)
     money = trained.spec.money
     assert policies.as_metrics(money)["money_saved_expected_cost"] == money["expected_cost"]["saved"] > 0
     card = model_card(PROBLEM, trained.spec, trained.slices)
