@@ -39,7 +39,7 @@ from benchmarks.report import emit
 from jobs.spark.extract_data import extract
 from jobs.spark.session import make_session
 from jobs.spark.training_set import build
-from lamina.definitions.fraud import FEATURES
+from lamina.definitions.fraud import FEATURES, SYSTEM
 from lamina.evaluation.read import read_table
 from lamina.ingest.mapping import load_mapping
 from lamina.ingest.transactions import import_transactions
@@ -161,8 +161,8 @@ def make_training_set(settings: Settings, lake: str, days: Sequence[date], *, qu
     )
     spark = make_session("fraud_handbook")
     try:
-        extract(spark, lake, FEATURES, until, first, last)
-        return int(build(spark, lake, FEATURES, until)["rows"])
+        extract(spark, lake, SYSTEM, until, first, last)
+        return int(build(spark, lake, SYSTEM, until)["rows"])
     finally:
         spark.stop()
 

@@ -12,23 +12,22 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.labelled import labelled
 from jobs.spark.lake import ARRIVAL, read_events, spark_source, spark_url
-from jobs.spark.revisions import events_of, standing
+from jobs.spark.revisions import events_of
 from jobs.spark.session import make_session
 from lamina.clock import midnight_ms, next_day
-from lamina.contracts.features import EventSource, FeatureSet
-from lamina.definitions import load
-from lamina.errors import LaminaError
+from lamina.contracts.systems import System
+from lamina.definitions import record
 from lamina.lake import layout
 from lamina.lake.write import replacing
 from lamina.settings import load_settings
 
 ROWS = "rows"
-LABEL, LABEL_TIMESTAMP, SCENARIO = "is_fraud", "label_timestamp", "scenario"
 
 
 def rows_url(lake: str, system: str, day: date) -> str:
@@ -36,49 +35,25 @@ def rows_url(lake: str, system: str, day: date) -> str:
     return f"{layout.training(lake, system, day)}/{ROWS}"
 
 
-def labelled(requests: DataFrame, labels: DataFrame, features: FeatureSet, known_before_ms: int) -> DataFrame:
-    """`requests` with `is_fraud`, `label_timestamp` and `scenario`.
+def extract(spark: SparkSession, lake: str, system: System, day: date, first: date, last: date) -> dict[str, Any]:
+    """Write the labelled rows of the days `first` to `last`; returns how many, and how many of them are positive.
 
-    A label counts when it was known before `known_before_ms`, and of several the one that stood then; a request without
-    one is taken for honest, its label's time is null. The requests are without duplicates.
-
-    Args: labels: as `events_of` gives them.
+    Raises: DefinitionError: when the system has no label.
     """
-    stood = standing(labels, _labels(features), known_before_ms)
-    known = stood.where(F.col("timestamp") < known_before_ms).select(
-        F.col(_labels(features).id).alias("_labelled"),
-        F.col(LABEL).alias("_label"),
-        F.col("timestamp").alias(LABEL_TIMESTAMP),
-        SCENARIO,
-    )
-    joined = requests.join(known, F.col(features.request.id) == F.col("_labelled"), "left")
-    return joined.withColumn(LABEL, F.coalesce("_label", F.lit(False))).select(
-        *requests.columns, LABEL, LABEL_TIMESTAMP, SCENARIO
-    )
-
-
-def _labels(features: FeatureSet) -> EventSource:
-    if features.labels is None:
-        raise LaminaError(f"system {features.system!r} has no labels to train on: give its FeatureSet labels")
-    return features.labels
-
-
-def extract(spark: SparkSession, lake: str, features: FeatureSet, day: date, first: date, last: date) -> dict[str, Any]:
-    """Write the labelled rows of the days `first` to `last`; returns how many and how many of them are fraud."""
     begin_ms, end_ms = midnight_ms(first), midnight_ms(next_day(last))
-    request, label = features.request, _labels(features)
-    events = read_events(spark, lake, request.topic, request.id, from_ms=begin_ms, until=day)
-    labels = events_of(spark, lake, label, from_ms=begin_ms, until=day)
+    request, label = system.features.request, system.learnt_label
+    requests = read_events(spark, lake, request.topic, request.id, from_ms=begin_ms, until=day)
+    events = events_of(spark, lake, label.source, from_ms=begin_ms, until=day)
     ts = F.col(request.timestamp)
-    wanted = events.frame.where((ts >= begin_ms) & (ts < end_ms)).drop(*ARRIVAL)
-    rows = labelled(wanted, labels.frame, features, midnight_ms(next_day(day)))
-    target = rows_url(lake, features.system, day)
+    wanted = requests.frame.where((ts >= begin_ms) & (ts < end_ms)).drop(*ARRIVAL)
+    rows = labelled(wanted, events.frame, request, label, midnight_ms(next_day(day)))
+    target = rows_url(lake, system.name, day)
     with replacing(target) as staging:
         rows.write.mode("append").parquet(spark_url(staging))
     written = spark.read.schema(rows.schema).parquet(spark_source(target))
-    counts = written.agg(F.count("*"), F.coalesce(F.sum(F.col(LABEL).cast("long")), F.lit(0))).first()
+    counts = written.agg(F.count("*"), F.coalesce(F.sum(F.col(label.column).cast("long")), F.lit(0))).first()
     assert counts is not None, "an aggregate without groups has one row"
-    return {"first_day": first.isoformat(), "last_day": last.isoformat(), "rows": counts[0], "fraud": counts[1]}
+    return {"first_day": first.isoformat(), "last_day": last.isoformat(), "rows": counts[0], "positives": counts[1]}
 
 
 def main(
@@ -95,7 +70,7 @@ def main(
     logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("extract_data")
-    counts = extract(spark, settings.lake_url, load(system), logical, first_day.date(), last_day.date())
+    counts = extract(spark, settings.lake_url, record(system), logical, first_day.date(), last_day.date())
     report("extract_data", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 

@@ -15,13 +15,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
-from jobs.spark.extract_data import LABEL, LABEL_TIMESTAMP, SCENARIO, rows_url
+from jobs.spark.extract_data import rows_url
 from jobs.spark.lake import spark_source, spark_url, written_rows
 from jobs.spark.point_in_time import features_at
 from jobs.spark.revisions import events_of
 from jobs.spark.session import make_session
 from lamina.contracts.features import FeatureSet
-from lamina.definitions import load
+from lamina.contracts.labels import LABEL_TIMESTAMP
+from lamina.contracts.systems import System
+from lamina.definitions import record
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake, replacing
@@ -56,21 +58,22 @@ def archived_features(
     return features_at(features, rows, events)
 
 
-def build(spark: SparkSession, lake: str, features: FeatureSet, day: date) -> dict[str, Any]:
+def build(spark: SparkSession, lake: str, system: System, day: date) -> dict[str, Any]:
     """Write the features of the rows of `day`; returns how many rows and columns.
 
-    Raises: RowsMissing: when `extract_data` has not run for the day.
+    Raises: RowsMissing: when `extract_data` has not run for the day; DefinitionError: when the system has no label.
     """
-    origin = rows_url(lake, features.system, day)
+    features, label = system.features, system.learnt_label
+    origin = rows_url(lake, system.name, day)
     fs, path = open_lake(origin)
     if not fs.exists(path):
         raise RowsMissing(f"no rows at {origin}: run jobs.spark.extract_data for the same date first")
     rows = spark.read.parquet(spark_source(origin))
     request = features.request
     entity_keys = [e.key for e in features.entities]
-    kept = dict.fromkeys((request.id, *entity_keys, request.timestamp, LABEL, LABEL_TIMESTAMP, SCENARIO))
+    kept = dict.fromkeys((request.id, *entity_keys, request.timestamp, label.column, LABEL_TIMESTAMP, *label.beside))
     found = archived_features(spark, lake, features, rows, until=day)
-    with replacing(features_url(lake, features.system, day)) as staging:
+    with replacing(features_url(lake, system.name, day)) as staging:
         found.select(*kept, *features.names).write.mode("append").parquet(spark_url(staging))
         written, expected = written_rows(staging), written_rows(origin)
         if written != expected:
@@ -84,7 +87,7 @@ def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUr
     logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("training_set")
-    counts = build(spark, settings.lake_url, load(system), logical)
+    counts = build(spark, settings.lake_url, record(system), logical)
     report("training_set", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 

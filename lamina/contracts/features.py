@@ -230,14 +230,12 @@ class WindowFeature:
 class FeatureSet:
     """All that one system knows: the request's source, its feature views and what is derived from them.
 
-    `model_features` are the inputs of its model, in order. A system without `labels` and `model_features` has features
-    and no model.
+    `model_features` are the inputs of its model, in order. A system without them has features and no model.
     """
 
     system: str
     request: EventSource
     views: tuple[FeatureView, ...]
-    labels: EventSource | None = None
     ratios: tuple[Ratio, ...] = ()
     elapsed: tuple[Elapsed, ...] = ()
     request_features: tuple[RequestFeature, ...] = ()
@@ -269,8 +267,6 @@ class FeatureSet:
             found.append(
                 f"the request's source {self.request.name!r} has no columns {keyless}: add the keys of its entities"
             )
-        if self.model_features and not self.labels:
-            found.append("model_features need labels to learn from: give labels, or leave model_features out")
         return found
 
     def _complaints_of_derived(self) -> list[str]:

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lamina.contracts.features import Duration, Entity, FeatureSet
+from lamina.contracts.features import Entity, FeatureSet
+from lamina.contracts.labels import LABEL_TIMESTAMP, LabelDefinition
 from lamina.contracts.topics import EventTopic, predictions_of
 from lamina.errors import DefinitionError
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """One system: its features, the topics of its events, and how long its labels take.
+    """One system: its features, the topics of its events, and what its model learns from.
 
     `topics` are those of its own events. It may read those of other systems, which then are only theirs to describe; a
-    topic that two describe is described alike. `label_delay`: so long after an event its labels are complete.
-    `served`: the log of what its model answered.
+    topic that two describe is described alike. `label`: how it becomes known what a request was. `served`: the log of
+    what its model answered.
     """
 
     features: FeatureSet
     topics: tuple[EventTopic, ...] = ()
-    label_delay: Duration | None = None
+    label: LabelDefinition | None = None
     served: EventTopic | None = None
 
     def __post_init__(self) -> None:
@@ -29,12 +30,22 @@ class System:
             raise DefinitionError(f"system {self.name!r}: {complaint}")
 
     def _complaints(self) -> Iterator[str]:
-        if self.features.labels and not self.label_delay:
-            yield "its labels become known late: say how long they take by label_delay"
+        if self.features.model_features and not self.label:
+            yield "model_features need a label to learn from: give label, or leave model_features out"
+        if self.label:
+            yield from self._complaints_of_label(self.label)
         if self.features.model_features and not self.served:
             yield f"what its model answers is logged: describe topic {predictions_of(self.name)!r} by served"
         if self.served and self.served.name != predictions_of(self.name):
             yield f"what it serves is on {self.served.name!r}: the topic is called {predictions_of(self.name)!r}"
+
+    def _complaints_of_label(self, label: LabelDefinition) -> Iterator[str]:
+        yield from (f"label {label.column!r}: {complaint}" for complaint in label.complaints(self.features.request))
+        if clash := sorted({label.column, *label.beside, LABEL_TIMESTAMP} & set(self.features.names)):
+            yield f"label {label.column!r}: {clash} are features, too: the label would be known to the model"
+        for topic in self.topics:
+            if topic.name == label.source.topic and (lacking := set(label.beside) - set(topic.contract.model_fields)):
+                yield f"label {label.column!r}: topic {topic.name!r} has no {sorted(lacking)} to keep beside it"
 
     @property
     def name(self) -> str:
@@ -52,13 +63,24 @@ class System:
         return bool(self.features.model_features)
 
     @property
+    def learnt_label(self) -> LabelDefinition:
+        """The label that its model learns.
+
+        Raises: DefinitionError: when it has none.
+        """
+        if self.label is None:
+            raise DefinitionError(f"system {self.name!r} has no label to train on: give its record a label")
+        return self.label
+
+    @property
     def event_topics(self) -> tuple[EventTopic, ...]:
         """Every topic that it describes."""
         return (*self.topics, self.served) if self.served else self.topics
 
     @property
     def feature_topics(self) -> tuple[str, ...]:
-        """The topics that its features and labels are made from, sorted."""
-        features = self.features
-        sources = (features.request, features.labels, *(view.source for view in features.views))
-        return tuple(sorted({source.topic for source in sources if source}))
+        """The topics that its features and its label are made from, sorted."""
+        sources = [self.features.request, *(view.source for view in self.features.views)]
+        if self.label:
+            sources.append(self.label.source)
+        return tuple(sorted({source.topic for source in sources}))

@@ -38,6 +38,7 @@ from lamina.contracts.features import (
     seconds,
 )
 from lamina.contracts.fraud_decisions import DECISION_TOPIC
+from lamina.contracts.labels import ReportedLabel
 from lamina.contracts.systems import System
 from lamina.contracts.transactions import LABEL_TOPIC, TRANSACTION_TOPIC
 
@@ -277,7 +278,6 @@ MERCHANT_REPORTS = FeatureView(
 FEATURES = FeatureSet(
     system="fraud",
     request=TRANSACTIONS,
-    labels=FRAUD_LABELS,
     views=(
         USER_VELOCITY,
         USER_LAST_SEEN,
@@ -376,6 +376,6 @@ FEATURES = FeatureSet(
 SYSTEM = System(
     features=FEATURES,
     topics=(TRANSACTION_TOPIC, LABEL_TOPIC),
-    label_delay=LABEL_DELAY,
+    label=ReportedLabel(source=FRAUD_LABELS, column="is_fraud", delay=LABEL_DELAY, beside=("scenario",)),
     served=DECISION_TOPIC,
 )

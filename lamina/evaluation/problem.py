@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lamina.contracts.features import FeatureSet
+from lamina.contracts.labels import LABEL_TIMESTAMP
+from lamina.contracts.systems import System
 from lamina.evaluation.metrics import Flags, Floats, Ints, Texts
 from lamina.evaluation.table import Table
 from lamina.scoring.trees_spec import ModelSpec
@@ -59,18 +61,15 @@ def _nothing_more(spec: ModelSpec) -> Sequence[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Problem:
-    """A binary label of the requests of `features`, and how scores of it are judged.
+    """The label of the system of `record`, and how scores of it are judged.
 
-    label: column of the training set that holds it. label_timestamp: column that says when it became known, epoch ms,
-    null where it did not. unit: column with the subject whose rows are no independent evidence, such as a user: its
+    unit: column with the subject whose rows are no independent evidence, such as a user: its
     rows are drawn together, learnt from together, and leave the test once a label of it is known.
     columns: further columns of the training set, and `beside`: of the rows it was made for, that the figures and slices
     look at; those are missing (None) where they cannot be had.
     """
 
-    features: FeatureSet
-    label: str
-    label_timestamp: str
+    record: System
     unit: str
     words: Words
     figures: Figures
@@ -83,12 +82,20 @@ class Problem:
     @property
     def system(self) -> str:
         """The system's name, under which its models are registered."""
-        return self.features.system
+        return self.record.name
+
+    @property
+    def features(self) -> FeatureSet:
+        """What is known of a request."""
+        return self.record.features
+
+    @property
+    def label(self) -> str:
+        """Column of the training set that holds the label, true or false."""
+        return self.record.learnt_label.column
 
     @property
     def own_columns(self) -> Mapping[str, None]:
         """Columns of the training set beside the features, in order, each once."""
         request = self.features.request
-        return dict.fromkeys(
-            (request.id, self.unit, request.timestamp, self.label, self.label_timestamp, *self.columns)
-        )
+        return dict.fromkeys((request.id, self.unit, request.timestamp, self.label, LABEL_TIMESTAMP, *self.columns))

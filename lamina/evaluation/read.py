@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamina.clock import DAY_MS, midnight_ms, next_day
+from lamina.contracts.labels import LABEL_TIMESTAMP
 from lamina.evaluation.metrics import Texts
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.table import Table, TrainingSetError
@@ -41,7 +42,7 @@ def read_table(lake: str, problem: Problem, day: date, features: Sequence[str]) 
     # Spark writes in no particular order, and training must not depend on it.
     table = table.sort_by([(request.timestamp, "ascending"), (request.id, "ascending")])
     columns = {name: as_input(table.column(name)) for name in wanted}
-    arrived = columns[problem.label_timestamp]
+    arrived = columns[LABEL_TIMESTAMP]
     known_by = arrived < midnight_ms(next_day(day))  # a missing time is NaN, and not before anything
     ids, timestamp = columns[request.id], columns[request.timestamp].astype(np.int64)
     return Table(

@@ -58,9 +58,7 @@ def features_of(features: FeatureSet, entity: str) -> FeatureSet:
     own = {f.name for v in views for f in v.features}
     ratios = tuple(r for r in features.ratios if {r.numerator, r.denominator} <= own)
     elapsed = tuple(e for e in features.elapsed if {*e.times} <= own)
-    return replace(
-        features, views=views, ratios=ratios, elapsed=elapsed, request_features=(), labels=None, model_features=()
-    )
+    return replace(features, views=views, ratios=ratios, elapsed=elapsed, request_features=(), model_features=())
 
 
 def read_entity(

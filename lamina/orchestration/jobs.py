@@ -106,10 +106,10 @@ def has_model(system: str) -> bool:
 
 
 def label_days(system: str) -> int:
-    """Days after an event until the labels of `system` are complete.
+    """Days after a request until the label of `system` is complete.
 
     >>> label_days("fraud")
     7
     """
-    delay = record(system).label_delay
-    return 0 if delay is None else -(-delay.s // DAY_S)
+    label = record(system).label
+    return 0 if label is None else -(-label.delay.s // DAY_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from lamina.contracts.fraud_decisions import DECISION_TOPIC
-from lamina.definitions.fraud import FEATURES
+from lamina.definitions.fraud import SYSTEM
 from lamina.evaluation.decided import DecisionLog, weights
 from lamina.evaluation.problem import Problem, Words
 from lamina.lake.schemas import SCHEMAS
@@ -16,9 +16,7 @@ from models.fraud.slices import slices
 DECISIONS = DecisionLog(DECISION_TOPIC.name, SCHEMAS[DECISION_TOPIC.name], id="transaction_id", withholding="reject")
 
 PROBLEM = Problem(
-    features=FEATURES,
-    label="is_fraud",
-    label_timestamp="label_timestamp",
+    record=SYSTEM,
     unit="user_id",
     words=Words(
         predicts="Probability of fraud of a card transaction",

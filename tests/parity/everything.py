@@ -35,6 +35,9 @@ from lamina.contracts.features import (
     minutes,
     seconds,
 )
+from lamina.contracts.labels import ReportedLabel
+from lamina.contracts.served import served_topic
+from lamina.contracts.systems import System
 from lamina.definitions.fraud import FRAUD_LABELS, MERCHANT, TRANSACTIONS, USER
 
 FRENCH = Predicate("country", "=", "FR")
@@ -134,7 +137,6 @@ VIEWS = (
 EVERYTHING = FeatureSet(
     system="everything",
     request=TRANSACTIONS,
-    labels=FRAUD_LABELS,
     views=VIEWS,
     ratios=(
         Ratio("large_share", "large_count_30d", "plain_count_9d"),
@@ -147,4 +149,10 @@ EVERYTHING = FeatureSet(
     ),
     request_features=(RequestFeature("amount", "field", "amount"),),
     model_features=("amount",),
+)
+
+EVERYTHING_SYSTEM = System(
+    features=EVERYTHING,
+    label=ReportedLabel(source=FRAUD_LABELS, column="is_fraud", delay=days(7), beside=("scenario",)),
+    served=served_topic("everything"),
 )

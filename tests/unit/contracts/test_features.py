@@ -100,8 +100,8 @@ def test_a_window_may_have_a_resolution_of_its_own() -> None:
     assert [(f.name, f.resolution) for f in features[:2]] == [("n_1h", minutes(1)), ("n_9d", days(1))]
 
 
-def test_a_system_without_a_model_has_neither_labels_nor_inputs() -> None:
-    assert feature_set(labels=None, model_features=()).names == feature_set().names
+def test_a_system_without_a_model_has_no_inputs() -> None:
+    assert feature_set(model_features=()).names == feature_set().names
 
 
 def test_time_since_is_a_feature_of_the_set() -> None:
@@ -125,7 +125,6 @@ def feature_set(**changes: Any) -> FeatureSet:
     right: dict[str, Any] = {
         "system": "s",
         "request": TRANSACTIONS,
-        "labels": FRAUD_LABELS,
         "views": (view(),),
         "ratios": (Ratio("r", "n_1h", "n_1d"),),
         "request_features": (),
@@ -160,7 +159,6 @@ def test_a_feature_set_names_its_features_in_order() -> None:
         ({"elapsed": (Elapsed("e", "gone"),)}, "unknown features .*gone"),
         ({"elapsed": (Elapsed("e", "n_1h", until="gone"),)}, "unknown features .*gone"),
         ({"elapsed": (Elapsed("e", "n_1h"),)}, "no time to measure from"),
-        ({"labels": None}, "need labels to learn from"),
         (
             {"views": (view(), view(name="w", aggregates=(last_k("country", "l", k=2),))), "model_features": ("l_1h",)},
             "are lists",

@@ -21,6 +21,7 @@ from lamina.contracts.aggregates import count, mean
 from lamina.contracts.base import EpochMs, Event, Identifier, Number, Truth
 from lamina.contracts.expectations import LATENESS, Suite, in_time, present, some_rows
 from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, RequestFeature, days, hours, seconds
+from lamina.contracts.labels import ReportedLabel
 from lamina.contracts.systems import System
 from lamina.contracts.topics import EventTopic, Topic
 
@@ -91,12 +92,12 @@ CAR_STAYS = FeatureView(
 FEATURES = FeatureSet(
     system="parking",
     request=STAY_SOURCE,
-    labels=FINE_SOURCE,
     views=(CAR_STAYS,),
     request_features=(RequestFeature("fee", "field", "fee"),),
     model_features=("fee", "stays_1h", "avg_fee_7d"),
 )
-SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label_delay=days(3), served=GUESSES)
+LABEL = ReportedLabel(source=FINE_SOURCE, column="is_fined", delay=days(3))
+SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label=LABEL, served=GUESSES)
 '''
 
 
@@ -169,7 +170,9 @@ def test_it_has_its_dags(folder: Path) -> None:
         ("topics=(STAYS, FINES)", "topics=(STAYS,)", "no record describes topics ['fines']"),
         (", served=GUESSES", "", "describe topic 'predictions-parking' by served"),
         ("predictions-parking", "guesses", "what it serves is on 'guesses'"),
-        (", label_delay=days(3)", "", "say how long they take by label_delay"),
+        (", delay=days(3)", "", "argument: 'delay'"),
+        (", label=LABEL", "", "model_features need a label to learn from"),
+        ('column="is_fined"', 'column="fined"', "label 'fined': 'fined' is no column of source 'fines'"),
         ("parking", "parks", "module 'parking' holds the system 'parks'"),
         ('("fines"', '("transactions"', "topic 'transactions' is described elsewhere in another way"),
         ('("fines"', '("dead-letters"', "topic 'dead-letters' is described elsewhere in another way"),

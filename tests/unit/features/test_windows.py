@@ -117,9 +117,7 @@ def test_a_pass_equals_the_reference(seed: int, resolution: Duration, delay: Dur
         delay=delay,
         include_request=include,
     )
-    features = FeatureSet(
-        system="s", request=SOURCE, labels=SOURCE, views=(view,), ratios=(), request_features=(), model_features=()
-    )
+    features = FeatureSet(system="s", request=SOURCE, views=(view,), ratios=(), request_features=(), model_features=())
     entity = EntityPass(features, USER)
     events = generate(random.Random(seed), 150)
     stranger = {**events[0], "id": "nobody", "user": "unseen"}
@@ -156,9 +154,7 @@ def test_a_pass_without_events_answers_what_nothing_is() -> None:
         windows=(hours(1),),
         resolution=seconds(1),
     )
-    features = FeatureSet(
-        system="s", request=SOURCE, labels=SOURCE, views=(view,), ratios=(), request_features=(), model_features=()
-    )
+    features = FeatureSet(system="s", request=SOURCE, views=(view,), ratios=(), request_features=(), model_features=())
     entity = EntityPass(features, USER)
     row = generate(random.Random(0), 1)
     (found,) = pa.Table.from_batches(entity(iter(partition(entity, [], row).to_batches()))).to_pylist()
@@ -168,7 +164,5 @@ def test_a_pass_without_events_answers_what_nothing_is() -> None:
 
 
 def test_an_empty_partition_yields_nothing() -> None:
-    features = FeatureSet(
-        system="s", request=SOURCE, labels=SOURCE, views=(), ratios=(), request_features=(), model_features=()
-    )
+    features = FeatureSet(system="s", request=SOURCE, views=(), ratios=(), request_features=(), model_features=())
     assert list(EntityPass(features, USER)(iter([]))) == []

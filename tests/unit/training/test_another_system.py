@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.contracts.features import EventSource, FeatureSet, RequestFeature
+from lamina.contracts.features import EventSource, FeatureSet, RequestFeature, hours
+from lamina.contracts.labels import FollowedLabel
+from lamina.contracts.served import served_topic
+from lamina.contracts.systems import System
 from lamina.evaluation.card import CARD_FILE
 from lamina.evaluation.evaluate import evaluate
 from lamina.evaluation.metrics import Flags, Floats, ranking
@@ -42,13 +45,24 @@ FEATURES = FeatureSet(
     system="shop",
     request=VIEWS,
     views=(),
-    labels=VIEWS,
     request_features=(
         RequestFeature("price", "field", "price"),
         RequestFeature("shelf", "field", "shelf", categorical=True),
         RequestFeature("hour_of_day", "hour_of_day"),
     ),
     model_features=("price", "shelf", "hour_of_day"),
+)
+PURCHASES = EventSource(
+    name="purchases",
+    topic="purchases",
+    id="purchase_id",
+    timestamp="timestamp",
+    columns={"purchase_id": "string", "visitor": "string", "timestamp": "long"},
+)
+SHOP = System(
+    features=FEATURES,
+    label=FollowedLabel(source=PURCHASES, column="bought", keys=("visitor",), within=hours(1)),
+    served=served_topic("shop"),
 )
 
 
@@ -61,9 +75,7 @@ def slices(rows: Table) -> Iterator[tuple[str, Flags]]:
 
 
 PROBLEM = Problem(
-    features=FEATURES,
-    label="bought",
-    label_timestamp="bought_at",
+    record=SHOP,
     unit="visitor",
     words=Words(
         predicts="Probability that what is seen is bought",
@@ -105,7 +117,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
         "visitor": [f"someone-{n}" for n in rng.integers(0, 2000, ROWS)],
         "seen_at": seen_at,
         "bought": bought,
-        "bought_at": pa.array(seen_at + 3_600_000, mask=~bought),
+        "label_timestamp": pa.array(seen_at + 3_600_000, mask=~bought),
         "price": price,
         "shelf": shelf,
         "hour_of_day": (seen_at % DAY_MS) // 3_600_000 * 1.0,

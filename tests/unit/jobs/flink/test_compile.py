@@ -60,7 +60,6 @@ def plan_of(*views: FeatureView) -> Plan:
         FeatureSet(
             system="s",
             request=TRANSACTIONS,
-            labels=FRAUD_LABELS,
             views=views,
             ratios=(),
             elapsed=(),
