@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from benchmarks.outage_scenes import Seen
 from benchmarks.report import Figure, commit, machine
-from lamina.reporting import charts
+from lamina.reporting import timelines
 from lamina.reporting.report import TEMPLATES
 
 BUCKET_S = 0.5
@@ -58,7 +58,7 @@ def _chart(seen: Seen) -> str:
     counts = seen.answers.groupby([bucket, "outcome"]).size().unstack(fill_value=0).reindex(edges, fill_value=0)
     waited = seen.answers.groupby(bucket)["waited_ms"]
     percentiles = {f"P{p}": waited.quantile(p / 100).reindex(edges, fill_value=np.nan).tolist() for p in (50, 99)}
-    return charts.over_time(
+    return timelines.over_time(
         seen.scene.name,
         seen.scene.title,
         [edge * BUCKET_S for edge in edges],

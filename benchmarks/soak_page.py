@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from benchmarks.fire.sampler import JOURNAL, MEMORY, STORE, TOPIC, Sampler
 from benchmarks.report import Figure, commit, machine
-from lamina.reporting import charts
+from lamina.reporting import timelines
 from lamina.reporting.report import TEMPLATES
 
 PARTS = {
@@ -43,7 +43,7 @@ def write_page(path: Path, sampler: Sampler, figures: Mapping[str, Figure]) -> N
     for kind, (title, text) in PARTS.items():
         series = {name: own for (of, name), own in sorted(sampler.series.items()) if of == kind}
         if series:
-            chart = charts.sizes(f"soak-{kind}", title, sampler.at_s, series, [at for at, _ in sampler.marks])
+            chart = timelines.sizes(f"soak-{kind}", title, sampler.at_s, series, [at for at, _ in sampler.marks])
             parts.append({"title": title, "text": text, "chart": Markup(chart)})
     style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
     path.write_text(
