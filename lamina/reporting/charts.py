@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 from lamina.reporting.drawing import ACCENT, INK, MUTED, SOFT, TONES, WARM, axes_of, plain, styled, svg
-from lamina.reporting.page import Bars, Chart, PrecisionRecall, Roc
+from lamina.reporting.page import Bars, Chart, Lines, PrecisionRecall, Roc
 from lamina.reporting.results import Freshness, Latency
 
 PERCENTILES = (("p50_ms", "P50", 0.30), ("p95_ms", "P95", 0.52), ("p99_ms", "P99", 0.76), ("p999_ms", "P99.9", 1.0))
@@ -20,6 +20,8 @@ def draw(chart: Chart) -> str:
             return roc(chart)
         case Bars():
             return bars(chart)
+        case Lines():
+            return lines(chart)
 
 
 @styled
@@ -38,14 +40,35 @@ def precision_recall(chart: PrecisionRecall) -> str:
 
 @styled
 def roc(chart: Roc) -> str:
-    """Recall over the false positive rate, on a logarithmic axis: what matters happens below one percent."""
+    """Recall over the false positive rate; on a logarithmic axis where what matters happens below one percent."""
     figure, axes = axes_of(5.2, 3.6)
-    points = [(max(x, 1e-5), y) for x, y in chart.points]
+    smallest = 1e-5 if chart.is_rare else 0.0
+    points = [(max(x, smallest), y) for x, y in chart.points]
     axes.step(*zip(*points, strict=True), where="post", color=ACCENT, linewidth=1.8)
-    axes.axvline(0.001, color=WARM, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate("0.1 %", (0.001, 0.02), xytext=(4, 0), textcoords="offset points", color=WARM)
-    axes.set(xscale="log", xlim=(1e-5, 1), ylim=(0, 1.02), xlabel="false positive rate", ylabel="recall")
+    if chart.is_rare:
+        axes.axvline(0.001, color=WARM, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate("0.1 %", (0.001, 0.02), xytext=(4, 0), textcoords="offset points", color=WARM)
+        axes.set_xscale("log")
+    else:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate("guessing", (0.55, 0.5), color=MUTED)
+    axes.set(xlim=(smallest, 1), ylim=(0, 1.02), xlabel="false positive rate", ylabel="recall")
     return svg(figure, "roc", "Recall over false positive rate")
+
+
+@styled
+def lines(chart: Lines) -> str:
+    """Shares over whole numbers, a line each with its name above."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure, axes = axes_of(5.2, 3.6)
+    for (label, points), colour in zip(chart.lines.items(), cycle((ACCENT, WARM, *TONES.values())), strict=False):
+        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, marker="o", markersize=4, label=label)
+    axes.set(xlabel=chart.across, ylabel=chart.up, ylim=(0, None))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.1, columnspacing=1.4)
+    return svg(figure, chart.name, chart.title)
 
 
 @styled

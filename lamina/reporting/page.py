@@ -53,9 +53,10 @@ class PrecisionRecall:
 
 @dataclass(frozen=True)
 class Roc:
-    """Points (false positive rate, recall) in order of the rate."""
+    """Points (false positive rate, recall) in order of the rate; of rare positives, rates below one percent count."""
 
     points: Sequence[tuple[float, float]]
+    is_rare: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,18 @@ class Bars:
     tones: Mapping[str, Literal["good", "careful", "bad"]] = field(default_factory=dict)
 
 
-Chart = PrecisionRecall | Roc | Bars
+@dataclass(frozen=True)
+class Lines:
+    """Shares over whole numbers, a line each: points (x, share) by name, in order of x. `name` is the chart's own."""
+
+    name: str
+    title: str
+    across: str
+    up: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+
+
+Chart = PrecisionRecall | Roc | Bars | Lines
 
 
 @dataclass(frozen=True)
@@ -101,14 +113,21 @@ class Section:
 
 
 def told_apart(
-    precision_recall: Sequence[tuple[float, float]], roc: Sequence[tuple[float, float]], share: float
+    precision_recall: Sequence[tuple[float, float]],
+    roc: Sequence[tuple[float, float]],
+    share: float,
+    *,
+    is_rare: bool = True,
 ) -> tuple[Picture, ...]:
-    """How well scores tell positives from the rest: both curves, where there are two; `share` of rows is positive."""
+    """How well scores tell positives from the rest: both curves, where there are two; `share` of rows is positive.
+
+    Args: is_rare: whether what matters happens at false positive rates below one percent.
+    """
     first = Picture(PrecisionRecall(precision_recall, share), caption="Precision over recall on the test rows.")
     if not roc:
         return (first,)
-    caption = "Recall over the false positive rate, which is on a logarithmic axis."
-    return first, Picture(Roc(roc), caption=caption)
+    caption = "Recall over the false positive rate" + (", which is on a logarithmic axis." if is_rare else ".")
+    return first, Picture(Roc(roc, is_rare), caption=caption)
 
 
 @dataclass(frozen=True)

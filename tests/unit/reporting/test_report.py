@@ -7,7 +7,7 @@ import pytest
 
 from lamina.demo.stories.fraud import FraudResults
 from lamina.demo.stories.fraud import page as page_of
-from lamina.reporting.page import Bars, Headline, Measure, Page, Picture, Section
+from lamina.reporting.page import Bars, Headline, Lines, Measure, Page, Picture, Section, told_apart
 from lamina.reporting.report import headlines, render, write
 from lamina.reporting.results import DemoResults, Hop
 from tests.unit.reporting.sample import results
@@ -146,3 +146,18 @@ def test_a_page_of_another_system_is_data_alone() -> None:
     assert [h.label for h in headlines(run, Page("answer"))] == ["rows lost", "answer, P99", "freshness, P99"]
     for of_fraud in ("fraud", "decision, P99", "Decisions by", "precision"):
         assert of_fraud not in text
+
+
+def test_shares_are_drawn_as_lines_and_common_positives_on_plain_axes() -> None:
+    hours = {"predicted": [(9, 0.02), (21, 0.06)], "bought <i>": [(9, 0.03), (21, 0.05)]}
+    pictures = (
+        Picture(Lines("hours", "Share by hour", "hour of the day", "share bought", hours)),
+        *told_apart([(0.0, 1.0), (1.0, 0.3)], [(0.0, 0.0), (0.4, 0.8), (1.0, 1.0)], 0.3, is_rare=False),
+    )
+    page = render(results(), Page("prediction", (Section("Purchases", pictures=pictures),)))
+    text = " ".join(" ".join(_read(page).texts).split())
+    assert 'aria-label="Share by hour"' in page
+    for part in ("hour of the day", "share bought", "6.0%", "predicted", "bought <i>", "guessing: 30.00%"):
+        assert part in text
+    assert "Recall over the false positive rate." in text
+    assert "0.1 %" not in text, "the line that rare positives are judged at"
