@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 
 @dataclass
 class FreshnessProbe:
-    """Waits for the finest speed tile of sampled events. `ms` has a value an event seen, `unseen` counts the others."""
+    """Waits for the finest speed tile of sampled requests. `ms` has a value a tile seen, `unseen` counts the others."""
 
     plan: Plan
     redis_url: str
@@ -28,7 +28,8 @@ class FreshnessProbe:
     unseen: int = 0
 
     def __post_init__(self) -> None:
-        self._tile_spec = min(self.plan.speed, key=lambda t: t.resolution.s)
+        asked = self.plan.features.request
+        self._tile_spec = min((t for t in self.plan.speed if t.source == asked), key=lambda t: t.resolution.s)
         self._redis = redis.asyncio.Redis.from_url(self.redis_url)
 
     async def watch(self, event: dict[str, Any], since: float) -> None:

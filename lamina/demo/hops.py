@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
+from lamina.definitions import load
 from lamina.demo.live import LiveResult, Route
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.story import Story
 from lamina.reporting.results import Hop
+from lamina.semantics.plan import make_plan
 
 
 def hops(
@@ -33,7 +36,15 @@ def _hops(
             yield Hop(path=path, name="answered", rows=live.answered)
             yield Hop(path=path, name="on Kafka", expected=live.answered, rows=logged)
             yield Hop(path=path, name="archived", expected=logged, rows=rows(predictions))
-    yield Hop(path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note="absolute, one an event")
+    yield Hop(
+        path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note=f"absolute, {_updates(story)} an event"
+    )
+
+
+def _updates(story: Story) -> str:
+    """How many tiles an event goes into."""
+    most = max(Counter(tile_spec.source for tile_spec in make_plan(load(story.system)).speed).values(), default=0)
+    return "one" if most == 1 else f"up to {most}"
 
 
 def _posted(

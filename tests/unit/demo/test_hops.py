@@ -60,6 +60,7 @@ def test_what_is_neither_passed_on_nor_put_aside_is_lost(tmp_path: Path) -> None
     assert lost == {("transactions", "answered"): 1, ("decisions", "archived"): 1}
     assert (found["history", "in the file"].rows, found["history", "in the lake"].aside) == (105, 5)
     assert found["transactions", "archived"].aside == 2, "dead letters"
+    assert found["tiles", "updates on Kafka"].note == "absolute, one an event"
 
 
 def test_a_topic_of_several_routes_is_counted_whole_and_by_route(tmp_path: Path) -> None:
@@ -88,3 +89,5 @@ def test_a_topic_of_several_routes_is_counted_whole_and_by_route(tmp_path: Path)
     ]
     lost = {key: hop.lost for key, hop in found.items() if hop.lost}
     assert lost == {("others", "accepted"): 1, ("user-events", "answered or accepted"): 2}, "the purchase has no route"
+    *_, tiles = hops(replace(story, system="activity"), History({topic: 9}, 0), day, live, Counter(kafka), lambda _: 0)
+    assert tiles.note == "absolute, up to 3 an event"
