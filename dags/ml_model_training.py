@@ -2,7 +2,7 @@
 
 from airflow.sdk import DAG, Param, chain
 
-from lamina.definitions import system_names
+from lamina.definitions import record, system_names
 from lamina.orchestration.assets import DayOfAsset, features_asset, model_asset
 from lamina.orchestration.daily import daily
 from lamina.orchestration.days import TEST_DAYS, TRAIN_DAYS
@@ -28,7 +28,6 @@ PARAMS = {
     "train_days": Param(TRAIN_DAYS, type="integer", minimum=1, description="Days to train on."),
     "test_days": Param(TEST_DAYS, type="integer", minimum=1, description="Days to evaluate on."),
     "split": Param("time", enum=["time", "random"], description="Test on later days, or on rows drawn at random."),
-    "min_auc": Param(0.8, type="number", minimum=0, maximum=1, description="Register a model from this AUC on."),
     "better": Param(
         "point",
         enum=["point", "interval"],
@@ -46,6 +45,7 @@ PARAMS = {
     "last_day": Param(None, **DAY, description="Last day of the rows to extract; empty: computed from the above."),
     "wait_for_features": Param(True, type="boolean", description="Wait until the features of the day are published."),
 }
+REGISTER = "Register a model from this AUC on."
 DELAY = "Days after an event until its labels are complete."
 ROWS = {
     "first-day": "{{ training_days(logical_day(dag_run), params)[0] }}",
@@ -58,7 +58,9 @@ SEARCH = {"search": "{{ params.search_trials }}", "parameters": "{{ params.param
 
 for system in filter(has_model, system_names()):
     of = {"system": system}
-    params = PARAMS | {"delay_days": Param(label_days(system), type="integer", minimum=0, description=DELAY)}
+    least = Param(record(system).min_auc, type="number", minimum=0, maximum=1, description=REGISTER)
+    delay = Param(label_days(system), type="integer", minimum=0, description=DELAY)
+    params = PARAMS | {"min_auc": least, "delay_days": delay}
     with DAG(f"ml_model_training_{system}", doc_md=DOC, params=params, tags=["training", system], **daily()):
         wait = DayOfAsset(
             task_id="wait_for_features",

@@ -17,13 +17,14 @@ class System:
 
     `topics` are those of its own events. It may read those of other systems, which then are only theirs to describe; a
     topic that two describe is described alike. `label`: how it becomes known what a request was. `served`: the log of
-    what its model answered.
+    what its model answered. `min_auc`: a model whose AUC is below is not registered, unless it is asked for.
     """
 
     features: FeatureSet
     topics: tuple[EventTopic, ...] = ()
     label: LabelDefinition | None = None
     served: EventTopic | None = None
+    min_auc: float = 0.8
 
     def __post_init__(self) -> None:
         for complaint in self._complaints():
@@ -32,6 +33,8 @@ class System:
     def _complaints(self) -> Iterator[str]:
         if self.features.model_features and not self.label:
             yield "model_features need a label to learn from: give label, or leave model_features out"
+        if not 0 <= self.min_auc <= 1:
+            yield f"min_auc {self.min_auc:g}: an AUC is between 0 and 1"
         if self.label:
             yield from self._complaints_of_label(self.label)
         if self.features.model_features and not self.served:

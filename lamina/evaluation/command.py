@@ -20,13 +20,14 @@ from lamina.settings import load_settings
 
 def evaluate_command(problem: Problem) -> Callable[..., None]:
     """The command that compares a day's model of `problem` with the champion, for typer to run."""
+    least = problem.record.min_auc
 
     def main(
         date: Annotated[
             datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date the model was trained for.")
         ],
         lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
-        min_auc: Annotated[float, typer.Option(help="Never promote a model whose AUC is below this.")] = 0.8,
+        min_auc: Annotated[float, typer.Option(help="Never promote a model whose AUC is below this.")] = least,
         better: Annotated[
             Rule, typer.Option(help="By the measured difference, or only when all of its interval is a gain.")
         ] = Rule.POINT,

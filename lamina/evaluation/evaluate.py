@@ -77,7 +77,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="lamina-evaluate-") as folder:
         candidate = _load(problem, registry, version, Path(folder))
         spec = candidate.scorer.spec
-        rows = table.take(rows_to_test(table, spec.split, spec.seed))
+        rows = table.take(rows_to_test(table, spec.split, spec.seed, known_leave=problem.known_leave))
         champion, remarks = _champion(problem, registry, current, Path(folder))
         if champion is not None and champion.version.version != version.version:
             rows, known = _unseen(rows, champion.scorer.spec)

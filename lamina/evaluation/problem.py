@@ -10,7 +10,7 @@ import numpy as np
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.labels import LABEL_TIMESTAMP
 from lamina.contracts.systems import System
-from lamina.evaluation.metrics import Flags, Floats, Ints, Texts
+from lamina.evaluation.metrics import Flags, Floats, Ints, Texts, brier, ranking
 from lamina.evaluation.table import Table
 from lamina.scoring.trees_spec import ModelSpec
 
@@ -35,8 +35,8 @@ class Words:
 
     predicts: what a score is. row: what a row is, with its article. positive, positives: one label and many; negative:
     what the other rows are called; withheld: rows whose truth decisions kept from being known. unseen, unreported,
-    left_out: sentences of the card on what the model has not seen, on labels that never come, and on units that are
-    left out of the test. at_threshold: the figures at the threshold of few false positives.
+    left_out: sentences of the card on what the model has not seen, on labels that never come, and on who is left out of
+    the test. at_threshold: the figures at the threshold of few false positives.
     """
 
     predicts: str
@@ -44,11 +44,19 @@ class Words:
     positive: str
     positives: str
     negative: str
-    withheld: str
     unseen: str
     unreported: str
     left_out: str
-    at_threshold: tuple[str, ...]
+    withheld: str = "rows"
+    at_threshold: tuple[str, ...] = ("recall_at_fpr_001",)
+
+
+def _usual(rows: Table, score: Floats) -> dict[str, float]:
+    return ranking(rows.positive, score) | {"brier": brier(rows.positive, score)}
+
+
+def _no_slices(rows: Table) -> Iterable[tuple[str, Flags]]:
+    return ()
 
 
 def _count_alike(lake: str, ids: Texts, timestamp: Ints, labelled: Flags) -> Floats:
@@ -64,7 +72,8 @@ class Problem:
     """The label of the system of `record`, and how scores of it are judged.
 
     unit: column with the subject whose rows are no independent evidence, such as a user: its
-    rows are drawn together, learnt from together, and leave the test once a label of it is known.
+    rows are drawn together and learnt from together. known_leave: they leave the test once a positive one of it is
+    known, as those of a card that is blocked then. figures: by default those of `ranking`, and `brier`.
     columns: further columns of the training set, and `beside`: of the rows it was made for, that the figures and slices
     look at; those are missing (None) where they cannot be had.
     """
@@ -72,8 +81,9 @@ class Problem:
     record: System
     unit: str
     words: Words
-    figures: Figures
-    slices: Slices
+    figures: Figures = _usual
+    slices: Slices = _no_slices
+    known_leave: bool = False
     columns: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     weights: Weights = _count_alike

@@ -117,21 +117,24 @@ def rows_to_learn(table: Table, split: Split, seed: int) -> Flags:
     return ~_drawn(table, split, seed) & inside if split.kind == "random" else inside
 
 
-def rows_to_test(table: Table, split: Split, seed: int) -> Flags:
+def rows_to_test(table: Table, split: Split, seed: int, *, known_leave: bool = True) -> Flags:
     """Mask of the rows to test on, of those whose truth is known.
 
-    Split by time, units of which a positive row was known by the day of the row are left out: they are dealt with by
-    then, and scoring them well would be no merit.
+    Split by time, units of which a positive row was known by the day of the row are left out where `known_leave`: they
+    are dealt with by then, and scoring them well would be no merit.
     """
     if split.kind == "random":
         return _drawn(table, split, seed)
+    rows = _between(table, split.test_first, split.test_last)
+    if not known_leave:
+        return rows
     return without_known(
         table.unit,
         table.day,
         table.positive,
         first=_number(split.blocked_from or split.train_first),
         delay_days=split.delay_days,
-        rows=_between(table, split.test_first, split.test_last),
+        rows=rows,
     )
 
 

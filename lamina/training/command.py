@@ -32,9 +32,9 @@ class ParametersFrom(StrEnum):
 def train_command(recipe: Recipe) -> Callable[..., None]:
     """The command that makes a day's model by `recipe`, for typer to run.
 
-    Labels take as long as the system's record says, unless it is told otherwise.
+    Labels take as long, and a model has to be as good, as the system's record says, unless it is told otherwise.
     """
-    label_delay = label_days(recipe.problem.system)
+    label_delay, least = label_days(recipe.problem.system), recipe.problem.record.min_auc
 
     def main(
         date: Annotated[
@@ -47,7 +47,7 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
         split: Annotated[
             SplitKind, typer.Option(help="By time, or drawn at random with equal shares of the label.")
         ] = TrainingPlan.split,
-        min_auc: Annotated[float, typer.Option(help="Register the model when its AUC is at least this.")] = 0.8,
+        min_auc: Annotated[float, typer.Option(help="Register the model when its AUC is at least this.")] = least,
         negatives_per_positive: Annotated[
             int, typer.Option(min=0, help="Negative rows to keep for each positive one in training; 0 keeps all.")
         ] = TrainingPlan.negatives_per_positive,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
@@ -18,6 +18,25 @@ Parameters = dict[str, float | int | str]
 SearchRange = tuple[float, float, bool, float]
 """Lowest, highest, whether on a logarithmic scale, and what the library takes where nothing is said. A whole number as
 the lowest makes whole numbers."""
+
+SPACES: Mapping[str, Mapping[str, SearchRange]] = {
+    "xgboost": {
+        "max_depth": (2, 8, False, 6),
+        "learning_rate": (0.02, 0.2, True, 0.3),
+        "min_child_weight": (1.0, 40.0, True, 1.0),
+        "subsample": (0.5, 1.0, False, 1.0),
+        "colsample_bytree": (0.3, 1.0, False, 1.0),
+        "reg_lambda": (0.1, 30.0, True, 1.0),
+    },
+    "lightgbm": {
+        "num_leaves": (4, 48, True, 31),
+        "learning_rate": (0.02, 0.2, True, 0.1),
+        "min_child_samples": (5, 150, True, 20),
+        "feature_fraction": (0.3, 1.0, False, 1.0),
+        "lambda_l2": (1e-3, 30.0, True, 1e-3),
+    },
+}
+"""Where a search looks, of each member."""
 
 
 class Policies(Protocol):
@@ -44,7 +63,7 @@ class Recipe:
 
     problem: Problem
     parameters: Mapping[str, Parameters]
-    spaces: Mapping[str, Mapping[str, SearchRange]]
+    spaces: Mapping[str, Mapping[str, SearchRange]] = field(default_factory=lambda: SPACES)
     policies: Callable[[Settings, str, date], Policies | None] = _no_policies
 
     @property

@@ -98,7 +98,8 @@ def train(
     Raises: TrainingSetError: when the training or the test days do not have both kinds of rows.
     """
     problem, split = recipe.problem, plan.days
-    learn, test = (table.take(choose(table, split, plan.seed)) for choose in (rows_to_learn, rows_to_test))
+    learn = table.take(rows_to_learn(table, split, plan.seed))
+    test = table.take(rows_to_test(table, split, plan.seed, known_leave=problem.known_leave))
     remedy = f"Extract these days for {plan.day}, or change --train-days, --delay-days and --test-days"
     refuse_one_sided(learn, problem.words.positives, f"training days {split.train_first} to {split.train_last}", remedy)
     refuse_one_sided(test, problem.words.positives, f"test days {split.test_first} to {split.test_last}", remedy)

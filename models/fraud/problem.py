@@ -32,6 +32,7 @@ PROBLEM = Problem(
     ),
     figures=measure,
     slices=slices,
+    known_leave=True,
     columns=("amount", "scenario"),
     beside=("country",),
     weights=partial(weights, DECISIONS),

@@ -97,7 +97,7 @@ FEATURES = FeatureSet(
     model_features=("fee", "stays_1h", "avg_fee_7d"),
 )
 LABEL = ReportedLabel(source=FINE_SOURCE, column="is_fined", delay=days(3))
-SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label=LABEL, served=GUESSES)
+SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label=LABEL, served=GUESSES, min_auc=0.7)
 '''
 
 
@@ -159,6 +159,8 @@ def test_it_has_its_dags(folder: Path) -> None:
     assert {"features_daily_parking", "ml_model_training_parking"} <= set(dags)
     assert dags["ml_model_training_parking"]["params"]["delay_days"] == 3
     assert dags["ml_model_training_fraud"]["params"]["delay_days"] == 7
+    least = {name: dags[f"ml_model_training_{name}"]["params"]["min_auc"] for name in ("parking", "fraud")}
+    assert least == {"parking": 0.7, "fraud": 0.8}
     archived = dags["features_daily_parking"]["tasks"]["archive"]["arguments"]
     assert {"stays", "fines", "predictions-parking"} <= set(archived)
 
@@ -173,6 +175,7 @@ def test_it_has_its_dags(folder: Path) -> None:
         (", delay=days(3)", "", "argument: 'delay'"),
         (", label=LABEL", "", "model_features need a label to learn from"),
         ('column="is_fined"', 'column="fined"', "label 'fined': 'fined' is no column of source 'fines'"),
+        ("min_auc=0.7", "min_auc=70", "min_auc 70: an AUC is between 0 and 1"),
         ("parking", "parks", "module 'parking' holds the system 'parks'"),
         ('("fines"', '("transactions"', "topic 'transactions' is described elsewhere in another way"),
         ('("fines"', '("dead-letters"', "topic 'dead-letters' is described elsewhere in another way"),

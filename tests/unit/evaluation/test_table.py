@@ -85,6 +85,12 @@ def test_users_with_a_known_fraud_are_not_tested(table: Table) -> None:
     assert known & set(table.unit[inside])
 
 
+def test_where_a_known_label_ends_nothing_all_are_tested(table: Table) -> None:
+    split = weeks()
+    inside = (table.day >= number(split.test_first)) & (table.day <= number(split.test_last))
+    assert (rows_to_test(table, split, 0, known_leave=False) == inside).all()
+
+
 def test_a_random_split_keeps_the_share_of_fraud(table: Table) -> None:
     split = weeks("random")
     learn, test = rows_to_learn(table, split, 0), rows_to_test(table, split, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -91,6 +92,7 @@ PROBLEM = Problem(
     ),
     figures=figures,
     slices=slices,
+    known_leave=True,
     columns=("price",),
 )
 RECIPE = Recipe(
@@ -147,6 +149,20 @@ def test_it_is_trained_published_and_compared_by_its_own_names(table: Table, tmp
     scorer = trees.load(registry.download("shop", "1", tmp_path / "served"), FEATURES)
     likely = scorer.predict({"price": 5.0, "shelf": "toys"})
     assert likely > 0.5 > 0.1 > scorer.predict({"price": 90.0, "shelf": "books"})
+
+
+def test_a_problem_need_not_say_more_than_its_record_unit_and_words(table: Table, tmp_path: Path) -> None:
+    plain = Problem(record=SHOP, unit="visitor", words=replace(PROBLEM.words, withheld="rows"))
+    registry = MemoryRegistry(tmp_path / "registry")
+    plan = TrainingPlan(DAY, train_days=3, delay_days=1, test_days=2, negatives_per_positive=0)
+    publish(replace(RECIPE, problem=plain), registry, table, plan, min_auc=0.8)
+    found = evaluate(plain, registry, table, DAY, min_auc=0.8)
+    assert found.candidate is not None
+    assert set(found.candidate.metrics) == {
+        *("auc", "average_precision", "precision_at_95_recall", "recall_at_fpr_001", "brier")
+    }
+    assert found.rows > evaluate(PROBLEM, registry, table, DAY, min_auc=0.8).rows, "who has bought is tested, too"
+    assert not found.slices
 
 
 def test_its_card_speaks_of_what_it_is_about(table: Table, tmp_path: Path) -> None:
