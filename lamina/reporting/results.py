@@ -103,7 +103,7 @@ class Hop(Part):
     def lost(self) -> int | None:
         """Rows that went in and are nowhere (negative: more came out than went in), or None where that has no meaning.
 
-        >>> Hop(path="transactions", name="archived", expected=100, rows=97, aside=2).lost
+        >>> Hop(path="events", name="archived", expected=100, rows=97, aside=2).lost
         1
         """
         return None if self.expected is None else self.expected - self.rows - self.aside
