@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
-import orjson
-import pyarrow as pa
 from rich.console import Console
-from rich.progress import Progress
 
 from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
 from lamina.demo.hops import hops
-from lamina.demo.live import LiveResult, Post, Route, in_order, post_all
+from lamina.demo.live import LiveResult, Route
+from lamina.demo.posting import DemoError, post_day, wait_for_kafka
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.stages import Stages
 from lamina.demo.story import Run, Story
-from lamina.errors import LaminaError
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams
 from lamina.orchestration.airflow_client import AirflowClient
@@ -35,15 +29,9 @@ from lamina.reporting.page import Page
 from lamina.reporting.results import DemoResults
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
-from lamina.worlds.wire import event_bytes
 
 DAG_TIMEOUT_S = 1800.0
 MODEL_TIMEOUT_S = 120.0
-SETTLE_TIMEOUT_S = 180.0
-
-
-class DemoError(LaminaError):
-    """The main job came to something it cannot go on from."""
 
 
 @dataclass
@@ -142,10 +130,9 @@ class MainJob:
 
     def _live(self, settings: Settings) -> tuple[LiveResult, FreshnessProbe, LiveDay]:
         day = self.source.live()
-        posts = in_order((route, _timed(route.of(day.events[route.topic]))) for route in self.story.routes)
         with self.stages.run(f"live day {day.day} at {self.rate_s:g} requests/s", log="api") as stage:
             probe = FreshnessProbe(make_plan(load(self.story.system)), settings.redis_url.get_secret_value())
-            result = self._post(settings, posts, probe)
+            result = post_day(self.story, day, probe, _api(settings), self.rate_s, self.console)
             if result.failed:
                 raise DemoError(f"{sum(result.failed.values())} requests failed: {dict(result.failed)}")
             stage.rows = result.answered
@@ -153,40 +140,8 @@ class MainJob:
             stage.figures |= {route.name: result.accepted[route.name] for route in self._unanswered}
             stage.figures |= {"p50 ms": client.p50_ms, "p99 ms": client.p99_ms}
         with self.stages.run("everything on Kafka", log="api") as stage:
-            stage.figures |= self._wait_for_kafka(settings, result)
+            stage.figures |= wait_for_kafka(settings, self.story, result)
         return result, probe, day
-
-    def _post(self, settings: Settings, posts: list[Post], probe: FreshnessProbe) -> LiveResult:
-        async def watch(post: Post, sent: float) -> None:
-            await probe.watch(orjson.loads(post.body), sent)
-
-        async def run(advance: Any) -> LiveResult:
-            try:
-                return await post_all(_api(settings), posts, self.rate_s, advance, watch)
-            finally:
-                await probe.close()
-
-        with self._progress(len(posts)) as advance:
-            return asyncio.run(run(advance))
-
-    @contextmanager
-    def _progress(self, total: int) -> Iterator[Any]:
-        with Progress(console=self.console, transient=True) as progress:
-            task = progress.add_task("posting", total=total)
-            yield lambda: progress.advance(task)
-
-    def _wait_for_kafka(self, settings: Settings, live: LiveResult) -> dict[str, int]:
-        """The API answers before its producer has flushed; returns what is on each topic once all of it is there."""
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S
-        expected = {topic: sum(map(live.taken, routes)) for topic, routes in self.story.by_topic.items()}
-        expected[predictions_of(self.story.system)] = live.answered
-        while True:
-            found = collect.on_kafka(settings)
-            if all(found[topic] >= count for topic, count in expected.items()):
-                return found
-            if time.monotonic() > deadline:
-                raise DemoError(f"the API has taken {expected}, but Kafka holds {found}")
-            time.sleep(1)
 
     def _results(
         self, settings: Settings, history: History, day: LiveDay, live: LiveResult, probe: FreshnessProbe
@@ -221,10 +176,6 @@ class MainJob:
 
 def _api(settings: Settings) -> str:
     return f"http://{settings.api_host}:{settings.api_port}"
-
-
-def _timed(table: pa.Table) -> list[tuple[int, bytes]]:
-    return list(zip(table["timestamp"].to_pylist(), event_bytes(table), strict=True))
 
 
 def _archived(lake_url: str, topic: str, day: date) -> int:

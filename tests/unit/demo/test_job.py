@@ -18,7 +18,7 @@ from rich.console import Console
 from lamina.clock import midnight_ms
 from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, predictions_of
 from lamina.contracts.user_events import USER_EVENTS
-from lamina.demo import collect, job
+from lamina.demo import collect, job, posting
 from lamina.demo.job import MainJob
 from lamina.demo.live import LiveResult, Post, Route
 from lamina.demo.sources import WorldSource
@@ -109,7 +109,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
         monkeypatch.setattr(collect, "curves", lambda *_: {"pr": [(0.0, 1.0), (1.0, 0.1)], "roc": []})
         monkeypatch.setattr(collect, "find", lambda *_: SimpleNamespace(tags={"git_commit": "abc"}))
         monkeypatch.setattr(collect, "parity", lambda *_: [])
-        monkeypatch.setattr(job, "post_all", post_all)
+        monkeypatch.setattr(posting, "post_all", post_all)
         monkeypatch.setattr(job, "start_streams", lambda stack, settings, systems: None)
         monkeypatch.setattr(MainJob, "_dag", lambda *_: {"tasks": 2})
         monkeypatch.setattr(MainJob, "_wait_for_champion", lambda *_: "1")
