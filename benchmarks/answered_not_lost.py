@@ -98,8 +98,8 @@ def _arrived(stack: Stack, answered: set[str]) -> dict[str, Counter[str]]:
     deadline = time.monotonic() + ARRIVES_WITHIN_S
     while True:
         found = {
-            topic: Counter(str(orjson.loads(value)["transaction_id"]) for _, value in consume(settings, topic))
-            for topic in (TRANSACTIONS, PREDICTIONS)
+            topic: Counter(str(orjson.loads(value)[name]) for _, value in consume(settings, topic))
+            for topic, name in ((TRANSACTIONS, "transaction_id"), (PREDICTIONS, "event_id"))
         }
         if all(answered <= set(ids) for ids in found.values()) or time.monotonic() > deadline:
             return found

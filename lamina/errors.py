@@ -105,6 +105,10 @@ class TopicChanged(StreamError):
     """A topic is another than the one that recorded offsets are of: it was deleted and made again under its name."""
 
 
+class NotMigrated(LaminaError):
+    """What the version before has left lies where this one reads; names the place and the command that moves it."""
+
+
 class MigrationBlocked(LaminaError):
     """What is to be led over stands against what is there already; names both and what to do."""
 

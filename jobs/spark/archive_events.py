@@ -26,7 +26,7 @@ from lamina.lake.write import open_lake, replacing, write_file
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
 from lamina.streams.identity import identity_of
-from lamina.streams.topics import contract_of
+from lamina.streams.topics import contract_of, read_event
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -163,7 +163,7 @@ def checked_row(topic: str, partition: int, offset: int, raw: bytes | None) -> d
     """
     row: dict[str, Any] = {"partition": partition, "offset": offset}
     try:
-        return {**row, **row_of(contract_of(topic).from_json(raw or b""))}
+        return {**row, **row_of(read_event(topic, raw or b""))}
     except ContractError as error:
         return {**row, RAW: raw or b"", REASON: str(error)}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from jobs.spark.visible import EntityHistory, Explanation, Served, Tiles
+from jobs.spark.visible import Answer, EntityHistory, Explanation, Tiles
 from lamina.contracts.features import Entity, FeatureSet, WindowFeature
 from lamina.semantics.reference import Value, elapsed, equal_numbers, ratio
 
@@ -95,7 +95,7 @@ class Comparison:
         self,
         history: EntityHistory,
         entity: Entity,
-        served: Served,
+        served: Answer,
         values: Mapping[str, Value],
         differing: Mapping[str, Value],
     ) -> list[Difference]:
@@ -136,5 +136,5 @@ class Comparison:
 
 
 def matches_of(names: Sequence[Sequence[str]]) -> Counter[str]:
-    """How often each feature matched, over decisions."""
+    """How often each feature matched, over answers."""
     return Counter(name for some in names for name in some)

@@ -15,7 +15,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from lamina.clock import day_of
+from lamina.contracts.topics import predictions_of
 from lamina.lake import layout
+from lamina.lake.answers import SHADOW, not_migrated
 from lamina.lake.files import children
 from lamina.lake.partitions import CLOCK_SKEW, INGESTED, ingested_days
 from lamina.lake.schemas import SCHEMAS, in_lake
@@ -114,6 +116,20 @@ def archived(
     return frame.select(
         *_arrival_last(frame.columns, F.regexp_extract(file, day_pattern, 1), file, F.col("_metadata.row_index"))
     )
+
+
+def answers(
+    spark: SparkSession, lake: str, system: str, *, since: date | None = None, until: date | None = None
+) -> DataFrame:
+    """As `archived`, the answers that `system` gave: without shadows.
+
+    Raises: NotMigrated: the version before wrote some of them, in other columns.
+    """
+    topic = predictions_of(system)
+    logged = archived(spark, lake, topic, since=since, until=until)
+    if not logged.where(F.col(SHADOW).isNull()).isEmpty():
+        raise not_migrated(lake, topic)
+    return logged.where(~F.col(SHADOW) & (F.col("system") == system))
 
 
 def _arrival_last(names: Sequence[str], day: Column, file: Column, row: Column) -> list[Column]:

@@ -1,4 +1,4 @@
-"""Served against recomputed: every feature of every decision of a day, from the archived events, as it was at its time.
+"""Served against recomputed: every feature of every answer of a day, from the archived events, as it was at its time.
 
 `python -m jobs.spark.parity --system fraud --date 2018-08-14` compares what was archived for the date, writes
 `report.json` and `report.html`, and ends with exit code 3 when a served value cannot be explained by the events that
@@ -20,14 +20,13 @@ from pyspark.sql import functions as F
 
 from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.comparison import Comparison, Difference, matches_of
-from jobs.spark.lake import ARRIVAL, archived, read_events, without_duplicates
+from jobs.spark.lake import ARRIVAL, answers, archived, read_events, without_duplicates
 from jobs.spark.parity_report import EXAMPLES, make_report, write_report
 from jobs.spark.session import make_session
 from jobs.spark.training_set import archived_features
-from jobs.spark.visible import EntityHistory, Served
+from jobs.spark.visible import Answer, EntityHistory
 from lamina.clock import day_of, midnight_ms
 from lamina.contracts.features import Entity, FeatureSet
-from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.lake.partitions import CLOCK_SKEW
 from lamina.semantics.plan import make_plan
@@ -36,8 +35,8 @@ from lamina.settings import load_settings
 EXIT_MISMATCH = 3
 SERVED = "_served"
 KEY = "_key"
-DECISION = ("request_id", "transaction_id", "timestamp", "features", "seen", "through")
-"""What is carried of a decision."""
+ANSWER = ("request_id", "event_id", "timestamp", "features", "seen", "through")
+"""What is carried of an answer: fields of its envelope."""
 
 VALUE_SCHEMA = pa.schema(
     [
@@ -64,17 +63,17 @@ VALUE_DDL = (
 def compare(
     spark: SparkSession, lake: str, features: FeatureSet, day: date, since_ms: int | None = None
 ) -> dict[str, Any]:
-    """The report on the decisions that were archived for `day`, from the events that had been archived by then.
+    """The report on the answers that were archived for `day`, from the events that had been archived by then.
 
-    Args: since_ms: take the days from this time on as well, and leave decisions for earlier times out, epoch ms.
+    Args: since_ms: take the days from this time on as well, and leave answers for earlier times out, epoch ms.
     """
-    decisions, apart = _decisions(spark, lake, features, day, since_ms)
-    decisions = decisions.persist()
-    compared = decisions.count()
+    served, apart = _answers(spark, lake, features, day, since_ms)
+    served = served.persist()
+    compared = served.count()
     if not compared:
         return make_report(features, day, {**apart, "compared": 0}, [], [])
-    rows = _requests(spark, lake, features, decisions, day).persist()
-    apart["without_transaction"] = compared - (joined := rows.count())
+    rows = _requests(spark, lake, features, served, day).persist()
+    apart["without_request"] = compared - (joined := rows.count())
     found = archived_features(spark, lake, features, rows, until=day)
     checked = found.mapInArrow(_checker(features), _checked_ddl(features)).persist()
     values = checked.where("differing IS NULL").select(*VALUE_SCHEMA.names)
@@ -90,19 +89,17 @@ def compare(
     )
     counted = [row.asDict() for row in totals.collect()]
     examples = _examples(values) if suspects else []
-    for frame in (values, checked, rows, decisions):
+    for frame in (values, checked, rows, served):
         frame.unpersist()
     return make_report(features, day, {**apart, "compared": joined}, counted, examples)
 
 
-def _decisions(
+def _answers(
     spark: SparkSession, lake: str, features: FeatureSet, day: date, since_ms: int | None
 ) -> tuple[DataFrame, dict[str, int]]:
-    """Decisions whose features can be compared, and how many were left out, by cause."""
+    """Answers whose features can be compared, and how many were left out, by cause."""
     first = day if since_ms is None else min(day, day_of(since_ms))
-    logged = archived(spark, lake, predictions_of(features.system), since=first, until=day).where(
-        F.col("model_name") == features.system
-    )
+    logged = answers(spark, lake, features.system, since=first, until=day)
     if since_ms is not None:
         logged = logged.where(F.col("timestamp") >= since_ms)
     once = without_duplicates(logged, "request_id")
@@ -111,56 +108,54 @@ def _decisions(
     has_features = F.col("features") != "{}"
     # A definition that changed changes the names of its tile specs: such values cannot be made again.
     current = F.array_sort(F.json_object_keys("seen")) == F.array(*map(F.lit, labels))
-    firsts = _first_of_each_transaction(spark, lake, features.system, once.frame, first)
+    firsts = _first_of_each_event(spark, lake, features.system, once.frame, first)
     counts = firsts.agg(
         F.count("*").alias("firsts"),
         F.count_if(~has_features).alias("without_features"),
         F.count_if(has_features & ~current).alias("other_definitions"),
     ).first()
     found = {k: int(v or 0) for k, v in (counts.asDict() if counts else {}).items()}
-    decisions = once.frame.count()
-    apart = {"decisions": decisions, "repeated": decisions - found.pop("firsts", 0), **found}
-    return firsts.where(has_features & current).select(*DECISION), apart
+    served = once.frame.count()
+    apart = {"answers": served, "repeated": served - found.pop("firsts", 0), **found}
+    return firsts.where(has_features & current).select(*ANSWER), apart
 
 
-def _first_of_each_transaction(
-    spark: SparkSession, lake: str, system: str, decisions: DataFrame, first: date
-) -> DataFrame:
-    """`decisions` without those on a transaction that had been decided on before, in these days or earlier ones.
+def _first_of_each_event(spark: SparkSession, lake: str, system: str, served: DataFrame, first: date) -> DataFrame:
+    """`served` without answers to an event that had been answered before, in these days or earlier ones.
 
-    Such a one found the transaction itself among the past: engines count an id once, but it was there already.
+    Such a one found the event itself among the past: engines count an id once, but it was there already.
     """
-    kept = without_duplicates(decisions, "transaction_id").frame
-    # A transaction comes again with the time it had: only one from before these days can have been decided before them.
+    kept = without_duplicates(served, "event_id").frame
+    # An event comes again with the time it had: only one from before these days can have been answered before them.
     midnight = midnight_ms(first)
     oldest = kept.where(F.col("timestamp") < midnight).agg(F.min("timestamp")).first()
     if oldest is None or oldest[0] is None:
         return kept
     since = day_of(oldest[0]) - CLOCK_SKEW
-    before = archived(spark, lake, predictions_of(system), since=since, until=first - timedelta(days=1))
-    return kept.join(before.select("transaction_id").distinct(), "transaction_id", "left_anti")
+    before = answers(spark, lake, system, since=since, until=first - timedelta(days=1))
+    return kept.join(before.select("event_id").distinct(), "event_id", "left_anti")
 
 
-def _requests(spark: SparkSession, lake: str, features: FeatureSet, decisions: DataFrame, day: date) -> DataFrame:
-    """The requests behind `decisions`, at the time of the decision, with the decision as a struct beside them."""
+def _requests(spark: SparkSession, lake: str, features: FeatureSet, served: DataFrame, day: date) -> DataFrame:
+    """The requests behind `served`, at the time that was answered for, with the answer as a struct beside them."""
     request = features.request
-    first = decisions.agg(F.min("timestamp")).first()
+    first = served.agg(F.min("timestamp")).first()
     events = read_events(spark, lake, request.topic, request.id, from_ms=first[0] if first else None, until=day).frame
-    carried = decisions.select(F.col("transaction_id").alias("_id"), F.struct(*DECISION).alias(SERVED))
+    carried = served.select(F.col("event_id").alias("_id"), F.struct(*ANSWER).alias(SERVED))
     joined = events.drop(*ARRIVAL).join(carried, F.col(request.id) == F.col("_id")).drop("_id")
     return joined.withColumn(request.timestamp, F.col(f"{SERVED}.timestamp"))
 
 
 def _checked_ddl(features: FeatureSet) -> str:
     keys = "".join(f", `{e.key}` string" for e in features.entities)
-    return f"{VALUE_DDL}, transaction_id string, features string, seen string, through string, differing string{keys}"
+    return f"{VALUE_DDL}, event_id string, features string, seen string, through string, differing string{keys}"
 
 
 def _checker(features: FeatureSet) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Rows for what matches (counted), for what cannot be explained by events, and for decisions to be looked at."""
+    """Rows for what matches (counted), for what cannot be explained by events, and for answers to be looked at."""
     keys = [e.key for e in features.entities]
-    decision = [(n, pa.string()) for n in ("transaction_id", "features", "seen", "through", "differing", *keys)]
-    schema = pa.schema([*VALUE_SCHEMA, *(pa.field(*d) for d in decision)])
+    answer = [(n, pa.string()) for n in ("event_id", "features", "seen", "through", "differing", *keys)]
+    schema = pa.schema([*VALUE_SCHEMA, *(pa.field(*d) for d in answer)])
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         comparison = Comparison(features)
@@ -168,16 +163,16 @@ def _checker(features: FeatureSet) -> Callable[[Iterator[pa.RecordBatch]], Itera
         for batch in batches:
             rows, matched = [], []
             for row in batch.to_pylist():
-                decision, served = row[SERVED], orjson.loads(row[SERVED]["features"])
+                answer, served = row[SERVED], orjson.loads(row[SERVED]["features"])
                 names, differing = comparison.split(served, {n: row[n] for n in features.names})
                 matched.append(names)
-                base = {"request_id": decision["request_id"], "at_ms": decision["timestamp"]}
+                base = {"request_id": answer["request_id"], "at_ms": answer["timestamp"]}
                 for n in differing:
                     if n not in explainable:
                         rows.append(base | _value_row(comparison.unexplained(n, served.get(n), differing[n])))
                 rest = {n: v for n, v in differing.items() if n in explainable}
                 if rest:
-                    texts = {n: decision[n] for n in ("transaction_id", "features", "seen", "through")}
+                    texts = {n: answer[n] for n in ("event_id", "features", "seen", "through")}
                     own = {"differing": orjson.dumps(rest).decode(), **{k: row[k] for k in keys}}
                     rows.append(base | texts | own)
             counts = matches_of(matched)
@@ -232,9 +227,9 @@ def _explainer(features: FeatureSet, entity: Entity) -> Callable[[pa.Table, pa.T
         rows = []
         for row in asked.to_pylist():
             values, differing = orjson.loads(row["features"]), orjson.loads(row["differing"])
-            served = Served(
+            served = Answer(
                 request_id=row["request_id"],
-                transaction_id=row["transaction_id"],
+                event_id=row["event_id"],
                 at_ms=row["at_ms"],
                 seen=orjson.loads(row["seen"]),
                 through=orjson.loads(row["through"]),
@@ -268,7 +263,7 @@ def main(
     lake_url: LakeUrl = None,
     since: Annotated[
         datetime | None,
-        typer.Option(help="All decisions for times from this on, UTC: also days before, or a part of the day."),
+        typer.Option(help="All answers for times from this on, UTC: also days before, or a part of the day."),
     ] = None,
 ) -> None:
     """Compare what was served on a logical date; the last line is the counts as JSON. Exit code 3: a mismatch."""

@@ -39,10 +39,10 @@ th:first-child, td:first-child, .text { text-align: left }
 <body>
 <h1>Served against recomputed: {{ r.system }}, {{ r.date }}</h1>
 <p class="verdict {{ 'bad' if r.mismatches else 'good' }}">
-{%- if not r.compared %}No decision to compare
+{%- if not r.compared %}No answer to compare
 {%- elif r.mismatches %}{{ "{:,}".format(r.mismatches) }} of {{ "{:,}".format(r["values"]) }} values are not explained
 {%- else %}0 of {{ "{:,}".format(r["values"]) }} values are unexplained{% endif %}</p>
-<p class="note">Stale: an event was not readable yet when the decision was made; the value is right for those that
+<p class="note">Stale: an event was not readable yet when the answer was given; the value is right for those that
 were. Early, part of stale: an event of the same tile, later than the request, was readable already. Mismatch: another
 value from the same events. Missing: served as absent. Extra: served, though there should be none.</p>
 <table>
@@ -81,20 +81,20 @@ value from the same events. Missing: served as absent. Extra: served, though the
 </body>
 </html>
 """
-APART = ("decisions", "compared", "without_features", "without_transaction", "other_definitions", "repeated")
+APART = ("answers", "compared", "without_features", "without_request", "other_definitions", "repeated")
 UNEXPLAINED = ("mismatch", "missing", "extra")
 
 
 def make_report(
     features: FeatureSet,
     day: date,
-    decisions: Mapping[str, int],
+    answers: Mapping[str, int],
     counted: Sequence[Mapping[str, Any]],
     examples: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The report as data. `mismatches` is what lateness does not explain: mismatch, missing and extra.
 
-    Args: decisions: how many there were, and how many were left out, by cause; counted: `feature`, `outcome`, `n`,
+    Args: answers: how many there were, and how many were left out, by cause; counted: `feature`, `outcome`, `n`,
         `early`, `largest`; examples: values as JSON.
     """
     found: dict[str, dict[str, Any]] = {n: _empty(n) for n in features.names}
@@ -110,7 +110,7 @@ def make_report(
     return {
         "system": features.system,
         "date": day.isoformat(),
-        **{name: decisions.get(name, 0) for name in APART},
+        **{name: answers.get(name, 0) for name in APART},
         "values": sum(f["compared"] for f in found.values()),
         **total,
         "mismatches": sum(total[o] for o in UNEXPLAINED),

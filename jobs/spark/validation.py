@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,11 +150,16 @@ def _run(
 
 def _made(expectation: Expectation) -> Any:
     import great_expectations.expectations as kinds
+    from great_expectations.expectations.row_conditions import Column
 
     name = "".join(part.capitalize() for part in expectation.kind.split("_"))
     made = getattr(kinds, name)
     notes = {"notes": expectation.why} if expectation.why else {}
-    return made(**expectation.arguments, severity=expectation.severity, meta={"name": expectation.name}, **notes)
+    arguments = dict(expectation.arguments)
+    conditions = [Column(column) == value for column, value in expectation.rows.items()]
+    if conditions:
+        arguments["row_condition"] = reduce(and_, conditions)
+    return made(**arguments, severity=expectation.severity, meta={"name": expectation.name}, **notes)
 
 
 def _observed(result: Any) -> str:

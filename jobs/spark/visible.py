@@ -1,12 +1,12 @@
-"""What a decision could see: features from the events that were readable when it was made. Slow; for what differs.
+"""What an answer could see: features from the events that were readable when it was made. Slow; for what differs.
 
 The reader (`lamina.store.reader`) merges the batch tiles, which end at `through`, with the speed tiles from there on.
-The batch tiles hold what had been archived and stood before `through`; of the speed tiles a decision logs how many
+The batch tiles hold what had been archived and stood before `through`; of the speed tiles an answer logs how many
 events they held (`seen`). The stream job reads the events of a user in the order of Kafka, so the first `seen` were
 readable. Two things blur that order: each tile is a message of its own on the way to the store, so an event can be
 readable while an earlier one of another tile is not (looked for only where the plain order explains nothing); and a
 tile holds all of its events, those after the request too. A request that finds itself in the store, because it was sent
-twice, is not explained: the parity job leaves such decisions out.
+twice, is not explained: the parity job leaves such answers out.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ MAX_ORDERS = 600
 
 
 @dataclass(frozen=True)
-class Served:
-    """A decision as far as its features go. `values` are those that differ from what was recomputed."""
+class Answer:
+    """An answer as far as its features go. `values` are those that differ from what was recomputed."""
 
     request_id: str
-    transaction_id: str
+    event_id: str
     at_ms: int
     seen: Mapping[str, int]
     through: Mapping[str, int]
@@ -55,7 +55,7 @@ class Explanation:
 
 
 class EntityHistory:
-    """All archived events of one entity, and what of them a decision could see.
+    """All archived events of one entity, and what of them an answer could see.
 
     Args: arrived: events by source name in order of arrival, duplicates and all, each with `ingested` (the day it was
         archived, ISO) and `offset` (None where it was imported).
@@ -72,7 +72,7 @@ class EntityHistory:
             # Imported events never went through the stream.
             self._streamed[source.name] = as_streamed(source, (e for e in events if e["offset"] is not None))
 
-    def explain(self, served: Served, same: Callable[[WindowFeature, Value, Value], bool]) -> dict[str, Explanation]:
+    def explain(self, served: Answer, same: Callable[[WindowFeature, Value, Value], bool]) -> dict[str, Explanation]:
         """The features among `served.values` whose value the readable events give, with that value.
 
         Args: same: whether two values of a feature count as equal.
@@ -89,7 +89,7 @@ class EntityHistory:
             found |= self._explain(served, tile_spec, state, features, same)
         return found
 
-    def tiles(self, feature: WindowFeature, served: Served) -> tuple[Tiles, Tiles]:
+    def tiles(self, feature: WindowFeature, served: Answer) -> tuple[Tiles, Tiles]:
         """The tiles in the feature's window: of what was readable in the order of arrival, and of all events."""
         view, source = feature.view, feature.view.source
         tile_spec = self._plan.tile_spec_of(feature)
@@ -97,21 +97,21 @@ class EntityHistory:
         speed = next(self._speed(served, tile_spec, state))
         readable = [e for part in (self._batch(served, tile_spec), speed) for e in _in_tiles(feature, part, served)]
         once = self._standing(source, served.at_ms)
-        request = [e for e in once if value_of(e, source.id) == served.transaction_id]
+        request = [e for e in once if value_of(e, source.id) == served.event_id]
         everything = [e for e in once if in_window(feature, _int(e, source.timestamp), served.at_ms)]
         own = request if view.include_request else []
         return _tiles(tile_spec, [*readable, *own]), _tiles(tile_spec, everything)
 
     def _explain(
         self,
-        served: Served,
+        served: Answer,
         tile_spec: TileSpec,
         state: State | None,
         features: Sequence[WindowFeature],
         same: Callable[[WindowFeature, Value, Value], bool],
     ) -> dict[str, Explanation]:
         once = self._standing(tile_spec.source, served.at_ms)
-        request = [e for e in once if value_of(e, tile_spec.source.id) == served.transaction_id]
+        request = [e for e in once if value_of(e, tile_spec.source.id) == served.event_id]
         batch = self._batch(served, tile_spec)
         best: dict[str, Explanation] = {}
         for speed in self._speed(served, tile_spec, state):
@@ -126,7 +126,7 @@ class EntityHistory:
             best = max(best, found, key=len)
         return best
 
-    def _batch(self, served: Served, tile_spec: TileSpec) -> list[EventRow]:
+    def _batch(self, served: Answer, tile_spec: TileSpec) -> list[EventRow]:
         """Events in the batch tiles that were read."""
         through = served.through.get(tile_spec.key)
         if through is None:
@@ -143,7 +143,7 @@ class EntityHistory:
             self._once[key] = without_duplicates(source, events, known_ms)
         return self._once[key]
 
-    def _speed(self, served: Served, tile_spec: TileSpec, state: State | None) -> Iterator[list[EventRow]]:
+    def _speed(self, served: Answer, tile_spec: TileSpec, state: State | None) -> Iterator[list[EventRow]]:
         """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
         source, through = tile_spec.source, served.through.get(tile_spec.key, 0)
         if state not in self._plan.counted(tile_spec):
@@ -163,10 +163,10 @@ class EntityHistory:
         return tile
 
     @staticmethod
-    def _before(id_column: str, speed: Sequence[EventRow], served: Served) -> int:
+    def _before(id_column: str, speed: Sequence[EventRow], served: Answer) -> int:
         """How many events arrived before the request; it is sent only after its features were read."""
         ids = [value_of(e, id_column) for e in speed]
-        return ids.index(served.transaction_id) if served.transaction_id in ids else len(ids)
+        return ids.index(served.event_id) if served.event_id in ids else len(ids)
 
 
 def _tiles(tile_spec: TileSpec, events: Sequence[EventRow]) -> Tiles:
@@ -174,24 +174,23 @@ def _tiles(tile_spec: TileSpec, events: Sequence[EventRow]) -> Tiles:
     return tuple(sorted(counts.items()))
 
 
-def _in_tiles(feature: WindowFeature, events: Sequence[EventRow], served: Served) -> list[EventRow]:
+def _in_tiles(feature: WindowFeature, events: Sequence[EventRow], served: Answer) -> list[EventRow]:
     """Those of `events` whose tiles are in the feature's window, without the request."""
     source = feature.view.source
     return [
         e
         for e in events
-        if in_tiles(feature, _int(e, source.timestamp), served.at_ms)
-        and value_of(e, source.id) != served.transaction_id
+        if in_tiles(feature, _int(e, source.timestamp), served.at_ms) and value_of(e, source.id) != served.event_id
     ]
 
 
-def _value(feature: WindowFeature, events: Sequence[EventRow], served: Served) -> tuple[Value, bool]:
+def _value(feature: WindowFeature, events: Sequence[EventRow], served: Answer) -> tuple[Value, bool]:
     """The value over `events`, and whether one of them is in the window by its tile only."""
     source = feature.view.source
     early = any(
         not in_window(feature, _int(e, source.timestamp), served.at_ms)
         for e in events
-        if value_of(e, source.id) != served.transaction_id
+        if value_of(e, source.id) != served.event_id
     )
     return aggregate_events(feature.aggregate, source, events, served.at_ms), early
 

@@ -98,6 +98,11 @@ class Event(BaseModel):
         object.__setattr__(made, "__pydantic_private__", None)
         return made
 
+    @property
+    def key(self) -> str | None:
+        """What its message is keyed by, so that those of one key stay in order: its `user_id`, where it has one."""
+        return getattr(self, "user_id", None)
+
     def to_json(self) -> bytes:
         """The event as UTF-8 JSON, keys in the contract's order."""
         return json_of(vars(self))

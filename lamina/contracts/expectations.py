@@ -36,17 +36,21 @@ class Expectation:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     severity: Severity = "critical"
     why: str = ""
+    rows: Mapping[str, str | bool] = field(default_factory=dict)
+    """The rows that it is about: those of which these columns have these values. None given: all of them."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the rule reads; none for a rule about the table."""
-        return tuple(str(self.arguments[k]) for k in ("column", "column_A", "column_B") if k in self.arguments)
+        own = (str(self.arguments[k]) for k in ("column", "column_A", "column_B") if k in self.arguments)
+        return (*own, *self.rows)
 
     @property
     def name(self) -> str:
         """The rule in one word, as messages say it; unique within a suite."""
         bounds = [k for k in ("min_value", "max_value") if self.severity == "warning" and k in self.arguments]
-        return f"{self.kind}({', '.join((*self.columns, *bounds))})"
+        columns = (column for column in self.columns if column not in self.rows)
+        return f"{self.kind}({', '.join((*columns, *bounds))})"
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,9 @@ def mostly_unique(column: str, at_least: float, why: str) -> Expectation:
     return Expectation(kind, {"column": column, "min_value": at_least}, why=why)
 
 
-def matches(column: str, regex: str) -> Expectation:
+def matches(column: str, regex: str, why: str = "") -> Expectation:
     """Every value of `column` matches `regex`."""
-    return Expectation("expect_column_values_to_match_regex", {"column": column, "regex": regex})
+    return Expectation("expect_column_values_to_match_regex", {"column": column, "regex": regex}, why=why)
 
 
 def one_of(column: str, *values: str) -> Expectation:

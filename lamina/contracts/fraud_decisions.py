@@ -1,30 +1,33 @@
-"""What was decided about a transaction and why (topic `predictions-fraud`)."""
+"""What fraud detection answers to a transaction and why, and that answer as the envelope of all systems holds it.
+
+The API answers with a `Decision`. On topic `predictions-fraud` it is a `Served`, whose `payload` has what only fraud
+knows; until there was an envelope, it was logged as it was answered. Each is made from the other, and nothing is lost.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
-from lamina.contracts.expectations import (
-    LATENESS,
-    Expectation,
-    Suite,
-    between,
-    in_time,
-    mostly_unique,
-    one_of,
-    present,
-    some_rows,
-)
+from lamina.contracts.expectations import matches, one_of, present
 from lamina.contracts.reasons import Reason
-from lamina.contracts.served import FeatureValue
-from lamina.contracts.topics import EventTopic, Topic, predictions_of
+from lamina.contracts.served import MODEL, FeatureValue, ModelUsed, Served, answers, served_topic
+from lamina.contracts.topics import predictions_of
+from lamina.errors import ContractError
 
-PREDICTIONS = predictions_of("fraud")
+FRAUD = "fraud"
+PREDICTIONS = predictions_of(FRAUD)
 PREDICTIONS_BEFORE = "model-predictions"
 """What the topic was called before there was one a system: `lamina migrate` leads over what is left of it."""
+SCORE = "score"
+"""The model's output: the probability of fraud."""
+RULES = "rules"
+"""The stage that answers beside the model."""
+USER, MERCHANT = "user", "merchant"
+"""The subjects. A user's answers have one key, and so one order."""
 
 Action = Literal["approve", "review", "reject"]
 Fallback = Literal["none", "rules_only_no_model", "rules_only_no_features", "rules_only_deadline"]
@@ -32,7 +35,7 @@ Policy = Literal["fixed_table", "expected_cost"]
 
 
 class Decision(Event):
-    """The answer to one transaction, as returned and as logged: enough to recompute every feature that was used.
+    """The answer to one transaction, as returned: enough to recompute every feature that was used.
 
     `features` are the values as used; `seen` says, per tile spec, how many events of the speed layer they were made
     from.
@@ -85,44 +88,140 @@ class DecisionAnswer(Decision):
     through: dict[str, EpochMs] = Field({}, description="With `explain=true`.")
 
 
-DECISION_TOPIC = EventTopic(
-    topic=Topic(PREDICTIONS),
-    contract=Decision,
-    suite=Suite(
-        PREDICTIONS,
-        LATENESS,
-        (
-            some_rows(),
-            *present("request_id", "transaction_id", "user_id", "merchant_id", "action", "features"),
-            mostly_unique("request_id", 0.99, "an id a request"),
-            between("score", 0, 1),
-            one_of("action", "approve", "review", "reject"),
-            Expectation(
-                "expect_column_values_to_be_in_set",
-                {"column": "fallback", "value_set": ["none"], "mostly": 0.5},
-                "warning",
-                "most decisions were made without the model",
-            ),
-            between("latency_ms", 0, None),
-            *in_time(),
-        ),
+ActionCosts = tuple[float | None, float | None, float | None]
+"""Expected ones, of approving, of a review and of rejecting; None by a policy that weighs none."""
+
+
+def payload_of(
+    reasons: Sequence[Reason], amount: float, policy: Policy | None, costs: ActionCosts
+) -> dict[str, JsonValue]:
+    """What only fraud knows of an answer. Hot path."""
+    return {
+        "reasons": [vars(reason) for reason in reasons],
+        "amount": amount,
+        "policy": policy,
+        "cost_approve": costs[0],
+        "cost_review": costs[1],
+        "cost_reject": costs[2],
+    }
+
+
+def models_of(model: str | None, version: str | None, rules: str) -> dict[str, ModelUsed]:
+    """What answered: the rules of version `rules`, and `version` of `model` where it gave a score. Hot path."""
+    ruled = ModelUsed.trusted(name=RULES, version=rules)
+    if model is None or version is None:
+        return {RULES: ruled}
+    return {MODEL: ModelUsed.trusted(name=model, version=version), RULES: ruled}
+
+
+def reasons_of(served: Served) -> list[Mapping[str, JsonValue]]:
+    """The reasons of an answer, each as the fields of a `Reason`. Hot path."""
+    return cast("list[Mapping[str, JsonValue]]", served.payload["reasons"])
+
+
+def answer_of(served: Served) -> Decision:
+    """The decision that `served`, which fraud has made, holds. Hot path.
+
+    A fallback names the model that did not answer, which is called after the system.
+
+    Raises: KeyError: it is another system's, or a shadow.
+    """
+    payload, model = served.payload, served.models.get(MODEL)
+    return Decision.trusted(
+        request_id=served.request_id,
+        transaction_id=served.event_id,
+        user_id=served.subjects[USER],
+        merchant_id=served.subjects[MERCHANT],
+        action=served.action,
+        score=served.outputs.get(SCORE),
+        reasons=[Reason.trusted(**reason) for reason in reasons_of(served)],
+        model_name=model.name if model is not None else served.system,
+        model_version=model.version if model is not None else None,
+        rules_version=served.models[RULES].version,
+        fallback=served.fallback,
+        features=served.features,
+        seen=served.seen,
+        through=served.through,
+        feature_age_ms=served.feature_age_ms,
+        stale=served.stale,
+        unknown_user=USER in served.unknown,
+        amount=payload["amount"],
+        timestamp=served.timestamp,
+        decided_at=served.served_at,
+        latency_ms=served.latency_ms,
+        stage_ms=served.stage_ms,
+        experiment=served.experiment,
+        arm=served.arm,
+        bucket=served.bucket,
+        policy=payload["policy"],
+        cost_approve=payload["cost_approve"],
+        cost_review=payload["cost_review"],
+        cost_reject=payload["cost_reject"],
+        intended=served.intended,
+        propensity=served.propensity,
+    )
+
+
+def served_of(decision: Decision) -> Served:
+    """The envelope of `decision`, as it would have been logged."""
+    costs = (decision.cost_approve, decision.cost_review, decision.cost_reject)
+    return Served(
+        system=FRAUD,
+        request_id=decision.request_id,
+        event_id=decision.transaction_id,
+        subjects={USER: decision.user_id, MERCHANT: decision.merchant_id},
+        outputs={} if decision.score is None else {SCORE: decision.score},
+        action=decision.action,
+        intended=decision.intended,
+        propensity=decision.propensity,
+        models=models_of(decision.model_name, decision.model_version, decision.rules_version),
+        fallback=decision.fallback,
+        experiment=decision.experiment,
+        arm=decision.arm,
+        bucket=decision.bucket,
+        features=decision.features,
+        seen=decision.seen,
+        through=decision.through,
+        feature_age_ms=decision.feature_age_ms,
+        stale=decision.stale,
+        unknown=[USER] if decision.unknown_user else [],
+        timestamp=decision.timestamp,
+        served_at=decision.decided_at,
+        latency_ms=decision.latency_ms,
+        stage_ms=decision.stage_ms,
+        payload=payload_of(decision.reasons, decision.amount, decision.policy, costs),
+    )
+
+
+def read_answer(raw: bytes) -> Served:
+    """The answer in `raw`: the envelope, or the decision as the version before logged and kept it.
+
+    Raises: ContractError: it is neither, or an envelope that holds no decision.
+    """
+    try:
+        served = Served.from_json(raw)
+    except ContractError as error:
+        try:
+            return served_of(Decision.from_json(raw))
+        except ContractError:
+            raise error from None
+    if not served.shadow:
+        try:
+            Decision.from_json(answer_of(served).to_json())
+        except (KeyError, TypeError) as error:
+            raise ContractError(Served.__name__, "payload", f"holds no decision of fraud detection: {error}") from None
+    return served
+
+
+A_PROBABILITY = r"(?:0(?:\.\d+)?|1(?:\.0+)?|\d(?:\.\d+)?[eE]-\d+)"
+
+DECISION_TOPIC = served_topic(
+    FRAUD,
+    *answers(
+        *present("event_id", "action"),
+        one_of("action", "approve", "review", "reject"),
+        matches("subjects", rf'^\{{"{USER}":".+","{MERCHANT}":".+"\}}$', "an answer is about a user and a merchant"),
     ),
+    matches("outputs", rf'^\{{(?:"{SCORE}":{A_PROBABILITY})?\}}$', "a score is a probability"),
+    older=read_answer,
 )
-
-
-class ShadowScore(Event):
-    """What the model of an arm would have said about a decision that the control made (topic `shadow-scores`)."""
-
-    request_id: RequestId
-    transaction_id: Identifier
-    user_id: Identifier
-    experiment: str
-    arm: str
-    bucket: int = Field(ge=0, lt=10_000)
-    model_name: str
-    model_version: str
-    score: float | None = Field(ge=0, le=1, description="Probability of fraud; absent when the model failed.")
-    decided_version: str | None = Field(description="The version that made the decision.")
-    decided_score: float | None = Field(ge=0, le=1, description="Its score.")
-    timestamp: EpochMs
-    scored_at: EpochMs

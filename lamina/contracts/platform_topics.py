@@ -6,14 +6,12 @@ from collections.abc import Mapping
 
 from lamina.contracts.base import Event
 from lamina.contracts.dead_letters import DeadLetter
-from lamina.contracts.fraud_decisions import ShadowScore
-from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES, SHADOW_SCORES, TILES_MS, WEEK_MS, Topic
+from lamina.contracts.topics import DEAD_LETTERS, FEATURE_TILES, LETTER_BYTES, TILES_MS, WEEK_MS, Topic
 
 PLATFORM_TOPICS: tuple[Topic, ...] = (
-    Topic(SHADOW_SCORES, partitions=1),
     Topic(FEATURE_TILES, retention_ms=TILES_MS, compacted=True),
     Topic(DEAD_LETTERS, partitions=1, retention_ms=4 * WEEK_MS, max_bytes=LETTER_BYTES),
 )
 
-PLATFORM_CONTRACTS: Mapping[str, type[Event]] = {SHADOW_SCORES: ShadowScore, DEAD_LETTERS: DeadLetter}
+PLATFORM_CONTRACTS: Mapping[str, type[Event]] = {DEAD_LETTERS: DeadLetter}
 """Contracts of those that carry events; tiles are no events."""

@@ -3,14 +3,17 @@
 An example: a card payment was asked about, the model of version 7 said 0.02, and it was approved.
 
     {"system": "fraud", "request_id": "r-1", "event_id": "txn-1", "subjects": {"user": "u-1", "merchant": "m-1"},
-     "outputs": {"fraud": 0.02}, "action": "approve", "models": {"model": {"name": "fraud", "version": "7"}}, ...}
+     "outputs": {"score": 0.02}, "action": "approve", "models": {"model": {"name": "fraud", "version": "7"}}, ...}
 
 Who joins labels, compares features, watches a model or learns from what was served reads these fields and nothing else.
-What only one system knows is in `payload`.
+What only one system knows is in `payload`. What another model would have said (a shadow) is on the same topic, and is
+no answer: who reads answers leaves shadows out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field, JsonValue
@@ -29,6 +32,12 @@ from lamina.contracts.expectations import (
 from lamina.contracts.topics import EventTopic, Topic, predictions_of
 
 NO_FALLBACK = "none"
+MODEL_FAILED = "model_failed"
+"""The fallback of a shadow whose model gave nothing."""
+MODEL = "model"
+"""The stage that gives the outputs."""
+ANSWERS = {"shadow": False}
+"""The rows of such a log that are answers."""
 BUCKETS = 10_000
 
 FeatureValue = float | str | list[float] | list[str] | None
@@ -59,7 +68,7 @@ class Served(Event):
     """One answer: whom it is about, what was answered by which models, and enough to make every feature again.
 
     A `shadow` is what another model would have said: of the same `request_id` as the answer that was given, which has
-    the features. It was shown to nobody.
+    the features. It was shown to nobody. The first subject is the message's key.
     """
 
     system: str = Field(min_length=1)
@@ -89,11 +98,27 @@ class Served(Event):
     stage_ms: dict[str, Milliseconds] = Field(default_factory=dict, description="Time spent per stage.")
     payload: dict[str, JsonValue] = Field(default_factory=dict, description="What only this system knows.")
 
+    @property
+    def key(self) -> str:
+        """See `Event.key`: the id of its first subject."""
+        return next(iter(self.subjects.values()))
 
-def served_topic(system: str, *expectations: Expectation, most_fallbacks: float = 0.5) -> EventTopic:
+
+def answers(*expectations: Expectation) -> tuple[Expectation, ...]:
+    """What is expected of answers, and not of shadows."""
+    return tuple(replace(each, rows=ANSWERS) for each in expectations)
+
+
+def served_topic(
+    system: str,
+    *expectations: Expectation,
+    most_fallbacks: float = 0.5,
+    older: Callable[[bytes], Event] | None = None,
+) -> EventTopic:
     """The log of what `system` serves, with what is expected of any such log and `expectations` of its own.
 
-    Args: most_fallbacks: a warning when a larger share of a day's answers was made without the model.
+    Args: most_fallbacks: a warning when a larger share of a day's answers was made without the model; older: see
+    `EventTopic`.
 
     >>> served_topic("shop").name
     'predictions-shop'
@@ -103,11 +128,14 @@ def served_topic(system: str, *expectations: Expectation, most_fallbacks: float 
     common = (
         some_rows(),
         *present("system", "request_id", "subjects", "outputs", "models", "features"),
-        mostly_unique("request_id", 0.49, "an id a request, and once more for a shadow's answer"),
-        Expectation(
-            "expect_column_values_to_be_in_set", fallbacks, "warning", "most answers were made without the model"
+        *answers(
+            mostly_unique("request_id", 0.99, "an id a request"),
+            Expectation(
+                "expect_column_values_to_be_in_set", fallbacks, "warning", "most answers were made without the model"
+            ),
         ),
         between("latency_ms", 0, None),
         *in_time(),
     )
-    return EventTopic(topic=Topic(name), contract=Served, suite=Suite(name, LATENESS, (*common, *expectations)))
+    suite = Suite(name, LATENESS, (*common, *expectations))
+    return EventTopic(topic=Topic(name), contract=Served, suite=suite, older=older)

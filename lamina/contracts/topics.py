@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lamina.contracts.base import Event
 from lamina.contracts.expectations import Suite
 from lamina.errors import DefinitionError
 
-SHADOW_SCORES = "shadow-scores"
 FEATURE_TILES = "feature-tiles"
 DEAD_LETTERS = "dead-letters"
 
@@ -58,11 +58,16 @@ class Topic:
 
 @dataclass(frozen=True, kw_only=True)
 class EventTopic:
-    """A topic of events that is kept in the lake: how it is kept in Kafka, what is on it, what a day must look like."""
+    """A topic of events that is kept in the lake: how it is kept in Kafka, what is on it, what a day must look like.
+
+    `older` reads what an older version wrote under another contract, as an event of this one. It raises `ContractError`
+    where it cannot.
+    """
 
     topic: Topic
     contract: type[Event]
     suite: Suite
+    older: Callable[[bytes], Event] | None = None
 
     def __post_init__(self) -> None:
         if self.suite.topic != self.name:

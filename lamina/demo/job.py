@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
@@ -21,6 +20,7 @@ from lamina.demo.posting import DemoError, post_day, wait_for_kafka
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.stages import Stages
 from lamina.demo.story import Run, Story
+from lamina.lake.answers import read_answers
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams
 from lamina.orchestration.airflow_client import AirflowClient
@@ -148,7 +148,7 @@ class MainJob:
     ) -> tuple[DemoResults, Page]:
         story, lake = self.story, settings.lake_url
         with self.stages.run("gather the results"):
-            logged = collect.archived(lake, predictions_of(story.system), day.day, "stage_ms", "latency_ms")
+            logged = read_answers(lake, story.system, ("stage_ms", "latency_ms"), days=[day.day]).to_pylist()
             kafka = collect.on_kafka(settings)
             common = DemoResults(
                 input_name=self.source.name,

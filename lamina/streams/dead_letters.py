@@ -14,7 +14,7 @@ from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.errors import ContractError, MessageRefused, StreamError, UnknownTopic
 from lamina.streams.produce import EventProducer, key_of
-from lamina.streams.topics import contract_of
+from lamina.streams.topics import read_event
 
 ANSWER_S = 10
 """Longest wait for the broker."""
@@ -133,7 +133,7 @@ def replay(
                 report.read += 1
                 raw = base64.b64decode(letter.raw)
                 try:
-                    event = contract_of(letter.topic).from_json(raw)
+                    event = read_event(letter.topic, raw)
                     if not dry_run:
                         # The bytes, not the event: they may have fields that this version does not know.
                         producer.send_bytes(letter.topic, key_of(event), raw)

@@ -13,9 +13,8 @@ CLOSE_TIMEOUT_S = 30
 
 
 def key_of(event: Event) -> bytes | None:
-    """The message key of an event: its `user_id`, where it has one."""
-    key = getattr(event, "user_id", None)
-    return None if key is None else str(key).encode()
+    """The message key of an event, where it has one."""
+    return None if event.key is None else event.key.encode()
 
 
 class EventProducer:
@@ -44,7 +43,7 @@ class EventProducer:
             self.close()
 
     def send(self, topic: str, event: Event) -> None:
-        """Queue `event` for `topic` (named without prefix), keyed by its `user_id` where it has one."""
+        """Queue `event` for `topic` (named without prefix), keyed as it says."""
         self.send_bytes(topic, key_of(event), event.to_json())
 
     def send_bytes(self, topic: str, key: bytes | None, value: bytes) -> None:

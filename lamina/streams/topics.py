@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from lamina.catalog import CONTRACTS, TOPICS
+from lamina.catalog import CONTRACTS, EVENT_TOPICS, TOPICS
 from lamina.contracts.base import Event
 from lamina.contracts.topics import Topic
-from lamina.errors import StreamError, UnknownTopic
+from lamina.errors import ContractError, StreamError, UnknownTopic
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
@@ -28,6 +28,24 @@ def contract_of(topic: str) -> type[Event]:
     if topic not in CONTRACTS:
         raise UnknownTopic(f"topic {topic!r} has no contract; those that have: {', '.join(CONTRACTS)}")
     return CONTRACTS[topic]
+
+
+def read_event(topic: str, raw: bytes) -> Event:
+    """The event that a message on `topic`, named without prefix, holds, also as an older version wrote it.
+
+    Raises: UnknownTopic: as `contract_of`; ContractError: the message breaks the contract.
+    """
+    contract = contract_of(topic)
+    try:
+        return contract.from_json(raw)
+    except ContractError as error:
+        older = EVENT_TOPICS[topic].older if topic in EVENT_TOPICS else None
+        if older is None:
+            raise
+        try:
+            return older(raw)
+        except ContractError:
+            raise error from None
 
 
 def create_topics(

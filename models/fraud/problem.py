@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from lamina.contracts.fraud_decisions import DECISION_TOPIC
 from lamina.definitions.fraud import SYSTEM
-from lamina.evaluation.decided import DecisionLog, weights
+from lamina.evaluation.decided import weights
 from lamina.evaluation.problem import Problem, Words
-from lamina.lake.schemas import SCHEMAS
 from models.fraud.figures import measure
 from models.fraud.savings import sections
 from models.fraud.slices import slices
 
-DECISIONS = DecisionLog(DECISION_TOPIC.name, SCHEMAS[DECISION_TOPIC.name], id="transaction_id", withholding="reject")
+WITHHOLDING = "reject"
+"""A declined payment did not happen: nobody hears of it again."""
 
 PROBLEM = Problem(
     record=SYSTEM,
@@ -35,6 +34,6 @@ PROBLEM = Problem(
     known_leave=True,
     columns=("amount", "scenario"),
     beside=("country",),
-    weights=partial(weights, DECISIONS),
+    weights=partial(weights, SYSTEM.name, WITHHOLDING),
     sections=sections,
 )

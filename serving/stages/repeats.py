@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
 
-from lamina.contracts.base import json_of
-from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE
+from lamina.contracts.served import Served
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import ContractError, DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
@@ -44,10 +44,10 @@ class Turn:
     digest: bytes
     token: bytes
     explain: bool = False
-    outcome: Decision | Exception | None = None
-    waiting: list[asyncio.Future[Decision]] = field(default_factory=list)
+    outcome: Served | Exception | None = None
+    waiting: list[asyncio.Future[Served]] = field(default_factory=list)
 
-    async def answer(self) -> Decision:
+    async def answer(self) -> Served:
         """What is decided, by whoever came first.
 
         Raises: what kept that one from deciding.
@@ -56,7 +56,7 @@ class Turn:
             raise self.outcome
         if self.outcome is not None:
             return self.outcome
-        waits: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        waits: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         self.waiting.append(waits)
         return await waits
 
@@ -70,7 +70,19 @@ class Found(Protocol):
 
     @property
     def answer(self) -> bytes | None:
-        """The decision as JSON; None while it is being made."""
+        """The answer as it is kept; None while it is being made."""
+
+
+@dataclass(frozen=True)
+class KeptForm:
+    """How answers are kept: as envelopes, where a system says nothing else.
+
+    `read` also reads what the version before has kept or logged; it raises `ContractError` where it cannot. `write` is
+    hot path.
+    """
+
+    write: Callable[[Served], bytes] = Served.to_json
+    read: Callable[[bytes], Served] = Served.from_json
 
 
 class SharedAnswers(Protocol):
@@ -106,12 +118,18 @@ class Repeats:
     """Who comes first with a transaction decides, and who comes again is answered.
 
     Args: shared: what other processes know; none: this one alone. window_s: for so long an answer is kept; 0: not at
-    all, and then each request is the first. monotonic: seconds that never go back.
+    all, and then each request is the first. form: how an answer is kept; monotonic: seconds that never go back.
     """
 
     def __init__(
-        self, shared: SharedAnswers | None, *, window_s: float, monotonic: Callable[[], float] = time.monotonic
+        self,
+        shared: SharedAnswers | None,
+        *,
+        window_s: float,
+        form: KeptForm = KeptForm(),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._form = form
         self._shared = shared if window_s else None
         self._window_s, self._now = window_s, monotonic
         self._turns: dict[str, Turn] = {}
@@ -120,7 +138,7 @@ class Repeats:
         self._recalled: tuple[str, bytes] | None = None
         self._own = blake2b(repr((time.time_ns(), id(self))).encode(), digest_size=8).digest()
 
-    def turn(self, transaction_id: str, content: bytes, *, explain: bool) -> tuple[Turn, Decision | None, bool]:
+    def turn(self, transaction_id: str, content: bytes, *, explain: bool) -> tuple[Turn, Served | None, bool]:
         """The transaction's turn, its answer where this process has it, and whether the caller is to decide.
 
         Args: content: what was sent, in one form whatever way it was written.
@@ -140,7 +158,7 @@ class Repeats:
             if self._now() < known.until_s:
                 self._same(transaction_id, known.digest, digest)
                 metrics.REPEATS.labels("known").inc()
-                return turn, Decision.from_json(known.answer), False
+                return turn, self._form.read(known.answer), False
             del self._known[transaction_id]
         self._turns[transaction_id] = turn
         return turn, None, True
@@ -173,23 +191,25 @@ class Repeats:
         if self._shared is not None:
             metrics.REPEATS.labels("unchecked").inc(len(turns))
 
-    def decided(self, turn: Turn, decision: Decision) -> None:
+    def decided(self, turn: Turn, served: Served) -> None:
         """Take the answer: whoever waits or comes again gets it."""
-        self._over(turn, decision)
+        self._over(turn, served)
         if not self._window_s:
             return
-        answer = _recorded(decision, explain=turn.explain)
+        # What was answered is kept, so the features as used only where they were asked for.
+        kept = served if turn.explain else Served.trusted(**{**vars(served), "features": {}, "seen": {}, "through": {}})
+        answer = self._form.write(kept)
         self._remember(turn, answer)
         if self._shared is not None:
             self._shared.keep(turn, answer)
 
-    def answered(self, turn: Turn, answer: bytes) -> Decision:
+    def answered(self, turn: Turn, answer: bytes) -> Served:
         """The answer that another process gave, for all who wait for it here."""
-        decision = Decision.from_json(answer)
-        self._over(turn, decision)
+        served = self._form.read(answer)
+        self._over(turn, served)
         self._remember(turn, answer)
         metrics.REPEATS.labels("shared").inc()
-        return decision
+        return served
 
     def failed(self, turn: Turn, error: BaseException) -> None:
         """Nothing came of the attempt, unless it was decided meanwhile: the next may begin."""
@@ -217,9 +237,9 @@ class Repeats:
                 self._recalled = (found.transaction_id, digest)
             elif topic in (PREDICTIONS, PREDICTIONS_BEFORE):
                 recalled, self._recalled = self._recalled, None
-                decision = Decision.from_json(value)
-                if recalled is not None and recalled[0] == decision.transaction_id:
-                    self.decided(self._new(*recalled, explain=False), decision)
+                served = self._form.read(value)
+                if recalled is not None and recalled[0] == served.event_id and not served.shadow:
+                    self.decided(self._new(*recalled, explain=False), served)
         except ContractError as error:
             metrics.REPEATS.labels("unreadable").inc()
             log.debug("a transaction that was decided on before would not be known again: %s", error)
@@ -229,7 +249,7 @@ class Repeats:
         if self._shared is not None:
             await self._shared.close()
 
-    def _over(self, turn: Turn, outcome: Decision | Exception) -> None:
+    def _over(self, turn: Turn, outcome: Served | Exception) -> None:
         turn.outcome = outcome
         if self._turns.get(turn.transaction_id) is turn:
             del self._turns[turn.transaction_id]
@@ -258,9 +278,3 @@ class Repeats:
 def pending() -> DecisionPending:
     """The answer to who comes again while the first is not done, for too long."""
     return DecisionPending("the transaction is being decided on: ask again in a second")
-
-
-def _recorded(decision: Decision, *, explain: bool) -> bytes:
-    """What is kept of a decision: what was answered, so the features as used only where they were asked for."""
-    fields = vars(decision)
-    return json_of(fields if explain else {**fields, "features": {}, "seen": {}, "through": {}})

@@ -1,4 +1,7 @@
-"""Shadow scores: what another model would have said. Off the response path, in a thread, and never waited for."""
+"""Shadows: what another model would have said. Off the response path, in a thread, and never waited for.
+
+They are envelopes on the topic of the answers, marked as shadows, under the id of the request that was answered.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from lamina.clock import Clock
-from lamina.contracts.fraud_decisions import Decision, ShadowScore
-from lamina.contracts.topics import SHADOW_SCORES
+from lamina.contracts.served import MODEL, MODEL_FAILED, NO_FALLBACK, ModelUsed, Served
+from lamina.contracts.topics import predictions_of
 from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
 from serving.stages.routing import ShadowLane
@@ -36,27 +39,27 @@ class Publisher(Protocol):
 
 class _Scored(NamedTuple):
     lane: ShadowLane
-    decision: Decision
+    served: Served
     score: float | None
     model_ms: float
 
 
 class ShadowScorer:
-    """Scores decisions again by the models of shadow arms, and publishes what these say.
+    """Scores requests again by the models of shadow arms, and publishes what these say.
 
     Scores that cannot be caught up with (more than `WAITING` of them) are left out and counted: answers come first.
     """
 
     def __init__(self, events: Publisher, *, clock: Clock) -> None:
         self._events, self._clock = events, clock
-        self._waiting: deque[tuple[ShadowLane, Decision]] = deque()
+        self._waiting: deque[tuple[ShadowLane, Served]] = deque()
 
-    def offer(self, lane: ShadowLane, decision: Decision) -> None:
-        """Take `decision`, to be scored later. Hot path."""
+    def offer(self, lane: ShadowLane, served: Served) -> None:
+        """Take the answer `served`, whose features are to be scored later. Hot path."""
         if len(self._waiting) >= WAITING:
             metrics.SHADOW_SCORES.labels(lane.arm, "left_out").inc()
             return
-        self._waiting.append((lane, decision))
+        self._waiting.append((lane, served))
 
     async def run(self) -> None:
         """Score what was offered, until cancelled; what waits then is scored before the end."""
@@ -80,37 +83,41 @@ class ShadowScorer:
                 self._publish(scored)
 
     def _publish(self, scored: _Scored) -> None:
-        lane, decision, score, model_ms = scored
+        lane, served, score, model_ms = scored
         lane.running.observe(lane.arm, model_ms, score)
         metrics.SHADOW_SCORES.labels(lane.arm, "failed" if score is None else "scored").inc()
-        event = ShadowScore(
-            request_id=decision.request_id,
-            transaction_id=decision.transaction_id,
-            user_id=decision.user_id,
+        shadow = Served(
+            system=served.system,
+            request_id=served.request_id,
+            event_id=served.event_id,
+            subjects=served.subjects,
+            outputs={} if score is None else {lane.model.scorer.outputs[0]: score},
+            models={MODEL: ModelUsed(name=lane.model.name, version=lane.model.version)},
+            fallback=MODEL_FAILED if score is None else NO_FALLBACK,
             experiment=lane.running.label,
             arm=lane.arm,
             bucket=lane.bucket,
-            model_name=lane.model.name,
-            model_version=lane.model.version,
-            score=score,
-            decided_version=decision.model_version,
-            decided_score=decision.score,
-            timestamp=decision.timestamp,
-            scored_at=self._clock(),
+            shadow=True,
+            features={},
+            seen={},
+            through={},
+            timestamp=served.timestamp,
+            served_at=self._clock(),
+            latency_ms=model_ms,
         )
-        self._events.publish(SHADOW_SCORES, decision.user_id, event.to_json())
+        self._events.publish(predictions_of(shadow.system), shadow.key, shadow.to_json())
 
 
-def _score(chunk: Sequence[tuple[ShadowLane, Decision]]) -> list[_Scored]:
+def _score(chunk: Sequence[tuple[ShadowLane, Served]]) -> list[_Scored]:
     found = []
-    for lane, decision in chunk:
+    for lane, served in chunk:
         if lane.arm in lane.running.off:
             continue
         began = time.perf_counter_ns()
         score: float | None = None
         try:
-            score = probability(lane.model.scorer.predict(decision.features))
+            score = probability(lane.model.scorer.predict(served.features))
         except Exception as error:
             log.debug("version %s failed in the shadow: %s", lane.model.version, error)
-        found.append(_Scored(lane, decision, score, (time.perf_counter_ns() - began) / NS_PER_MS))
+        found.append(_Scored(lane, served, score, (time.perf_counter_ns() - began) / NS_PER_MS))
     return found

@@ -15,6 +15,7 @@ import uvicorn
 
 from benchmarks.messages import consume
 from benchmarks.tiles import batch_writes, speed_writes
+from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.protocol import ModelRegistry
 from lamina.semantics.events import EventRow
@@ -105,7 +106,8 @@ def decide(client: httpx.Client, explain: bool = False, **changes: object) -> di
 
 
 def ids(settings: Settings, topic: str) -> set[str]:
-    return {orjson.loads(value)["transaction_id"] for _, value in consume(settings, topic)}
+    name = "event_id" if topic == PREDICTIONS else "transaction_id"
+    return {orjson.loads(value)[name] for _, value in consume(settings, topic)}
 
 
 def codes(decision: dict[str, object]) -> list[str]:

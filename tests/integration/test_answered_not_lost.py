@@ -92,8 +92,8 @@ def test_nothing_answered_is_lost(
             stack.start("kafka")
         api.decide(20)
         settings = Settings(**given)  # type: ignore[arg-type]
-        for topic in (TRANSACTIONS, PREDICTIONS):
-            until(lambda topic=topic: first_of_each(settings, topic) == by_user(api.answered), within_s=60)
+        for topic, name in ((TRANSACTIONS, "transaction_id"), (PREDICTIONS, "event_id")):
+            until(lambda at=(topic, name): first_of_each(settings, *at) == by_user(api.answered), within_s=60)
     finally:
         api.kill()
         api.client.close()
@@ -103,9 +103,9 @@ def by_user(events: list[tuple[str, str]]) -> dict[str, list[str]]:
     return {user: [name for u, name in events if u == user] for user in sorted({u for u, _ in events})}
 
 
-def first_of_each(settings: Settings, topic: str) -> dict[str, list[str]]:
+def first_of_each(settings: Settings, topic: str, name: str) -> dict[str, list[str]]:
     """Ids by user in the order of their first arrival: a repeated event is dropped by whoever reads it."""
     found: dict[tuple[str, str], None] = {}
     for key, value in consume(settings, topic):
-        found.setdefault((key.decode(), orjson.loads(value)["transaction_id"]))
+        found.setdefault((key.decode(), orjson.loads(value)[name]))
     return by_user(list(found))

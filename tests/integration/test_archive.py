@@ -14,11 +14,13 @@ from pyspark.sql import SparkSession
 
 from jobs.spark import offsets
 from jobs.spark.archive_events import archive
-from lamina.contracts.fraud_decisions import PREDICTIONS, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, served_of
+from lamina.contracts.served import Served
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.contracts.user_events import USER_EVENTS, UserEvent
 from lamina.errors import OffsetsLost, StreamError
+from lamina.lake.schemas import json_columns
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
 from lamina.streams.produce import EventProducer
@@ -125,15 +127,20 @@ def test_deleted_messages_are_an_error_that_names_them(settings: Settings, sessi
 
 
 def test_a_decision_comes_back_as_it_was(settings: Settings, session: Callable[[], SparkSession]) -> None:
-    decision = Decision.from_json((RECORDED / "decision-v1.json").read_bytes())
+    """Also one that is on the topic as the version before logged it."""
+    older = Decision.from_json((RECORDED / "decision-v3.json").read_bytes())
+    newer = served_of(older.model_copy(update={"request_id": "r-2"}))
     with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
-        producer.send(PREDICTIONS, decision)
+        producer.send(PREDICTIONS, older)
+        producer.send(PREDICTIONS, newer)
     counts = archive(session, settings, PREDICTIONS, MONDAY)
-    assert counts["archived"] == 1
-    row = ds.dataset(offsets.folder(settings.lake_url, PREDICTIONS, MONDAY)).to_table().to_pylist()[0]
-    for name in ("reasons", "features", "seen", "through", "stage_ms"):
-        row[name] = orjson.loads(row[name])
-    assert Decision.model_validate({k: v for k, v in row.items() if k not in ("partition", "offset")}) == decision
+    assert counts["archived"] == 2
+    rows = ds.dataset(offsets.folder(settings.lake_url, PREDICTIONS, MONDAY)).to_table().to_pylist()
+    found = []
+    for row in rows:
+        own = {name: orjson.loads(v) if name in json_columns(Served) else v for name, v in row.items()}
+        found.append(Served.model_validate({k: v for k, v in own.items() if k not in ("partition", "offset")}))
+    assert sorted(found, key=lambda served: served.request_id) == [served_of(older), newer]
 
 
 def test_user_events_are_archived_as_they_are(settings: Settings, session: Callable[[], SparkSession]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.small_model import promote, train_small_model
-from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, ShadowScore
-from lamina.contracts.topics import SHADOW_SCORES
+from lamina.contracts.fraud_decisions import PREDICTIONS, answer_of
+from lamina.contracts.served import Served
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import CHAMPION, MODEL_FOLDER
@@ -62,14 +62,16 @@ def test_live_then_shadow_then_broken(clean_redis: str, tmp_path: Path) -> None:
         assert decide(client)["experiment"] == "trees@2"
 
     events = [event for event, _ in Journal(settings.stack_dir / "journal").read(Place(0, 0))]
-    logged = {d.request_id: d for d in (Decision.from_json(e.value) for e in events if e.topic == PREDICTIONS)}
+    served = [Served.from_json(e.value) for e in events if e.topic == PREDICTIONS]
+    logged = {each.request_id: answer_of(each) for each in served if not each.shadow}
     for user in USERS:
         found = logged[str(live[user]["request_id"])]
         assert (found.experiment, found.arm, found.bucket) == ("trees@1", live[user]["arm"], live[user]["bucket"])
-    scored = {s.request_id: s for s in (ShadowScore.from_json(e.value) for e in events if e.topic == SHADOW_SCORES)}
+    scored = {each.request_id: each for each in served if each.shadow}
     others = [user for user in USERS if live[user]["arm"] == "new"]
     for user in others:
         one = scored[str(dark[user]["request_id"])]
         # Nothing else changed for this user: the shadow says now what the arm answered before.
-        assert (one.score, one.model_version, one.decided_score) == (live[user]["score"], "2", dark[user]["score"])
+        assert (one.outputs["score"], one.models["model"].version) == (live[user]["score"], "2")
+        assert logged[one.request_id].score == dark[user]["score"]
     assert not {dark[user]["request_id"] for user in set(USERS) - set(others)} & set(scored)

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs.spark.archive_events import row_of
 from jobs.spark.lake import archived
 from jobs.spark.quality import check, release
 from lamina.contracts.fraud_decisions import PREDICTIONS
+from lamina.contracts.served import Served
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
@@ -59,12 +61,14 @@ FAILED = {
 
 
 def test_good_days_pass(settings: Settings) -> None:
-    decision = orjson.loads((RECORDED / "decision-v1.json").read_bytes())
-    decision |= {k: orjson.dumps(decision[k]).decode() for k in ("reasons", "features", "seen", "through", "stage_ms")}
+    answer = row_of(Served.from_json((RECORDED / "served-v1.json").read_bytes()))
+    shadow = answer | {"shadow": True, "action": None, "subjects": '{"user":"u"}'}
     rows = {
         TRANSACTIONS: GENERATED.transactions,
         FRAUD_LABELS: [{**e, "timestamp": e["transaction_timestamp"]} for e in GENERATED.fraud_labels],
-        PREDICTIONS: [{**decision, "request_id": f"r{i}", "timestamp": START_MS + i} for i in range(100)],
+        PREDICTIONS: [
+            {**each, "request_id": f"r{i}", "timestamp": START_MS + i} for i in range(100) for each in (answer, shadow)
+        ],
     }
     for topic, events in rows.items():
         _put(settings, topic, events)

@@ -22,6 +22,7 @@ from serving.stages import shared_answers
 from serving.stages.features import FeatureStage
 from serving.stages.repeats import Repeats
 from serving.stages.shared_answers import RedisAnswers, key_of
+from serving.systems.fraud.build import KEPT
 from serving.systems.fraud.decide import _Call
 from tests.unit.serving.recognisable import Bench, add_version
 
@@ -55,7 +56,7 @@ async def process(
     store = AsyncRedisReader(url, timeout_ms=1_000)
     answers = RedisAnswers(url, timeout_ms=1_000, window_s=window_s, lease_ms=LEASE_MS, entries=entries)
     maker = bench.maker
-    bench.repeats = maker._repeats = Repeats(answers, window_s=window_s)
+    bench.repeats = maker._repeats = Repeats(answers, window_s=window_s, form=KEPT)
     maker._features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=1_000)
     maker._patience_s = patience_ms / 1000
     await bench.refresh()
@@ -210,7 +211,7 @@ def test_without_redis_the_process_knows_its_own(tmp_path: Path) -> None:
         before = count("unchecked")
         async with process(tmp_path / "a", NOBODY) as bench:
             found = await asyncio.gather(bench.decide("u1"), bench.decide("u1"))
-            assert found[0].fallback == "rules_only_no_features" and found[0] is found[1]
+            assert found[0].fallback == "rules_only_no_features" and found[0] == found[1]
             assert alike(await bench.decide("u1")) == alike(found[0])
             assert len(bench.events.decisions) == 1 and count("unchecked") == before + 1
             with pytest.raises(RepeatedOtherwise):

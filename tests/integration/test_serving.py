@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.messages import consume
 from benchmarks.small_model import promote, train_small_model
-from lamina.contracts.fraud_decisions import PREDICTIONS, Decision
+from lamina.contracts.fraud_decisions import PREDICTIONS, answer_of
+from lamina.contracts.served import Served
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS, FraudLabel, Transaction
 from lamina.local.services.redis import server
 from lamina.local.stack import Stack
@@ -121,7 +122,7 @@ def test_a_decision_and_its_events(whole: Settings, registry: MemoryRegistry) ->
     arrived = [(key, Transaction.from_json(value)) for key, value in transactions[:2]]
     same = [(key, each.model_copy(update={"transaction_id": sent.transaction_id})) for key, each in arrived]
     assert same == [(sent.user_id.encode(), sent)] * 2 and arrived[1] == same[1]
-    logged = [Decision.from_json(value) for _, value in predictions]
+    logged = [answer_of(Served.from_json(value)) for _, value in predictions]
     assert {key for key, _ in predictions} == {sent.user_id.encode(), b"nobody"}
     first = next(d for d in logged if d.request_id == known["request_id"])
     assert first.model_dump() == known

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from lamina.contracts.base import json_of
+from lamina.contracts.fraud_decisions import answer_of, read_answer
 from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.settings import Settings
@@ -19,7 +20,7 @@ from serving.routes.health import Dependency
 from serving.stages.features import FeatureStage
 from serving.stages.inquiry import Inquiry
 from serving.stages.log import EventLog
-from serving.stages.repeats import Repeats
+from serving.stages.repeats import KeptForm, Repeats
 from serving.stages.shared_answers import RedisAnswers
 from serving.supervision import Background
 from serving.systems.fraud.admin import rules_router
@@ -30,6 +31,11 @@ from serving.systems.fraud.rule_engine import RuleEngine
 
 LEASE_MS = 1000
 """On top of a decision's own time: a busy machine's pauses are no deaths."""
+
+KEPT = KeptForm(write=lambda served: answer_of(served).to_json(), read=read_answer)
+"""Answers are kept as they were given: processes of the version before, which a roll-out has beside new ones, read no
+envelopes.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def build(platform: Platform) -> FraudSystem:
     rules.taken = models.retry
     # Who brings a store of their own has no Redis to share answers by.
     shared = _shared_answers(settings) if platform.own_store is None else None
-    repeats = Repeats(shared, window_s=settings.repeat_window_s)
+    repeats = Repeats(shared, window_s=settings.repeat_window_s, form=KEPT)
     decisions = DecisionMaker(
         rules,
         features,

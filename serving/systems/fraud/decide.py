@@ -17,8 +17,21 @@ from typing import NamedTuple
 import orjson
 
 from lamina.clock import Clock
-from lamina.contracts.fraud_decisions import PREDICTIONS, Action, Decision, Fallback
+from lamina.contracts.fraud_decisions import (
+    FRAUD,
+    MERCHANT,
+    PREDICTIONS,
+    SCORE,
+    USER,
+    Action,
+    Decision,
+    Fallback,
+    answer_of,
+    models_of,
+    payload_of,
+)
 from lamina.contracts.reasons import Reason
+from lamina.contracts.served import Served
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics
@@ -118,14 +131,14 @@ class DecisionMaker:
         """
         asked, known, first = self._asked(inquiry, explain, self._deadline_ns)
         if known is not None:
-            return known
+            return answer_of(known)
         if not first:
-            return await asked.turn.answer()
+            return answer_of(await asked.turn.answer())
         try:
             # Twice: one round trip may answer several groups, which then go on as one.
             read = await self._reading.ask(asked)
             mine = read if read.held is None else await self._waited(read)
-            return mine if isinstance(mine, Decision) else await self._making.ask(mine)
+            return answer_of(mine if isinstance(mine, Served) else await self._making.ask(mine))
         except BaseException as error:
             self._repeats.failed(asked.turn, error)
             raise
@@ -137,7 +150,7 @@ class DecisionMaker:
         """
         # Whoever sends many at once waits for all of them.
         wait_ns = self._deadline_ns * len(inquiries)
-        planned: list[tuple[Asked, Decision | None, bool]] = []
+        planned: list[tuple[Asked, Served | None, bool]] = []
         try:
             for inquiry in inquiries:
                 planned.append(self._asked(inquiry, explain, wait_ns))
@@ -154,7 +167,7 @@ class DecisionMaker:
                 mine = await self._waited(read)
                 if isinstance(mine, _Read):
                     await self._making.ask(mine)
-            return [known or await asked.turn.answer() for asked, known, _ in planned]
+            return [answer_of(known or await asked.turn.answer()) for asked, known, _ in planned]
         except BaseException:
             for asked, _, first in planned:
                 if first:
@@ -162,14 +175,14 @@ class DecisionMaker:
                     self._repeats.failed(asked.turn, pending())
             raise
 
-    def _asked(self, inquiry: Inquiry, explain: bool, wait_ns: int) -> tuple[Asked, Decision | None, bool]:
+    def _asked(self, inquiry: Inquiry, explain: bool, wait_ns: int) -> tuple[Asked, Served | None, bool]:
         """What is asked, its answer where this process has it, and whether it is to be decided here."""
         row = row_of(inquiry.transaction)
         raw = orjson.dumps(row)
         turn, known, first = self._repeats.turn(inquiry.transaction.transaction_id, raw, explain=explain)
         return Asked(inquiry, turn, explain, inquiry.started_ns + wait_ns, row, raw), known, first
 
-    async def _waited(self, read: _Read) -> Decision | _Read:
+    async def _waited(self, read: _Read) -> Served | _Read:
         """The answer of the process that came first, or the read with which this one decides after all."""
         until_s = time.monotonic() + self._patience_s
         while read.held is not None:
@@ -187,7 +200,7 @@ class DecisionMaker:
         for read in await self._read(group):
             yield read
 
-    async def _make_group(self, group: Sequence[_Read]) -> AsyncIterator[Decision | Exception]:
+    async def _make_group(self, group: Sequence[_Read]) -> AsyncIterator[Served | Exception]:
         """Of several requests, whose secrets the log lines of all must not repeat."""
         TOKENS.set(tuple(read.asked.inquiry.transaction.card_token for read in group))
         REQUEST_ID.set(group[0].asked.inquiry.request_id if len(group) == 1 else None)
@@ -224,7 +237,7 @@ class DecisionMaker:
                 return error
         return _Read(asked, part, read_ms, held)
 
-    async def _make(self, reads: Sequence[_Read]) -> AsyncIterator[Decision | Exception]:
+    async def _make(self, reads: Sequence[_Read]) -> AsyncIterator[Served | Exception]:
         call = _Call(self._routing.lineup(), self._rules.book)
         for begin in range(0, len(reads), TOGETHER):
             if begin:
@@ -232,15 +245,15 @@ class DecisionMaker:
             for found in self._make_few(call, reads[begin : begin + TOGETHER]):
                 yield found
 
-    def _make_few(self, call: _Call, reads: Sequence[_Read]) -> list[Decision | Exception]:
+    def _make_few(self, call: _Call, reads: Sequence[_Read]) -> list[Served | Exception]:
         """Decisions on some of those that are decided together, logged."""
         cases = [self._case(call, read) for read in reads]
         self._score([case for case in cases if isinstance(case, _Case) and case.fallback == "none"])
         found = [case if isinstance(case, Exception) else self._settled(call, case) for case in cases]
-        made = [(read.asked, each) for read, each in zip(reads, found, strict=True) if isinstance(each, Decision)]
+        made = [(read.asked, each) for read, each in zip(reads, found, strict=True) if isinstance(each, Served)]
         self._log(made)
-        for asked, decision in made:
-            self._repeats.decided(asked.turn, decision)
+        for asked, served in made:
+            self._repeats.decided(asked.turn, served)
         return found
 
     def _case(self, call: _Call, read: _Read) -> _Case | Exception:
@@ -277,7 +290,7 @@ class DecisionMaker:
                 case.lane, case.score = found
                 case.stage_ms["model"] = watch.ms["model"] / len(cases)
 
-    def _settled(self, call: _Call, case: _Case) -> Decision | Exception:
+    def _settled(self, call: _Call, case: _Case) -> Served | Exception:
         verdict = Verdict(case.action)
         if case.score is not None and case.lane.model is not None:
             try:
@@ -285,12 +298,12 @@ class DecisionMaker:
             except Exception as error:
                 _give_up(case, error)
         try:
-            decision = self._decision(call.book, case, verdict)
+            served = self._served(call.book, case, verdict)
         except Exception as error:
             return error
         if case.lane.shadow is not None and case.score is not None:
-            self._shadows.offer(case.lane.shadow, decision)
-        return decision
+            self._shadows.offer(case.lane.shadow, served)
+        return served
 
     def _verdict(self, book: RuleBook, case: _Case, model: Model, score: float) -> Verdict:
         asked, values = case.asked, case.vector.values
@@ -311,57 +324,52 @@ class DecisionMaker:
             case.stage_ms |= watch.ms
         return verdict
 
-    def _decision(self, book: RuleBook, case: _Case, verdict: Verdict) -> Decision:
+    def _served(self, book: RuleBook, case: _Case, verdict: Verdict) -> Served:
         inquiry, found, lane, score = case.asked.inquiry, case.vector, case.lane, case.score
         transaction, model = inquiry.transaction, case.lane.model
-        costs = verdict.costs or NO_COSTS
+        version = model.version if model is not None and score is not None else None
         # Built from validated parts: validating some sixty features again would cost as much as reading them.
-        return Decision.trusted(
+        return Served.trusted(
+            system=FRAUD,
             request_id=inquiry.request_id,
-            transaction_id=transaction.transaction_id,
-            user_id=transaction.user_id,
-            merchant_id=transaction.merchant_id,
+            event_id=transaction.transaction_id,
+            subjects={USER: transaction.user_id, MERCHANT: transaction.merchant_id},
+            candidates=[],
+            outputs={} if score is None else {SCORE: score},
             action=verdict.action,
-            score=score,
-            reasons=case.reasons,
-            model_name=self._routing.name,
-            model_version=model.version if model is not None and score is not None else None,
-            rules_version=book.version,
+            intended=verdict.intended,
+            propensity=verdict.propensity,
+            models=models_of(self._routing.name, version, book.version),
             fallback=case.fallback,
+            experiment=lane.running.label if lane.running is not None else None,
+            arm=lane.arm if score is not None else None,
+            bucket=lane.bucket,
+            shadow=False,
             features=found.values,
             seen=found.seen,
             through=found.through,
             feature_age_ms=None if found.newest_ms is None else max(0, transaction.timestamp - found.newest_ms),
             stale=bool(found.stale),
-            unknown_user="user" in found.unknown,
-            amount=transaction.amount,
+            unknown=sorted(found.unknown),
             timestamp=transaction.timestamp,
-            decided_at=self._clock(),
+            served_at=self._clock(),
             latency_ms=(time.perf_counter_ns() - inquiry.started_ns) / NS_PER_MS,
             stage_ms=case.stage_ms,
-            experiment=lane.running.label if lane.running is not None else None,
-            arm=lane.arm if score is not None else None,
-            bucket=lane.bucket,
-            policy=verdict.policy,
-            cost_approve=costs[0],
-            cost_review=costs[1],
-            cost_reject=costs[2],
-            intended=verdict.intended,
-            propensity=verdict.propensity,
+            payload=payload_of(case.reasons, transaction.amount, verdict.policy, verdict.costs or NO_COSTS),
         )
 
-    def _log(self, made: Sequence[tuple[Asked, Decision]]) -> None:
+    def _log(self, made: Sequence[tuple[Asked, Served]]) -> None:
         if not made:
             return
         began = time.perf_counter_ns()
         outgoing = []
-        for asked, decision in made:
-            outgoing.append(Outgoing(TRANSACTIONS, decision.user_id, asked.raw))
-            outgoing.append(Outgoing(PREDICTIONS, decision.user_id, decision.to_json()))
+        for asked, served in made:
+            outgoing.append(Outgoing(TRANSACTIONS, served.key, asked.raw))
+            outgoing.append(Outgoing(PREDICTIONS, served.key, served.to_json()))
         self._events.publish_all(outgoing)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
-        for _, decision in made:
-            record_metrics(decision, log_ms)
+        for _, served in made:
+            record_metrics(served, log_ms)
 
 
 def _fallback(vector: FeatureVector | None, model: Model | None, until_ns: int) -> Fallback:

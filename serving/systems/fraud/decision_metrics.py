@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from prometheus_client import Counter, Histogram
 
-from lamina.contracts.fraud_decisions import Decision
+from lamina.contracts.fraud_decisions import SCORE, USER, reasons_of
+from lamina.contracts.served import MODEL, NO_FALLBACK, Served
 from lamina.monitoring import metrics
 
 CHILDREN = 4096
@@ -24,25 +25,26 @@ def _histogram(metric: Histogram, *labels: str) -> Callable[[float], None]:
     return metric.labels(*labels).observe
 
 
-def record_metrics(decision: Decision, log_ms: float) -> None:
+def record_metrics(served: Served, log_ms: float) -> None:
     """Count one decision, whose events took `log_ms` to log."""
-    status = "ok" if decision.fallback == "none" else decision.fallback
-    _counter(metrics.PREDICTIONS, decision.model_version or "none", status)()
-    metrics.PREDICTION_LATENCY.observe(decision.latency_ms / 1000)
-    _counter(metrics.DECISIONS, decision.action)()
-    for stage, ms in decision.stage_ms.items():
+    model, score = served.models.get(MODEL), served.outputs.get(SCORE)
+    status = "ok" if served.fallback == NO_FALLBACK else served.fallback
+    _counter(metrics.PREDICTIONS, model.version if model is not None else "none", status)()
+    metrics.PREDICTION_LATENCY.observe(served.latency_ms / 1000)
+    _counter(metrics.DECISIONS, str(served.action))()
+    for stage, ms in served.stage_ms.items():
         _histogram(metrics.STAGE_LATENCY, stage)(ms / 1000)
     _histogram(metrics.STAGE_LATENCY, "log")(log_ms / 1000)
-    if decision.score is not None and decision.model_version is not None:
-        _histogram(metrics.SCORES, decision.model_version)(decision.score)
-    if decision.fallback != "none":
-        _counter(metrics.FALLBACKS, decision.fallback)()
-    if decision.intended is not None:
-        _counter(metrics.PASSED_THROUGH, decision.action)()
-    if decision.unknown_user:
+    if score is not None and model is not None:
+        _histogram(metrics.SCORES, model.version)(score)
+    if served.fallback != NO_FALLBACK:
+        _counter(metrics.FALLBACKS, served.fallback)()
+    if served.intended is not None:
+        _counter(metrics.PASSED_THROUGH, str(served.action))()
+    if USER in served.unknown:
         metrics.UNKNOWN_USERS.inc()
-    if decision.feature_age_ms is not None:
-        metrics.FEATURE_AGE.observe(decision.feature_age_ms / 1000)
-    for reason in decision.reasons:
-        if reason.kind == "rule":
-            _counter(metrics.RULES_FIRED, reason.code)()
+    if served.feature_age_ms is not None:
+        metrics.FEATURE_AGE.observe(served.feature_age_ms / 1000)
+    for reason in reasons_of(served):
+        if reason["kind"] == "rule":
+            _counter(metrics.RULES_FIRED, str(reason["code"]))()

@@ -59,6 +59,6 @@ def test_the_lake_has_a_column_for_every_field() -> None:
 
 def test_the_log_of_a_system_is_called_after_it_and_may_expect_more() -> None:
     topic = served_topic("shop", most_fallbacks=0.2)
-    fallbacks = next(e for e in topic.suite.expectations if e.columns == ("fallback",))
+    fallbacks = next(e for e in topic.suite.expectations if e.columns == ("fallback", "shadow"))
     assert (topic.name, topic.contract) == ("predictions-shop", Served)
     assert (fallbacks.severity, fallbacks.arguments["mostly"]) == ("warning", 0.8)

@@ -13,6 +13,7 @@ import pytest
 
 from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.definitions.fraud import FEATURES
+from lamina.errors import NotMigrated
 from lamina.evaluation.decided import MOST, weights
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, rows_to_learn, rows_to_test
@@ -22,7 +23,7 @@ from lamina.lake.schemas import SCHEMAS
 from lamina.scoring.encode import Encoder
 from lamina.scoring.trees import TreesScorer
 from lamina.training.train import Trained, TrainingPlan, train
-from models.fraud.problem import DECISIONS, PROBLEM
+from models.fraud.problem import PROBLEM, WITHHOLDING
 from models.fraud.recipe import RECIPE
 from tests.training_sets import DAY, training_columns, write_training_set
 
@@ -32,7 +33,7 @@ LARGE, SHARE = 100.0, 0.25
 
 def decide(lake: str, *decisions: dict[str, Any], without: tuple[str, ...] = ()) -> None:
     """Archive decisions, as columns of the contract; `without` these, as partitions from before they existed."""
-    usual = {"action": "approve", "timestamp": AT_MS, "decided_at": AT_MS}
+    usual = {"system": "fraud", "shadow": False, "action": "approve", "timestamp": AT_MS, "served_at": AT_MS}
     rows = [usual | decision for decision in decisions]
     schema = pa.schema([field for field in SCHEMAS[PREDICTIONS] if field.name not in without])
     columns = {
@@ -48,7 +49,7 @@ def decide(lake: str, *decisions: dict[str, Any], without: tuple[str, ...] = ())
 
 def counted(lake: str, *ids: str, labelled: tuple[str, ...] = ()) -> list[float]:
     at = np.full(len(ids), AT_MS, np.int64)
-    found = weights(DECISIONS, lake, np.array(ids, dtype=object), at, np.array([i in labelled for i in ids]))
+    found = weights("fraud", WITHHOLDING, lake, np.array(ids, dtype=object), at, np.array([i in labelled for i in ids]))
     return [round(float(weight), 6) for weight in found]
 
 
@@ -56,13 +57,13 @@ def test_each_kind_of_decision(tmp_path: Path) -> None:
     lake = str(tmp_path)
     decide(
         lake,
-        {"transaction_id": "approved"},
-        {"transaction_id": "reviewed", "action": "review"},
-        {"transaction_id": "by-rule", "action": "reject"},
-        {"transaction_id": "by-rule-and-reported", "action": "reject"},
-        {"transaction_id": "let-through", "action": "approve", "intended": "reject", "propensity": 0.02},
-        {"transaction_id": "not-let-through", "action": "reject", "propensity": 0.98},
-        {"transaction_id": "very-rare", "action": "review", "intended": "reject", "propensity": 0.0001},
+        {"event_id": "approved"},
+        {"event_id": "reviewed", "action": "review"},
+        {"event_id": "by-rule", "action": "reject"},
+        {"event_id": "by-rule-and-reported", "action": "reject"},
+        {"event_id": "let-through", "action": "approve", "intended": "reject", "propensity": 0.02},
+        {"event_id": "not-let-through", "action": "reject", "propensity": 0.98},
+        {"event_id": "very-rare", "action": "review", "intended": "reject", "propensity": 0.0001},
     )
     reported = ("by-rule-and-reported", "not-let-through")
     asked = ("unseen", "approved", "reviewed", "by-rule", *reported, "let-through", "very-rare")
@@ -71,7 +72,7 @@ def test_each_kind_of_decision(tmp_path: Path) -> None:
 
 def test_decisions_that_a_killed_archiver_left_aside_count(tmp_path: Path) -> None:
     lake = str(tmp_path)
-    decide(lake, {"transaction_id": "by-rule", "action": "reject"})
+    decide(lake, {"event_id": "by-rule", "action": "reject"})
     day = Path(layout.events(lake, "predictions-fraud", DAY))
     aside = day / f"{ASIDE_PREFIX}{layout.ORIGIN}-{'0' * TOKEN_DIGITS}"
     aside.mkdir()
@@ -82,16 +83,28 @@ def test_decisions_that_a_killed_archiver_left_aside_count(tmp_path: Path) -> No
 def test_the_last_decision_on_a_payment_stands(tmp_path: Path) -> None:
     decide(
         str(tmp_path),
-        {"transaction_id": "t", "action": "approve", "decided_at": AT_MS + 2},
-        {"transaction_id": "t", "action": "reject", "decided_at": AT_MS + 1},
+        {"event_id": "t", "action": "approve", "served_at": AT_MS + 2},
+        {"event_id": "t", "action": "reject", "served_at": AT_MS + 1},
     )
     assert counted(str(tmp_path), "t") == [1]
 
 
 def test_decisions_from_before_there_were_propensities(tmp_path: Path) -> None:
-    decide(str(tmp_path), {"transaction_id": "old", "action": "reject"}, without=("intended", "propensity", "policy"))
-    decide(str(tmp_path), {"transaction_id": "new", "action": "reject", "propensity": 0.9})
+    decide(str(tmp_path), {"event_id": "old", "action": "reject"}, without=("intended", "propensity", "candidates"))
+    decide(str(tmp_path), {"event_id": "new", "action": "reject", "propensity": 0.9})
     assert counted(str(tmp_path), "old", "new", labelled=("old", "new")) == [1, 0]
+
+
+def test_what_another_model_would_have_done_does_not_count(tmp_path: Path) -> None:
+    decide(str(tmp_path), {"event_id": "t", "action": "reject", "shadow": True}, {"event_id": "t"})
+    assert counted(str(tmp_path), "t") == [1]
+
+
+def test_answers_in_the_columns_of_the_version_before_are_told_of(tmp_path: Path) -> None:
+    decide(str(tmp_path), {"event_id": "new"})
+    decide(str(tmp_path), {"request_id": "old", "action": "reject"}, without=("event_id", "system", "shadow"))
+    with pytest.raises(NotMigrated, match=r"events/predictions-fraud holds answers .* run `lamina migrate`"):
+        counted(str(tmp_path), "new")
 
 
 def test_without_an_archive_every_row_counts(tmp_path: Path) -> None:
@@ -123,7 +136,7 @@ def declining(tmp_path_factory: pytest.TempPathFactory) -> Table:
     decide(
         lake,
         *(
-            {"transaction_id": i, "timestamp": int(at), "decided_at": int(at)}
+            {"event_id": i, "timestamp": int(at), "served_at": int(at)}
             | ({"intended": "reject", "propensity": SHARE} if let else {"action": "reject", "propensity": 1 - SHARE})
             for i, at, no, let in zip(columns["transaction_id"], columns["timestamp"], declined, passed, strict=True)
             if no

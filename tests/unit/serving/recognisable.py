@@ -12,9 +12,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, ShadowScore
-from lamina.contracts.served import FeatureValue
-from lamina.contracts.topics import SHADOW_SCORES
+from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, answer_of
+from lamina.contracts.served import FeatureValue, Served
 from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.memory import MemoryRegistry
@@ -120,11 +119,15 @@ class KeptEvents(EventLog):
 
     @property
     def decisions(self) -> list[Decision]:
-        return [Decision.from_json(value) for topic, value in self.kept if topic == PREDICTIONS]
+        return [answer_of(each) for each in self.served if not each.shadow]
 
     @property
-    def shadow_scores(self) -> list[ShadowScore]:
-        return [ShadowScore.from_json(value) for topic, value in self.kept if topic == SHADOW_SCORES]
+    def shadows(self) -> list[Served]:
+        return [each for each in self.served if each.shadow]
+
+    @property
+    def served(self) -> list[Served]:
+        return [Served.from_json(value) for topic, value in self.kept if topic == PREDICTIONS]
 
 
 @dataclass

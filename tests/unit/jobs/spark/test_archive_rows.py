@@ -6,14 +6,15 @@ import orjson
 import pytest
 
 from jobs.spark.archive_events import checked_row
-from lamina.contracts.fraud_decisions import Decision
+from lamina.contracts.fraud_decisions import Decision, served_of
+from lamina.contracts.served import Served
 from lamina.lake.schemas import SCHEMAS
 
 RECORDED = Path(__file__).parents[3] / "data" / "events"
 NAMES = {
     "transactions": "transaction",
     "fraud-labels": "fraud_label",
-    "predictions-fraud": "decision",
+    "predictions-fraud": "served",
     "user-events": "user_event",
 }
 
@@ -25,12 +26,25 @@ def test_an_event_fills_every_column_of_its_topic(topic: str) -> None:
     assert list(row) == SCHEMAS[topic].names
 
 
-def test_maps_of_a_decision_lose_nothing() -> None:
-    raw = (RECORDED / "decision-v1.json").read_bytes()
+def test_maps_of_an_answer_lose_nothing() -> None:
+    raw = (RECORDED / "served-v1.json").read_bytes()
     row = checked_row("predictions-fraud", 0, 0, raw)
-    decision = Decision.from_json(raw)
-    assert orjson.loads(row["features"]) == decision.features
-    assert orjson.loads(row["through"]) == decision.through
+    served = Served.from_json(raw)
+    assert orjson.loads(row["features"]) == served.features
+    assert orjson.loads(row["through"]) == served.through
+    assert orjson.loads(row["payload"]) == served.payload
+
+
+@pytest.mark.parametrize("version", ["v1", "v2", "v3", "newer"])
+def test_a_decision_that_an_older_version_logged_is_archived_as_an_envelope(version: str) -> None:
+    raw = (RECORDED / f"decision-{version}.json").read_bytes()
+    row = checked_row("predictions-fraud", 3, 17, raw)
+    assert row == checked_row("predictions-fraud", 3, 17, served_of(Decision.from_json(raw)).to_json())
+    assert "reason" not in row
+
+
+def test_what_is_neither_says_what_an_envelope_lacks() -> None:
+    assert checked_row("predictions-fraud", 0, 0, b"{}")["reason"] == "Served.system: Field required"
 
 
 @pytest.mark.parametrize(

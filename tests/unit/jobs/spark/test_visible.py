@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from jobs.spark.comparison import Comparison, Difference
-from jobs.spark.visible import EntityHistory, Served, arrivals
+from jobs.spark.visible import Answer, EntityHistory, arrivals
 from lamina.clock import DAY_MS, day_of
 from lamina.definitions import load
 from lamina.semantics.events import EventRow
@@ -29,11 +29,11 @@ def _judge(
     comparison = Comparison(FEATURES)
     expected = evaluate_all(FEATURES, arrived, request, event_time(request))
     _, differing = comparison.split(values, expected)
-    served = Served("r", str(request["transaction_id"]), event_time(request), found.seen, found.through, values)
+    served = Answer("r", str(request["transaction_id"]), event_time(request), found.seen, found.through, values)
     differences = []
     for entity in FEATURES.entities:
         own = {n: v for n, v in differing.items() if n in comparison.explainable(entity)}
-        asked = Served(**{**served.__dict__, "values": {n: values.get(n) for n in own}})
+        asked = Answer(**{**served.__dict__, "values": {n: values.get(n) for n in own}})
         mine = {name: [e for e in rows if e[entity.key] == request[entity.key]] for name, rows in arrived.items()}
         differences += comparison.explain(EntityHistory(PLAN, entity, mine), entity, asked, values, own)
     assert {d.feature for d in differences} == set(differing)

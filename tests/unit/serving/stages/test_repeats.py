@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from lamina.contracts.fraud_decisions import PREDICTIONS
+from lamina.contracts.served import Served
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.contracts.user_events import USER_EVENTS
@@ -25,6 +26,7 @@ from serving.stages.journal import Journal, JournaledEvent
 from serving.stages.log import EventLog
 from serving.stages.repeats import Repeats, Turn
 from serving.stages.shared_answers import Recorded
+from serving.systems.fraud.build import KEPT
 from serving.systems.fraud.routes import DECISIONS, TRANSACTION
 from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version, fraud_of
 from tests.unit.serving.shop import Shop
@@ -41,7 +43,7 @@ def bench(tmp_path: Path) -> Bench:
     made = Bench(tmp_path)
     add_version(made.registry, 0.25, tmp_path, "champion")
     made.start()
-    made.repeats = made.maker._repeats = Repeats(None, window_s=600, monotonic=lambda: made.clock_s)
+    made.repeats = made.maker._repeats = Repeats(None, window_s=600, form=KEPT, monotonic=lambda: made.clock_s)
     return made
 
 
@@ -72,7 +74,7 @@ def test_those_that_come_at_once_share_one_decision(bench: Bench) -> None:
         await bench.refresh()
         before = count("waited")
         found = await asyncio.gather(*(bench.decide("u1") for _ in range(5)))
-        assert all(each is found[0] for each in found)
+        assert all(each == found[0] for each in found)
         assert count("waited") == before + 4
 
     asyncio.run(run())
@@ -172,7 +174,7 @@ def test_within_a_batch(bench: Bench) -> None:
         users = {"t0": "u0", "t1": "u1", "t2": "u2"}
         asked = [bench.inquiry(users[i], transaction_id=i) for i in ids]
         found = await bench.maker.decide_all(asked, explain=False)
-        assert [d.transaction_id for d in found] == ids and found[0] is found[3]
+        assert [d.transaction_id for d in found] == ids and found[0] == found[3]
         other = [bench.inquiry("u3", transaction_id="t3"), bench.inquiry("u9", transaction_id="t1")]
         with pytest.raises(RepeatedOtherwise, match="transaction t1 "):
             await bench.maker.decide_all(other, explain=False)
@@ -192,7 +194,7 @@ def test_a_waiter_that_gives_up_costs_nobody_an_answer(bench: Bench) -> None:
         async with asyncio.timeout(10):
             found = await asyncio.gather(first, second, third, return_exceptions=True)
         assert isinstance(found[1], asyncio.CancelledError)
-        assert not isinstance(found[0], BaseException) and found[0] is found[2]
+        assert not isinstance(found[0], BaseException) and found[0] == found[2]
 
     asyncio.run(run())
     assert len(bench.events.decisions) == 1
@@ -230,7 +232,7 @@ def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pyt
 
     monkeypatch.setattr(bench.maker._features._store, "read", read)
     shared = OtherwiseElsewhere()
-    bench.maker._repeats = Repeats(shared, window_s=600)
+    bench.maker._repeats = Repeats(shared, window_s=600, form=KEPT)
 
     async def run() -> list[Any]:
         await bench.refresh()
@@ -271,7 +273,7 @@ def test_what_another_process_decides_on_is_waited_for(
                 looks.append(turn.transaction_id)
                 return Recorded(turn.digest, elsewhere if len(looks) > 2 else None)
 
-        bench.maker._repeats = Repeats(DecidedElsewhere(), window_s=600)
+        bench.maker._repeats = Repeats(DecidedElsewhere(), window_s=600, form=KEPT)
         asked = [bench.inquiry("u2", transaction_id="t2"), bench.inquiry("u1", transaction_id="t1")]
         async with asyncio.timeout(20):
             if batch:
@@ -315,7 +317,7 @@ def test_what_a_killed_process_wrote_down_is_known_after_its_restart(bench: Benc
         journal.open()
         journal.append([JournaledEvent(f"p-{topic}", b"u", value) for topic, value in bench.events.kept])
         journal.close()
-        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600)
+        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600, form=KEPT)
         log = EventLog("127.0.0.1:1", "p-", Journal(tmp_path / "killed"))
         log.start(bench.repeats.recall)
         log.stop(0)
@@ -339,7 +341,7 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         await bench.refresh()
         first = await bench.decide("u1")
         (_, sent), (_, made) = bench.events.kept
-        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600)
+        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600, form=KEPT)
         bench.repeats.recall(TRANSACTIONS, clear)
         bench.repeats.recall(PREDICTIONS, made)
         assert count("unreadable") == before + 1 and not bench.repeats._known, "whose decision it was is not known"
@@ -349,9 +351,14 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         bench.repeats.recall(TRANSACTIONS, orjson.dumps(orjson.loads(sent), option=orjson.OPT_SORT_KEYS))
         for other in (USER_EVENTS, DEAD_LETTERS):
             bench.repeats.recall(other, b"of no transaction")
-        # As it was called before there was a topic of predictions a system.
-        bench.repeats.recall("model-predictions", made)
+        # As it was called before there was a topic of predictions a system, and written before there was an envelope.
+        bench.repeats.recall("model-predictions", first.to_json())
         assert (await bench.decide("u1")).decided_at == first.decided_at
+        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600, form=KEPT)
+        bench.repeats.recall(TRANSACTIONS, sent)
+        shadow = Served.from_json(made).model_copy(update={"shadow": True, "outputs": {}, "payload": {}})
+        bench.repeats.recall(PREDICTIONS, shadow.to_json())
+        assert not bench.repeats._known, "a shadow is no answer"
 
     asyncio.run(run())
     assert len(bench.events.decisions) == 1

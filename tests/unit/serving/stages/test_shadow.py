@@ -29,18 +29,23 @@ def test_the_control_answers_and_the_arm_is_logged(bench: Bench) -> None:
         await bench.refresh()
         for user in USERS:
             await bench.decide(user)
-        assert bench.events.shadow_scores == [], "nothing is scored before it is asked to"
+        assert bench.events.shadows == [], "nothing is scored before it is asked to"
         await bench.shadows.drain()
 
     asyncio.run(run())
     made = {d.request_id: d for d in bench.events.decisions}
     assert {(d.arm, d.score) for d in made.values()} == {("old", CHAMPION)}
     theirs = {d.request_id for d in made.values() if d.bucket is not None and d.bucket >= 7000}
-    scored = bench.events.shadow_scores
+    scored = bench.events.shadows
     assert {s.request_id for s in scored} == theirs and len(scored) == len(theirs) > 50
-    assert {(s.experiment, s.arm, s.model_version, s.score) for s in scored} == {("trees@2", "new", "2", CHALLENGER)}
-    assert {(s.decided_version, s.decided_score) for s in scored} == {("1", CHAMPION)}
-    assert all(s.bucket == made[s.request_id].bucket for s in scored)
+    assert {(s.experiment, s.arm, s.fallback) for s in scored} == {("trees@2", "new", "none")}
+    assert {(s.models["model"].version, s.outputs["score"]) for s in scored} == {("2", CHALLENGER)}
+    for each in scored:
+        answer = made[each.request_id]
+        assert (answer.model_version, answer.score) == ("1", CHAMPION)
+        assert (each.bucket, each.event_id) == (answer.bucket, answer.transaction_id)
+        assert (each.system, each.key) == ("fraud", answer.user_id), "in one order with the answer"
+        assert not each.features, "the answer has them"
 
 
 def test_answers_come_while_the_shadow_hangs(bench: Bench) -> None:
@@ -70,7 +75,7 @@ def test_answers_come_while_the_shadow_hangs(bench: Bench) -> None:
         for user in USERS:
             await bench.decide(user)
         assert len(bench.events.decisions) == answered + len(USERS)
-        assert bench.events.shadow_scores == []
+        assert bench.events.shadows == []
         held.set()
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -78,7 +83,7 @@ def test_answers_come_while_the_shadow_hangs(bench: Bench) -> None:
 
     asyncio.run(run())
     expected = [d for d in bench.events.decisions if d.bucket is not None and d.bucket >= 7000]
-    assert len(bench.events.shadow_scores) == len(expected), "what waited was scored before the end"
+    assert len(bench.events.shadows) == len(expected), "what waited was scored before the end"
 
 
 def test_what_cannot_be_caught_up_with_is_left_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +96,7 @@ def test_what_cannot_be_caught_up_with_is_left_out(bench: Bench, monkeypatch: py
         await bench.shadows.drain()
 
     asyncio.run(run())
-    assert len(bench.events.shadow_scores) == 5 and len(bench.events.decisions) == len(USERS)
+    assert len(bench.events.shadows) == 5 and len(bench.events.decisions) == len(USERS)
 
 
 def test_a_shadow_that_fails_is_logged_and_turned_off(bench: Bench, tmp_path: Path) -> None:
@@ -104,14 +109,14 @@ def test_a_shadow_that_fails_is_logged_and_turned_off(bench: Bench, tmp_path: Pa
         await bench.shadows.drain()
         bench.routing.judge()
         assert "arm new is off: 100.0%" in str(bench.routing.problems)
-        before = len(bench.events.shadow_scores)
+        before = len(bench.events.shadows)
         for user in USERS:
             await bench.decide(user)
         await bench.shadows.drain()
-        assert len(bench.events.shadow_scores) == before
+        assert len(bench.events.shadows) == before
 
     asyncio.run(run())
-    assert {s.score for s in bench.events.shadow_scores} == {None}
+    assert {(s.fallback, *s.outputs) for s in bench.events.shadows} == {("model_failed",)}
     assert {(d.arm, d.fallback) for d in bench.events.decisions} == {("old", "none")}
 
 
@@ -130,5 +135,5 @@ def test_a_shadow_that_gives_no_probability_has_failed(
         bench.routing.judge()
 
     asyncio.run(run())
-    assert {s.score for s in bench.events.shadow_scores} == {None}
+    assert {(s.fallback, *s.outputs) for s in bench.events.shadows} == {("model_failed",)}
     assert "arm new is off: 100.0%" in str(bench.routing.problems)

@@ -29,6 +29,7 @@ from serving.stages.routing import Lane, RunningExperiment
 from serving.stages.score import score_all
 from serving.stages.shared_answers import Recorded
 from serving.stages.stopwatch import Stopwatch
+from serving.systems.fraud.build import KEPT
 from tests.unit.serving.recognisable import AT_MS, Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import CHALLENGER, CHAMPION, write
 
@@ -223,7 +224,7 @@ def test_the_deadline_is_the_models_and_begins_anew_after_a_wait(
     bench.start()
     shared = ClaimedElsewhere()
     if claimed:
-        bench.maker._repeats = Repeats(shared, window_s=600)
+        bench.maker._repeats = Repeats(shared, window_s=600, form=KEPT)
         store = bench.maker._features._store
         monkeypatch.setattr(store, "read", hand.after(40_000, store.read))
     monkeypatch.setattr(RuleBook, "judge", hand.after(took_ms, RuleBook.judge))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lamina.contracts.fraud_decisions import Decision
+from lamina.contracts.fraud_decisions import Decision, served_of
 from lamina.contracts.reasons import Reason
 from lamina.monitoring import metrics
 from serving.systems.fraud.decision_metrics import record_metrics
@@ -53,7 +53,7 @@ def grew(work: Callable[[], None], *of: Any) -> list[float]:
 def test_times_are_told_in_seconds(decision: Decision) -> None:
     stage = metrics.STAGE_LATENCY.labels
     assert [0.003, 0.0015, 0.004, 0.007, 2.5, 0.25] == grew(
-        lambda: record_metrics(decision, 4.0),
+        lambda: record_metrics(served_of(decision), 4.0),
         stage("features"),
         stage("model"),
         stage("log"),
@@ -65,7 +65,7 @@ def test_times_are_told_in_seconds(decision: Decision) -> None:
 
 def test_a_decision_by_the_model_is_one_of_its_version(decision: Decision) -> None:
     assert [1, 1, 0, 0] == grew(
-        lambda: record_metrics(decision, 0.0),
+        lambda: record_metrics(served_of(decision), 0.0),
         metrics.PREDICTIONS.labels(VERSION, "ok"),
         metrics.DECISIONS.labels(decision.action),
         metrics.UNKNOWN_USERS,
@@ -81,7 +81,7 @@ def test_a_decision_by_the_rules_says_why_and_which(decision: Decision) -> None:
     ]
     changed = decision.model_copy(update=rules | {"reasons": reasons, "intended": "reject", "feature_age_ms": None})
     assert [1, 1, 1, 1, 1, 0, 0] == grew(
-        lambda: record_metrics(changed, 0.0),
+        lambda: record_metrics(served_of(changed), 0.0),
         metrics.PREDICTIONS.labels("none", "rules_only_deadline"),
         metrics.FALLBACKS.labels("rules_only_deadline"),
         metrics.UNKNOWN_USERS,
