@@ -209,4 +209,4 @@ def _await_ready(api: Api) -> None:
 
 
 def _serves(ready: Mapping[str, Any], version: str) -> bool:
-    return bool(ready["dependencies"]["model"]["version"] == version)
+    return bool(ready["dependencies"]["model of fraud"]["version"] == version)

@@ -80,7 +80,7 @@ def _move(api: Api, version: str) -> float:
     """Seconds until the API serves `version`."""
     began = time.monotonic()
     api.registry.set_alias(FEATURES.system, CHAMPION, version)
-    while api.ask("/health/ready")["dependencies"]["model"]["version"] != version:
+    while api.ask("/health/ready")["dependencies"]["model of fraud"]["version"] != version:
         if time.monotonic() - began > TAKE_OVER_LIMIT_S:
             sys.exit(f"version {version} was not in service {TAKE_OVER_LIMIT_S:.0f} s after its promotion")
         time.sleep(0.05)

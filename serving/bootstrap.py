@@ -148,9 +148,7 @@ class Service:
             "background": Dependency(problem=self.background.problems),
         }
         for system in systems:
-            # With one system the names say enough.
-            of = "" if len(self.systems) == 1 else f" of {system.name}"
-            found |= {f"{name}{of}": each for name, each in system.dependencies().items()}
+            found |= {f"{name} of {system.name}": each for name, each in system.dependencies().items()}
         well = all(dependency.problem is None for dependency in found.values())
         status: Status = "ready" if well else "degraded"
         if self.leaving:

@@ -13,12 +13,20 @@ import typer
 
 from lamina import entry
 from lamina.clock import require_over
-from lamina.definitions import usual_system
+from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
 from lamina.settings import Settings
 
-DEFAULT_SYSTEM: Any = usual_system() or ...
-"""Where there is none, a command line has to name one."""
-SystemName = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
+__all__ = [
+    "DEFAULT_SYSTEM",
+    "LakeUrl",
+    "LogicalDate",
+    "SystemName",
+    "overrides",
+    "processed",
+    "report",
+    "run",
+]
+
 LogicalDate = Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date, a UTC day.")]
 LakeUrl = Annotated[str | None, typer.Option("--lake-url", help="Root of the lake; else that of the settings.")]
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,17 +14,15 @@ from rich.markup import escape
 
 from lamina.clock import system_clock
 from lamina.commands.output import make_console, make_table, print_markdown
+from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
 from lamina.contracts.features import FeatureSet, FeatureView
-from lamina.definitions import load, system_names, usual_system
+from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError, LaminaError
 from lamina.settings import ROOT, load_settings
 
 app = typer.Typer(name="features", help="Features: definitions, stored values, backfill, parity.", no_args_is_help=True)
 
 TILES_SHOWN = 12
-System = Annotated[str, typer.Option("--system", help="System, a module of lamina.definitions.")]
-DEFAULT_SYSTEM: Any = usual_system() or ...
-"""Where there is none, a command line has to name one."""
 DAY_FORMATS = ["%Y-%m-%d"]
 
 
@@ -145,7 +143,7 @@ def docs(
 
 @app.command()
 def parity(
-    system: System = DEFAULT_SYSTEM,
+    system: SystemName = DEFAULT_SYSTEM,
     since: Annotated[
         datetime | None, typer.Option(help="All decisions from this time on, UTC, also of days before.")
     ] = None,
@@ -163,7 +161,7 @@ def parity(
 def backfill(
     first: Annotated[datetime, typer.Option("--from", formats=DAY_FORMATS, help="First day, UTC.")],
     last: Annotated[datetime, typer.Option("--to", formats=DAY_FORMATS, help="Last day, itself included.")],
-    system: System = DEFAULT_SYSTEM,
+    system: SystemName = DEFAULT_SYSTEM,
     again: Annotated[bool, typer.Option("--again", help="Begin with the first day, whatever is recorded.")] = False,
 ) -> None:
     """Build the batch tiles of a range of days and publish the newest; a rerun after a kill goes on where it was."""
@@ -172,7 +170,7 @@ def backfill(
 
 
 @app.command()
-def rebuild(system: System = DEFAULT_SYSTEM) -> None:
+def rebuild(system: SystemName = DEFAULT_SYSTEM) -> None:
     """Fill an empty Redis from the lake's newest batch tiles and the topic of tiles, while serving goes on."""
     from lamina.features.built import require_built_over
     from lamina.semantics.plan import make_plan
@@ -193,7 +191,7 @@ def rebuild(system: System = DEFAULT_SYSTEM) -> None:
 @app.command("take-back")
 def take_back(
     through: Annotated[datetime, typer.Option("--through", formats=DAY_FORMATS, help="Last day that is to stay, UTC.")],
-    system: System = DEFAULT_SYSTEM,
+    system: SystemName = DEFAULT_SYSTEM,
 ) -> None:
     """Move the end of the batch layer back to the end of a day: what a run for a wrong day has published goes."""
     raise typer.Exit(run_job("take_back", ["--system", system, "--date", through.date().isoformat()]))

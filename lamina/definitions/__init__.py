@@ -70,11 +70,7 @@ def load(system: str) -> FeatureSet:
 
 
 def usual_system() -> str | None:
-    """The system that is meant where a command line names none: the only one with a model. None where more have one.
-
-    >>> usual_system()
-    'fraud'
-    """
+    """The system that is meant where a command line names none: the only one with a model. None where more have one."""
     serving = [system.name for system in records() if system.has_model]
     return serving[0] if len(serving) == 1 else None
 

@@ -38,7 +38,7 @@ def evaluate_command(problem: Problem) -> Callable[..., None]:
         settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
         lake = settings.lake_url
         day = require_over(date.date(), settings.clock)
-        table = read_table(lake, problem, day, problem.features.names)
+        table = read_table(lake, problem, day, problem.inputs)
         found = evaluate(problem, MlflowRegistry(settings.mlflow_uri), table, day, min_auc, better)
         write_evaluation(lake, found)
         sys.stdout.write(found.model_dump_json() + "\n")

@@ -105,6 +105,12 @@ class Problem:
         return self.record.learnt_label.column
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Features of a training set that models, figures and slices look at: all that are no lists."""
+        lists = {feature.name for feature in self.features.window_features if feature.aggregate.is_list}
+        return tuple(name for name in self.features.names if name not in lists)
+
+    @property
     def own_columns(self) -> Mapping[str, None]:
         """Columns of the training set beside the features, in order, each once."""
         request = self.features.request

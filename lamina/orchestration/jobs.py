@@ -99,8 +99,8 @@ def archived_topics(system: str) -> tuple[str, ...]:
 def has_model(system: str) -> bool:
     """Whether `system` has a model, which is trained and serves.
 
-    >>> has_model("fraud"), has_model("activity")
-    (True, False)
+    >>> has_model("fraud")
+    True
     """
     return record(system).has_model
 

@@ -77,7 +77,7 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
             day, train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate
         )
         problem = recipe.problem
-        table = read_table(lake, problem, plan.day, problem.features.names)
+        table = read_table(lake, problem, plan.day, problem.inputs)
         chosen = None
         if search:
             chosen = _search(recipe, settings, table, plan, search, valid_days)

@@ -117,7 +117,17 @@ def test_a_failed_write_fails_the_job_and_the_next_run_completes_it(
 def test_a_job_killed_half_way_is_completed_by_the_next(spark: SparkSession, lake: str, clean_redis: str) -> None:
     """`kill -9` of driver and workers when some parts are done and others are not."""
     redis = Redis.from_url(clean_redis)
-    command = [sys.executable, "-m", "jobs.spark.publish", "--date", DAY.isoformat(), "--lake-url", lake]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.spark.publish",
+        "--system",
+        "fraud",
+        "--date",
+        DAY.isoformat(),
+        "--lake-url",
+        lake,
+    ]
     env = {**os.environ, "LAMINA_REDIS_URL": clean_redis}
     job = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -162,7 +172,17 @@ def test_the_first_to_arrive_counts(spark: SparkSession, tmp_path: Path) -> None
 
 
 def test_the_job_reports_its_counts_as_json(lake: str) -> None:
-    command = [sys.executable, "-m", "jobs.spark.batch_features", "--date", DAY.isoformat(), "--lake-url", lake]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.spark.batch_features",
+        "--system",
+        "fraud",
+        "--date",
+        DAY.isoformat(),
+        "--lake-url",
+        lake,
+    ]
     done = subprocess.run(
         command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False, timeout=300
     )

@@ -49,7 +49,7 @@ def test_live_then_shadow_then_broken(clean_redis: str, tmp_path: Path) -> None:
         experiment_file=file,
     )
     with running(settings, registry) as (client, _):
-        until(lambda: client.get("/health/ready").json()["dependencies"]["experiment"]["problem"] is None)
+        until(lambda: client.get("/health/ready").json()["dependencies"]["experiment of fraud"]["problem"] is None)
         live = {user: decide(client, user_id=user) for user in USERS}
         assert {(d["arm"], d["model_version"]) for d in live.values()} == {("old", "1"), ("new", "2")}
         file.write_text(FILE.format(version="2", mode="shadow"))
@@ -57,8 +57,8 @@ def test_live_then_shadow_then_broken(clean_redis: str, tmp_path: Path) -> None:
         dark = {user: decide(client, user_id=user) for user in USERS}
         assert {(d["arm"], d["model_version"]) for d in dark.values()} == {("old", "1")}
         file.write_text("version: 3")
-        until(lambda: client.get("/health/ready").json()["dependencies"]["experiment"]["problem"] is not None)
-        assert client.get("/health/ready").json()["dependencies"]["experiment"]["version"] == "2"
+        until(lambda: client.get("/health/ready").json()["dependencies"]["experiment of fraud"]["problem"] is not None)
+        assert client.get("/health/ready").json()["dependencies"]["experiment of fraud"]["version"] == "2"
         assert decide(client)["experiment"] == "trees@2"
 
     events = [event for event, _ in Journal(settings.stack_dir / "journal").read(Place(0, 0))]

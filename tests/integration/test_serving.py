@@ -155,7 +155,7 @@ def test_rules_stand_against_the_model(whole: Settings, registry: MemoryRegistry
         (rules / "listed_cards.txt").write_text("card-lost-1\ncard-lost-22\n")
         until(lambda: decide(client, card_token="card-lost-22")["action"] == "reject")
         (rules / "fraud.yaml").write_text("rules: []\n")
-        until(lambda: client.get("/health/ready").json()["dependencies"]["rules"]["problem"] is not None)
+        until(lambda: client.get("/health/ready").json()["dependencies"]["rules of fraud"]["problem"] is not None)
         assert decide(client, card_token="card-lost-1")["action"] == "reject"
 
 
@@ -246,7 +246,7 @@ def test_no_model_then_one_then_a_better_one(whole: Settings, tmp_path: Path, ru
     with running(whole, registry) as (client, service):
         assert decide(client, country="XA")["fallback"] == "rules_only_no_model"
         ready = client.get("/health/ready").json()
-        assert ready["status"] == "degraded" and "champion" in ready["dependencies"]["model"]["problem"]
+        assert ready["status"] == "degraded" and "champion" in ready["dependencies"]["model of fraud"]["problem"]
 
         promote(registry, run_folder)
         until(lambda: decide(client)["model_version"] == "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ BOUGHT = FollowedLabel(
     where=PURCHASE,
     rows=PAGE_VIEW,
 )
-SHOP = System(features=FEATURES, label=BOUGHT)
+SHOP = System(features=replace(FEATURES, model_features=()), label=BOUGHT)
 FIRST_DAY = day_of(START_MS)
 COLUMNS = "event_id string, user_id string, item_id string, event_type string, timestamp long"
 NEVER = 10 * DAY_MS
@@ -93,8 +94,6 @@ def test_only_the_same_user_and_item_and_only_purchases_count(spark: SparkSessio
 
 
 def test_a_label_without_revisions_is_known_at_its_own_time(spark: SparkSession) -> None:
-    from dataclasses import replace
-
     from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType
 
     source = replace(FRAUD_LABELS, revisions=None, timestamp="timestamp")

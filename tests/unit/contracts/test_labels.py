@@ -25,7 +25,7 @@ FOLLOWED = FollowedLabel(
     rows=Predicate("event_type", "=", "page_view"),
 )
 OF_FRAUD = record("fraud")
-OF_ACTIVITY = System(features=activity.FEATURES, topics=activity.SYSTEM.topics)
+OF_ACTIVITY = System(features=replace(activity.FEATURES, model_features=()), topics=activity.SYSTEM.topics)
 
 
 def system_with(label: LabelDefinition | None) -> System:
@@ -99,6 +99,6 @@ def test_revisions_are_of_the_labels_own_columns() -> None:
 
 def test_the_time_of_a_label_is_no_feature() -> None:
     named = RequestFeature("label_timestamp", "field", "timestamp")
-    features = replace(activity.FEATURES, request_features=(named,))
+    features = replace(OF_ACTIVITY.features, request_features=(named,))
     with pytest.raises(DefinitionError, match=r"\['label_timestamp'\] are features, too"):
         replace(OF_ACTIVITY, features=features, label=FOLLOWED)

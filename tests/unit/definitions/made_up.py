@@ -36,6 +36,7 @@ def registries() -> dict[str, Any]:
         "schemas": {topic: schema.names for topic, schema in schemas.SCHEMAS.items()},
         "suites": {topic: len(suite.expectations) for topic, suite in suites.SUITES.items()},
         "archived": {name: jobs.archived_topics(name) for name in names},
+        "usual": definitions.usual_system(),
         "models": [name for name in names if jobs.has_model(name)],
         "delays": {name: jobs.label_days(name) for name in names},
         "streams": {name: "\n".join((*sql.setup, *sql.inserts)) for name, sql in streams.items()},

@@ -132,7 +132,9 @@ def test_it_is_in_every_registry(registries: dict[str, Any]) -> None:
     assert registries["schemas"]["fines"] == ["stay_id", "car_id", "is_fined", "timestamp"]
     assert set(registries["suites"]) == set(registries["schemas"])
     assert registries["archived"]["parking"] == ["fines", "predictions-parking", "stays"]
-    assert registries["models"] == ["fraud", "parking"]
+    having = {system.name for system in definitions.records() if system.has_model}
+    assert registries["models"] == sorted(having | {"parking"}) and "fraud" in having
+    assert registries["usual"] is None, "of several, none is meant unless it is named"
     assert registries["delays"]["parking"] == 3
 
 
@@ -163,6 +165,18 @@ def test_it_has_its_dags(folder: Path) -> None:
     assert least == {"parking": 0.7, "fraud": 0.8}
     archived = dags["features_daily_parking"]["tasks"]["archive"]["arguments"]
     assert {"stays", "fines", "predictions-parking"} <= set(archived)
+
+
+def test_where_several_have_a_model_a_command_asks_which_and_says_what_there_is(folder: Path) -> None:
+    done = run(folder, ROOT / "jobs" / "spark" / "batch_features.py", "--date", "2018-08-14")
+    assert done.returncode == 2
+    assert "--system" in done.stderr
+    assert all(system in done.stderr for system in ("activity", "fraud", "parking"))
+    done = run(folder, ROOT / "jobs" / "spark" / "batch_features.py", "--date", "2018-08-14", "--system", "frod")
+    assert done.returncode == 1
+    assert "no system 'frod'; there are activity, fraud, parking" in done.stderr
+    named = run(folder, ROOT / "jobs" / "spark" / "batch_features.py", "--date", "9999-12-31", "--system", "parking")
+    assert (named.returncode, "is not over" in named.stderr) == (1, True), named.stderr
 
 
 @pytest.mark.parametrize(

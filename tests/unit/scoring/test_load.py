@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,6 @@ def test_a_network_gives_as_many_numbers_as_it_says(tmp_path: Path) -> None:
     [
         ({"system": "weather"}, "no system 'weather'; there are activity, fraud"),
         ({"system": None}, "no system None"),
-        ({"kind": "forest"}, "needs models.activity.score"),
         ({"outputs": []}, "outputs: .*at least 1"),
         ({"outputs": ["a", "a"]}, "used twice: a, a"),
         ({"colour": "red"}, r"colour.*export the network again"),
@@ -90,6 +90,13 @@ def test_a_network_gives_as_many_numbers_as_it_says(tmp_path: Path) -> None:
 def test_what_cannot_be_loaded_is_named(network: Path, changes: dict[str, object], says: str) -> None:
     change(network, **changes)
     with pytest.raises(ModelUnavailable, match=says):
+        load(network)
+
+
+def test_a_kind_that_its_system_has_nothing_to_load_by_is_named(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "models.activity.score", None)
+    change(network, kind="forest")
+    with pytest.raises(ModelUnavailable, match=r"needs models\.activity\.score"):
         load(network)
 
 

@@ -238,7 +238,7 @@ def test_a_poll_that_raises_goes_on_and_the_end_is_whole(tmp_path: Path, monkeyp
             await until(lambda: polls > 4)
             found = await service.readiness()
             assert found.status == "degraded"
-            assert "No space left" in (found.dependencies["model"].problem or "")
+            assert "No space left" in (found.dependencies["model of fraud"].problem or "")
             assert "other models failed" in (found.dependencies["background"].problem or "")
         assert (await service.readiness()).status == "stopping"
 

@@ -42,13 +42,17 @@ def test_what_the_layers_cannot_hold_is_stale(complete: dict[str, int], stale: s
     assert stale_views(FEATURES, complete) == stale
 
 
+ALONE = replace(ACTIVITY, ratios=(), elapsed=(), model_features=())
+"""Without what is made of several views."""
+
+
 def test_a_batch_view_is_complete_when_its_last_day_is() -> None:
     """Its window ends with the day before: at noon it needs what midnight's run had, after midnight the next one's."""
-    own = replace(ACTIVITY, views=(USER_PURCHASES,), elapsed=())
+    own = replace(ALONE, views=(USER_PURCHASES,))
     complete = {"shopper": MIDNIGHT}
     assert not stale_views(own, complete, MIDNIGHT + DAY_MS - 1)
     assert stale_views(own, complete, MIDNIGHT + DAY_MS) == {"user_purchases"}
-    patient = replace(ACTIVITY, views=(replace(USER_PURCHASES, stale_after=days(1)),), elapsed=())
+    patient = replace(ALONE, views=(replace(USER_PURCHASES, stale_after=days(1)),))
     assert not stale_views(patient, complete, MIDNIGHT + DAY_MS)
 
 

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.contracts.features import EventSource, FeatureSet, RequestFeature, hours
+from lamina.contracts.aggregates import count, last_k
+from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, RequestFeature, hours, seconds
 from lamina.contracts.labels import FollowedLabel
 from lamina.contracts.served import served_topic
 from lamina.contracts.systems import System
@@ -163,6 +164,21 @@ def test_a_problem_need_not_say_more_than_its_record_unit_and_words(table: Table
     }
     assert found.rows > evaluate(PROBLEM, registry, table, DAY, min_auc=0.8).rows, "who has bought is tested, too"
     assert not found.slices
+
+
+def test_lists_are_for_whoever_reads_them_and_no_input() -> None:
+    recent = FeatureView(
+        name="recent",
+        entity=Entity("visitor", "visitor"),
+        source=VIEWS,
+        owner="shop",
+        aggregates=(count("views"), last_k("shelf", "last_shelves", k=3)),
+        windows=(hours(1),),
+        resolution=seconds(1),
+    )
+    shop = replace(SHOP, features=replace(FEATURES, views=(recent,)))
+    assert "last_shelves_1h" in shop.features.names
+    assert replace(PROBLEM, record=shop).inputs == ("views_1h", *FEATURES.names)
 
 
 def test_its_card_speaks_of_what_it_is_about(table: Table, tmp_path: Path) -> None:

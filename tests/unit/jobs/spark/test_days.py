@@ -23,11 +23,12 @@ from lamina.settings import ROOT, load_settings
 
 PLAN = make_plan(load("fraud"))
 TOMORROW = date(2018, 8, 15)
+OF_TOPICS = ["--topic", "transactions"]
+OF_FRAUD = ["--system", "fraud"]
 ARGUMENTS = {
-    "archive_events": ["--topic", "transactions"],
-    "quality": ["--topic", "transactions"],
-    "extract_data": ["--first-day", "2018-08-01", "--last-day", "2018-08-10"],
-    "parity": ["--system", "fraud"],
+    "archive_events": OF_TOPICS,
+    "quality": OF_TOPICS,
+    "extract_data": [*OF_FRAUD, "--first-day", "2018-08-01", "--last-day", "2018-08-10"],
 }
 DATED = sorted({job.name for job in JOBS} - {"backfill"} | {"score", "take_back"})
 
@@ -59,7 +60,7 @@ def test_every_job_with_a_date_is_here() -> None:
 @pytest.mark.parametrize("job", DATED)
 @pytest.mark.parametrize("day", ["2018-08-14", "2018-08-15", "2099-01-01", "9999-12-31"])
 def test_a_job_refuses_a_day_that_is_not_over(lake: Path, job: str, day: str) -> None:
-    done = run(f"jobs.spark.{job}", "--date", day, *ARGUMENTS.get(job, ()))
+    done = run(f"jobs.spark.{job}", "--date", day, *ARGUMENTS.get(job, OF_FRAUD))
     assert isinstance(done.exception, DayNotOver), done.output
     assert "LAMINA_CLOCK_AT" in str(done.exception)
     assert not lake.exists()
@@ -72,7 +73,7 @@ def test_a_model_is_not_made_of_a_day_that_is_not_over(lake: Path, module: str) 
 
 
 def test_a_backfill_refuses_a_range_that_ends_with_one(lake: Path) -> None:
-    done = run("jobs.spark.backfill", "--from", "2018-08-01", "--to", "2018-08-14")
+    done = run("jobs.spark.backfill", "--from", "2018-08-01", "--to", "2018-08-14", *OF_FRAUD)
     assert isinstance(done.exception, DayNotOver)
 
 
@@ -88,6 +89,6 @@ def test_what_the_jobs_are_made_of_refuses_it_too(lake: Path) -> None:
 def test_a_rebuild_of_one_says_how_to_take_it_back(lake: Path) -> None:
     for tile_spec in PLAN.tile_specs:
         Path(tiles_url(str(lake), tile_spec, date(2018, 8, 16))).mkdir(parents=True)
-    done = CliRunner().invoke(app, ["rebuild"])
+    done = CliRunner().invoke(app, ["rebuild", *OF_FRAUD])
     assert isinstance(done.exception, DayNotOver)
     assert "lamina features take-back --system fraud --through D" in str(done.exception)

@@ -152,7 +152,7 @@ def test_a_refused_model_is_tried_again_once_the_policy_allows_it(tmp_path: Path
 
     async def look() -> tuple[str | None, str | None]:
         await fraud_of(service).models.champion.refresh()
-        found = (await service.readiness()).dependencies["model"]
+        found = (await service.readiness()).dependencies["model of fraud"]
         return found.version, found.problem
 
     version, problem = asyncio.run(look())
