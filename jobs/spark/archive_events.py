@@ -19,9 +19,8 @@ from jobs.spark import offsets
 from jobs.spark.command import LakeUrl, LogicalDate, overrides, processed, run
 from jobs.spark.lake import spark_url, written_rows
 from lamina.clock import Clock, require_over, system_clock
-from lamina.contracts.base import Event
 from lamina.errors import ContractError, StreamError
-from lamina.lake.schemas import SCHEMAS, in_lake, json_columns
+from lamina.lake.schemas import SCHEMAS, in_lake, row_of
 from lamina.lake.write import open_lake, replacing, write_file
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
@@ -166,14 +165,6 @@ def checked_row(topic: str, partition: int, offset: int, raw: bytes | None) -> d
         return {**row, **row_of(read_event(topic, raw or b""))}
     except ContractError as error:
         return {**row, RAW: raw or b"", REASON: str(error)}
-
-
-def row_of(event: Event) -> dict[str, Any]:
-    """The event's columns in the lake; lists and maps as JSON text."""
-    row = event.model_dump()
-    for name in json_columns(type(event)):
-        row[name] = orjson.dumps(row[name]).decode()
-    return row
 
 
 def _letter_writer(

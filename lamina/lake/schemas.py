@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import orjson
 import pyarrow as pa
 from pydantic import BaseModel
 
@@ -64,6 +65,14 @@ def json_columns(contract: type[Event]) -> tuple[str, ...]:
     """The fields of `contract` that the lake keeps as JSON text."""
     fields = contract.model_fields.items()
     return tuple(name for name, field in fields if _kind(field.annotation)[0] in (list, dict))
+
+
+def row_of(event: Event) -> dict[str, Any]:
+    """The event's columns in the lake; lists and maps as JSON text."""
+    row = event.model_dump()
+    for name in json_columns(type(event)):
+        row[name] = orjson.dumps(row[name]).decode()
+    return row
 
 
 POSITION_FIELDS = (pa.field("partition", pa.int32()), pa.field("offset", pa.int64()))

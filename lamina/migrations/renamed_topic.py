@@ -8,12 +8,12 @@ events are counted once an id, and of equal labels one stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lamina.errors import StreamError
+from lamina.errors import ContractError, StreamError
 from lamina.migrations.step import Task
 from lamina.settings import Settings
 from lamina.streams.produce import EventProducer
@@ -27,10 +27,18 @@ ANSWER_S = 10
 AT_ONCE = 500
 
 
-def renamed_topic(settings: Settings, old: str, new: str, archived: Mapping[int, int] | None = None) -> list[Task]:
+def renamed_topic(
+    settings: Settings,
+    old: str,
+    new: str,
+    archived: Mapping[int, int] | None = None,
+    convert: Callable[[bytes], bytes] | None = None,
+) -> list[Task]:
     """The task of sending what the old topic holds and was not sent yet; none where there is nothing.
 
     Args: archived: up to which offset of each partition nobody needs it any more; all of it is sent when left out.
+    convert: a message in the form that is sent; one for which it raises `ContractError` goes as it is, and becomes a
+    dead letter where it is read.
     Raises: StreamError: when Kafka does not answer.
     """
     name = settings.topic_prefix + old
@@ -39,10 +47,16 @@ def renamed_topic(settings: Settings, old: str, new: str, archived: Mapping[int,
     if not left:
         return []
     what = f"send {left:,} messages of topic {name} to {settings.topic_prefix + new}"
-    return [Task(what, partial(_send, settings, old, new, archived or {}))]
+    return [Task(what, partial(_send, settings, old, new, archived or {}, convert))]
 
 
-def _send(settings: Settings, old: str, new: str, archived: Mapping[int, int]) -> None:
+def _send(
+    settings: Settings,
+    old: str,
+    new: str,
+    archived: Mapping[int, int],
+    convert: Callable[[bytes], bytes] | None,
+) -> None:
     name = settings.topic_prefix + old
     with (
         _consumer(settings, name) as consumer,
@@ -52,9 +66,18 @@ def _send(settings: Settings, old: str, new: str, archived: Mapping[int, int]) -
             if part.start == part.end:
                 continue
             for key, value in part.messages(consumer):
-                producer.send_bytes(new, key, value)
+                producer.send_bytes(new, key, _converted(value, convert))
             producer.flush()
             consumer.commit(offsets=[part.at(part.end)], asynchronous=False)
+
+
+def _converted(value: bytes, convert: Callable[[bytes], bytes] | None) -> bytes:
+    if convert is None:
+        return value
+    try:
+        return convert(value)
+    except ContractError:
+        return value
 
 
 class _Part:

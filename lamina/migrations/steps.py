@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE
+from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE, Decision, read_answer
 from lamina.contracts.transactions import FRAUD_LABELS
+from lamina.lake.schemas import json_columns
+from lamina.migrations.envelopes import envelopes
 from lamina.migrations.renamed_folders import archived_ends, renamed_folders
 from lamina.migrations.renamed_topic import renamed_topic
+from lamina.migrations.shadow_scores import SHADOW_SCORES, shadow_of
 from lamina.migrations.step import Step
 
 FEEDBACK = "model-feedback"
@@ -31,6 +34,20 @@ STEPS = (
             PREDICTIONS_BEFORE,
             PREDICTIONS,
             archived_ends(settings.lake_url, PREDICTIONS_BEFORE, PREDICTIONS),
+            lambda raw: read_answer(raw).to_json(),
+        ),
+    ),
+    Step(
+        "answers of fraud in the lake are envelopes",
+        # Under the old name, too, as long as the folders were only looked at.
+        lambda settings: envelopes(
+            settings.lake_url, (PREDICTIONS_BEFORE, PREDICTIONS), read_answer, json_columns(Decision)
+        ),
+    ),
+    Step(
+        "shadow scores are sent on topic predictions-fraud, as envelopes",
+        lambda settings: renamed_topic(
+            settings, SHADOW_SCORES, PREDICTIONS, convert=lambda raw: shadow_of(raw).to_json()
         ),
     ),
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
+from lamina.contracts.fraud_decisions import Decision, read_answer, served_of
 from lamina.contracts.topics import Topic
 from lamina.migrations.renamed_topic import renamed_topic
-from lamina.settings import Settings
+from lamina.settings import ROOT, Settings
 from lamina.streams.topics import create_topics
 
 pytestmark = pytest.mark.services
@@ -41,6 +42,21 @@ def test_what_the_old_topic_holds_is_sent_once(kafka: str, topic_prefix: str) ->
     assert task.what.startswith("send 1 messages")
     task.apply()
     assert values(kafka, topic_prefix + "new") == sorted([*sent, (b"u0", b"late")])
+
+
+def test_messages_are_sent_in_the_form_of_the_new_topic(kafka: str, topic_prefix: str) -> None:
+    settings = Settings(kafka_bootstrap=kafka, topic_prefix=topic_prefix)
+    create_topics(kafka, topic_prefix, [Topic("old", 1), Topic("new", 1)])
+    decision = Decision.from_json((ROOT / "tests/data/events/decision-v3.json").read_bytes())
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    for value in (decision.to_json(), b"of no form"):
+        producer.send(topic_prefix + "old", value, b"u")
+    producer.flush()
+    producer.close()
+    (task,) = renamed_topic(settings, "old", "new", convert=lambda raw: read_answer(raw).to_json())
+    task.apply()
+    sent = [(b"u", b"of no form"), (b"u", served_of(decision).to_json())]
+    assert values(kafka, topic_prefix + "new") == sorted(sent), "what cannot be read is no less there than before"
 
 
 def test_what_was_archived_is_not_sent(kafka: str, topic_prefix: str) -> None:

@@ -15,7 +15,6 @@ import pytest
 import typer
 from pyspark.sql import SparkSession
 
-from jobs.spark.archive_events import row_of
 from jobs.spark.parity import EXIT_MISMATCH, compare, main
 from jobs.spark.parity_report import render, write_report
 from lamina.clock import DAY_MS, day_of
@@ -24,7 +23,7 @@ from lamina.contracts.served import ModelUsed, Served
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.definitions import load
 from lamina.lake import layout
-from lamina.lake.schemas import SCHEMAS, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake, row_of
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from tests.parity.generated import START_MS, generate

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.spark.archive_events import row_of
 from jobs.spark.lake import archived
 from jobs.spark.quality import check, release
 from lamina.contracts.fraud_decisions import PREDICTIONS
@@ -20,7 +19,7 @@ from lamina.contracts.served import Served
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
-from lamina.lake.schemas import SCHEMAS, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake, row_of
 from lamina.settings import Settings, load_settings
 from tests.parity.generated import START_MS, generate
 

@@ -9,11 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.spark.archive_events import row_of
 from jobs.spark.validation import validate
 from lamina.clock import DAY_MS, day_of
 from lamina.contracts.served import Served
-from lamina.lake.schemas import SCHEMAS, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake, row_of
 from lamina.lake.write import open_lake
 from lamina.quality.suites import suite_of
 from lamina.settings import ROOT
