@@ -100,11 +100,12 @@ def _clashes(system: System) -> Iterator[str]:
 
 
 def meanings_file(system: str, folder: Path | None = None) -> Path:
-    """The file that records what features of `system` mean: beside its module, or in `folder`."""
+    """The file that records what features of `system` mean: beside its module or package, or in `folder`."""
     found = importlib.util.find_spec(f"{__name__}.{system}")
     if found is None or found.origin is None:
         raise DefinitionError(f"no system {system!r}; there are {', '.join(system_names())}")
-    return (folder or Path(found.origin).parent) / f"{system}.json"
+    module = Path(found.submodule_search_locations[0] if found.submodule_search_locations else found.origin)
+    return (folder or module.parent) / f"{system}.json"
 
 
 def recorded(system: str, folder: Path | None = None) -> dict[str, Meaning]:
