@@ -120,11 +120,13 @@ class MainJob:
         deadline = time.monotonic() + MODEL_TIMEOUT_S
         while time.monotonic() < deadline:
             answer = httpx.get(f"{_api(settings)}/health/ready", timeout=10)
-            found = answer.json()["dependencies"]
-            # An API of one system alone does not say whose model it is.
-            version = found.get(f"model of {self.story.system}", found.get("model", {})).get("version")
-            if version:
-                return str(version)
+            found = answer.json()["dependencies"].get(f"model of {self.story.system}")
+            if found is None:
+                raise DemoError(
+                    f"the API serves no {self.story.system}: is there a serving/systems/{self.story.system}?"
+                )
+            if found["version"]:
+                return str(found["version"])
             time.sleep(1)
         raise DemoError(f"the API serves no model after {MODEL_TIMEOUT_S:.0f} s: see {self.stack.layout.log('api')}")
 

@@ -21,6 +21,7 @@ from lamina.contracts.user_events import USER_EVENTS
 from lamina.demo import collect, job, posting
 from lamina.demo.job import MainJob
 from lamina.demo.live import LiveResult, Post, Route
+from lamina.demo.posting import DemoError
 from lamina.demo.sources import WorldSource
 from lamina.demo.stories.fraud import FraudResults
 from lamina.demo.story import Options, Story, load_story
@@ -171,17 +172,17 @@ def test_another_system_gives_a_story_and_nothing_else(
     assert "so more scores than in life" in found.remarks[0]
 
 
-@pytest.mark.parametrize("named", ["model", "model of activity"])
-def test_the_champion_that_is_waited_for_is_the_systems_own(
-    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_champion_that_is_waited_for_is_the_systems_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"model of fraud": {"version": "7"}, "model of activity": {"version": "2"}}
+
     def get(url: str, timeout: float) -> SimpleNamespace:
         assert url.endswith("/health/ready")
-        return SimpleNamespace(
-            json=lambda: {"dependencies": {"model of fraud": {"version": "7"}, named: {"version": "2"}}}
-        )
+        return SimpleNamespace(json=lambda: {"dependencies": found})
 
     monkeypatch.setattr(httpx, "get", get)
     stack: Any = Stack(tmp_path, load_settings())
     done = MainJob(clicks(), stack, Console(file=io.StringIO()), rate_s=75)
     assert done._wait_for_champion(stack.settings()) == "2"
+    del found["model of activity"]
+    with pytest.raises(DemoError, match="serves no activity: is there a serving/systems/activity"):
+        done._wait_for_champion(stack.settings())
