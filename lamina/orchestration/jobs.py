@@ -87,8 +87,8 @@ JOBS = (ARCHIVE_EVENTS, QUALITY, BATCH_FEATURES, PUBLISH, PARITY, BACKFILL, EXTR
 def archived_topics(system: str) -> tuple[str, ...]:
     """Every topic that the daily run of `system` archives: those of its features, and the log of what was served.
 
-    >>> archived_topics("fraud"), archived_topics("activity")
-    (('fraud-labels', 'predictions-fraud', 'transactions'), ('user-events',))
+    >>> archived_topics("fraud")
+    ('fraud-labels', 'predictions-fraud', 'transactions')
     """
     found = record(system)
     # What was served is archived for the comparison; it is no source of features.

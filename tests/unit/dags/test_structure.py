@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from lamina.definitions import system_names
+from lamina.definitions import records, system_names
+from lamina.orchestration.jobs import has_model
 from lamina.settings import ROOT
 
 DAGS = ROOT / "dags"
-MODELS = {"fraud"}
-TOPICS = {"fraud": {"transactions", "fraud-labels", "predictions-fraud"}, "activity": {"user-events"}}
+MODELS = set(filter(has_model, system_names()))
+TOPICS = {each.name: {*each.feature_topics, *([each.served.name] if each.served else [])} for each in records()}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,11 @@ def dags(read: dict[str, Any]) -> dict[str, Any]:
 
 def _edges(dag: dict[str, Any]) -> set[tuple[str, str]]:
     return {(above, name) for name, task in dag["tasks"].items() for above in task["upstream"]}
+
+
+def test_fraud_has_a_model_and_three_topics() -> None:
+    assert "fraud" in MODELS
+    assert TOPICS["fraud"] == {"transactions", "fraud-labels", "predictions-fraud"}
 
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:

@@ -6,22 +6,19 @@ import orjson
 import pytest
 
 from jobs.spark.archive_events import checked_row
+from lamina.catalog import CONTRACTS
 from lamina.contracts.fraud_decisions import Decision, served_of
 from lamina.contracts.served import Served
 from lamina.lake.schemas import SCHEMAS
+from tests.contract.test_recorded_events import NAMES as CONTRACT_NAMES
 
 RECORDED = Path(__file__).parents[3] / "data" / "events"
-NAMES = {
-    "transactions": "transaction",
-    "fraud-labels": "fraud_label",
-    "predictions-fraud": "served",
-    "user-events": "user_event",
-}
+NAMES = {contract: name for name, contract in CONTRACT_NAMES.items()}
 
 
 @pytest.mark.parametrize("topic", SCHEMAS)
 def test_an_event_fills_every_column_of_its_topic(topic: str) -> None:
-    row = checked_row(topic, 3, 17, (RECORDED / f"{NAMES[topic]}-v1.json").read_bytes())
+    row = checked_row(topic, 3, 17, (RECORDED / f"{NAMES[CONTRACTS[topic]]}-v1.json").read_bytes())
     assert (row.pop("partition"), row.pop("offset")) == (3, 17)
     assert list(row) == SCHEMAS[topic].names
 
