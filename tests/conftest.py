@@ -32,6 +32,17 @@ TORCH = ROOT / ".venv-networks"
 """The environment with torch, where somebody made it."""
 
 
+BESIDE = {"unit": "unit", "parity": "engines"}
+"""With a second process (`-n 2`), what goes beside the tests that share the session's servers, by folder of tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share servers share a process: `--dist loadgroup` keeps a group together."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group(BESIDE.get(folder, "servers")))
+
+
 def _clear_killed_sessions() -> None:
     """End what a killed test session left behind: its folder names its pid."""
 
