@@ -50,11 +50,15 @@ class PredictionTimeout(LaminaError):
 
 
 class RepeatedOtherwise(LaminaError):
-    """An id that was used for one transaction came with another; the message names it and what to send."""
+    """An id that was used for one event came with another; the message names it and what to send, `field` its field."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
 
 
 class DecisionPending(LaminaError):
-    """The same transaction is being decided on already, and not done in time: ask again for its answer."""
+    """The same request is being decided on already, and not done in time: ask again for its answer."""
 
 
 class Overloaded(LaminaError):

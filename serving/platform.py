@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,61 +12,37 @@ from fastapi import FastAPI
 from lamina.clock import Clock
 from lamina.contracts.base import Event
 from lamina.contracts.features import FeatureSet
+from lamina.contracts.served import Served
 from lamina.registry.protocol import ModelRegistry
 from lamina.scoring.protocol import Scorer
 from lamina.semantics.plan import make_plan
 from lamina.settings import ROOT, Settings
 from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
+from serving.answering import Answering
 from serving.checks import Checks
 from serving.routes.health import Dependency
+from serving.served_models import Models
+from serving.stages.budget import Budget, Fallbacks
+from serving.stages.case import Decider, J
 from serving.stages.features import AsyncStore, FeatureStage
+from serving.stages.kind import E, RequestKind
 from serving.stages.log import EventLog
+from serving.stages.making import Maker
 from serving.stages.model import ServedModel
+from serving.stages.pipeline import Pipeline
+from serving.stages.repeats import KeptForm, Repeats
 from serving.stages.routing import Routing
 from serving.stages.shadow import ShadowScorer
+from serving.stages.shared_answers import RedisAnswers
 from serving.supervision import Background
 
-FILES_CHECK_S = 1.0
 SYSTEMS = ROOT / "serving/systems"
 EXPERIMENT_FILE = "experiment.yaml"
-
-
-@dataclass(frozen=True)
-class Models:
-    """The champion of a system and the models of its experiment, kept current."""
-
-    champion: ServedModel
-    routing: Routing
-    shadows: ShadowScorer
-
-    def keep(self, background: Background, poll_s: float) -> None:
-        """Look for new versions every `poll_s`, and at the experiment file."""
-        background.every(poll_s, "champion", self.champion.refresh)
-        background.every(poll_s, "challengers", self._refresh_challengers)
-        background.every(FILES_CHECK_S, "experiment file", self._refresh_experiment)
-        background.keep("shadow scores", self.shadows.run)
-
-    def retry(self) -> None:
-        """Look again at versions that were refused: what they were refused for may have changed."""
-        for model in (self.champion, *self.routing.challengers):
-            model.retry()
-
-    def dependencies(self) -> dict[str, Dependency]:
-        """How they do, by name."""
-        model = self.champion.current
-        return {
-            "model": Dependency(version=model.version if model else None, problem=self.champion.problem),
-            "experiment": Dependency(version=self.routing.book.version, problem=self.routing.problems),
-        }
-
-    async def _refresh_experiment(self) -> None:
-        await asyncio.to_thread(self.routing.reload)
-        self.routing.judge()
-
-    async def _refresh_challengers(self) -> None:
-        for model in self.routing.challengers:
-            await model.refresh()
+LEASE_MS = 1000
+"""How long a process may take for an answer, on top of the answer's own time, before another, which came to the event
+as well, takes it for dead: a busy machine's pauses are no deaths.
+"""
 
 
 @dataclass(frozen=True)
@@ -108,6 +83,47 @@ class Platform:
             contract,
         )
         return Models(champion, routing, ShadowScorer(self.events, clock=self.clock))
+
+    def answering(
+        self,
+        kind: RequestKind[E],
+        decider: Callable[[], Decider[E, J]],
+        load: Callable[[Path], Scorer],
+        *,
+        fallbacks: Fallbacks = Fallbacks(),  # noqa: B008 - it never changes
+        form: KeptForm = KeptForm(),  # noqa: B008 - as above
+        space: str | None = None,
+        experiment_file: Path | None = None,
+        count: Callable[[Served], None] = lambda served: None,
+    ) -> Answering[E, J]:
+        """What answers the requests of one kind, without its routes.
+
+        Args: decider: gives what decides now; load: makes a scorer of a model's folder; form: how answers are kept for
+        events that come again; space: of their ids, by default the system's name; experiment_file: as for `models`;
+        count: the system's own metrics.
+        Raises: ExperimentError: when the experiment's file cannot be right.
+        """
+        settings = self.settings
+        features = self.features(kind.record.features)
+        models = self.models(kind.system, load, kind.contract, experiment_file)
+        lease_ms = LEASE_MS + 2 * settings.decision_deadline_ms
+        # Who brings a store of their own has no Redis to share answers by.
+        shared = None if self.own_store else self._shared_answers(lease_ms, kind.system if space is None else space)
+        repeats = Repeats(kind, shared, window_s=settings.repeat_window_s, form=form)
+        budget = Budget(settings.redis_timeout_ms, settings.decision_deadline_ms, fallbacks)
+        maker = Maker(kind, decider, features, models.routing, models.shadows, self.events, budget, self.clock, count)
+        pipeline = Pipeline(kind, features, repeats, maker, budget, patience_ms=2 * lease_ms)
+        return Answering(settings, kind, features, models, repeats, pipeline, self.checks)
+
+    def _shared_answers(self, lease_ms: int, space: str) -> RedisAnswers:
+        return RedisAnswers(
+            self.settings.redis_url.get_secret_value(),
+            timeout_ms=self.settings.redis_timeout_ms,
+            window_s=self.settings.repeat_window_s,
+            lease_ms=lease_ms,
+            entries=self.settings.repeat_entries,
+            space=space,
+        )
 
 
 class ServingSystem(Protocol):

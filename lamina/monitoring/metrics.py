@@ -9,16 +9,24 @@ STAGE_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 SCORE_BUCKETS = tuple(i / 20 for i in range(1, 21))
 AGE_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0, 3 * 86_400.0, 7 * 86_400.0, 30 * 86_400.0)
 
-PREDICTIONS = Counter("model_predictions_total", "Decisions served", ["model_version", "status"])
+PREDICTIONS = Counter("model_predictions_total", "Answers served", ["system", "model_version", "status"])
 PREDICTION_LATENCY = Histogram(
-    "model_prediction_latency_seconds", "From the request's arrival to its answer", buckets=LATENCY_BUCKETS_S
+    "model_prediction_latency_seconds",
+    "From the request's arrival to its answer",
+    ["system"],
+    buckets=LATENCY_BUCKETS_S,
 )
-SCORES = Histogram("model_score_distribution", "Probabilities of fraud", ["model_version"], buckets=SCORE_BUCKETS)
-DECISIONS = Counter("decisions_total", "Decisions by action", ["action"])
+SCORES = Histogram("model_score_distribution", "What models gave", ["system", "model_version"], buckets=SCORE_BUCKETS)
+DECISIONS = Counter("decisions_total", "Decisions by action", ["system", "action"])
 STAGE_LATENCY = Histogram(
-    "decision_stage_seconds", "Time a decision spent per stage", ["stage"], buckets=STAGE_BUCKETS_S
+    "decision_stage_seconds", "Time an answer spent per stage", ["system", "stage"], buckets=STAGE_BUCKETS_S
 )
-FALLBACKS = Counter("fallbacks_total", "Decisions made from the rules alone", ["reason"])
+FALLBACKS = Counter("fallbacks_total", "Answers made without the model", ["system", "reason"])
+STAGES_MISSED = Counter(
+    "stages_missed_total",
+    "Times that a stage took longer than it may (over_budget), and answers made without it (fell_back)",
+    ["system", "stage", "outcome"],
+)
 REPEATS = Counter(
     "repeats_total",
     "Transactions that came again and were answered (waited, known, shared) or refused (other_content, pending), were "
@@ -27,9 +35,16 @@ REPEATS = Counter(
 )
 EXPLANATIONS_FAILED = Counter("explanations_failed_total", "Decisions by a score whose causes the model could not name")
 UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
+UNKNOWN_SUBJECTS = Counter(
+    "unknown_subjects_total", "Answers about an entity of which nothing was stored", ["system", "entity"]
+)
 STALE_FEATURES = Counter("stale_features_total", "Decisions on features of a view that is stale", ["view"])
-FEATURE_AGE = Histogram("feature_age_seconds", "Age of the newest event in the features", buckets=AGE_BUCKETS_S)
-PASSED_THROUGH = Counter("decisions_passed_through_total", "Declines let through by chance, by action", ["action"])
+FEATURE_AGE = Histogram(
+    "feature_age_seconds", "Age of the newest event in the features", ["system"], buckets=AGE_BUCKETS_S
+)
+PASSED_THROUGH = Counter(
+    "decisions_passed_through_total", "Declines let through by chance, by action", ["system", "action"]
+)
 RULES_FIRED = Counter("rules_fired_total", "Rules that fired", ["code"])
 RULES_RELOADS = Counter("rules_reloads_total", "Changed rules files taken over or refused", ["outcome"])
 MODEL_RELOADS = Counter("model_reloads_total", "New champions taken over or refused", ["outcome"])

@@ -123,7 +123,7 @@ def answer_to(error: LaminaError) -> Response:
     if isinstance(error, Overloaded):
         return problem(status, "overloaded", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, RepeatedOtherwise):
-        return problem(status, "conflict", [{"field": "transaction_id", "message": mask(str(error))}])
+        return problem(status, "conflict", [{"field": error.field, "message": mask(str(error))}])
     if isinstance(error, DecisionPending):
         return problem(status, "pending", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, PredictionTimeout):

@@ -1,6 +1,6 @@
-"""A transaction that is sent again, as after a client's time-out: it gets the answer it had, and is not decided twice.
+"""An event that is sent again, as after a client's time-out: it gets the answer it had, and is not answered anew.
 
-Deciding twice would count it twice: its own features would find it among the past. Who comes second to this process
+Answering anew would count it twice: its own features would find it among the past. Who comes second to this process
 waits for the first, or is given its answer; Redis knows the answers of the other processes and of earlier ones. Its
 word is asked for and taken in the round trip that reads the features (`claim`, `claimed`), and told of an answer
 afterwards, off the way of the request. Hot path.
@@ -12,17 +12,17 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Protocol
+from typing import Generic, Protocol
 
-from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE
+from lamina.contracts.base import json_of
 from lamina.contracts.served import Served
-from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.errors import ContractError, DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
 from lamina.store.protocol import Command
+from serving.stages.kind import E, RequestKind
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +30,17 @@ LOCAL_ANSWERS = 10_000
 """Kept in the process, about a kilobyte each: what there is to go by while Redis is away."""
 DIGEST_BYTES = 16
 WAIT_S = 0.02
-"""Between two looks at what another process decides on."""
+"""Between two looks at what another process is about to answer."""
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """One transaction's way to its answer in this process. `digest` stands for its content, `token` for this attempt.
+    """One event's way to its answer in this process. `digest` stands for its content, `token` for this attempt.
 
     `outcome`: what came of it, once something has.
     """
 
-    transaction_id: str
+    event_id: str
     digest: bytes
     token: bytes
     explain: bool = False
@@ -77,12 +77,13 @@ class Found(Protocol):
 class KeptForm:
     """How answers are kept: as envelopes, where a system says nothing else.
 
-    `read` also reads what the version before has kept or logged; it raises `ContractError` where it cannot. `write` is
-    hot path.
+    `fields`, hot path, gives what is kept of one. `read` makes one of that, and of what the version before has kept or
+    logged; it raises `ContractError` where it cannot. `topics_before`: what the topic of the answers was called.
     """
 
-    write: Callable[[Served], bytes] = Served.to_json
+    fields: Callable[[Served], Mapping[str, object]] = vars
     read: Callable[[bytes], Served] = Served.from_json
+    topics_before: frozenset[str] = frozenset()
 
 
 class SharedAnswers(Protocol):
@@ -114,22 +115,25 @@ class _Known:
     until_s: float
 
 
-class Repeats:
-    """Who comes first with a transaction decides, and who comes again is answered.
+class Repeats(Generic[E]):
+    """Who comes first with an event is answered anew, and who comes again as that one was.
 
-    Args: shared: what other processes know; none: this one alone. window_s: for so long an answer is kept; 0: not at
-    all, and then each request is the first. form: how an answer is kept; monotonic: seconds that never go back.
+    Args: kind: of the requests; shared: what other processes know; none: this one alone. window_s: for so long an
+    answer is kept; 0: not at all, and then each request is the first. form: how an answer is kept; monotonic: seconds
+    that never go back.
     """
 
     def __init__(
         self,
+        kind: RequestKind[E],
         shared: SharedAnswers | None,
         *,
         window_s: float,
         form: KeptForm = KeptForm(),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._form = form
+        self._kind, self._form = kind, form
+        self._answers = {kind.answers, *form.topics_before}
         self._shared = shared if window_s else None
         self._window_s, self._now = window_s, monotonic
         self._turns: dict[str, Turn] = {}
@@ -138,34 +142,34 @@ class Repeats:
         self._recalled: tuple[str, bytes] | None = None
         self._own = blake2b(repr((time.time_ns(), id(self))).encode(), digest_size=8).digest()
 
-    def turn(self, transaction_id: str, content: bytes, *, explain: bool) -> tuple[Turn, Served | None, bool]:
-        """The transaction's turn, its answer where this process has it, and whether the caller is to decide.
+    def turn(self, event_id: str, content: bytes, *, explain: bool) -> tuple[Turn, Served | None, bool]:
+        """The event's turn, its answer where this process has it, and whether the caller is to answer.
 
         Args: content: what was sent, in one form whatever way it was written.
         Raises: RepeatedOtherwise: the id was used for another content.
         """
         digest = blake2b(content, digest_size=DIGEST_BYTES).digest()
         if not self._window_s:
-            return self._new(transaction_id, digest, explain=explain), None, True
-        going = self._turns.get(transaction_id)
+            return self._new(event_id, digest, explain=explain), None, True
+        going = self._turns.get(event_id)
         if going is not None:
-            self._same(transaction_id, going.digest, digest)
+            self._same(event_id, going.digest, digest)
             metrics.REPEATS.labels("waited").inc()
             return going, None, False
-        turn = self._new(transaction_id, digest, explain=explain)
-        known = self._known.get(transaction_id)
+        turn = self._new(event_id, digest, explain=explain)
+        known = self._known.get(event_id)
         if known is not None:
             if self._now() < known.until_s:
-                self._same(transaction_id, known.digest, digest)
+                self._same(event_id, known.digest, digest)
                 metrics.REPEATS.labels("known").inc()
                 return turn, self._form.read(known.answer), False
-            del self._known[transaction_id]
-        self._turns[transaction_id] = turn
+            del self._known[event_id]
+        self._turns[event_id] = turn
         return turn, None, True
 
-    def _new(self, transaction_id: str, digest: bytes, *, explain: bool) -> Turn:
+    def _new(self, event_id: str, digest: bytes, *, explain: bool) -> Turn:
         self._count += 1
-        return Turn(transaction_id, digest, self._own + self._count.to_bytes(8), explain)
+        return Turn(event_id, digest, self._own + self._count.to_bytes(8), explain)
 
     def claim(self, turns: Sequence[Turn]) -> list[Command]:
         """What to ask the store for beside the features of these, for `claimed`."""
@@ -183,7 +187,7 @@ class Repeats:
             return None
         found = self._shared.found(turn, replies)
         if found is not None:
-            self._same(turn.transaction_id, found.digest, turn.digest)
+            self._same(turn.event_id, found.digest, turn.digest)
         return found
 
     def unchecked(self, turns: Sequence[Turn]) -> None:
@@ -197,8 +201,8 @@ class Repeats:
         if not self._window_s:
             return
         # What was answered is kept, so the features as used only where they were asked for.
-        kept = served if turn.explain else Served.trusted(**{**vars(served), "features": {}, "seen": {}, "through": {}})
-        answer = self._form.write(kept)
+        fields = self._form.fields(served)
+        answer = json_of(fields if turn.explain else {**fields, "features": {}, "seen": {}, "through": {}})
         self._remember(turn, answer)
         if self._shared is not None:
             self._shared.keep(turn, answer)
@@ -215,7 +219,7 @@ class Repeats:
         """Nothing came of the attempt, unless it was decided meanwhile: the next may begin."""
         if turn.outcome is not None:
             return
-        self._over(turn, error if isinstance(error, Exception) else pending())
+        self._over(turn, error if isinstance(error, Exception) else self.pending())
         if self._shared is not None:
             self._shared.release(turn)
 
@@ -229,20 +233,24 @@ class Repeats:
         if not self._window_s:
             return
         try:
-            if topic == TRANSACTIONS:
+            if topic == self._kind.topic:
                 self._recalled = None
                 # As this version writes it: it is held against what a client sends now.
-                found = Transaction.from_json(value)
+                found = self._kind.contract.from_json(value)
                 digest = blake2b(found.to_json(), digest_size=DIGEST_BYTES).digest()
-                self._recalled = (found.transaction_id, digest)
-            elif topic in (PREDICTIONS, PREDICTIONS_BEFORE):
+                self._recalled = (getattr(found, self._kind.id), digest)
+            elif topic in self._answers:
                 recalled, self._recalled = self._recalled, None
                 served = self._form.read(value)
                 if recalled is not None and recalled[0] == served.event_id and not served.shadow:
                     self.decided(self._new(*recalled, explain=False), served)
         except ContractError as error:
             metrics.REPEATS.labels("unreadable").inc()
-            log.debug("a transaction that was decided on before would not be known again: %s", error)
+            log.debug("a %s that was answered before would not be known again: %s", self._kind.noun, error)
+
+    def pending(self) -> DecisionPending:
+        """The answer to who comes again while the first is not done, for too long."""
+        return DecisionPending(f"the {self._kind.noun} is being decided on: ask again in a second")
 
     async def close(self) -> None:
         """Tell the other processes what they have not been told yet."""
@@ -251,8 +259,8 @@ class Repeats:
 
     def _over(self, turn: Turn, outcome: Served | Exception) -> None:
         turn.outcome = outcome
-        if self._turns.get(turn.transaction_id) is turn:
-            del self._turns[turn.transaction_id]
+        if self._turns.get(turn.event_id) is turn:
+            del self._turns[turn.event_id]
         for waits in turn.waiting:
             if waits.done():
                 continue
@@ -262,19 +270,15 @@ class Repeats:
                 waits.set_result(outcome)
 
     def _remember(self, turn: Turn, answer: bytes) -> None:
-        self._known[turn.transaction_id] = _Known(turn.digest, answer, self._now() + self._window_s)
+        self._known[turn.event_id] = _Known(turn.digest, answer, self._now() + self._window_s)
         if len(self._known) > LOCAL_ANSWERS:
             self._known.popitem(last=False)
 
-    def _same(self, transaction_id: str, known: bytes, digest: bytes) -> None:
+    def _same(self, event_id: str, known: bytes, digest: bytes) -> None:
         if known != digest:
             metrics.REPEATS.labels("other_content").inc()
             raise RepeatedOtherwise(
-                f"transaction {transaction_id} was sent with another content within {self._window_s:g} s: send what "
-                "was sent before to have its answer, or a new transaction under an id of its own"
+                self._kind.id,
+                f"{self._kind.noun} {event_id} was sent with another content within {self._window_s:g} s: send what "
+                f"was sent before to have its answer, or a new {self._kind.noun} under an id of its own",
             )
-
-
-def pending() -> DecisionPending:
-    """The answer to who comes again while the first is not done, for too long."""
-    return DecisionPending("the transaction is being decided on: ask again in a second")

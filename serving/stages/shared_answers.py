@@ -51,25 +51,28 @@ return wrong
 
 
 class Recorded(NamedTuple):
-    """What Redis holds of a transaction; implements `Found`."""
+    """What Redis holds of an event; implements `Found`."""
 
     digest: bytes
     answer: bytes | None
 
 
-def key_of(transaction_id: str) -> str:
-    """Where the answer to a transaction lies; an id may be long, and may say what a key of Redis should not.
+def key_of(event_id: str, space: str = "") -> str:
+    """Where the answer to an event lies; an id may be long, and may say what a key of Redis should not.
+
+    Args: space: keeps apart what has the same ids; 16 bytes of it count.
 
     >>> key_of("t1")
     'decided:391bbc3f95fd0429aba4ead7026fc4c0'
     """
-    return "decided:" + blake2b(transaction_id.encode(), digest_size=16).hexdigest()
+    return "decided:" + blake2b(event_id.encode(), digest_size=16, person=space.encode()[:16]).hexdigest()
 
 
 class RedisAnswers:
     """Implements `SharedAnswers`. A claim ends by itself after `lease_ms`, so that a killed process holds none up.
 
-    Args: window_s: how long an answer is kept; entries: of this process, those answered longest ago leave first.
+    Args: window_s: how long an answer is kept; entries: of this process, those answered longest ago leave first; space:
+    of the ids, one a system.
     """
 
     def __init__(
@@ -80,17 +83,19 @@ class RedisAnswers:
         window_s: int,
         lease_ms: int,
         entries: int,
+        space: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = RedisExchange(url, timeout_s=timeout_ms * PATIENCE / 1000)
         self._window_s, self._lease_ms, self._entries, self._now = window_s, lease_ms, entries, monotonic
+        self._space = space
         self._unwritten: list[tuple[Turn, bytes]] = []
         self._written: deque[tuple[str, float]] = deque()
         self._writing: asyncio.Task[None] | None = None
 
     def claim(self, turn: Turn) -> list[Command]:
         """See `SharedAnswers.claim`. Two plain commands, which Redis answers in less time than one script."""
-        key = key_of(turn.transaction_id)
+        key = key_of(turn.event_id, self._space)
         return [("SET", key, _claim(turn), "NX", "PX", self._lease_ms), ("GET", key)]
 
     def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
@@ -147,7 +152,7 @@ class RedisAnswers:
         now = self._now()
         while self._written and self._written[0][1] <= now:
             self._written.popleft()
-        keys = [key_of(turn.transaction_id) for turn, _ in taken]
+        keys = [key_of(turn.event_id, self._space) for turn, _ in taken]
         self._written.extend((key, now + self._window_s) for key, (_, value) in zip(keys, taken, strict=True) if value)
         told = (part for turn, value in taken for part in (_claim(turn), value))
         asked: list[Command] = [("EVAL", KEEP, len(keys), *keys, self._window_s * 1000, *told)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, cast, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -11,6 +10,7 @@ from pydantic.fields import FieldInfo
 from lamina.contracts.base import Event
 from lamina.contracts.epoch import MIN_TIMESTAMP_MS, not_milliseconds
 from lamina.experiments.experiment import Condition
+from serving.stages.kind import noun_of
 
 
 class Targets:
@@ -23,7 +23,7 @@ class Targets:
 
     def __init__(self, contract: type[Event]) -> None:
         simple = {name: f for name, f in contract.model_fields.items() if f.repr and not _is_nested(f.annotation)}
-        self._noun = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", contract.__name__).lower()
+        self._noun = noun_of(contract)
         self._numbers = {name: _bounds(field) for name, field in simple.items() if _is_number(field.annotation)}
         self._adapters: dict[str, TypeAdapter[Any]] = {
             name: TypeAdapter(cast(Any, Annotated[field.annotation, field])) for name, field in simple.items()

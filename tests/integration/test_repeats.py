@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from lamina.contracts.fraud_decisions import Decision
+from lamina.contracts.fraud_decisions import Decision, answer_of
+from lamina.contracts.served import Served
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import DecisionPending, RepeatedOtherwise
 from lamina.monitoring import metrics
@@ -23,7 +24,7 @@ from serving.stages.features import FeatureStage
 from serving.stages.repeats import Repeats
 from serving.stages.shared_answers import RedisAnswers, key_of
 from serving.systems.fraud.build import KEPT
-from serving.systems.fraud.decide import _Call
+from serving.systems.fraud.decide import REQUESTS, FraudCase
 from tests.unit.serving.recognisable import Bench, add_version
 
 pytestmark = pytest.mark.services
@@ -56,7 +57,7 @@ async def process(
     store = AsyncRedisReader(url, timeout_ms=1_000)
     answers = RedisAnswers(url, timeout_ms=1_000, window_s=window_s, lease_ms=LEASE_MS, entries=entries)
     maker = bench.maker
-    bench.repeats = maker._repeats = Repeats(answers, window_s=window_s, form=KEPT)
+    bench.repeats = maker._repeats = Repeats(REQUESTS, answers, window_s=window_s, form=KEPT)
     maker._features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=1_000)
     maker._patience_s = patience_ms / 1000
     await bench.refresh()
@@ -65,6 +66,14 @@ async def process(
     finally:
         await bench.repeats.close()
         await store.close()
+
+
+async def claimed(bench: Bench) -> FraudCase:
+    """A request of u1 that the process has the claim of, and has done nothing else about."""
+    case = bench.case("u1")
+    bench.maker._begin(case, 10**12)
+    assert [found async for found in bench.maker._read([case])] == [case]
+    return case
 
 
 def alike(decision: Decision) -> dict[str, object]:
@@ -90,17 +99,17 @@ def test_a_restart_knows_what_was_answered(clean_redis: str, tmp_path: Path) -> 
     async def run() -> None:
         async with process(tmp_path / "a", clean_redis) as before:
             first = await before.decide("u1")
-            batch = await before.maker.decide_all([before.inquiry("u2", transaction_id="t2")], explain=True)
+            batch = await before.decided_all([before.case("u2", transaction_id="t2")], explain=True)
         async with process(tmp_path / "b", clean_redis) as after:
             assert alike(await after.decide("u1")) == alike(first)
-            asked = [after.inquiry("u2", transaction_id="t2"), after.inquiry("u3", transaction_id="t3")]
-            again = await after.maker.decide_all(asked, explain=True)
+            asked = [after.case("u2", transaction_id="t2"), after.case("u3", transaction_id="t3")]
+            again = await after.decided_all(asked, explain=True)
             assert again[0] == batch[0] and again[1].transaction_id == "t3"
             with pytest.raises(RepeatedOtherwise):
                 await after.decide("u1", amount=3.0)
             with pytest.raises(RepeatedOtherwise):
-                await after.maker.decide_all(
-                    [after.inquiry("u4", transaction_id="t4"), after.inquiry("u2", transaction_id="t2", amount=1.0)],
+                await after.decided_all(
+                    [after.case("u4", transaction_id="t4"), after.case("u2", transaction_id="t2", amount=1.0)],
                     explain=False,
                 )
             assert [d.transaction_id for d in after.events.decisions] == ["t3"]
@@ -114,8 +123,7 @@ def test_a_process_that_died_on_it_holds_nobody_up(clean_redis: str, tmp_path: P
 
     async def run() -> None:
         async with process(tmp_path / "a", clean_redis) as dead, process(tmp_path / "b", clean_redis) as bench:
-            asked, _, _ = dead.maker._asked(dead.inquiry("u1"), False, 10**12)
-            await dead.maker._read([asked])
+            await claimed(dead)
             bench.maker._deadline_ns = LEASE_MS * 10**6 // 2
             found = await bench.decide("u1")
             assert (found.fallback, found.score) == ("none", 0.25)
@@ -127,18 +135,15 @@ def test_a_process_that_died_on_it_holds_nobody_up(clean_redis: str, tmp_path: P
 def test_what_was_recalled_stands_under_the_dead_processs_claim(clean_redis: str, tmp_path: Path, redis: Any) -> None:
     async def run() -> None:
         async with process(tmp_path / "a", clean_redis) as dead:
-            asked, _, _ = dead.maker._asked(dead.inquiry("u1"), False, 10**12)
-            (read,) = await dead.maker._read([asked])
+            case = await claimed(dead)
             dead.repeats._shared = None  # dies before Redis has the answer
-            (first,) = dead.maker._make_few(
-                _Call(dead.routing.lineup(), dead.maker._rules.book),
-                [read],  # type: ignore[list-item]
-            )
+            (made,) = [found async for found in dead.maker._make([case])]
         redis.persist(key_of("txn-0001"))
         async with process(tmp_path / "b", clean_redis) as after, process(tmp_path / "c", clean_redis) as other:
             for topic, value in dead.events.kept:
                 after.repeats.recall(topic, value)
-            assert isinstance(first, Decision)
+            assert isinstance(made, Served)
+            first = answer_of(made)
             assert alike(await after.decide("u1")) == alike(first)
             assert alike(await other.decide("u1")) == alike(first)
             assert not after.events.kept and not other.events.kept
@@ -152,8 +157,7 @@ def test_a_slow_process_is_waited_for_only_so_long(clean_redis: str, tmp_path: P
             process(tmp_path / "a", clean_redis) as slow,
             process(tmp_path / "b", clean_redis, patience_ms=100) as bench,
         ):
-            asked, _, _ = slow.maker._asked(slow.inquiry("u1"), False, 10**12)
-            await slow.maker._read([asked])
+            asked = await claimed(slow)
             redis.persist(key_of("txn-0001"))
             before = count("pending")
             with pytest.raises(DecisionPending):
@@ -197,8 +201,7 @@ def test_the_number_is_exact(clean_redis: str, tmp_path: Path, redis: Any) -> No
 def test_a_claim_ends_by_itself(clean_redis: str, tmp_path: Path, redis: Any) -> None:
     async def run() -> None:
         async with process(tmp_path / "a", clean_redis) as bench:
-            asked, _, _ = bench.maker._asked(bench.inquiry("u1"), False, 10**12)
-            await bench.maker._read([asked])
+            await claimed(bench)
             assert 0 < redis.pttl(key_of("txn-0001")) <= LEASE_MS
 
     asyncio.run(run())
@@ -276,7 +279,7 @@ def test_what_cannot_be_written_holds_nothing_else_up(clean_redis: str, tmp_path
             turns = [bench.repeats.turn(f"t{i}", b"content", explain=False)[0] for i in range(3)]
             redis.lpush(key_of("t0"), "x")
             for turn in turns[1:]:
-                redis.set(key_of(turn.transaction_id), answers.claim(turn)[0][2])
+                redis.set(key_of(turn.event_id), answers.claim(turn)[0][2])
             before = count("unwritten")
             answers.keep(turns[0], b"{}")
             answers.release(turns[1])

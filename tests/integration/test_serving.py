@@ -218,7 +218,7 @@ def test_redis_gone(
     }
     with ThreadPoolExecutor(1) as others, running(settings.model_copy(update=update), registry) as (client, service):
         assert decide(client)["fallback"] == "none"
-        before = metric(client, "fallbacks_total", reason="rules_only_no_features")
+        before = metric(client, "fallbacks_total", system="fraud", reason="rules_only_no_features")
         getattr(process, ending)()
         patient = others.submit(client.post, "/predict", json=FRAUD_QUESTION, timeout=60)
         decisions = []
@@ -231,7 +231,9 @@ def test_redis_gone(
         decisions += [decide(client, country="XA") for _ in range(10)]
         assert {(str(d["fallback"]), str(d["action"])) for d in decisions} == {("rules_only_no_features", "review")}
         assert all(d["score"] is None and d["model_version"] is None for d in decisions)
-        assert metric(client, "fallbacks_total", reason="rules_only_no_features") == before + len(decisions)
+        assert metric(client, "fallbacks_total", system="fraud", reason="rules_only_no_features") == before + len(
+            decisions
+        )
         assert sum(fraud_of(service).features.breaker.may_try() for _ in range(100)) <= 1
         assert client.get("/health/ready").json()["dependencies"]["redis"]["problem"]
         if ending == "suspend":
@@ -324,7 +326,7 @@ def test_events_of_an_outage_outlive_the_process(
 def test_a_passed_deadline_leaves_the_rules(whole: Settings, registry: MemoryRegistry) -> None:
     """A deadline that no machine meets stands for a machine that does not meet its own."""
     with running(whole, registry) as (client, service):
-        fraud_of(service).decisions._deadline_ns = 1
+        fraud_of(service).pipeline._deadline_ns = 1
         decision = decide(client, country="XA")
     assert (decision["fallback"], decision["action"]) == ("rules_only_deadline", "review")
     assert decision["score"] is None
@@ -374,7 +376,12 @@ def test_operators_see_metrics_and_documentation(settings: Settings, registry: M
         text = client.get("/metrics").text
         for name in ("model_predictions_total", "model_prediction_latency_seconds", "model_score_distribution"):
             assert f"# TYPE {name.removesuffix('_total')}" in text
-        assert metric(client, "model_predictions_total", model_version="none", status="rules_only_no_features") >= 1
+        assert (
+            metric(
+                client, "model_predictions_total", system="fraud", model_version="none", status="rules_only_no_features"
+            )
+            >= 1
+        )
         schema = client.get("/openapi.json").json()
         body = schema["paths"]["/fraud/decisions"]["post"]["requestBody"]["content"]["application/json"]
         for example in body["examples"].values():

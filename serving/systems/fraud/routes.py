@@ -8,16 +8,18 @@ import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.base import json_of
-from lamina.contracts.fraud_decisions import Decision, DecisionAnswer
+from lamina.contracts.fraud_decisions import DecisionAnswer, fields_of
 from lamina.contracts.problems import Accepted
+from lamina.contracts.served import Served
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel, Transaction
 from serving.checks import Checks
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
 from serving.routes.json_route import JsonRoute
-from serving.stages.inquiry import Inquiry
+from serving.stages.case import Case
 from serving.stages.log import EventLog
-from serving.systems.fraud.decide import DecisionMaker
+from serving.stages.pipeline import Pipeline
+from serving.systems.fraud.decide import FraudCase, Ruled
 
 MAX_BATCH = 100
 JSON = "application/json"
@@ -71,7 +73,7 @@ OneLabel = Annotated[FraudLabel, Body(openapi_examples={"chargeback": {"value": 
 Explain = Annotated[bool, Query(description="Return the features as used, and what weighed most, for approvals too.")]
 
 
-def fraud_router(decisions: DecisionMaker, events: EventLog, checks: Checks) -> APIRouter:
+def fraud_router(decisions: Pipeline[Transaction, Ruled], events: EventLog, checks: Checks) -> APIRouter:
     """The routes under `/fraud`. Handlers answer with bytes: what was validated once is not validated again."""
     router = APIRouter(prefix="/fraud", tags=["fraud"], route_class=JsonRoute)
 
@@ -82,9 +84,8 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, checks: Checks) -> 
         The same transaction sent again gets the answer it had; another content under its id is answered 409.
         """
         checks.take([transaction])
-        inquiry = Inquiry(transaction, request.state.request_id, request.state.started_ns)
-        decision = await decisions.decide(inquiry, explain=explain)
-        return Response(json_of(shown(decision, explain=explain)), media_type=JSON)
+        case: FraudCase = Case(transaction, request.state.request_id, request.state.started_ns, explain)
+        return Response(shown(await decisions.answer(case), explain=explain), media_type=JSON)
 
     @router.post("/decisions/batch", response_model=list[DecisionAnswer], summary="Decide on several transactions")
     async def decide_batch(request: Request, transactions: Transactions, explain: Explain = False) -> Response:
@@ -94,9 +95,8 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, checks: Checks) -> 
         """
         checks.take(transactions)
         request_id, started_ns = request.state.request_id, request.state.started_ns
-        inquiries = [Inquiry(t, f"{request_id}-{i}", started_ns) for i, t in enumerate(transactions)]
-        made = await decisions.decide_all(inquiries, explain=explain)
-        answers = b",".join(json_of(shown(decision, explain=explain)) for decision in made)
+        cases: list[FraudCase] = [Case(t, f"{request_id}-{i}", started_ns, explain) for i, t in enumerate(transactions)]
+        answers = b",".join([shown(served, explain=explain) for served in await decisions.answer_all(cases)])
         return Response(b"[%s]" % answers, media_type=JSON)
 
     @router.post("/labels", status_code=202, response_model=Accepted, summary="Report what is known of a transaction")
@@ -115,7 +115,7 @@ def fraud_router(decisions: DecisionMaker, events: EventLog, checks: Checks) -> 
     return router
 
 
-def shown(decision: Decision, *, explain: bool = False) -> dict[str, object]:
-    """The fields of a decision that its request is answered with."""
-    fields = vars(decision)
-    return fields if explain else {name: value for name, value in fields.items() if name not in EXPLAINED}
+def shown(served: Served, *, explain: bool = False) -> bytes:
+    """The body of the answer to a request."""
+    fields = fields_of(served)
+    return json_of(fields if explain else {name: each for name, each in fields.items() if name not in EXPLAINED})

@@ -33,6 +33,11 @@ class RuleEngine:
         self.problem: str | None = None
         self._watched = WatchedFiles(self._files)
 
+    @property
+    def version(self) -> str:
+        """Of the rules in force."""
+        return self.book.version
+
     def reload(self) -> bool:
         """Whether new rules were taken over. A refused file is counted, logged once, and kept in `problem`."""
         return self._watched.reload(self._take_over)

@@ -25,16 +25,19 @@ from lamina.store.memory import MemoryStore
 from lamina.store.protocol import Command, ReadKey, Snapshot
 from lamina.store.reader import Reader
 from serving.bootstrap import Service
+from serving.stages.budget import Budget
+from serving.stages.case import Case
 from serving.stages.features import FeatureStage
-from serving.stages.inquiry import Inquiry
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog, Outgoing
+from serving.stages.making import Maker
 from serving.stages.model import ServedModel
+from serving.stages.pipeline import Pipeline
 from serving.stages.repeats import Repeats
 from serving.stages.routing import Routing
 from serving.stages.shadow import ShadowScorer
-from serving.systems.fraud.build import FraudSystem
-from serving.systems.fraud.decide import DecisionMaker
+from serving.systems.fraud.build import FALLBACKS, FraudSystem
+from serving.systems.fraud.decide import REQUESTS, FraudCase, RulesAndRisk, count
 from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.transactions import transaction
 
@@ -146,7 +149,7 @@ class Bench:
 
     def start(self) -> None:
         # None of the tests that only decide is about what came before.
-        self.repeats = Repeats(None, window_s=0)
+        self.repeats = Repeats(REQUESTS, None, window_s=0)
         name, made = FEATURES.system, self.folder / "models"
         self.champion = ServedModel(name, self.registry, load, made / name)
         source: Callable[[str], ServedModel] = lambda wanted: ServedModel(  # noqa: E731
@@ -156,29 +159,39 @@ class Bench:
         self.events = KeptEvents(self.folder)
         self.shadows = ShadowScorer(self.events, clock=lambda: AT_MS)
         features = FeatureStage(AsyncMemoryStore(), Reader(make_plan(FEATURES)), timeout_ms=60_000)
-        rules = RuleEngine(Settings().rules_file)
-        self.maker = DecisionMaker(
-            rules,
+        self.rules = RuleEngine(Settings().rules_file)
+        budget = Budget(read_ms=60_000, deadline_ms=60_000, fallbacks=FALLBACKS)
+        making = Maker(
+            REQUESTS,
+            lambda: RulesAndRisk(self.rules.book),
             features,
             self.routing,
             self.shadows,
             self.events,
-            self.repeats,
-            deadline_ms=60_000,
-            patience_ms=60_000,
-            clock=lambda: AT_MS,
+            budget,
+            lambda: AT_MS,
+            count,
         )
+        self.maker = Pipeline(REQUESTS, features, self.repeats, making, budget, patience_ms=60_000)
 
     async def refresh(self) -> None:
         for model in [self.champion, *self.routing.challengers]:
             await model.refresh()
 
     async def decide(self, user: str, **changes: object) -> Decision:
-        inquiry = self.inquiry(user, **changes)
         async with asyncio.timeout(10):
-            return await self.maker.decide(inquiry, explain=False)
+            return await self.decided(self.case(user, **changes))
 
-    def inquiry(self, user: str, **changes: object) -> Inquiry:
+    async def decided(self, case: FraudCase, *, explain: bool = False) -> Decision:
+        case.explain = explain
+        return answer_of(await self.maker.answer(case))
+
+    async def decided_all(self, cases: Sequence[FraudCase], *, explain: bool = False) -> list[Decision]:
+        for case in cases:
+            case.explain = explain
+        return [answer_of(served) for served in await self.maker.answer_all(cases)]
+
+    def case(self, user: str, **changes: object) -> FraudCase:
         import time
 
-        return Inquiry(transaction(user_id=user, **changes), f"r-{user}", time.perf_counter_ns())
+        return Case(transaction(user_id=user, **changes), f"r-{user}", time.perf_counter_ns())

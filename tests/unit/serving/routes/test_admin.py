@@ -10,12 +10,13 @@ from fastapi import FastAPI
 
 from lamina.errors import ContractError
 from lamina.settings import Settings
-from serving.platform import Models
 from serving.routes.admin import admin_router
+from serving.served_models import Models
 from serving.stages.model import ServedModel
 from serving.stages.model_repository import ModelRepository
 from serving.systems.fraud.admin import rules_router
 from serving.systems.fraud.build import FraudSystem
+from serving.systems.fraud.decide import REQUESTS
 from serving.systems.fraud.rule_engine import RuleEngine
 from tests.unit.serving.recognisable import Bench, add_version, load
 from tests.unit.serving.stages.test_routing import write
@@ -32,7 +33,7 @@ def test_what_is_in_force(tmp_path: Path) -> None:
     )
     nothing = cast(Any, None)
     models, rules = Models(bench.champion, bench.routing, bench.shadows), RuleEngine(Settings().rules_file)
-    fraud = FraudSystem(Settings(), nothing, models, rules, *[nothing] * 5)
+    fraud = FraudSystem(Settings(), REQUESTS, nothing, models, nothing, nothing, nothing, files={"rules": rules})
     app.include_router(admin_router({"fraud": fraud}, repository))
     app.include_router(rules_router(rules))
 

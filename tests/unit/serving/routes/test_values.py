@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -13,6 +12,8 @@ import pytest
 from fastapi import FastAPI
 
 from lamina.contracts.base import json_of
+from lamina.contracts.fraud_decisions import Decision, served_of
+from lamina.contracts.served import Served
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.definitions.fraud import FEATURES
 from serving.card_numbers import CardNumbers
@@ -22,13 +23,49 @@ from serving.masking import REQUEST_ID
 from serving.middleware import errors
 from serving.middleware.direct import DirectRoute
 from serving.middleware.keys import LocalAdmin
-from serving.stages.inquiry import Inquiry
+from serving.systems.fraud.decide import FraudCase
 from serving.systems.fraud.routes import DECISIONS, fraud_router
 from tests.values import CASES, TRANSACTION, TRANSACTIONS, Case
 
 JSON = {"content-type": "application/json"}
 LABELS = CASES["fraud-labels"]
 SECRETS = (b"4546913736785082", b"4000001234567899", b"4000-0012-3456-7899", b"1_000", b"2018-08-08T25")
+
+
+ANSWER = served_of(
+    Decision(
+        request_id="r",
+        transaction_id="t",
+        user_id="u",
+        merchant_id="m",
+        action="approve",
+        score=None,
+        reasons=[],
+        model_name="fraud",
+        model_version=None,
+        rules_version="1",
+        features={},
+        seen={},
+        amount=1.0,
+        timestamp=1_533_686_431_000,
+        decided_at=1_533_686_431_000,
+        latency_ms=1.0,
+    )
+)
+
+
+class Answers:
+    """Answers each request alike, and remembers what it was about."""
+
+    def __init__(self, decided: list[Transaction]) -> None:
+        self.decided = decided
+
+    async def answer(self, case: FraudCase) -> Served:
+        self.decided.append(case.event)
+        return ANSWER
+
+    async def answer_all(self, cases: list[FraudCase]) -> list[Served]:
+        return [await self.answer(case) for case in cases]
 
 
 class Door:
@@ -39,20 +76,13 @@ class Door:
         self.published: list[bytes] = []
         app = FastAPI()
         checks = Checks(CardNumbers(()), OneCurrency("EUR"))
-        app.include_router(fraud_router(cast(Any, self), cast(Any, self), checks))
+        app.include_router(fraud_router(cast(Any, Answers(self.decided)), cast(Any, self), checks))
         errors.install(app)
         self.app = _WithState(LocalAdmin(DirectRoute(app, DECISIONS, Transaction, checks, self.answer)))
 
     async def answer(self, transaction: Transaction, request_id: str, started_ns: int) -> bytes:
         self.decided.append(transaction)
         return b"{}"
-
-    async def decide(self, inquiry: Inquiry, *, explain: bool) -> object:
-        self.decided.append(inquiry.transaction)
-        return SimpleNamespace(explain=explain)
-
-    async def decide_all(self, inquiries: list[Inquiry], *, explain: bool) -> list[object]:
-        return [await self.decide(inquiry, explain=explain) for inquiry in inquiries]
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
         self.published.append(value)

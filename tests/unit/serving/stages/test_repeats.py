@@ -27,6 +27,7 @@ from serving.stages.log import EventLog
 from serving.stages.repeats import Repeats, Turn
 from serving.stages.shared_answers import Recorded
 from serving.systems.fraud.build import KEPT
+from serving.systems.fraud.decide import REQUESTS
 from serving.systems.fraud.routes import DECISIONS, TRANSACTION
 from tests.unit.serving.recognisable import Bench, Constant, KeptEvents, add_version, fraud_of
 from tests.unit.serving.shop import Shop
@@ -43,13 +44,15 @@ def bench(tmp_path: Path) -> Bench:
     made = Bench(tmp_path)
     add_version(made.registry, 0.25, tmp_path, "champion")
     made.start()
-    made.repeats = made.maker._repeats = Repeats(None, window_s=600, form=KEPT, monotonic=lambda: made.clock_s)
+    made.repeats = made.maker._repeats = Repeats(
+        REQUESTS, None, window_s=600, form=KEPT, monotonic=lambda: made.clock_s
+    )
     return made
 
 
 def test_the_first_is_to_decide() -> None:
     for window_s, again in ((600, False), (0, True)):
-        known = Repeats(None, window_s=window_s)
+        known = Repeats(REQUESTS, None, window_s=window_s)
         turn, answer, first = known.turn("t1", b"content", explain=False)
         assert (answer, first) == (None, True)
         second, answer, first = known.turn("t1", b"content", explain=False)
@@ -172,14 +175,14 @@ def test_within_a_batch(bench: Bench) -> None:
         await bench.decide("u0", transaction_id="t0")
         ids = ["t1", "t0", "t2", "t1"]
         users = {"t0": "u0", "t1": "u1", "t2": "u2"}
-        asked = [bench.inquiry(users[i], transaction_id=i) for i in ids]
-        found = await bench.maker.decide_all(asked, explain=False)
+        asked = [bench.case(users[i], transaction_id=i) for i in ids]
+        found = await bench.decided_all(asked, explain=False)
         assert [d.transaction_id for d in found] == ids and found[0] == found[3]
-        other = [bench.inquiry("u3", transaction_id="t3"), bench.inquiry("u9", transaction_id="t1")]
+        other = [bench.case("u3", transaction_id="t3"), bench.case("u9", transaction_id="t1")]
         with pytest.raises(RepeatedOtherwise, match="transaction t1 "):
-            await bench.maker.decide_all(other, explain=False)
+            await bench.decided_all(other, explain=False)
         assert len(bench.events.decisions) == 3, "nothing of a refused call is decided"
-        await bench.maker.decide_all(other[:1], explain=False)
+        await bench.decided_all(other[:1], explain=False)
 
     asyncio.run(run())
     assert [d.transaction_id for d in bench.events.decisions] == ["t0", "t1", "t2", "t3"]
@@ -207,16 +210,16 @@ class OtherwiseElsewhere:
         self.kept, self.released = list[str](), list[str]()
 
     def claim(self, turn: Turn) -> list[Command]:
-        return [(turn.transaction_id,)]
+        return [(turn.event_id,)]
 
     def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
-        return Recorded(b"another", b"") if turn.transaction_id == "t2" else None
+        return Recorded(b"another", b"") if turn.event_id == "t2" else None
 
     def keep(self, turn: Turn, answer: bytes) -> None:
-        self.kept.append(turn.transaction_id)
+        self.kept.append(turn.event_id)
 
     def release(self, turn: Turn) -> None:
-        self.released.append(turn.transaction_id)
+        self.released.append(turn.event_id)
 
     async def close(self) -> None:
         pass
@@ -232,12 +235,12 @@ def test_a_batch_that_fails_tells_nobody_else_why(bench: Bench, monkeypatch: pyt
 
     monkeypatch.setattr(bench.maker._features._store, "read", read)
     shared = OtherwiseElsewhere()
-    bench.maker._repeats = Repeats(shared, window_s=600, form=KEPT)
+    bench.maker._repeats = Repeats(REQUESTS, shared, window_s=600, form=KEPT)
 
     async def run() -> list[Any]:
         await bench.refresh()
-        both = [bench.inquiry("u1", transaction_id="t1"), bench.inquiry("u2", transaction_id="t2")]
-        batch = asyncio.create_task(bench.maker.decide_all(both, explain=False))
+        both = [bench.case("u1", transaction_id="t1"), bench.case("u2", transaction_id="t2")]
+        batch = asyncio.create_task(bench.decided_all(both, explain=False))
         await asyncio.sleep(0)
         found = await asyncio.gather(batch, bench.decide("u1", transaction_id="t1"), return_exceptions=True)
         return [*found, await bench.decide("u1", transaction_id="t1")]
@@ -268,18 +271,18 @@ def test_what_another_process_decides_on_is_waited_for(
 
         class DecidedElsewhere(OtherwiseElsewhere):
             def found(self, turn: Turn, replies: Sequence[object]) -> Recorded | None:
-                if turn.transaction_id != "t2":
+                if turn.event_id != "t2":
                     return None
-                looks.append(turn.transaction_id)
+                looks.append(turn.event_id)
                 return Recorded(turn.digest, elsewhere if len(looks) > 2 else None)
 
-        bench.maker._repeats = Repeats(DecidedElsewhere(), window_s=600, form=KEPT)
-        asked = [bench.inquiry("u2", transaction_id="t2"), bench.inquiry("u1", transaction_id="t1")]
+        bench.maker._repeats = Repeats(REQUESTS, DecidedElsewhere(), window_s=600, form=KEPT)
+        asked = [bench.case("u2", transaction_id="t2"), bench.case("u1", transaction_id="t1")]
         async with asyncio.timeout(20):
             if batch:
-                made = await bench.maker.decide_all(asked, explain=False)
+                made = await bench.decided_all(asked, explain=False)
             else:
-                made = [await bench.maker.decide(each, explain=False) for each in asked]
+                made = [await bench.decided(each, explain=False) for each in asked]
         return [elsewhere, *made]
 
     elsewhere, second, first = asyncio.run(run())
@@ -290,14 +293,14 @@ def test_what_another_process_decides_on_is_waited_for(
 def test_explained_answers_are_kept_as_they_were(bench: Bench) -> None:
     async def run() -> None:
         await bench.refresh()
-        first = await bench.maker.decide(bench.inquiry("u1"), explain=True)
-        assert await bench.maker.decide(bench.inquiry("u1"), explain=True) == first and first.features
+        first = await bench.decided(bench.case("u1"), explain=True)
+        assert await bench.decided(bench.case("u1"), explain=True) == first and first.features
 
     asyncio.run(run())
 
 
 def test_without_a_window_each_is_decided(bench: Bench) -> None:
-    bench.maker._repeats = Repeats(None, window_s=0)
+    bench.maker._repeats = Repeats(REQUESTS, None, window_s=0)
 
     async def run() -> None:
         await bench.refresh()
@@ -317,7 +320,7 @@ def test_what_a_killed_process_wrote_down_is_known_after_its_restart(bench: Benc
         journal.open()
         journal.append([JournaledEvent(f"p-{topic}", b"u", value) for topic, value in bench.events.kept])
         journal.close()
-        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600, form=KEPT)
+        bench.repeats = bench.maker._repeats = Repeats(REQUESTS, None, window_s=600, form=KEPT)
         log = EventLog("127.0.0.1:1", "p-", Journal(tmp_path / "killed"))
         log.start(bench.repeats.recall)
         log.stop(0)
@@ -341,7 +344,7 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         await bench.refresh()
         first = await bench.decide("u1")
         (_, sent), (_, made) = bench.events.kept
-        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600, form=KEPT)
+        bench.repeats = bench.maker._repeats = Repeats(REQUESTS, None, window_s=600, form=KEPT)
         bench.repeats.recall(TRANSACTIONS, clear)
         bench.repeats.recall(PREDICTIONS, made)
         assert count("unreadable") == before + 1 and not bench.repeats._known, "whose decision it was is not known"
@@ -354,7 +357,7 @@ def test_what_another_version_wrote_down(bench: Bench) -> None:
         # As it was called before there was a topic of predictions a system, and written before there was an envelope.
         bench.repeats.recall("model-predictions", first.to_json())
         assert (await bench.decide("u1")).decided_at == first.decided_at
-        bench.repeats = bench.maker._repeats = Repeats(None, window_s=600, form=KEPT)
+        bench.repeats = bench.maker._repeats = Repeats(REQUESTS, None, window_s=600, form=KEPT)
         bench.repeats.recall(TRANSACTIONS, sent)
         shadow = Served.from_json(made).model_copy(update={"shadow": True, "outputs": {}, "payload": {}})
         bench.repeats.recall(PREDICTIONS, shadow.to_json())
@@ -374,7 +377,7 @@ class TestRoutes:
         service = shop.service()
         fraud_of(service).models.champion._load = lambda folder: Constant(0.25)
         events = KeptEvents(tmp_path)
-        monkeypatch.setattr(fraud_of(service).decisions, "_events", events)
+        monkeypatch.setattr(fraud_of(service).pipeline._maker, "_events", events)
         return service
 
     def ask(self, service: Service, *bodies: tuple[dict[str, Any], dict[str, str]]) -> list[httpx.Response]:
@@ -394,7 +397,7 @@ class TestRoutes:
         assert [each.status_code for each in found] == [200] * 3
         assert found[1].content == found[0].content == found[2].content
         assert found[1].headers["x-request-id"] != found[0].headers["x-request-id"]
-        kept: Any = fraud_of(service).decisions._events
+        kept: Any = fraud_of(service).pipeline._maker._events
         assert [topic for topic, _ in kept.kept].count(TRANSACTIONS) == 1
 
     @pytest.mark.parametrize("way", [{}, {"explain": "true"}])

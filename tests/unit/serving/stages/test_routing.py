@@ -110,8 +110,8 @@ def test_a_batch_uses_one_version(bench: Bench) -> None:
     async def run() -> set[str | None]:
         bench.start()
         await bench.refresh()
-        inquiries = [bench.inquiry(user) for user in USERS[:50]]
-        deciding = asyncio.create_task(bench.maker.decide_all(inquiries, explain=False))
+        inquiries = [bench.case(user) for user in USERS[:50]]
+        deciding = asyncio.create_task(bench.decided_all(inquiries, explain=False))
         await asyncio.sleep(0)
         bench.registry.set_alias("fraud", "champion", "2")
         while not bench.events.kept:

@@ -30,6 +30,7 @@ from serving.stages.score import score_all
 from serving.stages.shared_answers import Recorded
 from serving.stages.stopwatch import Stopwatch
 from serving.systems.fraud.build import KEPT
+from serving.systems.fraud.decide import REQUESTS
 from tests.unit.serving.recognisable import AT_MS, Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import CHALLENGER, CHAMPION, write
 
@@ -116,7 +117,7 @@ def test_a_shadow_is_told_how_long_its_model_took(hand: Hand, tmp_path: Path, mo
 
 
 def seconds(stage: str) -> float:
-    return float(metrics.STAGE_LATENCY.labels(stage)._sum.get())
+    return float(metrics.STAGE_LATENCY.labels("fraud", stage)._sum.get())
 
 
 STAGES = ("features", "rules", "model", "explain", "log")
@@ -138,8 +139,8 @@ def test_a_decision_says_what_each_stage_took(hand: Hand, tmp_path: Path, monkey
         monkeypatch.setattr(RuleBook, "judge", hand.after(1, RuleBook.judge))
         monkeypatch.setattr(Slow, "explain", hand.after(5, Slow.explain))
         monkeypatch.setattr(bench.events, "publish_all", hand.after(32, bench.events.publish_all))
-        asked = [bench.inquiry("u1"), bench.inquiry("u2")]
-        return list(await asyncio.gather(*(bench.maker.decide(each, explain=True) for each in asked)))
+        asked = [bench.case("u1"), bench.case("u2")]
+        return list(await asyncio.gather(*(bench.decided(each, explain=True) for each in asked)))
 
     before = {stage: seconds(stage) for stage in STAGES}
     found = asyncio.run(run())
@@ -224,7 +225,7 @@ def test_the_deadline_is_the_models_and_begins_anew_after_a_wait(
     bench.start()
     shared = ClaimedElsewhere()
     if claimed:
-        bench.maker._repeats = Repeats(shared, window_s=600, form=KEPT)
+        bench.maker._repeats = Repeats(REQUESTS, shared, window_s=600, form=KEPT)
         store = bench.maker._features._store
         monkeypatch.setattr(store, "read", hand.after(40_000, store.read))
     monkeypatch.setattr(RuleBook, "judge", hand.after(took_ms, RuleBook.judge))

@@ -19,7 +19,7 @@ from lamina.definitions.fraud import FEATURES
 from lamina.monitoring import metrics
 from lamina.scoring.protocol import SCORE
 from lamina.semantics.plan import make_plan
-from serving.systems.fraud.decide import TOGETHER
+from serving.stages.pipeline import TOGETHER
 from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, Bench, Constant, add_version
 from tests.unit.serving.stages.test_routing import BROKEN
 from tests.unit.serving.transactions import transaction
@@ -59,7 +59,7 @@ def test_sixteen_are_written_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyP
         await bench.refresh()
         sizes: list[int] = []
         monkeypatch.setattr(bench.events, "publish_all", lambda outgoing: sizes.append(len(outgoing)))
-        await bench.maker.decide_all([bench.inquiry(f"user-{i}") for i in range(33)], explain=False)
+        await bench.decided_all([bench.case(f"user-{i}") for i in range(33)], explain=False)
         assert sizes == [32, 32, 2], "a transaction and a decision each"
 
     asyncio.run(run())
@@ -181,10 +181,12 @@ def test_what_is_no_probability_is_a_failed_model(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, score: float, users: list[str]
 ) -> None:
     monkeypatch.setattr(Constant, "predict", lambda self, features: score if features else 0.5)
-    before = {k: counted(metrics.FALLBACKS.labels(k)) for k in ("rules_only_no_model",)}
+    before = {k: counted(metrics.FALLBACKS.labels("fraud", k)) for k in ("rules_only_no_model",)}
     for found in asyncio.run(together(bench, users)):
         assert (found.score, found.fallback, found.model_version) == (None, "rules_only_no_model", None)
-    assert counted(metrics.FALLBACKS.labels("rules_only_no_model")) == before["rules_only_no_model"] + len(users)
+    assert counted(metrics.FALLBACKS.labels("fraud", "rules_only_no_model")) == before["rules_only_no_model"] + len(
+        users
+    )
     assert all(Decision.from_json(d.to_json()) == d for d in bench.events.decisions)
 
 
@@ -236,9 +238,9 @@ def test_whoever_sends_many_waits_for_all_of_them(bench: Bench) -> None:
         await bench.refresh()
         bench.maker._deadline_ns = 1_000_000_000
         started_ns = time.perf_counter_ns() - 2_000_000_000
-        asked = [replace(bench.inquiry(f"user-{i}"), started_ns=started_ns) for i in range(many)]
-        late = await bench.maker.decide(asked[0], explain=False)
+        asked = [replace(bench.case(f"user-{i}"), started_ns=started_ns) for i in range(many)]
+        late = await bench.decided(asked[0], explain=False)
         assert late.fallback == "rules_only_deadline"
-        return await bench.maker.decide_all(asked[1:], explain=False)
+        return await bench.decided_all(asked[1:], explain=False)
 
     assert [d.fallback for d in asyncio.run(run())] == ["none"] * (many - 1)

@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_costs_and_contributions_are_those_of_the_answered_score(tmp_path: Path)
     bench.start()
     scorer = score.load(calibrated(tmp_path / "trees"))
     bench.champion.current = Model(FEATURES.system, "1", scorer)
-    bench.maker._rules.book = CHEAPEST
+    bench.rules.book = CHEAPEST
     found = asyncio.run(bench.decide("u1", amount=900.0))
     assert found.score is not None and found.policy == "expected_cost"
     assert (found.cost_approve, found.cost_review, found.cost_reject) == COSTS.expected(found.score, 900.0)
@@ -159,10 +160,9 @@ def test_a_refused_model_is_tried_again_once_the_policy_allows_it(tmp_path: Path
     assert version is None
     assert problem is not None and "version 1 cannot be used" in problem and "carries no calibration" in problem
     file.write_text(file.read_text().replace("'1', policy: expected_cost", "'2', policy: fixed_table"))
-    assert fraud_of(service).rules.reload()
+    rules = cast(RuleEngine, fraud_of(service).files["rules"])
+    assert rules.reload()
     assert asyncio.run(look()) == ("1", None)
     file.write_text(file.read_text().replace("'2', policy: fixed_table", "'3', policy: expected_cost"))
-    assert not fraud_of(service).rules.reload()
-    assert fraud_of(service).rules.book.version == "2" and "carries no calibration" in (
-        fraud_of(service).rules.problem or ""
-    )
+    assert not rules.reload()
+    assert rules.book.version == "2" and "carries no calibration" in (rules.problem or "")

@@ -12,7 +12,8 @@ import pytest
 from lamina.contracts.fraud_decisions import Decision, served_of
 from lamina.contracts.reasons import Reason
 from lamina.monitoring import metrics
-from serving.systems.fraud.decision_metrics import record_metrics
+from serving.stages.record import record
+from serving.systems.fraud.decide import count
 from tests.unit.serving.recognisable import Bench, add_version
 
 VERSION = "of the metrics' tests"
@@ -50,26 +51,32 @@ def grew(work: Callable[[], None], *of: Any) -> list[float]:
     return pytest.approx([value(each) - old for each, old in zip(of, before, strict=True)])  # type: ignore[return-value]
 
 
+def recorded(decision: Decision, log_ms: float) -> None:
+    served = served_of(decision)
+    record(served, log_ms)
+    count(served)
+
+
 def test_times_are_told_in_seconds(decision: Decision) -> None:
     stage = metrics.STAGE_LATENCY.labels
     assert [0.003, 0.0015, 0.004, 0.007, 2.5, 0.25] == grew(
-        lambda: record_metrics(served_of(decision), 4.0),
-        stage("features"),
-        stage("model"),
-        stage("log"),
-        metrics.PREDICTION_LATENCY,
-        metrics.FEATURE_AGE,
-        metrics.SCORES.labels(VERSION),
+        lambda: recorded(decision, 4.0),
+        stage("fraud", "features"),
+        stage("fraud", "model"),
+        stage("fraud", "log"),
+        metrics.PREDICTION_LATENCY.labels("fraud"),
+        metrics.FEATURE_AGE.labels("fraud"),
+        metrics.SCORES.labels("fraud", VERSION),
     )
 
 
 def test_a_decision_by_the_model_is_one_of_its_version(decision: Decision) -> None:
     assert [1, 1, 0, 0] == grew(
-        lambda: record_metrics(served_of(decision), 0.0),
-        metrics.PREDICTIONS.labels(VERSION, "ok"),
-        metrics.DECISIONS.labels(decision.action),
+        lambda: recorded(decision, 0.0),
+        metrics.PREDICTIONS.labels("fraud", VERSION, "ok"),
+        metrics.DECISIONS.labels("fraud", decision.action),
         metrics.UNKNOWN_USERS,
-        metrics.PASSED_THROUGH.labels(decision.action),
+        metrics.PASSED_THROUGH.labels("fraud", decision.action),
     )
 
 
@@ -81,12 +88,12 @@ def test_a_decision_by_the_rules_says_why_and_which(decision: Decision) -> None:
     ]
     changed = decision.model_copy(update=rules | {"reasons": reasons, "intended": "reject", "feature_age_ms": None})
     assert [1, 1, 1, 1, 1, 0, 0] == grew(
-        lambda: record_metrics(served_of(changed), 0.0),
-        metrics.PREDICTIONS.labels("none", "rules_only_deadline"),
-        metrics.FALLBACKS.labels("rules_only_deadline"),
+        lambda: recorded(changed, 0.0),
+        metrics.PREDICTIONS.labels("fraud", "none", "rules_only_deadline"),
+        metrics.FALLBACKS.labels("fraud", "rules_only_deadline"),
         metrics.UNKNOWN_USERS,
-        metrics.PASSED_THROUGH.labels(decision.action),
+        metrics.PASSED_THROUGH.labels("fraud", decision.action),
         metrics.RULES_FIRED.labels("recorded_one"),
         metrics.RULES_FIRED.labels("recorded_two"),
-        metrics.FEATURE_AGE,
+        metrics.FEATURE_AGE.labels("fraud"),
     )
