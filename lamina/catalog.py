@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from lamina.contracts.base import Event
+from lamina.contracts.base import ID, Event
 from lamina.contracts.platform_topics import PLATFORM_CONTRACTS, PLATFORM_TOPICS
 from lamina.contracts.systems import System
 from lamina.contracts.topics import EventTopic, Topic
@@ -45,3 +45,18 @@ CONTRACTS: dict[str, type[Event]] = {
     **PLATFORM_CONTRACTS,
 }
 """The contract of each topic that carries events."""
+
+
+def id_fields() -> frozenset[str]:
+    """Names of the fields that hold an id, of the events of all systems.
+
+    >>> sorted(id_fields() & {"user_id", "session_id", "amount"})
+    ['session_id', 'user_id']
+    """
+    return frozenset(name for events in EVENT_TOPICS.values() for name in _ids(events.contract))
+
+
+def _ids(contract: type[Event]) -> Iterator[str]:
+    for name, field in contract.model_json_schema()["properties"].items():
+        if any(kind.get("format") == ID for kind in (field, *field.get("anyOf", ()))):
+            yield name

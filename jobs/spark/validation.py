@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from jobs.spark.lake import spark_source
 from lamina.contracts.expectations import Expectation, Suite
+from lamina.errors import NotMigrated
 from lamina.lake.schemas import SCHEMAS, in_lake
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ def _pandas_frame(suite: Suite, fs: Any, files: Sequence[str]) -> Any:
     for file in files:
         with fs.open(file, "rb") as source:
             # The nullability of files differs by writer; the data does not.
-            table = pq.ParquetFile(source).read(columns=roots).select(roots)
+            found = pq.ParquetFile(source)
+            if lacking := sorted(set(roots) - set(found.schema_arrow.names)):
+                raise NotMigrated(f"{file} lacks columns {', '.join(lacking)}: run `lamina migrate`")
+            table = found.read(columns=roots).select(roots)
         tables.append(pa.Table.from_arrays([_nullable(c) for c in table.columns], names=roots))
     table = (pa.concat_tables(tables) if tables else schema.empty_table()).flatten()
     return table.rename_columns([n.replace(".", "_") for n in table.column_names]).select(list(columns)).to_pandas()

@@ -55,7 +55,7 @@ def over_day(run: HasLogicalDate, clock: Clock) -> date:
 def training_days(day: date, params: Mapping[str, Any]) -> tuple[date, date]:
     """First and last day, both included, of the rows that a training run on `day` needs.
 
-    Labels are complete `delay_days` after a transaction. The test days are the last complete ones, the training days
+    Labels are complete `delay_days` after an event. The test days are the last complete ones, the training days
     end `delay_days` before them; `first_day` and `last_day` among the parameters win over this.
 
     >>> windows = {"train_days": TRAIN_DAYS, "delay_days": DELAY_DAYS, "test_days": TEST_DAYS}

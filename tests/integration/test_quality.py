@@ -78,6 +78,23 @@ def test_good_days_pass(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("engine", ["pandas", "spark"])
+def test_rules_about_answers_leave_shadows_out(settings: Settings, spark: SparkSession, engine: str) -> None:
+    answer = row_of(Served.from_json((RECORDED / "served-v1.json").read_bytes())) | {"timestamp": START_MS}
+    shadow = answer | {"shadow": True, "action": None, "subjects": '{"user":"u"}'}
+    ids = [f"r{i}" for i in range(50)]
+    rows = [{**each, "request_id": i} for i in ids for each in (answer, shadow, shadow)]
+    _put(settings, PREDICTIONS, rows)
+    most = 0 if engine == "spark" else len(rows)
+    summary = check(lambda: spark, settings, PREDICTIONS, DAY, max_pandas_rows=most)
+    assert (summary["engine"], summary["failed"]) == (engine, [])
+    _put(settings, PREDICTIONS, [*rows, {**answer, "request_id": "r0"}, {**answer, "request_id": "x", "action": None}])
+    with pytest.raises(QualityGateFailed) as failure:
+        check(lambda: spark, settings, PREDICTIONS, DAY, max_pandas_rows=most)
+    for rule in ("unique_values_to_be_between(request_id)", "not_be_null(action): 1 of 52 values"):
+        assert rule in str(failure.value)
+
+
+@pytest.mark.parametrize("engine", ["pandas", "spark"])
 def test_a_bad_day_is_kept_aside_and_names_its_rules(settings: Settings, spark: SparkSession, engine: str) -> None:
     _put(settings, TRANSACTIONS, GENERATED.transactions)
     _put(settings, TRANSACTIONS, _broken(), kafka=True)

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from lamina.contracts.served import Served, served_topic
+from lamina.contracts.expectations import one_of
+from lamina.contracts.served import Served, answers, served_topic
 from lamina.errors import ContractError
 from lamina.lake.schemas import json_columns, schema_of
 
@@ -55,6 +56,22 @@ def test_what_cannot_be_is_refused_by_the_name_of_the_field(field: str, value: o
 def test_the_lake_has_a_column_for_every_field() -> None:
     assert schema_of(Served).names == list(Served.model_fields)
     assert set(json_columns(Served)) >= {"subjects", "candidates", "outputs", "models", "features", "payload"}
+
+
+def test_its_first_subject_is_its_key() -> None:
+    """Answers about one of them stay in order."""
+    served = Served(**ANSWER | {"subjects": {"user": "u-1", "item": "i-1"}})
+    assert served.key == Served.from_json(served.to_json()).key == "u-1"
+
+
+def test_what_is_expected_of_answers_is_not_expected_of_shadows() -> None:
+    (own,) = answers(one_of("action", "show"))
+    (ids,) = [
+        e for e in served_topic("shop").suite.expectations if e.name.endswith("unique_values_to_be_between(request_id)")
+    ]
+    assert own.rows == ids.rows == {"shadow": False}
+    assert (own.columns, own.name) == (("action", "shadow"), "expect_column_values_to_be_in_set(action)")
+    assert ids.arguments["min_value"] == 0.99
 
 
 def test_the_log_of_a_system_is_called_after_it_and_may_expect_more() -> None:

@@ -12,6 +12,7 @@ import pytest
 from jobs.spark.validation import validate
 from lamina.clock import DAY_MS, day_of
 from lamina.contracts.served import Served
+from lamina.errors import NotMigrated
 from lamina.lake.schemas import SCHEMAS, in_lake, row_of
 from lamina.lake.write import open_lake
 from lamina.quality.suites import suite_of
@@ -87,3 +88,11 @@ def test_answers_that_repeat_an_id_break_a_rule_however_many_shadows_there_are(t
 )
 def test_what_every_answer_of_fraud_has(tmp_path: Path, changes: dict[str, Any], rule: str) -> None:
     assert log_of([{"request_id": "r-1"}, {"request_id": "r-2", **changes}], tmp_path / "part.parquet") == {rule}
+
+
+def test_a_day_in_the_columns_of_the_version_before_is_told_of() -> None:
+    recorded = ROOT / "tests/data/lakes/answers-before-envelopes/events/predictions-fraud/ingested=2018-08-17"
+    fs, path = open_lake(str(recorded / "origin=kafka" / "part-00000.parquet"))
+    suite = suite_of("predictions-fraud")
+    with pytest.raises(NotMigrated, match=r"part-00000.parquet lacks columns event_id, .*run `lamina migrate`"):
+        validate(suite, fs, [path], suite.parameters(day_of(START_MS), START_MS + DAY_MS), cast(Any, None))
