@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmarks.online import make_world, online_stack, preload
+from lamina.definitions.fraud import FEATURES
 from lamina.local.stack import Stack
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import MODEL_FOLDER
@@ -33,6 +34,8 @@ SERVICES = ("kafka", "redis", "mlflow")
 HISTORY_DAYS = 45  # 30 days of windows, and as many for a merchant's, seven days back
 TREES = (200,)
 THREE_VERSIONS = (40, 60, 80)
+ALONE = {"LAMINA_SERVED_SYSTEMS": FEATURES.system}
+"""Other systems have no models here, which an API that served them would not call well."""
 POLL_OFTEN = {"LAMINA_CHAMPION_POLL_S": "0.5"}
 READY_S = 60.0
 
@@ -167,7 +170,7 @@ def serving_api(users: int, trees: Sequence[int] = TREES, settings: Mapping[str,
     """
     with (
         tempfile.TemporaryDirectory(prefix="lamina-bench-") as name,
-        online_stack(Path(name), {"redis"}, settings) as stack,
+        online_stack(Path(name), {"redis"}, {**ALONE, **(settings or {})}) as stack,
         ThreadPoolExecutor(1) as beside,
     ):
         started = beside.submit(stack.start, *SERVICES, "api")

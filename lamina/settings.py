@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
+    served_systems: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="Systems that the API serves, separated by commas; all of them where none is named."
+    )
     api_keys_file: Path | None = Field(
         None, description="YAML file with the clients' API keys, hashed; without it every client may do everything."
     )
@@ -242,7 +245,7 @@ class Settings(BaseSettings):
     def _refuse_elsewhere(cls, value: Any, info: Any) -> Any:
         return checked(info.field_name, value)
 
-    @field_validator("refuse_card_numbers_in", mode="before")
+    @field_validator("refuse_card_numbers_in", "served_systems", mode="before")
     @classmethod
     def _separated(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

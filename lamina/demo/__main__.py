@@ -45,6 +45,7 @@ def main(
         own = {
             **story.prepare(folder),
             "LAMINA_DAG_SCHEDULE": UNSCHEDULED,
+            "LAMINA_SERVED_SYSTEMS": story.system,
             "LAMINA_CLOCK_AT": f"{next_day(story.source.live_day)}T00:00:00Z",
         }
         left.note(folder, own)

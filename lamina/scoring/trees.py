@@ -50,7 +50,7 @@ class TreesScorer:
     `explain` says in log-odds, which is where trees add up, how the inputs made it.
 
     Args: compiled: the same as `trees` and `leaves`, to score with in their place; absent in models trained before
-    there were any.
+    there were any. output: what the score is called.
     """
 
     def __init__(
@@ -59,9 +59,11 @@ class TreesScorer:
         trees: xgboost.Booster,
         leaves: lightgbm.Booster,
         compiled: tuple[CompiledTrees, CompiledTrees] | None = None,
+        output: str = SCORE,
     ) -> None:
         self.spec = spec
-        self.system, self.names, self.outputs = spec.system, spec.names, (SCORE,)
+        self.system, self.names, self.outputs = spec.system, spec.names, (output,)
+        self._output = output
         self.calibrated = spec.calibration is not None
         self._trees, self._leaves, self._compiled = trees, leaves, compiled
         self._trees.set_param({"nthread": 1})
@@ -79,15 +81,15 @@ class TreesScorer:
     def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> Outputs:
         """Probability of each row, the same as `predict` of it."""
         if not rows:
-            return {SCORE: np.empty(0)}
+            return {self._output: np.empty(0)}
         matrix = np.empty((len(rows), len(self.spec.inputs)), np.float32)
         for out, features in zip(matrix, rows, strict=True):
             self._encoder.fill(out, features)
-        return {SCORE: self.score(matrix)}
+        return {self._output: self.score(matrix)}
 
     def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Outputs:
         """Probabilities from one array an input, the same as `predict` of each row."""
-        return {SCORE: self.score(self._encoder.matrix(columns, rows))}
+        return {self._output: self.score(self._encoder.matrix(columns, rows))}
 
     def explain(self, features: Mapping[str, Value]) -> list[tuple[str, float]]:
         """Each input's contribution to the log-odds of the score, largest in size first.
@@ -155,8 +157,8 @@ def _log_odds(p: Float64s) -> float:
     return float(np.log(p / (1.0 - p)))
 
 
-def load(folder: Path, features: FeatureSet) -> TreesScorer:
-    """The model in `folder`, ready to score what `features` define.
+def load(folder: Path, features: FeatureSet, output: str = SCORE) -> TreesScorer:
+    """The model in `folder`, ready to score what `features` define; what it gives is called `output`.
 
     Raises: ModelUnavailable: when a file is missing or broken, or the definitions of its features have changed since.
     """
@@ -178,7 +180,7 @@ def load(folder: Path, features: FeatureSet) -> TreesScorer:
     compiled = None
     if all(file.exists() for file in files):
         compiled = (CompiledTrees.read(files[0]), CompiledTrees.read(files[1]))
-    return TreesScorer(spec, trees, leaves, compiled)
+    return TreesScorer(spec, trees, leaves, compiled, output)
 
 
 def _first_line(error: Any) -> str:

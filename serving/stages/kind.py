@@ -47,6 +47,14 @@ class RequestKind(Generic[E]):
         """Where the requests are published."""
         return self.record.features.request.topic
 
+    def of_topic(self, value: bytes) -> Event:
+        """An event of that topic, which may be none that the system is asked about.
+
+        Raises: ContractError: it is none of the topic.
+        """
+        found = (each.contract for each in self.record.topics if each.name == self.topic)
+        return next(found, self.contract).from_json(value)
+
     @cached_property
     def answers(self) -> str:
         """Where the answers are."""

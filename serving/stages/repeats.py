@@ -236,7 +236,7 @@ class Repeats(Generic[E]):
             if topic == self._kind.topic:
                 self._recalled = None
                 # As this version writes it: it is held against what a client sends now.
-                found = self._kind.contract.from_json(value)
+                found = self._kind.of_topic(value)
                 digest = blake2b(found.to_json(), digest_size=DIGEST_BYTES).digest()
                 self._recalled = (getattr(found, self._kind.id), digest)
             elif topic in self._answers:

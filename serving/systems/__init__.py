@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from lamina.errors import SettingsError
 from serving.platform import Platform, ServingSystem
 
 
 def build_all(platform: Platform) -> dict[str, ServingSystem]:
-    """Every system that is served, by name, in the order of names.
+    """Every system that is to be served, by name, in the order of names.
 
-    Raises: RulesError, ExperimentError: of a file that cannot be right.
+    Raises: SettingsError: there is no such system; RulesError, ExperimentError: of a file that cannot be right.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}.build").build(platform) for name in names}
+    names = {module.name for module in pkgutil.iter_modules(__path__)}
+    wanted = platform.settings.served_systems or names
+    if unknown := sorted(wanted - names):
+        raise SettingsError(f"LAMINA_SERVED_SYSTEMS names {', '.join(unknown)}: there are {', '.join(sorted(names))}")
+    return {name: importlib.import_module(f"{__name__}.{name}.build").build(platform) for name in sorted(wanted)}

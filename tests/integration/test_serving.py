@@ -68,6 +68,7 @@ def settings(tmp_path: Path) -> Settings:
     """Nothing is there: no Kafka, no Redis, no MLflow."""
     return Settings(
         stack_dir=tmp_path / "stack",
+        served_systems=frozenset({"fraud"}),
         kafka_bootstrap=NOWHERE,
         redis_url=f"redis://{NOWHERE}/0",
         mlflow_uri=f"http://{NOWHERE}",
