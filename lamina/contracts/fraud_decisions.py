@@ -106,14 +106,6 @@ def payload_of(
     }
 
 
-def models_of(model: str | None, version: str | None, rules: str) -> dict[str, ModelUsed]:
-    """What answered: the rules of version `rules`, and `version` of `model` where it gave a score. Hot path."""
-    ruled = ModelUsed.trusted(name=RULES, version=rules)
-    if model is None or version is None:
-        return {RULES: ruled}
-    return {MODEL: ModelUsed.trusted(name=model, version=version), RULES: ruled}
-
-
 def reasons_of(served: Served) -> list[Mapping[str, JsonValue]]:
     """The reasons of an answer, each as the fields of a `Reason`. Hot path."""
     return cast("list[Mapping[str, JsonValue]]", served.payload["reasons"])
@@ -175,6 +167,9 @@ def fields_of(served: Served) -> dict[str, Any]:
 def served_of(decision: Decision) -> Served:
     """The envelope of `decision`, as it would have been logged."""
     costs = (decision.cost_approve, decision.cost_review, decision.cost_reject)
+    models = {RULES: ModelUsed(name=RULES, version=decision.rules_version)}
+    if decision.model_version is not None:
+        models = {MODEL: ModelUsed(name=decision.model_name, version=decision.model_version), **models}
     return Served(
         system=FRAUD,
         request_id=decision.request_id,
@@ -184,7 +179,7 @@ def served_of(decision: Decision) -> Served:
         action=decision.action,
         intended=decision.intended,
         propensity=decision.propensity,
-        models=models_of(decision.model_name, decision.model_version, decision.rules_version),
+        models=models,
         fallback=decision.fallback,
         experiment=decision.experiment,
         arm=decision.arm,

@@ -84,10 +84,11 @@ def test_rules_about_answers_leave_shadows_out(settings: Settings, spark: SparkS
     ids = [f"r{i}" for i in range(50)]
     rows = [{**each, "request_id": i} for i in ids for each in (answer, shadow, shadow)]
     _put(settings, PREDICTIONS, rows)
-    most = 0 if engine == "spark" else len(rows)
+    most = 0 if engine == "spark" else 1000
     summary = check(lambda: spark, settings, PREDICTIONS, DAY, max_pandas_rows=most)
     assert (summary["engine"], summary["failed"]) == (engine, [])
-    _put(settings, PREDICTIONS, [*rows, {**answer, "request_id": "r0"}, {**answer, "request_id": "x", "action": None}])
+    more = [{**answer, "request_id": "r0"}, {**answer, "request_id": "x", "action": None}]
+    _put(settings, PREDICTIONS, more, kafka=True)
     with pytest.raises(QualityGateFailed) as failure:
         check(lambda: spark, settings, PREDICTIONS, DAY, max_pandas_rows=most)
     for rule in ("unique_values_to_be_between(request_id)", "not_be_null(action): 1 of 52 values"):
