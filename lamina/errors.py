@@ -81,6 +81,10 @@ class StackError(LaminaError):
     """A service of the local stack could not be started, reached or stopped."""
 
 
+class RolloutError(LaminaError):
+    """Changed features cannot go live, or the old ones not be removed, as things stand; the message says what is."""
+
+
 class MappingError(LaminaError):
     """A column mapping that does not fit its file or its contract."""
 

@@ -8,7 +8,7 @@ import logging
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -23,9 +23,7 @@ from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry
 from lamina.scoring.load import load
-from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
-from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.card_numbers import CardNumbers
 from serving.checks import Checks
@@ -42,6 +40,7 @@ from serving.routes.health import Dependency, Readiness, Status, health_router
 from serving.routes.home import home_router
 from serving.routes.predict import predict_router
 from serving.stages.cache import PredictionCache
+from serving.stages.changeover import Changeovers
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog
@@ -59,6 +58,8 @@ MAX_BODY_BYTES = 256 * 1024
 ARRIVING_BYTES = 64 * 2**20
 """Of bodies that are under way, together."""
 PARITY_CHECK_S = 60.0
+LOOK_S, FIRST_LOOK_S = 2.0, 5.0
+"""Between two looks at which features are live, and the longest wait for the first."""
 BACKGROUND_S = 1.0
 COLLECTED_AFTER = (10_000, 20, 50)
 """Objects, and collections of younger ones, until Python looks for cycles among the young, the middle-aged, the old."""
@@ -96,12 +97,14 @@ class Service:
     systems: Mapping[str, ServingSystem]
     predictions: Predictions
     checks: Checks
+    changeovers: Changeovers
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Open what is needed, keep models and files current, and at the end deliver what is queued."""
+        await self._look()
         self.events.start(self._recall)
         self._keep_all()
         # All that was imported stays: without this the collector stops requests to look at it again and again. Nor is
@@ -130,10 +133,17 @@ class Service:
     async def _close_systems(self) -> None:
         await asyncio.gather(*(system.close() for system in self.systems.values()))
 
+    async def _look(self) -> None:
+        """Before the first request: else it would be answered from features that nobody may have filled yet."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await asyncio.to_thread(self.changeovers.look)
+
     def _keep_all(self) -> None:
         for system in self.systems.values():
             system.keep(self.background)
         self.background.every(self.settings.champion_poll_s, "other models", self.predictions.repository.refresh)
+        self.background.every(LOOK_S, "features", lambda: asyncio.to_thread(self.changeovers.look))
         self.background.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
         self.background.start()
 
@@ -149,6 +159,8 @@ class Service:
         }
         for system in systems:
             found |= {f"{name} of {system.name}": each for name, each in system.dependencies().items()}
+            read = self.changeovers.named(system.name)
+            found[f"features of {system.name}"] = Dependency(version=read.version, problem=read.problem)
         well = all(dependency.problem is None for dependency in found.values())
         status: Status = "ready" if well else "degraded"
         if self.leaving:
@@ -188,12 +200,13 @@ def make_service(
     )
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, journal, clock)
     checks = Checks(CardNumbers(settings.refuse_card_numbers_in), OneCurrency(settings.currency))
-    systems = build_all(Platform(settings, source, store, events, checks, clock))
+    changeovers = Changeovers(settings.lake_url)
+    systems = build_all(Platform(settings, source, store, events, checks, clock, changeovers))
     champions = {each.models.champion.name: each.models.champion for each in systems.values()}
     # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
     patient = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.predict_timeout_ms)
-    predictions = _predictions(settings, source, champions, patient, clock)
-    return Service(settings, events, systems, predictions, checks)
+    predictions = _predictions(settings, source, champions, patient, clock, changeovers)
+    return Service(settings, events, systems, predictions, checks, changeovers)
 
 
 def _predictions(
@@ -202,6 +215,7 @@ def _predictions(
     champions: Mapping[str, ServedModel],
     store: AsyncStore,
     clock: Clock,
+    changeovers: Changeovers,
 ) -> Predictions:
     models = settings.stack_dir / "models"
     repository = ModelRepository(
@@ -226,7 +240,7 @@ def _predictions(
     )
 
     def stage(system: str) -> FeatureStage:
-        return FeatureStage(store, Reader(make_plan(definitions.load(system))), timeout_ms=settings.predict_timeout_ms)
+        return changeovers.of(definitions.load(system)).stage(store, timeout_ms=settings.predict_timeout_ms)
 
     cache = PredictionCache(shared, entries=settings.predict_cache_entries)
     predictor = Predictor(

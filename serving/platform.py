@@ -15,9 +15,7 @@ from lamina.contracts.features import FeatureSet
 from lamina.contracts.served import Served
 from lamina.registry.protocol import ModelRegistry
 from lamina.scoring.protocol import Scorer
-from lamina.semantics.plan import make_plan
 from lamina.settings import ROOT, Settings
-from lamina.store.reader import Reader
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.answering import Answering
 from serving.checks import Checks
@@ -25,6 +23,7 @@ from serving.routes.health import Dependency
 from serving.served_models import Models
 from serving.stages.budget import Budget, Fallbacks
 from serving.stages.case import Decider, J
+from serving.stages.changeover import Changeovers, Load
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.kind import E, RequestKind
 from serving.stages.log import EventLog
@@ -58,37 +57,49 @@ class Platform:
     events: EventLog
     checks: Checks
     clock: Clock
+    changeovers: Changeovers
 
     def features(self, features: FeatureSet) -> FeatureStage:
         """A reader of the features of a system, which gives up as soon as the settings say."""
         timeout_ms = self.settings.redis_timeout_ms
         store = self.own_store or AsyncRedisReader(self.settings.redis_url.get_secret_value(), timeout_ms=timeout_ms)
-        return FeatureStage(store, Reader(make_plan(features)), timeout_ms=timeout_ms)
+        return self.changeovers.of(features).stage(store, timeout_ms=timeout_ms)
 
     def models(
-        self, system: str, load: Callable[[Path], Scorer], contract: type[Event], experiment_file: Path | None = None
+        self, features: FeatureSet, load: Load, contract: type[Event], experiment_file: Path | None = None
     ) -> Models:
-        """The champion registered under the system's name, and what the experiment in the file asks for.
+        """The champion registered under the name of the system of `features`, and what the experiment in the file asks
+        for; each is loaded for the features that are read.
 
         Args: contract: of the requests, of which an experiment may choose some; experiment_file: `experiment.yaml` in
         the system's own folder where none is named.
         Raises: ExperimentError: when the file cannot be right.
         """
-        folder = self.settings.stack_dir / "models"
-        champion = ServedModel(system, self.registry, load, folder / system)
+        folder, system, changeover = self.settings.stack_dir / "models", features.system, self.changeovers.of(features)
+
+        def load_champion(found: Path) -> Scorer:
+            return changeover.load(found, load, champion=True)
+
+        def load_other(found: Path) -> Scorer:
+            return changeover.load(found, load, champion=False)
+
+        champion = ServedModel(system, self.registry, load_champion, folder / system)
+        changeover.inputs = lambda: champion.current.scorer.names if champion.current else ()
         routing = Routing(
             champion,
-            lambda wanted: ServedModel(system, self.registry, load, folder / f"{system}@{wanted}", wanted),
+            lambda wanted: ServedModel(system, self.registry, load_other, folder / f"{system}@{wanted}", wanted),
             experiment_file or SYSTEMS / system / EXPERIMENT_FILE,
             contract,
         )
-        return Models(champion, routing, ShadowScorer(self.events, clock=self.clock))
+        made = Models(champion, routing, ShadowScorer(self.events, clock=self.clock))
+        changeover.retry = made.retry
+        return made
 
     def answering(
         self,
         kind: RequestKind[E],
         decider: Callable[[], Decider[E, J]],
-        load: Callable[[Path], Scorer],
+        load: Load,
         *,
         fallbacks: Fallbacks = Fallbacks(),  # noqa: B008 - it never changes
         form: KeptForm = KeptForm(),  # noqa: B008 - as above
@@ -98,14 +109,14 @@ class Platform:
     ) -> Answering[E, J]:
         """What answers the requests of one kind, without its routes.
 
-        Args: decider: gives what decides now; load: makes a scorer of a model's folder; form: how answers are kept for
-        events that come again; space: of their ids, by default the system's name; experiment_file: as for `models`;
-        count: the system's own metrics.
+        Args: decider: gives what decides now; load: makes a scorer of a model's folder, for features; form: how answers
+        are kept for events that come again; space: of their ids, by default the system's name; experiment_file: as for
+        `models`; count: the system's own metrics.
         Raises: ExperimentError: when the experiment's file cannot be right.
         """
         settings = self.settings
         features = self.features(kind.record.features)
-        models = self.models(kind.system, load, kind.contract, experiment_file)
+        models = self.models(kind.record.features, load, kind.contract, experiment_file)
         lease_ms = LEASE_MS + 2 * settings.decision_deadline_ms
         # Who brings a store of their own has no Redis to share answers by.
         shared = None if self.own_store else self._shared_answers(lease_ms, kind.system if space is None else space)

@@ -15,14 +15,16 @@ StateBackend = Literal["rocksdb", "hashmap"]
 class StreamOptions:
     """Options of one stream job.
 
-    start: where reading begins when the job starts without a checkpoint; `committed` continues a consumer group and
-    begins at the earliest event where there is none. Times are in milliseconds. connector_jar: path of the Kafka
-    connector where the cluster does not hold it. until_now: end at what the topics hold at the start, to rebuild or to
-    test. checkpoint_dir: a URL that job manager and task managers can reach; absent, the cluster's own.
+    name: of the job, by default one made of the system's. start: where reading begins when the job starts without a
+    checkpoint; `committed` continues a consumer group and begins at the earliest event where there is none. Times are
+    in milliseconds. connector_jar: path of the Kafka connector where the cluster does not hold it. until_now: end at
+    what the topics hold at the start, to rebuild or to test. checkpoint_dir: a URL that job manager and task managers
+    can reach; absent, the cluster's own.
     """
 
     system: str
     bootstrap: str
+    name: str = ""
     topic_prefix: str = ""
     group_id: str = ""
     start: Start = "earliest"
@@ -37,7 +39,7 @@ class StreamOptions:
     @property
     def job_name(self) -> str:
         """The name under which Flink lists the job."""
-        return f"lamina-stream-{self.system}"
+        return self.name or f"lamina-stream-{self.system}"
 
     @property
     def group(self) -> str:

@@ -6,7 +6,9 @@ Submit it to a cluster with `flink run --pyFiles dist/code.zip --pyModule jobs.f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +17,7 @@ from jobs.flink.compile import compile_stream
 from jobs.flink.options import StreamOptions, configuration
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
+from lamina.rollout.generation import read_features, stream_job_name
 from lamina.semantics.plan import make_plan
 
 if TYPE_CHECKING:
@@ -37,16 +40,21 @@ class Backend(StrEnum):
 
 
 def submit(options: StreamOptions, features: FeatureSet) -> TableResult:
-    """Build the job that keeps the tiles of `features`, submit it, and return once the cluster has accepted it."""
+    """Build the job that keeps the tiles of `features`, submit it, and return once the cluster has accepted it.
+
+    Where `options` give it no name, its name tells what it keeps: two versions of a definition are two jobs.
+    """
     from pyflink.common import Configuration
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
+    plan = make_plan(features)
+    options = replace(options, name=options.name or stream_job_name(plan))
     chosen = Configuration()
     for name, value in configuration(options).items():
         chosen.set_string(name, value)
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(chosen).build()
     tables = TableEnvironment.create(settings)
-    sql = compile_stream(make_plan(features), options)
+    sql = compile_stream(plan, options)
     for statement in sql.setup:
         tables.execute_sql(statement)
     together = tables.create_statement_set()
@@ -59,6 +67,9 @@ def main(
     system: Annotated[str, typer.Option(help="System whose definitions are run.")],
     bootstrap: Annotated[str, typer.Option(help="Kafka bootstrap servers.")],
     topic_prefix: Annotated[str, typer.Option(help="Put before every topic name.")] = "",
+    definitions: Annotated[
+        Path | None, typer.Option(help="File with recorded definitions, in the place of the system's own.")
+    ] = None,
     group_id: Annotated[str, typer.Option(help="Consumer group; by default the job's name.")] = "",
     parallelism: Annotated[int, typer.Option(min=1)] = 1,
     checkpoint_interval_ms: Annotated[int, typer.Option(min=100)] = 10_000,
@@ -90,7 +101,7 @@ def main(
             state_backend=state_backend.value,
             until_now=until_now,
         ),
-        load(system),
+        read_features(definitions.read_text()) if definitions else load(system),
     )
     if wait:
         result.wait()

@@ -1,12 +1,14 @@
 """Archived events to batch tiles in the lake: every tile spec of a system, complete through the end of a day.
 
 `python -m jobs.spark.batch_features --system fraud --date 2018-08-14`. All tiles are made anew from the events, so that
-late ones and removed duplicates correct what earlier runs said; a rerun replaces the day's tiles.
+late ones and removed duplicates correct what earlier runs said; a rerun replaces the day's tiles. While a rollout is
+under way, those of the other generations are made as well.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -21,20 +23,24 @@ from lamina.clock import midnight_ms, next_day
 from lamina.definitions import load
 from lamina.features.built import tiles_url
 from lamina.lake.write import replacing
+from lamina.rollout.records import beside, readable_records
 from lamina.semantics.plan import Plan, make_plan, sources_of
 from lamina.settings import load_settings
 
 
-def build(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, Any]:
+def build(spark: SparkSession, lake: str, plan: Plan, day: date, only: Collection[str] | None = None) -> dict[str, Any]:
     """Write the tiles of every tile spec of `plan` through the end of `day`; returns the counts.
 
     Counts: `events` (rows read) and `duplicates` (rows left out) by source, `tiles` (rows written) by tile spec.
+
+    Args: only: keys of the tile specs to build; None for all.
     """
     through = next_day(day)
     batch_end_ms = midnight_ms(through)
     counts: dict[str, dict[str, int]] = {"events": {}, "duplicates": {}, "tiles": {}}
-    for source in sources_of(plan, plan.tile_specs):
-        tile_specs = [t for t in plan.tile_specs if t.source == source]
+    chosen = [t for t in plan.tile_specs if only is None or t.key in only]
+    for source in sources_of(plan, chosen):
+        tile_specs = [t for t in chosen if t.source == source]
         oldest = min(first_ms(t, batch_end_ms) for t in tile_specs)
         events = events_of(spark, lake, source, from_ms=oldest, until=day)
         stood = standing(events.frame, source, batch_end_ms)
@@ -54,7 +60,10 @@ def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUr
     logical = processed(day, settings)
     began = time.monotonic()
     spark = make_session("batch_features")
-    counts = build(spark, settings.lake_url, make_plan(load(system)), logical)
+    own = make_plan(load(system))
+    counts = build(spark, settings.lake_url, own, logical)
+    for plan, only in beside(readable_records(settings.lake_url, system), own):
+        counts["tiles"] |= build(spark, settings.lake_url, plan, logical, only)["tiles"]
     report("batch_features", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 

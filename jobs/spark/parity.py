@@ -29,6 +29,7 @@ from lamina.clock import day_of, midnight_ms
 from lamina.contracts.features import Entity, FeatureSet
 from lamina.definitions import load
 from lamina.lake.partitions import CLOCK_SKEW
+from lamina.rollout.records import recorded
 from lamina.semantics.plan import make_plan
 from lamina.settings import load_settings
 
@@ -265,14 +266,18 @@ def main(
         datetime | None,
         typer.Option(help="All answers for times from this on, UTC: also days before, or a part of the day."),
     ] = None,
+    generation: Annotated[str, typer.Option(help="A recorded one to compare by; else what the code defines.")] = "",
 ) -> None:
     """Compare what was served on a logical date; the last line is the counts as JSON. Exit code 3: a mismatch."""
     settings = load_settings(**overrides(lake_url))
     logical = processed(day, settings)
     began = time.monotonic()
     since_ms = None if since is None else round(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)
-    found = compare(make_session("parity"), settings.lake_url, load(system), logical, since_ms)
-    url = write_report(settings.lake_url, found)
+    features = recorded(settings.lake_url, system, generation) if generation else load(system)
+    found = compare(make_session("parity"), settings.lake_url, features, logical, since_ms)
+    # The report of the code's own definitions is asked before a model is promoted: another has a folder of its own.
+    named = {"system": f"{system}-{generation}"} if generation else {}
+    url = write_report(settings.lake_url, found | named)
     figures = {k: v for k, v in found.items() if isinstance(v, int)}
     report("parity", system, logical, {**figures, "report": url, "seconds": round(time.monotonic() - began, 1)})
     if found["mismatches"]:

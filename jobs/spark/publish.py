@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -24,14 +25,15 @@ from jobs.spark.lake import spark_source
 from jobs.spark.session import make_session
 from jobs.spark.tiles import ENTITY_ID, EVENTS, START
 from lamina.clock import Clock, midnight_ms, next_day, require_over, system_clock
-from lamina.contracts.features import Entity
 from lamina.definitions import load
 from lamina.errors import LaminaError, WritesLost
-from lamina.features.built import tiles_url
+from lamina.features.built import is_built, tiles_url
 from lamina.lake.write import open_lake
+from lamina.rollout.records import beside, readable_records
 from lamina.semantics.plan import Plan, State, TileSpec, make_plan
 from lamina.settings import load_settings
 from lamina.store.blobs import MAGIC
+from lamina.store.filled import Filled
 from lamina.store.progress import Progress
 from lamina.store.redis import RedisStore
 from lamina.store.staleness import batch_watermark
@@ -62,6 +64,7 @@ def publish(
     again: bool = False,
     takes_back: bool = False,
     clock: Clock = system_clock,
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Publish the tiles of `plan` through the end of `day`; returns the counts by entity kind.
 
@@ -69,29 +72,38 @@ def publish(
     newer one stood in the way of) and `bytes` of this run.
 
     Args: again: write every part, also those recorded as done; takes_back: replace blobs of later days, too; clock:
-    says whether the day is over.
+    says whether the day is over; only: keys of the tile specs to publish, None for all, without which no entity kind is
+    said to be complete.
     Raises: DayNotOver: before anything is written; TilesMissing: when `batch_features` has not run for the day;
     WritesLost: when Redis was restarted meanwhile and lost what it had acknowledged. A write that fails ends the job
     before `advance_watermark`.
     """
     require_over(day, clock)
-    return {
-        entity.name: _publish_entity(spark, lake, plan, entity, day, redis_url, again, takes_back)
-        for entity in plan.features.entities
-    }
+    batch_end_ms, found = midnight_ms(next_day(day)), {}
+    for entity in plan.features.entities:
+        tile_specs = tuple(t for t in plan.of_entity(entity) if only is None or t.key in only)
+        if not tile_specs:
+            continue
+        found[entity.name] = _publish_entity(spark, lake, plan, tile_specs, day, redis_url, again, takes_back)
+        Filled(redis_url).note(tile_specs, batch_end_ms, takes_back=takes_back)
+        if only is None:
+            name = batch_watermark(plan.features.system, entity)
+            RedisStore(redis_url).advance_watermark(name, batch_end_ms)
+    return found
 
 
 def _publish_entity(
     spark: SparkSession,
     lake: str,
     plan: Plan,
-    entity: Entity,
+    tile_specs: tuple[TileSpec, ...],
     day: date,
     redis_url: str,
     again: bool,
     takes_back: bool,
 ) -> dict[str, int]:
-    tile_specs, speed = plan.of_entity(entity), tuple(t.id for t in plan.speed if t.entity == entity)
+    entity = tile_specs[0].entity
+    speed = tuple(t.id for t in plan.speed if t.entity == entity)
     through = next_day(day)
     batch_end_ms = midnight_ms(through)
     built = _read(spark, lake, tile_specs, through)
@@ -115,7 +127,6 @@ def _publish_entity(
         counts[name] = sum(row[name] for row in written)
     if gone := {row["part"] for row in written} - progress.done():
         raise WritesLost(f"Redis was restarted without {len(gone)} of the parts it had taken: run the job again")
-    RedisStore(redis_url).advance_watermark(batch_watermark(plan.features.system, entity), batch_end_ms)
     return counts
 
 
@@ -168,9 +179,14 @@ def main(
     began = time.monotonic()
     spark = make_session("publish")
     redis_url = settings.redis_url.get_secret_value()
-    counts = publish(
-        spark, settings.lake_url, make_plan(load(system)), logical, redis_url, again=again, clock=settings.clock
-    )
+    own = make_plan(load(system))
+    counts = publish(spark, settings.lake_url, own, logical, redis_url, again=again, clock=settings.clock)
+    for plan, only in beside(readable_records(settings.lake_url, system), own):
+        # One that was recorded since the tiles were built is next day's.
+        built = {
+            spec.key for spec in plan.tile_specs if spec.key in only and is_built(settings.lake_url, spec, logical)
+        }
+        publish(spark, settings.lake_url, plan, logical, redis_url, again=again, clock=settings.clock, only=built)
     figures = {"entities": counts, "seconds": round(time.monotonic() - began, 1)}
     report("publish", system, logical, figures)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -13,12 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from lamina.clock import system_clock
+from lamina.commands import rollout
+from lamina.commands.jobs import run_job
 from lamina.commands.output import make_console, make_table, print_markdown
 from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
 from lamina.contracts.features import FeatureSet, FeatureView
 from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError, LaminaError
-from lamina.settings import ROOT, load_settings
+from lamina.settings import load_settings
 
 app = typer.Typer(name="features", help="Features: definitions, stored values, backfill, parity.", no_args_is_help=True)
 
@@ -28,6 +27,7 @@ DAY_FORMATS = ["%Y-%m-%d"]
 
 def register(parent: typer.Typer) -> None:
     """Add `features` to `parent`."""
+    rollout.register(app)
     parent.add_typer(app, name="features")
 
 
@@ -150,11 +150,13 @@ def parity(
     day: Annotated[
         datetime | None, typer.Option("--date", formats=DAY_FORMATS, help="Day of the log; else its newest.")
     ] = None,
+    generation: Annotated[str, typer.Option(help="One of `rollout`, to compare by; else what the code defines.")] = "",
 ) -> None:
     """Recompute with Spark what was served, from the prediction log; exit code 3 when a value is not explained."""
     chosen = day.date() if day else newest_logged(load_settings().lake_url, system)
     arguments = ["--system", system, "--date", chosen.isoformat()]
-    raise typer.Exit(run_job("parity", [*arguments, *(["--since", since.isoformat()] if since else [])]))
+    arguments += ["--since", since.isoformat()] if since else []
+    raise typer.Exit(run_job("parity", [*arguments, *(["--generation", generation] if generation else [])]))
 
 
 @app.command()
@@ -241,8 +243,3 @@ def newest_logged(lake: str, system: str) -> date:
             f"{lake} holds no logged answers of {system!r}: archive topic {topic!r} first (DAG features_daily_{system})"
         )
     return logged[-1]
-
-
-def run_job(job: str, arguments: Sequence[str]) -> int:
-    """Run a job of `jobs/spark` in a process of its own; its exit code."""
-    return subprocess.run([sys.executable, "-m", f"jobs.spark.{job}", *arguments], cwd=ROOT, check=False).returncode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from lamina.clock import Clock, require_over
+from lamina.clock import Clock, next_day, require_over
 from lamina.errors import DayNotOver
 from lamina.lake import layout
 from lamina.lake.files import children, name_of
@@ -26,6 +26,11 @@ def tiles_url(lake: str, tile_spec: TileSpec, through: date) -> str:
     """
     folder = re.sub(r"[^A-Za-z0-9_.-]", "-", tile_spec.id)
     return layout.tiles(lake, f"{tile_spec.entity.name}/{folder}", through)
+
+
+def is_built(lake: str, tile_spec: TileSpec, day: date) -> bool:
+    """Whether the lake holds the batch tiles of a tile spec through the end of `day`."""
+    return next_day(day) in _throughs(lake, tile_spec)
 
 
 def built_through(lake: str, plan: Plan) -> list[date]:

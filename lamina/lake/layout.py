@@ -128,6 +128,15 @@ def quality(lake: str, name: str, day: date) -> str:
     return _join(lake, "quality", name, day.isoformat())
 
 
+def rollout(lake: str, system: str) -> str:
+    """Folder with a file for each generation of the features of `system`.
+
+    >>> rollout("lake", "fraud")
+    'lake/rollout/fraud'
+    """
+    return _join(lake, "rollout", system)
+
+
 def backfill(lake: str, system: str, first: date, last: date) -> str:
     """File that says which days of a backfill of `system` are done; absent when none is under way.
 

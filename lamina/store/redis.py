@@ -120,6 +120,14 @@ class RedisStore:
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return {int(p): int(offset) for p, offset in pairs if p != TOPIC_FIELD.encode()}
 
+    def offsets(self, log: str) -> Mapping[int, int]:
+        """Up to where, exclusively, each partition of the log of this name is known to be in this store."""
+        try:
+            found = cast("dict[bytes, bytes]", self._redis.hgetall(_log_key(log)))
+        except RedisError as error:
+            raise unavailable(error) from error
+        return {int(p): int(offset) for p, offset in found.items() if p != TOPIC_FIELD.encode()}
+
     def identify(self, log: str, topic_id: str, *, anew: bool = False) -> str:
         """See `OnlineStore.identify`."""
         try:

@@ -36,8 +36,9 @@ CACHE_S = 3.0
 class StreamJob:
     """What is submitted, with what. `flink` is the distribution's command, `python` an interpreter with PyFlink.
 
-    code: archive of `lamina` and `jobs` (`make dist/code.zip`). connector: the Kafka connector's jar. savepoint: a
-    checkpoint or savepoint to continue from. arguments: further ones of `jobs.flink.stream_features`.
+    code: archive of `lamina` and `jobs` (`make dist/code.zip`). connector: the Kafka connector's jar. definitions: file
+    with recorded ones that are run in the place of the system's own. savepoint: a checkpoint or savepoint to continue
+    from. arguments: further ones of `jobs.flink.stream_features`.
     """
 
     system: str
@@ -45,6 +46,7 @@ class StreamJob:
     python: Path
     code: Path
     connector: Path
+    definitions: Path | None = None
     savepoint: str | None = None
     arguments: tuple[str, ...] = ()
 
@@ -66,6 +68,8 @@ class StreamJob:
         ]
         if settings.topic_prefix:
             run += ["--topic-prefix", settings.topic_prefix]
+        if self.definitions:
+            run += ["--definitions", str(self.definitions)]
         return [*run, *self.arguments]
 
 
@@ -113,7 +117,13 @@ def wait_for(flink_url: str, job_id: str, states: frozenset[str], deadline_s: fl
 
 def running_jobs(flink_url: str) -> dict[str, str]:
     """Names of the jobs that have not ended, by id."""
-    return {j["jid"]: j["name"] for j in _call(f"{flink_url}/jobs/overview")["jobs"] if j["state"] not in ENDED}
+    return {job_id: name for job_id, (name, _) in job_states(flink_url).items()}
+
+
+def job_states(flink_url: str) -> dict[str, tuple[str, str]]:
+    """Name and state of each job that has not ended, by id: a job that fails again and again is not `RUNNING`."""
+    jobs = _call(f"{flink_url}/jobs/overview")["jobs"]
+    return {str(j["jid"]): (str(j["name"]), str(j["state"])) for j in jobs if j["state"] not in ENDED}
 
 
 def cancel(flink_url: str, job_id: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lamina.contracts.features import FeatureSet
 from lamina.definitions.fraud import FEATURES
 from lamina.scoring import trees
 from lamina.scoring.trees import TreesScorer
 
 
-def load(folder: Path) -> TreesScorer:
+def load(folder: Path, features: FeatureSet = FEATURES) -> TreesScorer:
     """Scores are probabilities of fraud. See `lamina.scoring.trees.load`."""
-    return trees.load(folder, FEATURES)
+    return trees.load(folder, features)

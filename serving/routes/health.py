@@ -30,7 +30,7 @@ class Readiness(BaseModel):
 
     status: Status
     dependencies: dict[str, Dependency] = Field(
-        description="By name: redis, kafka, journal, model, rules, experiment, background."
+        description="By name: redis, kafka, journal, model, rules, experiment, features, background."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from lamina.errors import CodecError, StoreUnavailable
@@ -32,6 +33,13 @@ class AsyncStore(Protocol):
         """Close every connection."""
 
 
+@dataclass
+class Found(Snapshot):
+    """What the store holds for one request, and the reader that asked for it and knows what it means."""
+
+    reader: Reader | None = None
+
+
 class FeatureStage:
     """Reads features; answers `StoreUnavailable` within `timeout_ms`, and at once when it fails all the time."""
 
@@ -39,6 +47,10 @@ class FeatureStage:
         self._store, self._reader = store, reader
         self._timeout_s = timeout_ms / 1000
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
+
+    def use(self, reader: Reader) -> None:
+        """Read with another reader from now on; what is under way is finished with the one that began it."""
+        self._reader = reader
 
     async def read_each(
         self,
@@ -55,8 +67,9 @@ class FeatureStage:
         """
         if not self.breaker.may_try():
             raise StoreUnavailable("Redis has not answered for half a second and more: the next try is soon")
+        reader = self._reader
         times: Sequence[int | None] = at_ms or [None] * len(requests)
-        keys = [key for one in zip(requests, times, strict=True) for key in self._reader.keys(*one)]
+        keys = [key for one in zip(requests, times, strict=True) for key in reader.keys(*one)]
         try:
             async with asyncio.timeout(self._timeout_s):
                 snapshot = await (self._store.read(keys, also) if also else self._store.read(keys))
@@ -67,13 +80,14 @@ class FeatureStage:
             self.breaker.failed()
             raise
         self.breaker.succeeded()
-        width = len(self._reader.plan.features.entities)
+        width = len(reader.plan.features.entities)
         along = len(also) // len(requests) if requests else 0
         return [
-            Snapshot(
+            Found(
                 snapshot.replies[i * width : (i + 1) * width],
                 snapshot.batch_end_ms,
                 snapshot.also[i * along : (i + 1) * along],
+                reader,
             )
             for i in range(len(requests))
         ]
@@ -84,7 +98,8 @@ class FeatureStage:
         None where what is stored cannot be read by this version.
         """
         try:
-            return self._reader.vector(snapshot, request, at_ms)
+            reader = (snapshot.reader if isinstance(snapshot, Found) else None) or self._reader
+            return reader.vector(snapshot, request, at_ms)
         except CodecError as error:
             log.error("features cannot be used: %s", error)
             return None

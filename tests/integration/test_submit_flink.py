@@ -16,6 +16,7 @@ from lamina.errors import StackError
 from lamina.local import archive, jars
 from lamina.local.layout import flink_env, flink_home
 from lamina.local.stack import Stack
+from lamina.rollout.generation import stream_job_name
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings, load_settings
 from lamina.store.memory import MemoryStore
@@ -85,7 +86,7 @@ def test_a_job_continues_from_its_checkpoint(
         return [sum(u == user for u, _ in ids) for user in users]
 
     first_id = submit_stream_job(settings, job, stack.flink_env())
-    assert running_jobs(flink_url)[first_id] == "lamina-stream-fraud"
+    assert running_jobs(flink_url)[first_id] == stream_job_name(make_plan(load("fraud")))
     send(settings, events[:60])
     until(lambda: counted(store, settings, users) == expected(events[:60]))
     until(lambda: last_checkpoint(flink_url, first_id) is not None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from lamina.contracts.features import FeatureSet
 from lamina.contracts.fraud_decisions import Action, Policy
 from lamina.contracts.reasons import Reason
 from lamina.errors import BadScore, ModelUnavailable
@@ -63,11 +64,14 @@ def settle(
     return Verdict(let, (reason, passing.reason), policy, costs, action, passing.share)
 
 
-def loading_for(book: Callable[[], RuleBook], load: Callable[[Path], TreesScorer]) -> Callable[[Path], TreesScorer]:
+Load = Callable[[Path, FeatureSet], TreesScorer]
+
+
+def loading_for(book: Callable[[], RuleBook], load: Load) -> Load:
     """`load`, which refuses a model that gives no probability, or that the policy in force cannot use."""
 
-    def loaded(folder: Path) -> TreesScorer:
-        scorer = load(folder)
+    def loaded(folder: Path, features: FeatureSet) -> TreesScorer:
+        scorer = load(folder, features)
         try:
             probability(scorer.predict({}))
         except BadScore as error:

@@ -30,7 +30,7 @@ ARGUMENTS = {
     "quality": OF_TOPICS,
     "extract_data": [*OF_FRAUD, "--first-day", "2018-08-01", "--last-day", "2018-08-10"],
 }
-DATED = sorted({job.name for job in JOBS} - {"backfill"} | {"score", "take_back"})
+DATED = sorted({job.name for job in JOBS} - {"backfill"} | {"score", "take_back", "fill"})
 
 
 def no_session(*_: object, **__: object) -> Any:

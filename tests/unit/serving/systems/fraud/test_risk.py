@@ -100,9 +100,9 @@ def calibrated(folder: Path) -> Path:
 def test_a_model_without_calibration_is_refused_where_costs_decide(tmp_path: Path) -> None:
     plain = train_small_model(tmp_path / "plain", trees=5)
     with pytest.raises(ModelUnavailable, match=r"no calibration.*policy expected_cost.*--no-calibrate"):
-        loading_for(lambda: CHEAPEST, score.load)(plain)
-    assert not loading_for(lambda: TABLE, score.load)(plain).calibrated
-    assert loading_for(lambda: CHEAPEST, score.load)(calibrated(tmp_path / "line")).calibrated
+        loading_for(lambda: CHEAPEST, score.load)(plain, FEATURES)
+    assert not loading_for(lambda: TABLE, score.load)(plain, FEATURES).calibrated
+    assert loading_for(lambda: CHEAPEST, score.load)(calibrated(tmp_path / "line"), FEATURES).calibrated
 
 
 def test_a_file_that_the_model_in_service_cannot_follow_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""The batch tiles of features that are to go live: built and published for one day, beside those that are read.
+
+`python -m jobs.spark.fill --system fraud --date 2018-08-14` makes what the definitions have and the live generation
+lacks, and nothing else. A run that was killed is run again.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from jobs.spark import batch_features
+from jobs.spark import publish as publishing
+from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.session import make_session
+from lamina.clock import Clock, system_clock
+from lamina.definitions import load
+from lamina.rollout.generation import lacking
+from lamina.rollout.records import live_of, read_records
+from lamina.semantics.plan import Plan, make_plan
+from lamina.settings import load_settings
+
+
+def fill(
+    spark: SparkSession, lake: str, own: Plan, live: Plan | None, day: date, redis_url: str, clock: Clock = system_clock
+) -> dict[str, Any]:
+    """Build and publish what `own` keeps and `live` does not, through the end of `day`; returns the counts of both.
+
+    Raises: as `jobs.spark.publish.publish`.
+    """
+    only = frozenset(spec.key for spec in lacking(own, [live] if live else []))
+    built = batch_features.build(spark, lake, own, day, only)
+    entities = publishing.publish(spark, lake, own, day, redis_url, clock=clock, only=only)
+    return {"tiles": built["tiles"], "entities": entities}
+
+
+def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUrl = None) -> None:
+    """Build and publish what the live features lack, for a logical date; the last line is the counts as JSON."""
+    settings = load_settings(**overrides(lake_url))
+    logical, own = processed(day, settings), make_plan(load(system))
+    live = live_of(read_records(settings.lake_url, system))
+    began, redis_url = time.monotonic(), settings.redis_url.get_secret_value()
+    read = live.generation.plan if live else None
+    counts = fill(make_session("fill"), settings.lake_url, own, read, logical, redis_url, settings.clock)
+    report("fill", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,123 @@
+"""Which generations of a system's features there are, recorded in the lake: a file each, with its definitions.
+
+The definitions are data, so a version of the code can fill, read and compare what another version defined.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from lamina.contracts.features import FeatureSet
+from lamina.errors import DefinitionError, RolloutError
+from lamina.lake import files, layout
+from lamina.lake.write import open_lake
+from lamina.rollout.generation import Generation, lacking, read_features, write_features
+from lamina.semantics.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A generation, when it was begun to be filled, and since when it is read; None before. Epoch ms."""
+
+    generation: Generation
+    began_ms: int
+    live_ms: int | None = None
+
+    @property
+    def id(self) -> str:
+        """That of the generation."""
+        return self.generation.id
+
+    def went_live(self, at_ms: int) -> Record:
+        """The record of one that is read from now on."""
+        return replace(self, live_ms=at_ms)
+
+    def withdrawn(self) -> Record:
+        """The record of one that is not to be read any more."""
+        return replace(self, live_ms=None)
+
+
+def read_records(lake: str, system: str) -> list[Record]:
+    """Every recorded generation of `system`, the one that was begun first in front.
+
+    Raises: DefinitionError, RolloutError: when a file cannot be read by this version.
+    """
+    fs, folder = open_lake(layout.rollout(lake, system))
+    found = [_read(fs.cat_file(file), file) for file in files.children(fs, folder) if file.endswith(".json")]
+    return sorted(found, key=lambda record: (record.began_ms, record.id))
+
+
+def readable_records(lake: str, system: str) -> list[Record]:
+    """As `read_records`, without those that this version cannot read: no daily run is to fail for a roll-out's sake."""
+    try:
+        return read_records(lake, system)
+    except (DefinitionError, RolloutError) as error:
+        log.warning("other generations of %s are left out: %s", system, error)
+        return []
+
+
+def recorded(lake: str, system: str, generation: str) -> FeatureSet:
+    """The definitions of a recorded generation.
+
+    Raises: RolloutError: when there is none of this id. DefinitionError: as `read_records`.
+    """
+    known = {record.id: record.generation.features for record in read_records(lake, system)}
+    if generation not in known:
+        raise RolloutError(
+            f"no generation {generation!r} of {system!r} is recorded; there are {', '.join(known) or 'none'}: see "
+            "`lamina features rollout`"
+        )
+    return known[generation]
+
+
+def write_record(lake: str, record: Record) -> None:
+    """Record a generation, or what became of it, in one step."""
+    fs, folder = open_lake(layout.rollout(lake, record.generation.system))
+    fs.makedirs(folder, exist_ok=True)
+    staged = f"{folder}/{layout.STAGING_PREFIX}{uuid.uuid4().hex}"
+    told = {"generation": record.id, "began_ms": record.began_ms, "live_ms": record.live_ms}
+    told["features"] = orjson.Fragment(write_features(record.generation.features))
+    fs.pipe_file(staged, orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    files.move(fs, staged, f"{folder}/{record.id}.json")
+
+
+def remove_record(lake: str, record: Record) -> None:
+    """Forget a generation; one that is not recorded stays so."""
+    fs, folder = open_lake(layout.rollout(lake, record.generation.system))
+    if fs.exists(file := f"{folder}/{record.id}.json"):
+        fs.rm_file(file)
+
+
+def live_of(records: Iterable[Record]) -> Record | None:
+    """The generation that is read: the one that went live last. None where none ever did."""
+    return max((r for r in records if r.live_ms is not None), key=lambda r: r.live_ms or 0, default=None)
+
+
+def beside(records: Sequence[Record], own: Plan) -> list[tuple[Plan, frozenset[str]]]:
+    """The plans of the other generations and, of each, the keys of the tile specs that no plan before it keeps.
+
+    A daily run builds these as well, so that processes of either version find what they read.
+    """
+    done, found = [own], []
+    for record in records:
+        plan = record.generation.plan
+        if more := frozenset(t.key for t in lacking(plan, done)):
+            found.append((plan, more))
+            done.append(plan)
+    return found
+
+
+def _read(text: bytes, file: str) -> Record:
+    try:
+        told = orjson.loads(text)
+        features, began_ms, live_ms = orjson.dumps(told["features"]), int(told["began_ms"]), told["live_ms"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RolloutError(f"{file} is no record of a rollout ({error}): remove it, and run `lamina up`") from None
+    return Record(Generation(read_features(features)), began_ms, None if live_ms is None else int(live_ms))

@@ -1,0 +1,64 @@
+"""`lamina features rollout`: what is shown, and that one step is taken at a time."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from lamina.cli import app
+from lamina.commands.rollout import next_step
+from lamina.errors import RolloutError
+from lamina.rollout.generation import Generation
+from lamina.rollout.progress import Read
+from lamina.rollout.records import Record
+from lamina.rollout.status import GenerationStatus, SpecStatus, State, Status
+
+AT_MS = 1_533_686_400_000
+
+
+def of(name: str, state: State, *, own: bool = False) -> GenerationStatus:
+    return GenerationStatus(name, state, AT_MS, own, "RUNNING", Read(900, 12, 3))
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["features", "rollout", "--system", "fraud", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_it_shows_every_generation_and_tile_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Status(
+        [of("0a", "live"), of("1b", "filling", own=True)],
+        [
+            SpecStatus("user:transactions@1s#0a0a0a", "batch", ("0a", "1b"), AT_MS, None),
+            SpecStatus("user:transactions@1s#1b1b1b", "speed", ("1b",), None, "15 to go"),
+        ],
+    )
+    monkeypatch.setattr("lamina.rollout.status.status", lambda settings, own: found)
+    lines = [" ".join(line.split()) for line in run().splitlines()]
+    assert "fraud 0a live 2018-08-08 00:00:00 running 12 3" in lines
+    assert "fraud 1b (this code) filling 2018-08-08 00:00:00 running 12 3" in lines
+    assert "user:transactions@1s#0a0a0a batch 0a 1b 2018-08-08 00:00:00 nothing" in lines
+    assert "user:transactions@1s#1b1b1b speed 1b - 15 to go" in lines
+    assert lines[-1].startswith("next: lamina features rollout --start fills what this code defines")
+
+
+def test_it_says_what_is_next() -> None:
+    assert next_step([of("0a", "live", own=True)]) is None
+    assert "--finish" in str(next_step([of("0a", "kept"), of("1b", "live", own=True)]))
+    assert "--start" in str(next_step([of("0a", "kept", own=True), of("1b", "live")]))
+
+
+def test_one_step_at_a_time() -> None:
+    with pytest.raises(RolloutError, match="one step at a time"):
+        run("--start", "--finish")
+
+
+def test_the_steps_say_what_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "lamina.rollout.steps.start", lambda settings, own, means: Record(Generation(own.features), 1, AT_MS)
+    )
+    assert run("--start").strip().endswith("is live since 2018-08-08 00:00:00 UTC")
+    for gone, told in ((["0a"], "fraud: removed 0a"), ([], "fraud: nothing is kept beside what is live")):
+        monkeypatch.setattr("lamina.rollout.steps.finish", lambda settings, own, means, gone=gone: gone)
+        assert run("--finish").strip() == told
