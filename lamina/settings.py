@@ -175,8 +175,7 @@ class Settings(BaseSettings):
     repeat_window_s: int = Field(
         600,
         ge=0,
-        description="For so long the same transaction sent again gets the answer it had, in seconds; 0: it is decided "
-        "on again.",
+        description="For so long the same event sent again gets the answer it had, in seconds; 0: it is answered anew.",
     )
     repeat_entries: int = Field(
         50_000,

@@ -54,6 +54,7 @@ from serving.systems import build_all
 
 log = logging.getLogger(__name__)
 
+SUMMARY = "Answers of each system, and predictions of registered models"
 MAX_BODY_BYTES = 256 * 1024
 ARRIVING_BYTES = 64 * 2**20
 """Of bodies that are under way, together."""
@@ -269,7 +270,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     app = FastAPI(
         title="lamina",
         version=version("lamina"),
-        summary="Decisions on card transactions, predictions of registered models",
+        summary=SUMMARY,
         lifespan=lifespan,
         # Ours, from this machine: the framework's own load scripts from elsewhere.
         docs_url=None,
@@ -281,7 +282,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         system.mount(app)
     app.include_router(predict_router(service.predictions.predictor, service.checks))
     app.include_router(health_router(service.readiness))
-    app.include_router(home_router(app.title, app.version))
+    app.include_router(home_router(app.title, app.version, SUMMARY, app.routes))
     app.include_router(admin_router(service.systems, service.predictions.repository))
     check_routes(app.routes)
     errors.install(app)

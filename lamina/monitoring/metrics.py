@@ -29,8 +29,8 @@ STAGES_MISSED = Counter(
 )
 REPEATS = Counter(
     "repeats_total",
-    "Transactions that came again and were answered (waited, known, shared) or refused (other_content, pending), were "
-    "decided unchecked because Redis does not answer, and answers not kept for all (unwritten, forgotten, unreadable)",
+    "Events that came again and were answered (waited, known, shared) or refused (other_content, pending), were "
+    "answered unchecked because Redis does not answer, and answers not kept for all (unwritten, forgotten, unreadable)",
     ["outcome"],
 )
 EXPLANATIONS_FAILED = Counter("explanations_failed_total", "Decisions by a score whose causes the model could not name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -9,7 +10,11 @@ from importlib.resources import files
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
+ADMIN = "admin"
+"""The tag of the routes for operators."""
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -26,23 +31,30 @@ code {{ background: #f2f2f2; padding: .1rem .3rem }} td {{ padding: .2rem 1rem .
 </style></head>
 <body>
 <h1>{title} {version}</h1>
-<p>Decisions on card transactions and predictions of registered models, on the features of now.</p>
+<p>{about}, on the features of now.</p>
 <table>
 <tr><td><a href="docs">/docs</a></td><td>every route and field, with examples to try</td></tr>
 <tr><td><a href="openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
 <tr><td><a href="health/ready">/health/ready</a></td><td>whether it is ready, and how what it depends on does</td></tr>
 <tr><td><a href="metrics">/metrics</a></td><td>for Prometheus; from this machine, or with a key</td></tr>
 </table>
-<p>A decision is a <code>POST</code> to <code>/fraud/decisions</code>, a prediction one to <code>/predict</code>.
-Where keys are in use, each goes with the header <code>X-API-Key</code>.</p>
+<p>What can be asked for, each by a <code>POST</code>:</p>
+<table>
+{asked}
+</table>
+<p>Where keys are in use, each goes with the header <code>X-API-Key</code>.</p>
 </body></html>
 """
 
 
-def home_router(title: str, version: str) -> APIRouter:
-    """`/`, `/docs` and the files of the latter."""
+def home_router(title: str, version: str, about: str, routes: Sequence[BaseRoute]) -> APIRouter:
+    """`/`, `/docs` and the files of the latter.
+
+    Args: about: what the API gives, without a full stop; routes: those that the page names, as far as they are for
+    clients.
+    """
     router = APIRouter(include_in_schema=False)
-    page = PAGE.format(title=escape(title), version=escape(version))
+    page = PAGE.format(title=escape(title), version=escape(version), about=escape(about), asked=_asked(routes))
 
     @router.get("/")
     async def home() -> HTMLResponse:
@@ -68,6 +80,13 @@ def home_router(title: str, version: str) -> APIRouter:
         return Response(_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "max-age=3600"})
 
     return router
+
+
+def _asked(routes: Sequence[BaseRoute]) -> str:
+    """A row for each route that clients post to."""
+    posted = (route for route in routes if isinstance(route, APIRoute) and "POST" in route.methods)
+    rows = ((route.path, route.summary or route.name) for route in posted if ADMIN not in route.tags)
+    return "\n".join(f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in rows)
 
 
 @cache

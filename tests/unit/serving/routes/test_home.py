@@ -48,6 +48,14 @@ def test_the_documentation_reads_this_applications_description(tmp_path: Path) -
     assert not {"/", "/docs"} & set(described.json()["paths"])
 
 
+def test_the_first_page_names_what_each_system_is_asked_for(tmp_path: Path) -> None:
+    page, described = get(tmp_path, "/", "/openapi.json")
+    named = dict(re.findall(r"<tr><td><code>([^<]+)</code></td><td>([^<]+)</td></tr>", page.text))
+    posted = {path: of["post"] for path, of in described.json()["paths"].items() if "post" in of}
+    assert named == {path: of["summary"] for path, of in posted.items() if not path.startswith("/admin")}
+    assert named["/fraud/decisions"] == "Decide on a transaction"
+
+
 def test_files_are_those_of_a_list(tmp_path: Path) -> None:
     script, style, other, above = get(
         tmp_path,
