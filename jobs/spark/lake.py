@@ -15,12 +15,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from lamina.clock import day_of
+from lamina.contracts.served import Served
 from lamina.contracts.topics import predictions_of
 from lamina.lake import layout
 from lamina.lake.answers import SHADOW, not_migrated
 from lamina.lake.files import children
 from lamina.lake.partitions import CLOCK_SKEW, INGESTED, ingested_days
-from lamina.lake.schemas import SCHEMAS, in_lake
+from lamina.lake.schemas import SCHEMAS, in_lake, schema_of
 from lamina.lake.write import open_lake
 
 FILE = "arrival_file"
@@ -126,7 +127,7 @@ def answers(
     Raises: NotMigrated: the version before wrote some of them, in other columns.
     """
     topic = predictions_of(system)
-    logged = archived(spark, lake, topic, since=since, until=until)
+    logged = archived(spark, lake, topic, since=since, until=until, schema=schema_of(Served))
     if not logged.where(F.col(SHADOW).isNull()).isEmpty():
         raise not_migrated(lake, topic)
     return logged.where(~F.col(SHADOW) & (F.col("system") == system))
