@@ -1,4 +1,4 @@
-"""`lamina up`, `down`, `status` and `doctor`: the local stack from the command line."""
+"""`lamina up`, `down`, `restart`, `status` and `doctor`: the local stack from the command line."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ COLOURS = {"running": "green", "starting": "yellow", "failed": "red", "stopped":
 
 
 def register(app: typer.Typer) -> None:
-    """Add the four commands to `app`."""
+    """Add the five commands to `app`."""
     app.command()(up)
     app.command()(down)
+    app.command()(restart)
     app.command()(status)
     app.command()(doctor)
 
@@ -111,6 +112,20 @@ def down(demo: Demo = False) -> None:
     with console.status("stopping ..."):
         strays = _stack(demo).stop()
     console.print(f"stopped{f'; ended {len(strays)} stray processes' if strays else ''}")
+
+
+def restart(
+    names: Annotated[
+        list[str], typer.Argument(metavar="SERVICE...", help="Such as api: it then runs the code as it is now.")
+    ],
+    demo: Demo = False,
+) -> None:
+    """Stop services of a stack that runs and start them again, one after the other."""
+    console, stack = make_console(), _stack(demo, names)
+    for name in names:
+        with console.status(f"restarting {name} ..."):
+            stack.restart_service(name)
+    console.print(_table(stack))
 
 
 def status(demo: Demo = False) -> None:

@@ -84,3 +84,13 @@ def test_it_ends_with_addresses_and_the_next_three_commands(home: Path, started:
 def test_a_part_of_it_ends_with_its_table(home: Path, started: list[Any]) -> None:
     assert "next:" not in run("up", "--only", "redis").output
     assert started[0].services == {"redis"}
+
+
+def test_services_are_restarted_one_after_the_other(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(Stack, "restart_service", lambda self, name: done.append(name))
+    assert run("restart", "sink", "api").exit_code == 0
+    assert done == ["sink", "api"]
+    refused = run("restart", "sinks")
+    assert "no such service: sinks" in str(refused.exception)
+    assert done == ["sink", "api"]
