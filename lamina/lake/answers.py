@@ -41,15 +41,14 @@ def read_answers(
     topic = predictions_of(system)
     schema, shadow = in_lake(schema_of(Served)), ds.field(SHADOW)
     # Null is what is no envelope: to be told of, not passed over.
-    wanted = ~shadow | shadow.is_null()
+    wanted = (~shadow if where is None else where & ~shadow) | shadow.is_null()
     read = list(dict.fromkeys((*columns, SHADOW)))
     found = [schema.empty_table().select(read)]
     for day in ingested_days(lake, topic) if days is None else days:
         fs, path = open_lake(layout.events(lake, topic, day))
         if fs.exists(path):
             events = ds.dataset(path, format="parquet", filesystem=fs, schema=schema)
-            filtered = wanted if where is None else where & wanted
-            found.append(events.to_table(columns=read, filter=filtered))
+            found.append(events.to_table(columns=read, filter=wanted))
     table = pa.concat_tables(found)
     if table.column(SHADOW).null_count:
         raise not_migrated(lake, topic)

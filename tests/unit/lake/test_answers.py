@@ -65,4 +65,6 @@ def test_what_is_not_led_over_is_told_of_whatever_is_asked_for(tmp_path: Path) -
     put(tmp_path, TUESDAY, {"request_id": "b"})
     with pytest.raises(NotMigrated, match=r"events/predictions-shop holds answers .* run `lamina migrate`"):
         ids(tmp_path)
+    with pytest.raises(NotMigrated):
+        ids(tmp_path, where=ds.field("system") == "shop")
     assert ids(tmp_path, days=[TUESDAY]) == ["b"]
