@@ -56,24 +56,18 @@ class RunningExperiment:
         return found + [f"arm {arm}: {each.problem}" for arm, each in self.sources.items() if each.problem]
 
 
-class ShadowLane(NamedTuple):
-    """A model that scores off the response path, for `arm`."""
-
-    running: RunningExperiment
-    arm: str
-    bucket: int
-    model: Model
-
-
 class Lane(NamedTuple):
-    """The model of one decision. `running`, `arm` and `bucket` are given where the user takes part in an experiment."""
+    """The model of one request. `running`, `arm` and `bucket` are given where its unit takes part in an experiment.
+
+    control: scores where the model fails. shadow: scores as well, off the response path, and is an experiment's.
+    """
 
     model: Model | None
     running: RunningExperiment | None = None
     arm: str | None = None
     bucket: int | None = None
     control: Model | None = None
-    shadow: ShadowLane | None = None
+    shadow: Lane | None = None
 
     def score(self, values: Mapping[str, FeatureValue]) -> tuple[Lane, float]:
         """The score, and the lane that gave it: the control's where the model of another arm fails.
@@ -125,7 +119,7 @@ class Lineup(NamedTuple):
         if arm == running.experiment.control or model is None:
             return Lane(control, running, running.experiment.control, bucket)
         if running.experiment.mode == "shadow":
-            shadow = ShadowLane(running, arm, bucket, model)
+            shadow = Lane(model, running, arm, bucket)
             return Lane(control, running, running.experiment.control, bucket, shadow=shadow)
         return Lane(model, running, arm, bucket, control)
 

@@ -19,7 +19,7 @@ from lamina.contracts.served import MODEL, MODEL_FAILED, NO_FALLBACK, ModelUsed,
 from lamina.contracts.topics import predictions_of
 from lamina.monitoring import metrics
 from lamina.scoring.checked import probability
-from serving.stages.routing import ShadowLane
+from serving.stages.routing import Lane
 from serving.stages.stopwatch import NS_PER_MS
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Publisher(Protocol):
 
 
 class _Scored(NamedTuple):
-    lane: ShadowLane
+    lane: Lane
     served: Served
     score: float | None
     model_ms: float
@@ -52,12 +52,12 @@ class ShadowScorer:
 
     def __init__(self, events: Publisher, *, clock: Clock) -> None:
         self._events, self._clock = events, clock
-        self._waiting: deque[tuple[ShadowLane, Served]] = deque()
+        self._waiting: deque[tuple[Lane, Served]] = deque()
 
-    def offer(self, lane: ShadowLane, served: Served) -> None:
+    def offer(self, lane: Lane, served: Served) -> None:
         """Take the answer `served`, whose features are to be scored later. Hot path."""
         if len(self._waiting) >= WAITING:
-            metrics.SHADOW_SCORES.labels(lane.arm, "left_out").inc()
+            metrics.SHADOW_SCORES.labels(str(lane.arm), "left_out").inc()
             return
         self._waiting.append((lane, served))
 
@@ -84,18 +84,20 @@ class ShadowScorer:
 
     def _publish(self, scored: _Scored) -> None:
         lane, served, score, model_ms = scored
-        lane.running.observe(lane.arm, model_ms, score)
-        metrics.SHADOW_SCORES.labels(lane.arm, "failed" if score is None else "scored").inc()
+        running, arm, model = lane.running, lane.arm, lane.model
+        assert running is not None and arm is not None and model is not None, "a shadow is an experiment's"
+        running.observe(arm, model_ms, score)
+        metrics.SHADOW_SCORES.labels(arm, "failed" if score is None else "scored").inc()
         shadow = Served(
             system=served.system,
             request_id=served.request_id,
             event_id=served.event_id,
             subjects=served.subjects,
-            outputs={} if score is None else {lane.model.scorer.outputs[0]: score},
-            models={MODEL: ModelUsed(name=lane.model.name, version=lane.model.version)},
+            outputs={} if score is None else {model.scorer.outputs[0]: score},
+            models={MODEL: ModelUsed(name=model.name, version=model.version)},
             fallback=MODEL_FAILED if score is None else NO_FALLBACK,
-            experiment=lane.running.label,
-            arm=lane.arm,
+            experiment=running.label,
+            arm=arm,
             bucket=lane.bucket,
             shadow=True,
             features={},
@@ -108,16 +110,17 @@ class ShadowScorer:
         self._events.publish(predictions_of(shadow.system), shadow.key, shadow.to_json())
 
 
-def _score(chunk: Sequence[tuple[ShadowLane, Served]]) -> list[_Scored]:
+def _score(chunk: Sequence[tuple[Lane, Served]]) -> list[_Scored]:
     found = []
     for lane, served in chunk:
-        if lane.arm in lane.running.off:
+        running, model = lane.running, lane.model
+        if running is None or model is None or lane.arm in running.off:
             continue
         began = time.perf_counter_ns()
         score: float | None = None
         try:
-            score = probability(lane.model.scorer.predict(served.features))
+            score = probability(model.scorer.predict(served.features))
         except Exception as error:
-            log.debug("version %s failed in the shadow: %s", lane.model.version, error)
+            log.debug("version %s failed in the shadow: %s", model.version, error)
         found.append(_Scored(lane, served, score, (time.perf_counter_ns() - began) / NS_PER_MS))
     return found

@@ -205,7 +205,8 @@ class Recorded:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        settings = Settings(stack_dir=folder, champion_poll_s=0.02, predict_cache_ttl_s=0)
+        one = frozenset({"fraud"})
+        settings = Settings(stack_dir=folder, served_systems=one, champion_poll_s=0.02, predict_cache_ttl_s=0)
         self.service: Service = make_service(
             settings, registry=MemoryRegistry(folder / "registry"), store=AsyncMemoryStore()
         )
