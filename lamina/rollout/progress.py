@@ -139,16 +139,20 @@ def forget_group(settings: Settings, generation: Generation) -> None:
 
     Raises: StreamError: when Kafka does not answer.
     """
-    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
     group = settings.topic_prefix + generation.job_name
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
     try:
-        done = AdminClient({"bootstrap.servers": settings.kafka_bootstrap}).delete_consumer_groups([group])
-        done[group].result(KAFKA_TIMEOUT_S)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-            raise StreamError(f"the consumer group {group} cannot be removed: {error}") from error
+        # A broker on which no group has ever been has nobody who could remove one.
+        there = admin.list_consumer_groups(request_timeout=KAFKA_TIMEOUT_S).result(KAFKA_TIMEOUT_S)
+        if there.errors:
+            raise there.errors[0]
+        if group in {each.group_id for each in there.valid}:
+            admin.delete_consumer_groups([group], request_timeout=KAFKA_TIMEOUT_S)[group].result(KAFKA_TIMEOUT_S)
+    except (KafkaException, TimeoutError) as error:
+        raise StreamError(f"the consumer group {group} cannot be removed: {error!r}") from error
 
 
 def unfilled(wanted: Iterable[TileSpec], filled: Mapping[str, Until], batch_end_ms: int) -> list[TileSpec]:
