@@ -24,6 +24,7 @@ from lamina.lake import layout
 from lamina.lake.files import children, move_all, name_of, remove
 from lamina.lake.write import open_lake
 from lamina.orchestration.jobs import archived_topics
+from lamina.rollout.records import beside, readable_records
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import Settings, load_settings
 from lamina.store.staleness import batch_watermark
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def take_back(spark: Callable[[], SparkSession], settings: Settings, plan: Plan, day: date) -> dict[str, Any]:
-    """Make the end of `day` the end of the batch layer of `plan`; returns the counts.
+    """Make the end of `day` the end of the batch layer of `plan`, and of the generations beside it; returns the counts.
 
     Counts: `archives` (partitions of days that are not over, which the next archive reads again) and `kept_archives`
     (those of which Kafka no longer holds everything: they are `day`'s now), `folders` (of later batch tiles, removed
@@ -49,9 +50,12 @@ def take_back(spark: Callable[[], SparkSession], settings: Settings, plan: Plan,
     require_over(day, settings.clock)
     through = next_day(day)
     counts: dict[str, Any] = _archives(settings, plan.features.system, day)
-    if through not in built_through(settings.lake_url, plan):
-        batch_features.build(spark(), settings.lake_url, plan, day)
-    later = built_later(settings.lake_url, plan, through)
+    others = beside(readable_records(settings.lake_url, plan.features.system), plan)
+    for own, only in ((plan, None), *others):
+        if through not in built_through(settings.lake_url, own):
+            batch_features.build(spark(), settings.lake_url, own, day, only)
+    plans = (plan, *(other for other, _ in others))
+    later = list(dict.fromkeys(url for own in plans for url in built_later(settings.lake_url, own, through)))
     for url in later:
         fs, path = open_lake(url)
         remove(fs, path)
@@ -63,9 +67,14 @@ def take_back(spark: Callable[[], SparkSession], settings: Settings, plan: Plan,
     published = publishing.publish(
         spark(), settings.lake_url, plan, day, url, again=True, takes_back=True, clock=settings.clock
     )
-    for entity in plan.features.entities:
-        tile_specs, watermark = [t.id for t in plan.of_entity(entity)], batch_watermark(plan.features.system, entity)
-        removed += store.take_back(entity.name, tile_specs, midnight_ms(through), watermark)
+    for other, only in others:
+        publishing.publish(
+            spark(), settings.lake_url, other, day, url, again=True, takes_back=True, clock=settings.clock, only=only
+        )
+    for entity in dict.fromkeys(e for own in plans for e in own.features.entities):
+        ids = list(dict.fromkeys(t.id for own in plans for t in own.of_entity(entity)))
+        watermark = batch_watermark(plan.features.system, entity)
+        removed += store.take_back(entity.name, ids, midnight_ms(through), watermark)
     reports = _reports(settings, plan.features.system)
     return {**counts, "folders": len(later), "reports": reports, "entities": published, "removed": removed}
 

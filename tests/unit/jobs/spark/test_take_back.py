@@ -13,11 +13,16 @@ from jobs.spark import batch_features, publish, take_back
 from lamina.clock import midnight_ms, next_day
 from lamina.contracts.features import FeatureSet
 from lamina.definitions import load
+from lamina.features.built import tiles_url
 from lamina.lake import layout
+from lamina.rollout.generation import Generation, lacking
+from lamina.rollout.records import Record, write_record
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import load_settings
 from lamina.store.memory import MemoryStore
+from lamina.store.protocol import BatchWrite
 from lamina.store.staleness import batch_watermark
+from tests.unit.rollout.sets import NEW, OLD
 
 DAY, WRONG = date(2018, 8, 14), date(2018, 8, 20)
 
@@ -59,3 +64,25 @@ def test_what_a_killed_writer_has_staged_beside_reports_stops_nothing(tmp_path: 
         (folder / name).mkdir(parents=True)
     assert run(tmp_path, make_plan(load("fraud")))["reports"] == 1
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {DAY.isoformat()}
+
+
+def test_the_generations_beside_it_are_taken_back_too(
+    tmp_path: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Generation(OLD), Generation(NEW)
+    write_record(str(tmp_path), Record(old, 1, 2))
+    for spec in (*old.plan.tile_specs, *new.plan.tile_specs):
+        Path(tiles_url(str(tmp_path), spec, next_day(WRONG))).mkdir(parents=True)
+        blob = b"LMT3" + b"%013d" % midnight_ms(next_day(WRONG))
+        store.publish([BatchWrite("user:7", {spec.id: blob})])
+    published: list[tuple[str, object]] = []
+
+    def note(spark: object, lake: str, plan: Plan, *_: object, only: object = None, **__: object) -> dict[str, object]:
+        published.append((plan.speed[0].id, only))
+        return {}
+
+    monkeypatch.setattr(publish, "publish", note)
+    counts = run(tmp_path, new.plan)
+    assert counts["folders"] == counts["removed"] == len({t.key for t in (*old.plan.tile_specs, *new.plan.tile_specs)})
+    lacking_keys = {t.key for t in lacking(old.plan, [new.plan])}
+    assert published == [(new.plan.speed[0].id, None), (old.plan.speed[0].id, lacking_keys)]
