@@ -3,7 +3,7 @@
 from airflow.sdk import DAG, Param, chain
 
 from lamina.definitions import record, system_names
-from lamina.orchestration.assets import DayOfAsset, features_asset, model_asset
+from lamina.orchestration.assets import DayOfAssets, features_asset, model_asset
 from lamina.orchestration.daily import daily
 from lamina.orchestration.days import TEST_DAYS, TRAIN_DAYS
 from lamina.orchestration.deployment import ChooseChampion, KeepChampion
@@ -62,9 +62,11 @@ for system in filter(has_model, system_names()):
     delay = Param(label_days(system), type="integer", minimum=0, description=DELAY)
     params = PARAMS | {"min_auc": least, "delay_days": delay}
     with DAG(f"ml_model_training_{system}", doc_md=DOC, params=params, tags=["training", system], **daily()):
-        wait = DayOfAsset(
+        wait = DayOfAssets(
             task_id="wait_for_features",
-            asset=features_asset(system),
+            assets=[features_asset(system)],
+            maker=f"features_daily_{system}",
+            option="wait_for_features",
             doc_md="Waits for the event that `features_daily_<system>` records when it has published the day.",
         )
         extract = SparkJobOperator(task_id="extract_data", job=EXTRACT_DATA, arguments={**of, **ROWS})

@@ -77,6 +77,10 @@ class QualityGateFailed(LaminaError):
     """A batch broke its expectation suite; the data is kept aside and the validation report says which rule."""
 
 
+class ArchiveFailed(LaminaError):
+    """Topics whose day was not archived, or broke its expectations; those that are not named are done."""
+
+
 class StackError(LaminaError):
     """A service of the local stack could not be started, reached or stopped."""
 

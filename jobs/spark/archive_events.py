@@ -22,6 +22,7 @@ from lamina.clock import Clock, require_over, system_clock
 from lamina.errors import ContractError, StreamError
 from lamina.lake.schemas import SCHEMAS, in_lake, row_of
 from lamina.lake.write import open_lake, replacing, write_file
+from lamina.quality.standing import forget
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
 from lamina.streams.identity import identity_of
@@ -85,7 +86,18 @@ def archive(
             "lost_offsets": offsets.as_json(plan.lost),
         }
         fs.pipe_file(f"{path}/{offsets.MANIFEST}", orjson.dumps(found))
+        forget(settings.lake_url, topic, day)
     return {**found, "seconds": round(time.monotonic() - began, 1)}
+
+
+def kept(topic: str) -> None:
+    """Nothing, for a topic that is kept in the lake.
+
+    Raises: StreamError: says which are.
+    """
+    contract_of(topic)
+    if topic not in SCHEMAS:
+        raise StreamError(f"topic {topic!r} is not kept in the lake; those that are: {', '.join(SCHEMAS)}")
 
 
 def _archive(
@@ -198,9 +210,7 @@ def main(
     settings = load_settings(**overrides(lake_url))
     logical = processed(day, settings)
     for name in topic:
-        contract_of(name)
-        if name not in SCHEMAS:
-            raise StreamError(f"topic {name!r} is not kept in the lake; those that are: {', '.join(SCHEMAS)}")
+        kept(name)
     for name in topic:
         counts = archive(lambda: make_session("archive_events"), settings, name, logical, allow_gap=allow_gap)
         print(orjson.dumps(counts).decode(), flush=True)

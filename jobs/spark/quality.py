@@ -24,13 +24,13 @@ from lamina.contracts.expectations import DEAD_LETTERS, Suite, in_currency, not_
 from lamina.errors import QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.write import open_lake
+from lamina.quality.standing import RELEASED, REPORT, is_released
 from lamina.quality.suites import suite_of
 from lamina.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-RELEASED = "released.json"
 CURRENCY = "currency"
 MOST_NAMED = 3
 AROUND = 2
@@ -71,7 +71,7 @@ def check(
         "failed": critical,
         "warnings": [b.expectation.name for b in broken if b.expectation.severity == "warning"],
     }
-    released = bool(critical) and _is_released(settings.lake_url, topic, day, done.rows, critical)
+    released = bool(critical) and is_released(settings.lake_url, topic, day, done.rows, critical)
     summary["status"] = "released" if released else "failed" if critical else "passed" if done.rows else "empty"
     report = _write_report(settings.lake_url, topic, day, done, broken, summary)
     if critical and not released:
@@ -107,10 +107,14 @@ def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_
     Raises: QualityGateFailed: when nothing of that day is kept aside.
     """
     partition = Day(settings.lake_url, topic, day)
-    if not partition.is_aside and not _has_failed(settings.lake_url, topic, day):
+    if not _has_failed(settings.lake_url, topic, day):
+        if partition.is_aside:
+            raise QualityGateFailed(
+                f"{topic} for {day} was archived anew, and the gate has not looked at it: run it without --release"
+            )
         raise QualityGateFailed(f"{topic} for {day}: nothing is kept aside, so there is nothing to release")
     fs, folder = open_lake(layout.quality(settings.lake_url, topic, day))
-    failed = orjson.loads(fs.cat_file(f"{folder}/report.json"))
+    failed = orjson.loads(fs.cat_file(f"{folder}/{REPORT}"))
     allowed = {"rows": failed["rows"], "failed": failed["failed"], "released_at_ms": clock()}
     fs.pipe_file(f"{folder}/{RELEASED}", orjson.dumps(allowed))
     partition.restore()
@@ -119,16 +123,8 @@ def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_
 
 def _has_failed(lake: str, topic: str, day: date) -> bool:
     """Whether the gate stopped the day; where it has no events, nothing is kept aside."""
-    fs, path = open_lake(f"{layout.quality(lake, topic, day)}/report.json")
+    fs, path = open_lake(f"{layout.quality(lake, topic, day)}/{REPORT}")
     return bool(fs.exists(path) and orjson.loads(fs.cat_file(path))["status"] == "failed")
-
-
-def _is_released(lake: str, topic: str, day: date, rows: int, failed: list[str]) -> bool:
-    fs, path = open_lake(f"{layout.quality(lake, topic, day)}/{RELEASED}")
-    if not fs.exists(path):
-        return False
-    allowed = orjson.loads(fs.cat_file(path))
-    return bool(allowed["rows"] == rows and set(failed) <= set(allowed["failed"]))
 
 
 def _write_report(
@@ -140,7 +136,7 @@ def _write_report(
     fs.makedirs(folder, exist_ok=True)
     broken = [{"name": b.expectation.name, "observed": b.observed, "why": b.expectation.why} for b in found]
     content = {**summary, "broken": broken, "results": done.result.to_json_dict()}
-    fs.pipe_file(f"{folder}/report.json", orjson.dumps(content, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+    fs.pipe_file(f"{folder}/{REPORT}", orjson.dumps(content, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
     # Great Expectations' page knows only of the rules about rows.
     around = "".join(f"<p><b>{escape(str(b))}</b></p>" for b in found if b not in done.broken)
     fs.pipe_file(f"{folder}/report.html", done.html.replace("<body>", f"<body>{around}", 1).encode())

@@ -240,6 +240,6 @@ def newest_logged(lake: str, system: str) -> date:
     logged = ingested_days(lake, topic)
     if not logged:
         raise LaminaError(
-            f"{lake} holds no logged answers of {system!r}: archive topic {topic!r} first (DAG features_daily_{system})"
+            f"{lake} holds no logged answers of {system!r}: archive topic {topic!r} first (DAG archive_daily)"
         )
     return logged[-1]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamina.catalog import EVENT_TOPICS
 from lamina.definitions import record
 from lamina.settings import ROOT
 
 DAY_S = 86_400
+
+ARCHIVE_DAILY = "archive_daily"
+"""The DAG that archives the day of every topic; others wait for what it lets through."""
 
 CODE = ROOT / "dist" / "code.zip"
 """What executors import: `lamina` and `jobs`, packed by `make dist/code.zip`."""
@@ -18,8 +22,8 @@ CODE = ROOT / "dist" / "code.zip"
 class SparkJob:
     """A file of `jobs/spark`, the driver's memory and whether it reads Kafka.
 
-    >>> SparkJob("archive_events", doc="").file.relative_to(ROOT).as_posix()
-    'jobs/spark/archive_events.py'
+    >>> SparkJob("archive_day", doc="").file.relative_to(ROOT).as_posix()
+    'jobs/spark/archive_day.py'
     """
 
     name: str
@@ -33,17 +37,13 @@ class SparkJob:
         return ROOT / "jobs" / "spark" / f"{self.name}.py"
 
 
-ARCHIVE_EVENTS = SparkJob(
-    "archive_events",
-    "Copies what arrived on the topic since the last archived offsets into the lake, partition `ingested=<day>`. "
-    "A rerun replaces the partition it wrote before; rows that were imported stay.",
+ARCHIVE_DAY = SparkJob(
+    "archive_day",
+    "Copies what arrived on every topic since the last archived offsets into the lake, partition `ingested=<day>`, and "
+    "holds it to the topic's expectation suite. A rerun replaces the partition it wrote; rows that were imported stay. "
+    "A topic that fails leaves the others alone: it makes the task fail once they are done. How each came out is in "
+    "`<lake>/quality/<topic>/<day>/`; what breaks its suite goes to `<lake>/quarantine/<topic>/ingested=<day>/`.",
     reads_kafka=True,
-)
-QUALITY = SparkJob(
-    "quality",
-    "Holds the day's partition to the topic's expectation suite. When it fails the data goes to "
-    "`<lake>/quarantine/<topic>/ingested=<day>/`, nothing downstream runs, and "
-    "`<lake>/quality/<topic>/<day>/report.html` says which rule was broken by how many rows.",
 )
 BATCH_FEATURES = SparkJob(
     "batch_features",
@@ -81,17 +81,35 @@ TRAINING_SET = SparkJob(
     driver_memory="3g",
 )
 
-JOBS = (ARCHIVE_EVENTS, QUALITY, BATCH_FEATURES, PUBLISH, PARITY, BACKFILL, EXTRACT_DATA, TRAINING_SET)
+JOBS = (ARCHIVE_DAY, BATCH_FEATURES, PUBLISH, PARITY, BACKFILL, EXTRACT_DATA, TRAINING_SET)
+
+
+def every_topic() -> tuple[str, ...]:
+    """Every topic that is archived: those of the events of all systems, each once, however many read it.
+
+    >>> {"transactions", "predictions-fraud", "user-events"} <= set(every_topic())
+    True
+    """
+    return tuple(sorted(EVENT_TOPICS))
+
+
+def feature_topics(system: str) -> tuple[str, ...]:
+    """The topics that the features and labels of `system` are made from.
+
+    >>> feature_topics("fraud")
+    ('fraud-labels', 'transactions')
+    """
+    return record(system).feature_topics
 
 
 def archived_topics(system: str) -> tuple[str, ...]:
-    """Every topic that the daily run of `system` archives: those of its features, and the log of what was served.
+    """Every topic that the daily run of `system` reads: those of its features, and the log of what was served.
 
     >>> archived_topics("fraud")
     ('fraud-labels', 'predictions-fraud', 'transactions')
     """
     found = record(system)
-    # What was served is archived for the comparison; it is no source of features.
+    # What was served is read for the comparison; it is no source of features.
     served = {found.served.name} if found.served else set()
     return tuple(sorted(served.union(found.feature_topics)))
 

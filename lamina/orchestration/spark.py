@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException
 
 from lamina.addresses import redis_password
 from lamina.errors import DayNotOver
 from lamina.orchestration.days import NoLogicalDate, logical_day, over_day
 from lamina.orchestration.handover import Handover, hand_over
-from lamina.orchestration.jobs import CODE, QUALITY, SparkJob
+from lamina.orchestration.jobs import ARCHIVE_DAY, CODE, SparkJob
 from lamina.settings import load_settings
+
+if TYPE_CHECKING:
+    from lamina.quality.standing import Standing
 
 CONNECTION = "spark_default"
 
@@ -67,30 +70,33 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
             self.conf |= given.conf
             self.files = ",".join(map(str, given.files)) or None
             super().execute(context)
-        for asset in self.outlets:
-            context["outlet_events"][asset].extra = {"day": logical_day(context["dag_run"]).isoformat()}
+        note_day(self.outlets, context)
 
 
-class QualityGateOperator(SparkJobOperator):
-    """Submits the quality job of some topics. A broken suite fails at once: the same rows would break it again."""
+class ArchiveOperator(SparkJobOperator):
+    """Submits the archive of some topics. Where everything that went wrong would go wrong again, it fails at once."""
 
     def __init__(self, *, topics: Sequence[str], **kwargs: Any) -> None:
         self.topics = tuple(topics)
-        super().__init__(job=QUALITY, arguments={"topic": self.topics}, **kwargs)
+        super().__init__(job=ARCHIVE_DAY, arguments={"topic": self.topics}, **kwargs)
 
     def execute(self, context: Any) -> None:
-        """Submit and wait; a failure names the report that says which rule was broken."""
+        """Submit and wait; a failure names every topic that was not archived or broke its expectations."""
         try:
             super().execute(context)
         except AirflowFailException:
             raise
         except Exception as error:
-            lake, day = load_settings().lake_url, logical_day(context["dag_run"])
-            broken = {topic: url for topic in self.topics if (url := broken_report(lake, topic, day))}
-            if not broken:
+            wrong = [s for s in standings(self.topics, logical_day(context["dag_run"])) if s.complaint]
+            if not wrong or any(not s.is_lasting for s in wrong):
                 raise
-            where = "; ".join(f"{topic}: see {url}" for topic, url in broken.items())
-            raise AirflowFailException(f"expectations were broken, and nothing downstream runs. {where}") from error
+            raise AirflowFailException("; ".join(s.complaint for s in wrong)) from error
+
+
+def note_day(assets: Sequence[Asset], context: Any) -> None:
+    """Let the events of `assets` say which day they are of."""
+    for asset in assets:
+        context["outlet_events"][asset].extra = {"day": logical_day(context["dag_run"]).isoformat()}
 
 
 def refuse_open_day(context: Any) -> None:
@@ -108,14 +114,13 @@ def _each(value: str | Sequence[str]) -> Sequence[str]:
     return (value,) if isinstance(value, str) else value
 
 
-def broken_report(lake: str, topic: str, day: date) -> str | None:
-    """Where the page is that says what `topic` broke on `day`, or None when the gate has not failed."""
-    from lamina.lake.write import open_lake
+def standings(topics: Sequence[str], day: date) -> list[Standing]:
+    """How `day` of each topic stands in the lake of the settings."""
+    # Reads the lake by pyarrow and fsspec, which no DAG file may import.
+    from lamina.quality.standing import standing
 
-    url = f"{lake.rstrip('/')}/quality/{topic}/{day.isoformat()}/report"
-    fs, path = open_lake(f"{url}.json")
-    failed = fs.exists(path) and json.loads(fs.cat_file(path))["status"] == "failed"
-    return f"{url}.html" if failed else None
+    lake = load_settings().lake_url
+    return [standing(lake, topic, day) for topic in topics]
 
 
 @contextmanager

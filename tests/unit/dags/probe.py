@@ -46,6 +46,7 @@ def describe(dag: DAG) -> dict[str, Any]:
         "tasks": {
             task.task_id: {
                 "upstream": sorted(task.upstream_task_ids),
+                "trigger_rule": str(task.trigger_rule.value),
                 "retries": task.retries,
                 "exponential": bool(task.retry_exponential_backoff),
                 "doc": task.doc_md,

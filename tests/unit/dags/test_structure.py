@@ -53,18 +53,35 @@ def test_fraud_has_a_model_and_three_topics() -> None:
 
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
-    daily = {f"features_daily_{system}" for system in system_names()}
-    assert set(dags) == daily | {"features_backfill"} | {f"ml_model_training_{system}" for system in MODELS}
+    daily = {"archive_daily", *(f"features_daily_{system}" for system in system_names())}
+    assert set(dags) == daily | {"features_backfill"} | {
+        f"ml_model_training_{system}" for system in MODELS
+    }
 
 
-def test_a_day_is_archived_gated_rebuilt_published_and_compared(dags: dict[str, Any]) -> None:
+def test_a_day_is_rebuilt_published_and_compared_once_its_topics_are_there(dags: dict[str, Any]) -> None:
     for system in system_names():
         daily = dags[f"features_daily_{system}"]
-        compared = {("quality_gate", "parity")} if system in MODELS else set()
-        assert _edges(daily) == compared | set(pairwise(("archive", "quality_gate", "batch_features", "publish")))
-        for task in ("archive", "quality_gate"):
-            given = daily["tasks"][task]["arguments"]
-            assert {value for flag, value in pairwise(given) if flag == "--topic"} == TOPICS[system]
+        compared = {("wait_for_events", "parity"), ("wait_for_served", "parity")} if system in MODELS else set()
+        assert _edges(daily) == compared | set(pairwise(("wait_for_events", "batch_features", "publish")))
+        served = {f"predictions-{system}"} if system in MODELS else set()
+        waits = {"wait_for_events": TOPICS[system] - served} | ({"wait_for_served": served} if served else {})
+        for task, topics in waits.items():
+            assert set(daily["tasks"][task]["inlets"]) == {f"lamina://topics/{topic}" for topic in topics}
+        assert daily["params"] == {"wait_for_events": True}
+
+
+def test_every_topic_is_archived_once_and_has_a_gate_of_its_own(dags: dict[str, Any]) -> None:
+    archive = dags["archive_daily"]
+    topics = set.union(*TOPICS.values())
+    assert _edges(archive) == {("archive", f"quality_gate.{topic}") for topic in topics}
+    given = archive["tasks"]["archive"]["arguments"]
+    assert sorted(value for flag, value in pairwise(given) if flag == "--topic") == sorted(topics)
+    for topic in topics:
+        gate = archive["tasks"][f"quality_gate.{topic}"]
+        assert gate["outlets"] == [f"lamina://topics/{topic}"]
+        # One topic makes the archive fail; the others go on.
+        assert gate["trigger_rule"] == "all_done"
 
 
 def test_training_is_a_chain_that_ends_in_two_ways(dags: dict[str, Any]) -> None:
@@ -108,7 +125,7 @@ def test_every_task_retries_with_growing_pauses_and_says_what_it_does(dags: dict
 def test_every_job_is_given_its_day_and_the_connection(dags: dict[str, Any]) -> None:
     daily = {dag_id: dag for dag_id, dag in dags.items() if dag_id != "features_backfill"}
     jobs = [task for dag in daily.values() for task in dag["tasks"].values() if task["application"]]
-    assert len(jobs) == 4 * len(system_names()) + 3 * len(MODELS)
+    assert len(jobs) == 1 + 2 * len(system_names()) + 3 * len(MODELS)
     for job in jobs:
         assert job["arguments"][:2] == ["--date", "{{ logical_day(dag_run) }}"]
         assert job["connection"] == "spark_default"

@@ -163,8 +163,11 @@ def test_it_has_its_dags(folder: Path) -> None:
     assert dags["ml_model_training_fraud"]["params"]["delay_days"] == 7
     least = {name: dags[f"ml_model_training_{name}"]["params"]["min_auc"] for name in ("parking", "fraud")}
     assert least == {"parking": 0.7, "fraud": 0.8}
-    archived = dags["features_daily_parking"]["tasks"]["archive"]["arguments"]
+    archived = dags["archive_daily"]["tasks"]["archive"]["arguments"]
     assert {"stays", "fines", "predictions-parking"} <= set(archived)
+    assert {f"quality_gate.{topic}" for topic in ("stays", "fines")} <= set(dags["archive_daily"]["tasks"])
+    waits = dags["features_daily_parking"]["tasks"]["wait_for_events"]["inlets"]
+    assert set(waits) == {"lamina://topics/stays", "lamina://topics/fines"}
 
 
 def test_where_several_have_a_model_a_command_asks_which_and_says_what_there_is(folder: Path) -> None:

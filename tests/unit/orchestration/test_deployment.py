@@ -50,12 +50,12 @@ import json, os
 from datetime import datetime, UTC
 from types import SimpleNamespace
 from airflow.sdk.exceptions import AirflowFailException
-from lamina.orchestration.assets import DayOfAsset, features_asset
+from lamina.orchestration.assets import DayOfAssets, features_asset
 from lamina.orchestration.jobs import BATCH_FEATURES
 from lamina.orchestration.spark import SparkJobOperator
 run = SimpleNamespace(run_id="r", logical_date=datetime(2018, 8, 21, tzinfo=UTC))
 context = {"dag_run": run, "params": {"wait_for_features": False}}
-wait = DayOfAsset(task_id="wait", asset=features_asset("fraud"))
+wait = DayOfAssets(task_id="wait", assets=[features_asset("fraud")], maker="m", option="wait_for_features")
 job = SparkJobOperator(task_id="job", job=BATCH_FEATURES, arguments={})
 found = []
 for at in ("2018-08-21T23:59:59Z", "2018-08-22T00:00:00Z"):

@@ -26,11 +26,13 @@ TOMORROW = date(2018, 8, 15)
 OF_TOPICS = ["--topic", "transactions"]
 OF_FRAUD = ["--system", "fraud"]
 ARGUMENTS = {
+    "archive_day": OF_TOPICS,
     "archive_events": OF_TOPICS,
     "quality": OF_TOPICS,
     "extract_data": [*OF_FRAUD, "--first-day", "2018-08-01", "--last-day", "2018-08-10"],
 }
-DATED = sorted({job.name for job in JOBS} - {"backfill"} | {"score", "take_back", "fill"})
+BY_HAND = {"archive_events", "fill", "quality", "score", "take_back"}
+DATED = sorted({job.name for job in JOBS} - {"backfill"} | BY_HAND)
 
 
 def no_session(*_: object, **__: object) -> Any:
