@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import orjson
 
@@ -70,14 +71,15 @@ def standing(lake: str, topic: str, day: date) -> Standing:
     """How `day` of `topic` stands now."""
     url = layout.quality(lake, topic, day)
     fs, folder = open_lake(url)
-    verdict, problem = None, {"problem": "", "is_final": False}
+    verdict: str | None = None
+    failed: dict[str, Any] = {}
     if fs.exists(f"{folder}/{REPORT}"):
         report = orjson.loads(fs.cat_file(f"{folder}/{REPORT}"))
         released = report["status"] == "failed" and is_released(lake, topic, day, report["rows"], report["failed"])
         verdict = "released" if released else report["status"]
     if fs.exists(f"{folder}/{UNARCHIVED}"):
-        problem = orjson.loads(fs.cat_file(f"{folder}/{UNARCHIVED}"))
-    return Standing(topic, day, verdict, f"{url}/report.html", problem["problem"], problem["is_final"])
+        failed = orjson.loads(fs.cat_file(f"{folder}/{UNARCHIVED}"))
+    return Standing(topic, day, verdict, f"{url}/report.html", **failed)
 
 
 def is_released(lake: str, topic: str, day: date, rows: int, failed: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import orjson
@@ -13,14 +13,16 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.spark import offsets
+from jobs.spark.archive_day import archive_day
 from jobs.spark.archive_events import archive
 from lamina.contracts.fraud_decisions import PREDICTIONS, Decision, served_of
 from lamina.contracts.served import Served
 from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS, Transaction
 from lamina.contracts.user_events import USER_EVENTS, UserEvent
-from lamina.errors import OffsetsLost, StreamError
+from lamina.errors import ArchiveFailed, OffsetsLost, StreamError
 from lamina.lake.schemas import json_columns
+from lamina.quality.standing import standing
 from lamina.settings import Settings, load_settings
 from lamina.streams import dead_letters
 from lamina.streams.produce import EventProducer
@@ -154,6 +156,38 @@ def test_user_events_are_archived_as_they_are(settings: Settings, session: Calla
     assert (counts["archived"], counts["dead"]) == (2, 0)
     rows = ds.dataset(offsets.folder(settings.lake_url, USER_EVENTS, MONDAY)).to_table().to_pylist()
     assert _without_place(rows) == sorted(event.to_json() for event in events)
+
+
+def test_topics_of_one_session_come_out_each_by_itself(settings: Settings, session: Callable[[], SparkSession]) -> None:
+    """One topic is gone, one holds nothing but rubbish; the third is archived, checked and may be used."""
+    from kafka import KafkaAdminClient
+
+    sent = [Transaction.model_validate(e) for e in generate(5, n=50, days=1, strained=False).transactions]
+    start = datetime(MONDAY.year, MONDAY.month, MONDAY.day, tzinfo=UTC).timestamp() * 1000
+    _send(settings, [e.model_copy(update={"timestamp": int(start) + i}) for i, e in enumerate(sent)])
+    with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
+        for i in range(10):
+            producer.send_bytes(USER_EVENTS, b"u1", b"{broken %d" % i)
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    admin.delete_topics([settings.topic_prefix + PREDICTIONS])
+    admin.close()
+    topics = (PREDICTIONS, USER_EVENTS, TRANSACTIONS)
+    with pytest.raises(ArchiveFailed, match="2 of 3 topics hold up") as failure:
+        archive_day(session, settings, topics, MONDAY)
+    gone, rubbish, good = (standing(settings.lake_url, topic, MONDAY) for topic in topics)
+    assert f"{PREDICTIONS} was not archived: {gone.problem}" in str(failure.value)
+    assert settings.topic_prefix + PREDICTIONS in gone.problem
+    assert (gone.is_lasting, rubbish.is_lasting) == (False, True)
+    assert "10 of 10 messages" in str(failure.value)
+    assert (good.verdict, len(_rows(settings, MONDAY))) == ("passed", len(sent))
+
+    # It is there again: the day is archived, and nothing is left of what was said before.
+    create_topics(settings.kafka_bootstrap, settings.topic_prefix)
+    counts: list[dict[str, object]] = []
+    archive_day(session, settings, (PREDICTIONS, TRANSACTIONS), MONDAY, tell=counts.append)
+    assert standing(settings.lake_url, PREDICTIONS, MONDAY).complaint == ""
+    assert [c["job"] for c in counts] == ["archive_events", "quality"] * 2
+    assert len(_rows(settings, MONDAY)) == len(sent)
 
 
 def test_letters_that_are_good_by_now_are_sent_again(settings: Settings) -> None:

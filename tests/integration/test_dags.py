@@ -7,28 +7,32 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from lamina.clock import day_of, system_clock
+from lamina.contracts.user_events import USER_EVENTS
 from lamina.lake import layout
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
 from lamina.local.stack import Stack
 from lamina.orchestration.airflow_client import AirflowClient
 from lamina.orchestration.airflow_runs import AirflowError, DagRun, DagRunFailed, DagRunTimedOut
-from lamina.orchestration.jobs import CODE
+from lamina.orchestration.jobs import ARCHIVE_DAILY, CODE, every_topic
+from lamina.streams.produce import EventProducer
 from lamina.streams.topics import create_topics
 
 pytestmark = pytest.mark.services
 
 # A loaded machine may take minutes to start a task; nothing is asserted of how long it takes.
 PATIENCE_S = 300
-DAY = date(2018, 8, 21)
+DAY, NEXT = date(2018, 8, 21), date(2018, 8, 22)
 TRAINING = "ml_model_training_fraud"
 
 
@@ -39,7 +43,7 @@ def airflow(airflow_url: str) -> Iterator[AirflowClient]:
 
 
 def test_airflow_reads_every_dag(airflow: AirflowClient) -> None:
-    for dag_id in ("features_daily_fraud", "features_daily_activity", "ml_model_training_fraud"):
+    for dag_id in ("archive_daily", "features_daily_fraud", "features_daily_activity", "ml_model_training_fraud"):
         airflow.wait_for_dag(dag_id)
 
 
@@ -64,7 +68,7 @@ def test_training_waits_for_the_features_of_its_day(airflow: AirflowClient) -> N
     found = airflow.find(TRAINING, DAY)
     assert found is not None
     assert (found.dag_run_id, found.logical_date) == (run.dag_run_id, datetime(2018, 8, 21, tzinfo=UTC))
-    assert "run the DAG features_daily_<system> for that day" in "\n".join(airflow.log(found, airflow.tasks(found)[0]))
+    assert "run the DAG features_daily_fraud for that day" in "\n".join(airflow.log(found, airflow.tasks(found)[0]))
 
 
 def test_a_run_of_the_future_fails_and_holds_nothing_up(airflow: AirflowClient) -> None:
@@ -101,7 +105,7 @@ def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_
     pack(CODE)
     create_topics(kafka, "")
     lake = stack.env["LAMINA_LAKE_URL"]
-    command = [str(main_bin("airflow")), "tasks", "test", "features_daily_fraud", "archive", DAY.isoformat()]
+    command = [str(main_bin("airflow")), "tasks", "test", "archive_daily", "archive", DAY.isoformat()]
     env = {**os.environ, **stack.airflow_env()}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=stack.layout.run)
     output = done.stdout + done.stderr
@@ -111,3 +115,52 @@ def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_
     assert "spark-sql-kafka" in output
     assert '"archived":0' in output
     assert Path(layout.events(lake, "transactions", DAY)).is_dir()
+
+
+def test_a_topic_that_fails_holds_up_those_that_read_it_and_nobody_else(
+    airflow: AirflowClient, stack: Stack, kafka: str
+) -> None:
+    """Nothing but rubbish on one topic: its gate stops it, until a person has looked at it and let it pass."""
+    pack(CODE)
+    create_topics(kafka, "")
+    with EventProducer(kafka, "") as producer:
+        for i in range(10):
+            producer.send_bytes(USER_EVENTS, b"u1", b"{broken %d" % i)
+    with pytest.raises(DagRunFailed, match=f"{USER_EVENTS} broke its expectations on {NEXT}") as failure:
+        airflow.run_day(ARCHIVE_DAILY, NEXT, PATIENCE_S)
+    run = failure.value.run
+    states = {task.task_id: task.state for task in airflow.tasks(run)}
+    gates = {topic: f"quality_gate.{topic}" for topic in every_topic()}
+    assert states.pop("archive") == states.pop(gates[USER_EVENTS]) == "failed"
+    assert states == {gate: "success" for topic, gate in gates.items() if topic != USER_EVENTS}
+
+    def first_look(system: str) -> tuple[str | None, str]:
+        dag = f"features_daily_{system}"
+        airflow.wait_for_dag(dag)
+        airflow.unpause(dag)
+        waiting = airflow.trigger(dag, NEXT, rerun=True)
+        while True:
+            [task] = [task for task in airflow.tasks(waiting) if task.task_id == "wait_for_events"]
+            if task.state in ("success", "failed", "up_for_reschedule"):
+                break
+            time.sleep(1)
+        said = "\n".join(airflow.log(waiting, task))
+        # A run that goes on cannot be replaced.
+        airflow._json("PATCH", f"/dags/{dag}/dagRuns/{quote(waiting.dag_run_id)}", json={"state": "failed"})
+        return task.state, said
+
+    assert first_look("fraud")[0] == "success"
+    state, said = first_look("activity")
+    assert state == "up_for_reschedule"
+    assert "lamina://topics/user-events has no event for 2018-08-22 yet: run the DAG archive_daily" in said
+    assert f"{USER_EVENTS} broke its expectations on {NEXT}: open " in said
+
+    release = [sys.executable, "-m", "jobs.spark.quality", "--topic", USER_EVENTS, "--date", str(NEXT), "--release"]
+    subprocess.run(release, env={**os.environ, **stack.env}, check=True, capture_output=True)
+    clear = {"dry_run": False, "dag_run_id": run.dag_run_id, "task_ids": [gates[USER_EVENTS]], "reset_dag_runs": True}
+    airflow._json("POST", f"/dags/{ARCHIVE_DAILY}/clearTaskInstances", json=clear)
+    deadline = time.monotonic() + PATIENCE_S
+    while {task.task_id: task.state for task in airflow.tasks(run)}[gates[USER_EVENTS]] != "success":
+        assert time.monotonic() < deadline, airflow.tasks(run)
+        time.sleep(1)
+    assert first_look("activity")[0] == "success"

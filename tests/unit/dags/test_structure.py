@@ -54,9 +54,7 @@ def test_fraud_has_a_model_and_three_topics() -> None:
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
     daily = {"archive_daily", *(f"features_daily_{system}" for system in system_names())}
-    assert set(dags) == daily | {"features_backfill"} | {
-        f"ml_model_training_{system}" for system in MODELS
-    }
+    assert set(dags) == daily | {"features_backfill"} | {f"ml_model_training_{system}" for system in MODELS}
 
 
 def test_a_day_is_rebuilt_published_and_compared_once_its_topics_are_there(dags: dict[str, Any]) -> None:

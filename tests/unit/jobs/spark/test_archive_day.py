@@ -46,7 +46,8 @@ def no_session() -> Any:
 def test_a_topic_is_held_to_its_suite_right_after_its_archive(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done, told = steps(monkeypatch, {}, {}), []
+    told: list[dict[str, Any]] = []
+    done = steps(monkeypatch, {}, {})
     job.archive_day(no_session, settings, TOPICS[:2], DAY, tell=told.append)
     assert done == [f"{step} {topic}" for topic in TOPICS[:2] for step in ("archive", "check")]
     assert [counts["job"] for counts in told] == ["archive", "check"] * 2
