@@ -1,4 +1,4 @@
-"""`lamina migrate`: leads over what the version before has left in the lake and in Kafka."""
+"""`lamina migrate`: leads over what the version before has left in lake, Kafka, Redis and model registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only say what would be done.")] = False,
 ) -> None:
-    """Lead over what the version before has left in the lake and in Kafka; a second run finds nothing to do."""
+    """Lead over what the version before has left in lake, Kafka, Redis and registry; once done, nothing is to do."""
     from lamina.migrations.step import migrate as run
     from lamina.migrations.steps import STEPS
 

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lamina.contracts.fraud_decisions import PREDICTIONS, PREDICTIONS_BEFORE, Decision, read_answer
 from lamina.contracts.transactions import FRAUD_LABELS
 from lamina.lake.schemas import json_columns
 from lamina.migrations.envelopes import envelopes
+from lamina.migrations.label_versions import SPECS, one_label_each, said_before
 from lamina.migrations.renamed_folders import archived_ends, renamed_folders
+from lamina.migrations.renamed_specs import renamed_specs
 from lamina.migrations.renamed_topic import renamed_topic
+from lamina.migrations.reworded_models import reworded_models
 from lamina.migrations.shadow_scores import SHADOW_SCORES, shadow_of
-from lamina.migrations.step import Step
+from lamina.migrations.step import Step, Task
+from lamina.registry.mlflow import MlflowRegistry
+from lamina.settings import Settings
 
 FEEDBACK = "model-feedback"
 """The topic of fraud's labels before it was named after them."""
+
+CARD = "model_card.md"
+"""What training leaves beside a model."""
+
+
+def _labels_as_they_were(settings: Settings) -> bool:
+    """Whether features of labels mean what they meant. Under the old name, too, as long as it was only looked at."""
+    return one_label_each(settings.lake_url, (FEEDBACK, FRAUD_LABELS))
+
+
+def _models(settings: Settings) -> list[Task]:
+    said = partial(said_before, one_label=_labels_as_they_were(settings))
+    return reworded_models(MlflowRegistry(settings.mlflow_uri), said, (CARD,))
+
+
+def _specs(settings: Settings) -> list[Task]:
+    url = settings.redis_url.get_secret_value()
+    return renamed_specs(url, "merchant", SPECS, same=_labels_as_they_were(settings))
+
 
 STEPS = (
     Step(
@@ -50,4 +76,6 @@ STEPS = (
             settings, SHADOW_SCORES, PREDICTIONS, convert=lambda raw: shadow_of(raw).to_json()
         ),
     ),
+    Step("labels by merchant in Redis have the names of today", _specs),
+    Step("registered models say in today's words what their inputs mean", _models),
 )

@@ -1,0 +1,70 @@
+"""Whether features of labels mean what they meant is asked of the labels themselves."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lamina.definitions import load
+from lamina.lake import layout
+from lamina.lake.schemas import SCHEMAS, in_lake
+from lamina.lake.write import write_partition
+from lamina.migrations.label_versions import SPECS, one_label_each, said_before
+from lamina.semantics.plan import make_plan
+from lamina.settings import ROOT
+
+TOPICS = ("model-feedback", "fraud-labels")
+
+
+def label(i: int, *, is_fraud: bool = True, at: int = 5) -> dict[str, object]:
+    return {
+        "transaction_id": f"t{i}",
+        "user_id": "u",
+        "merchant_id": "m",
+        "is_fraud": is_fraud,
+        "scenario": None,
+        "source": "analyst",
+        "transaction_timestamp": 1,
+        "timestamp": at,
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ([], [], False),
+        ([label(1)], [label(2)], True),
+        ([label(1)], [label(1), label(2, is_fraud=False)], True),
+        ([label(1), label(2)], [label(1, is_fraud=False)], False),
+        ([], [label(1), label(1, at=6)], False),
+    ],
+    ids=["no labels", "one each", "sent twice", "taken back", "known at another time"],
+)
+def test_of_one_label_each_both_versions_say_the_same(
+    tmp_path: Path, old: list[dict[str, object]], new: list[dict[str, object]], found: bool
+) -> None:
+    for topic, rows in zip(TOPICS, (old, new), strict=True):
+        for day, row in enumerate(rows, 1):
+            table = pa.Table.from_pylist([row], schema=in_lake(SCHEMAS["fraud-labels"]))
+            write_partition(layout.events(str(tmp_path), topic, date(2018, 8, day)), table)
+    assert one_label_each(str(tmp_path), TOPICS) is found
+
+
+def test_a_recorded_lake_has_one_label_each() -> None:
+    assert one_label_each(str(ROOT / "tests" / "data" / "lakes" / "labels-on-model-feedback"), TOPICS)
+
+
+def test_today_s_names_are_those_of_the_plan() -> None:
+    """Whoever changes the views of labels again takes this step away, or leads on from it."""
+    assert set(SPECS.values()) <= {spec.id for spec in make_plan(load("fraud")).tile_specs}
+
+
+def test_only_what_means_the_same_was_said_otherwise() -> None:
+    features = load("fraud")
+    assert said_before(features, "amount", one_label=True) == ()
+    assert said_before(features, "merchant_fraud_risk_7d", one_label=False) == ()
+    (risk,) = said_before(features, "merchant_fraud_risk_7d", one_label=True)
+    assert "version" not in risk and "fraud_labels" in risk
