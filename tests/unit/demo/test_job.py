@@ -112,7 +112,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
         monkeypatch.setattr(collect, "parity", lambda *_: [])
         monkeypatch.setattr(posting, "post_all", post_all)
         monkeypatch.setattr(job, "start_streams", lambda stack, settings, systems: None)
-        monkeypatch.setattr(MainJob, "_dag", lambda *_: {"tasks": 2})
+        monkeypatch.setattr(MainJob, "_dag", lambda *_: 2)
         monkeypatch.setattr(MainJob, "_wait_for_champion", lambda *_: "1")
         settings = load_settings().model_copy(update={"lake_url": str(tmp_path / "lake")})
         done = MainJob(story, Stack(tmp_path, settings), Console(file=io.StringIO()), rate_s=75)  # type: ignore[arg-type]
