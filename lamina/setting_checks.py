@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,8 @@ from lamina.setting_names import variable
 
 FOLDERS = frozenset({"stack_dir", "data", "secrets_dir"})
 """Paths that must be the same for every process; other paths are files that are read."""
+
+LINKED = re.compile(r"(tcp|udp|sctp)://")
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
@@ -47,3 +50,25 @@ def checked(field: str, value: Any) -> Any:
         return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)
     except ValueError as error:
         raise ValueError(f"{variable(field)} {error}") from None
+
+
+def separated(value: object) -> object:
+    """The names in a text, which commas separate; anything else as it is.
+
+    >>> separated("fraud, activity")
+    ['fraud', 'activity']
+    """
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def no_link(value: object) -> object:
+    """A port, unless it is the address that Kubernetes makes of a service's name.
+
+    Raises: ValueError: says how to keep Kubernetes from it.
+    """
+    if isinstance(value, str) and LINKED.match(value):
+        raise ValueError(
+            "LAMINA_API_PORT was made by Kubernetes of a service named lamina-api: set `enableServiceLinks: false` "
+            "in the pod, or give the service another name"
+        )
+    return value

@@ -8,7 +8,6 @@ it exists; variables of the environment win over it, and it wins over the files.
 from __future__ import annotations
 
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -20,15 +19,12 @@ from lamina import addresses, proxies
 from lamina.clock import Clock, system_clock
 from lamina.contracts.names import TOPIC_PREFIX
 from lamina.contracts.predictions import MODEL_NAME
-from lamina.setting_checks import checked
+from lamina.setting_checks import checked, no_link, separated
 from lamina.setting_names import PREFIX, advice, known, secret_files
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK_ENV = "stack.env"
 UNSCHEDULED = "none"
-
-
-LINKED = re.compile(r"(tcp|udp|sctp)://")
 STOP_WAIT_S = 30
 """What the local stack and compose wait between SIGTERM and SIGKILL, in seconds; Kubernetes waits as long."""
 STOP_REST_S = 7.0
@@ -247,7 +243,7 @@ class Settings(BaseSettings):
     @field_validator("refuse_card_numbers_in", "served_systems", mode="before")
     @classmethod
     def _separated(cls, value: Any) -> Any:
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        return separated(value)
 
     @field_validator("refuse_card_numbers_in", mode="after")
     @classmethod
@@ -262,12 +258,7 @@ class Settings(BaseSettings):
     @field_validator("api_port", mode="before")
     @classmethod
     def _refuse_link(cls, value: Any) -> Any:
-        if isinstance(value, str) and LINKED.match(value):
-            raise ValueError(
-                "LAMINA_API_PORT was made by Kubernetes of a service named lamina-api: set `enableServiceLinks: false` "
-                "in the pod, or give the service another name"
-            )
-        return value
+        return no_link(value)
 
     @property
     def metrics_are_open(self) -> bool:
