@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 
 from lamina.commands.output import make_console, make_table
+from lamina.definitions import load, system_names
 from lamina.demo import left
-from lamina.settings import load_settings
+from lamina.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from lamina.local.stack import Stack
@@ -99,11 +100,21 @@ def up(
     console.print(_table(stack))
     if names:
         return
+    for system in _waiting(stack.settings()):
+        command = f"lamina features rollout --system {system} --start"
+        console.print(f"\nThe features of {system} are read as they were before the code defined them anew: {command}")
     if not demo:
         console.print("\nThis is the platform's own stack; what `make demo` has left is another: make up DEMO=1")
     console.print("\nnext:")
     for what, command in next_commands(stack, demo=demo):
         console.print(f"  {what + ':':42} {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _waiting(settings: Settings) -> list[str]:
+    from lamina.rollout.generation import Generation
+    from lamina.rollout.records import is_waiting
+
+    return [system for system in system_names() if is_waiting(settings.lake_url, Generation(load(system)))]
 
 
 def down(demo: Demo = False) -> None:

@@ -100,6 +100,12 @@ def live_of(records: Iterable[Record]) -> Record | None:
     return max((r for r in records if r.live_ms is not None), key=lambda r: r.live_ms or 0, default=None)
 
 
+def is_waiting(lake: str, own: Generation) -> bool:
+    """Whether others are read in the place of `own`, until somebody makes it live."""
+    records = readable_records(lake, own.system)
+    return live_of(records) is not None and all(r.id != own.id or r.live_ms is None for r in records)
+
+
 def beside(records: Sequence[Record], own: Plan) -> list[tuple[Plan, frozenset[str]]]:
     """The plans of the other generations and, of each, the keys of the tile specs that no plan before it keeps.
 

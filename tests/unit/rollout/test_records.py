@@ -13,6 +13,7 @@ from lamina.rollout.generation import Generation
 from lamina.rollout.records import (
     Record,
     beside,
+    is_waiting,
     live_of,
     read_records,
     readable_records,
@@ -94,3 +95,15 @@ def test_a_generation_is_named_by_its_id(tmp_path: Path) -> None:
     assert readable_records(str(tmp_path), "fraud") == [OLDER]
     with pytest.raises(RolloutError, match=f"no generation '{NEWER.id}' of 'fraud' is recorded; there are {OLDER.id}"):
         recorded(str(tmp_path), "fraud", NEWER.id)
+
+
+def test_what_the_code_defines_waits_until_it_is_live(tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    assert not is_waiting(lake, NEWER.generation)
+    write_record(lake, OLDER)
+    assert is_waiting(lake, NEWER.generation)
+    write_record(lake, NEWER)
+    assert is_waiting(lake, NEWER.generation)
+    assert not is_waiting(lake, OLDER.generation)
+    write_record(lake, NEWER.went_live(9))
+    assert not is_waiting(lake, NEWER.generation)
