@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lamina.contracts.features import Entity, FeatureSet
 from lamina.contracts.labels import LABEL_TIMESTAMP, LabelDefinition
+from lamina.contracts.served import Served
 from lamina.contracts.topics import EventTopic, predictions_of
 from lamina.errors import DefinitionError
 
@@ -17,7 +18,8 @@ class System:
 
     `topics` are those of its own events. It may read those of other systems, which then are only theirs to describe; a
     topic that two describe is described alike. `label`: how it becomes known what a request was. `served`: the log of
-    what its model answered. `min_auc`: a model whose AUC is below is not registered, unless it is asked for.
+    what it answered, made by `lamina.contracts.served.served_topic`. `min_auc`: a model whose AUC is below is not
+    registered, unless it is asked for.
     """
 
     features: FeatureSet
@@ -39,6 +41,9 @@ class System:
             yield from self._complaints_of_label(self.label)
         if self.features.model_features and not self.served:
             yield f"what its model answers is logged: describe topic {predictions_of(self.name)!r} by served"
+        if self.served and self.served.contract is not Served:
+            kind = self.served.contract.__name__
+            yield f"topic {self.served.name!r} is of {kind}: what is served is logged as Served, by served_topic"
         if self.served and self.served.name != predictions_of(self.name):
             yield f"what it serves is on {self.served.name!r}: the topic is called {predictions_of(self.name)!r}"
 

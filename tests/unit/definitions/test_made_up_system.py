@@ -22,6 +22,7 @@ from lamina.contracts.base import EpochMs, Event, Identifier, Number, Truth
 from lamina.contracts.expectations import LATENESS, Suite, in_time, present, some_rows
 from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureView, RequestFeature, days, hours, seconds
 from lamina.contracts.labels import ReportedLabel
+from lamina.contracts.served import served_topic
 from lamina.contracts.systems import System
 from lamina.contracts.topics import EventTopic, Topic
 
@@ -44,26 +45,13 @@ class Fine(Event):
     timestamp: EpochMs
 
 
-class Guess(Event):
-    """What the model said of a stay."""
-
-    request_id: Identifier
-    stay_id: Identifier
-    score: Number
-    timestamp: EpochMs
-
-
 STAYS = EventTopic(
     topic=Topic("stays", partitions=2),
     contract=Stay,
     suite=Suite("stays", LATENESS, (some_rows(), *present("stay_id", "car_id"), *in_time())),
 )
 FINES = EventTopic(topic=Topic("fines"), contract=Fine, suite=Suite("fines", LATENESS, (some_rows(), *in_time())))
-GUESSES = EventTopic(
-    topic=Topic("predictions-parking"),
-    contract=Guess,
-    suite=Suite("predictions-parking", LATENESS, (some_rows(), *in_time())),
-)
+GUESSES = served_topic("parking")
 
 CAR = Entity("car", "car_id")
 STAY_SOURCE = EventSource(
@@ -188,7 +176,12 @@ def test_where_several_have_a_model_a_command_asks_which_and_says_what_there_is(
         ('Topic("fines")', 'Topic("feature-tiles")', "topic 'feature-tiles' has the suite of 'fines'"),
         ("topics=(STAYS, FINES)", "topics=(STAYS,)", "no record describes topics ['fines']"),
         (", served=GUESSES", "", "describe topic 'predictions-parking' by served"),
-        ("predictions-parking", "guesses", "what it serves is on 'guesses'"),
+        ('served_topic("parking")', 'served_topic("garage")', "what it serves is on 'predictions-garage'"),
+        (
+            'served_topic("parking")',
+            'EventTopic(topic=Topic(P := "predictions-parking"), contract=Fine, suite=Suite(P, LATENESS, ()))',
+            "topic 'predictions-parking' is of Fine: what is served is logged as Served, by served_topic",
+        ),
         (", delay=days(3)", "", "argument: 'delay'"),
         (", label=LABEL", "", "model_features need a label to learn from"),
         ('column="is_fined"', 'column="fined"', "label 'fined': 'fined' is no column of source 'fines'"),
