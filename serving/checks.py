@@ -54,7 +54,9 @@ def _secrets(event: BaseModel) -> list[str]:
     if isinstance(event, Question):
         token = event.context.get("card_token")
         return [token] if isinstance(token, str) and token else []
-    return [getattr(event, name) for name in _secret_fields(type(event))]
+    found = (getattr(event, name) for name in _secret_fields(type(event)))
+    # What was left out is no secret: an empty text is in every line.
+    return [value for value in found if isinstance(value, str) and value]
 
 
 @lru_cache

@@ -28,7 +28,7 @@ class Case(Generic[E, J]):
     explain: say what weighed most. row: the event as a mapping; raw: as its `to_json` writes it. snapshot: what the
     store holds, None where it did not answer. held: what another process makes, or made, of the same event, None where
     it is this one's to answer. judged: what the system said before the score. outputs: of the model, by name; empty
-    where none has answered.
+    where none has answered. logged: the answer as it is logged.
     """
 
     event: E
@@ -48,6 +48,7 @@ class Case(Generic[E, J]):
     judged: J = field(init=False)
     fallback: str = field(init=False)
     outputs: dict[str, float] = field(init=False)
+    logged: bytes = field(init=False)
 
 
 class Verdict(NamedTuple):

@@ -126,6 +126,7 @@ class Maker(Generic[E, J]):
                 self._give_up(case, error)
                 verdict = decider.settle(case)
             served = self._served(decider, case, verdict)
+            case.logged = served.to_json()
         except Exception as error:
             return error
         if case.lane.shadow is not None and case.outputs:
@@ -184,15 +185,19 @@ class Maker(Generic[E, J]):
         began = time.perf_counter_ns()
         topic, answers, unit = self._kind.topic, self._kind.answers, self._kind.unit
         outgoing = []
-        for case, served in made:
+        for case, _ in made:
             key = str(case.row[unit])
             outgoing.append(Outgoing(topic, key, case.raw))
-            outgoing.append(Outgoing(answers, key, served.to_json()))
+            outgoing.append(Outgoing(answers, key, case.logged))
         self._events.publish_all(outgoing)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
         for _, served in made:
             record(served, log_ms)
-            self._count(served)
+            try:
+                self._count(served)
+            except Exception:
+                # It was logged: after an error the client would send the event again, and features count it twice.
+                log.exception("an answer of %s is not in its own metrics", self._kind.system)
 
 
 def _output(lane: Lane) -> str:

@@ -12,8 +12,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Generic
 
-import orjson
-
+from lamina.contracts.base import json_of
 from lamina.contracts.served import Served
 from lamina.errors import RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics
@@ -108,7 +107,7 @@ class Pipeline(Generic[E, J]):
     def _begin(self, case: Case[E, J], wait_ns: int) -> tuple[Served | None, bool]:
         """The answer where this process has it, and whether it is to be made here."""
         case.row = self._kind.row(case.event)
-        case.raw = orjson.dumps(case.row)
+        case.raw = json_of(case.row)
         case.until_ns = case.started_ns + wait_ns
         case.turn, known, first = self._repeats.turn(str(case.row[self._kind.id]), case.raw, explain=case.explain)
         return known, first

@@ -62,7 +62,7 @@ class Turn:
 
 
 class Found(Protocol):
-    """What the processes' common memory said of a transaction."""
+    """What the processes' common memory said of an event."""
 
     @property
     def digest(self) -> bytes:
@@ -93,7 +93,7 @@ class SharedAnswers(Protocol):
         """What to ask the store for beside the features, as many commands for every turn."""
 
     def found(self, turn: Turn, replies: Sequence[object]) -> Found | None:
-        """What it knows of the transaction; None where it is this attempt's to decide.
+        """What it knows of the event; None where it is this attempt's to decide.
 
         Raises: StoreUnavailable: it could not say.
         """
@@ -178,7 +178,7 @@ class Repeats(Generic[E]):
         return [command for turn in turns for command in self._shared.claim(turn)]
 
     def claimed(self, turn: Turn, replies: Sequence[object]) -> Found | None:
-        """What another attempt has made of the transaction; None where the caller is to decide.
+        """What another attempt has made of the event; None where the caller is to decide.
 
         Args: replies: to `claim` of it alone.
         Raises: RepeatedOtherwise: the id was used for another content; StoreUnavailable: nobody can say.

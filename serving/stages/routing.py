@@ -105,12 +105,12 @@ class Lineup(NamedTuple):
     running: RunningExperiment | None = None
     models: Mapping[str, Model | None] = {}
 
-    def lane(self, user_id: str, row: Mapping[str, object]) -> Lane:
-        """The model for a transaction of `user_id`, whose fields are `row`."""
+    def lane(self, unit: str, row: Mapping[str, object]) -> Lane:
+        """The model for a request of `unit`, such as a user's id; its fields are `row`."""
         running = self.running
         if running is None:
             return Lane(self.champion)
-        found = running.experiment.assign(user_id, row)
+        found = running.experiment.assign(unit, row)
         control = self.models[running.experiment.control]
         if found is None or control is None:
             return Lane(self.champion)

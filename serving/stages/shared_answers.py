@@ -27,7 +27,7 @@ PATIENCE = 10
 """How many times the wait of a read one write may take: nobody waits for it."""
 MOST_UNWRITTEN = 5_000
 
-# KEYS: transactions. ARGV: milliseconds; of each a claim and the answer, empty for none. An answer stands under any
+# KEYS: events. ARGV: milliseconds; of each a claim and the answer, empty for none. An answer stands under any
 # claim of the same content, which characters 18 and on are, but never replaces one; a claim is released by its own
 # attempt alone. All of them in one call: a call each costs the server more than what it does. What a full server
 # refuses is passed over, and said at the end.
@@ -60,12 +60,13 @@ class Recorded(NamedTuple):
 def key_of(event_id: str, space: str = "") -> str:
     """Where the answer to an event lies; an id may be long, and may say what a key of Redis should not.
 
-    Args: space: keeps apart what has the same ids; 16 bytes of it count.
+    Args: space: keeps apart what has the same ids, such as a system's name.
 
-    >>> key_of("t1")
-    'decided:391bbc3f95fd0429aba4ead7026fc4c0'
+    >>> key_of("t1"), key_of("t1", "shop")
+    ('decided:391bbc3f95fd0429aba4ead7026fc4c0', 'decided:shop:391bbc3f95fd0429aba4ead7026fc4c0')
     """
-    return "decided:" + blake2b(event_id.encode(), digest_size=16, person=space.encode()[:16]).hexdigest()
+    found = blake2b(event_id.encode(), digest_size=16).hexdigest()
+    return f"decided:{space}:{found}" if space else f"decided:{found}"
 
 
 class RedisAnswers:

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.tiles import speed_writes
 from lamina.contracts.features import FeatureSet
-from lamina.contracts.served import Served, served_topic
+from lamina.contracts.served import ModelUsed, Served, served_topic
 from lamina.contracts.systems import System
 from lamina.contracts.user_events import USER_EVENT_TOPIC, USER_EVENTS, UserEvent
 from lamina.definitions import activity
@@ -200,6 +200,51 @@ def test_what_is_wrong_with_one_is_not_its_neighbours_business(tmp_path: Path) -
     assert (second.action, second.payload, second.fallback) == ("show", {"by": "nobody"}, "no_model")
     assert (third.action, third.payload, third.fallback) == ("show", {"by": "the model"}, "none")
     assert shop.counted == [second, third]
+
+
+class Unwritable(OutputsAlone[UserEvent]):
+    """Says of u2 what JSON cannot hold."""
+
+    def settle(self, case: ViewCase) -> Verdict:
+        payload: dict[str, Any] = {"by": object()} if case.event.user_id == "u2" else {}
+        return Verdict(payload=payload)
+
+
+def test_an_answer_that_cannot_be_written_down_fails_its_own_request_alone(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, Unwritable())
+    first, second, third = shop.answer(view("u1"), view("u2"), view("u3"))
+    assert isinstance(second, TypeError) and (first.outputs, third.outputs) == ({"score": 0.25}, {"score": 0.25})
+    assert [Served.from_json(value) for _, value in shop.events.kept[1::2]] == [first, third] == shop.counted
+
+
+def test_an_answer_that_is_logged_is_given_though_it_cannot_be_counted(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error would have the event sent again, and counted twice in features."""
+
+    def fail(served: Served) -> None:
+        raise ZeroDivisionError
+
+    shop.pipeline._maker._count = fail
+    found = shop.answer(view(), view("u2"))
+    assert [each.request_id for each in found] == ["r-u1", "r-u2"] and len(shop.events.kept) == 4
+    assert [record.getMessage() for record in caplog.records] == ["an answer of shop is not in its own metrics"] * 2
+
+
+class Placed(UserEvent):
+    """A view with a part of its own that no feature is made from."""
+
+    place: ModelUsed
+
+
+def test_a_request_may_have_parts_that_no_feature_is_made_from() -> None:
+    kind = RequestKind(SYSTEM, Placed)
+    event = Placed(**view().event.model_dump(), place=ModelUsed(name="shelf", version="2"))
+    repeats = Repeats(kind, None, window_s=600)
+    made: Any = Pipeline(kind, Any, repeats, Any, Budget(1, 1), patience_ms=1)  # type: ignore[arg-type]
+    case: Case[Placed, Any] = Case(event, "r-1", time.perf_counter_ns())
+    made._begin(case, 1)
+    assert case.raw == event.to_json()
 
 
 def test_a_system_that_answers_says_where() -> None:

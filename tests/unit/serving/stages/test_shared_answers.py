@@ -130,3 +130,8 @@ def test_what_redis_holds_is_told_apart(redis: Redis) -> None:
     assert shared.found(mine, [None, ANSWERED + other + b"answer"]) == Recorded(other, b"answer")
     with pytest.raises(StoreUnavailable):
         shared.found(mine, [ResponseError("no room"), None])
+
+
+def test_spaces_of_long_names_are_kept_apart() -> None:
+    """Two systems may be asked about one event."""
+    assert key_of("t1", "recommendations_home") != key_of("t1", "recommendations_shop")
