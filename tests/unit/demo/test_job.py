@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +102,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
         def archived(lake_url: str, topic: str, at: date, *columns: str) -> list[dict[str, object]]:
             return [{"stage_ms": '{"model": 1.5}', "latency_ms": 2.0}] * kafka[topic]
 
+        def dag(job: MainJob, settings: Settings, dag: str, day: date, conf: dict[str, object]) -> int:
+            DAGS.append((dag, day))
+            return 2
+
         candidate = SimpleNamespace(version="1", metrics=METRICS)
         evaluation = SimpleNamespace(rows=90, positives=3, candidate=candidate, promote=True, reasons=["none before"])
         monkeypatch.setattr(collect, "archived", archived)
@@ -112,13 +116,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
         monkeypatch.setattr(collect, "parity", lambda *_: [])
         monkeypatch.setattr(posting, "post_all", post_all)
         monkeypatch.setattr(job, "start_streams", lambda stack, settings, systems: None)
-        monkeypatch.setattr(MainJob, "_dag", lambda *_: 2)
+        monkeypatch.setattr(MainJob, "_dag", dag)
         monkeypatch.setattr(MainJob, "_wait_for_champion", lambda *_: "1")
         settings = load_settings().model_copy(update={"lake_url": str(tmp_path / "lake")})
         done = MainJob(story, Stack(tmp_path, settings), Console(file=io.StringIO()), rate_s=75)  # type: ignore[arg-type]
         return done, *done.run()
 
     return made
+
+
+DAGS: list[tuple[str, date]] = []
+"""What was run, in order."""
 
 
 class Stack:
@@ -152,6 +160,16 @@ def test_the_demo_of_fraud_tells_what_only_fraud_has(
     assert set(shown["history into the lake"].figures) == {"labels", "rejected"}
     assert shown["train a model"].figures == {"auc": 0.75, "ap": 0.5}
     assert list(shown)[-1] == "gather the results"
+
+
+def test_a_day_is_archived_before_its_features_are_asked_for(
+    run: Callable[[Story], tuple[MainJob, DemoResults, Page]], tmp_path: Path
+) -> None:
+    DAGS.clear()
+    source = run(fraud(tmp_path))[0].source
+    before, trained = source.live_day - timedelta(days=1), ("ml_model_training_fraud", source.training_date)
+    days = [[(dag, day) for dag in ("archive_daily", "features_daily_fraud")] for day in (before, source.live_day)]
+    assert DAGS == [*days[0], trained, *days[1]]
 
 
 def test_another_system_gives_a_story_and_nothing_else(
