@@ -41,9 +41,9 @@ def one_label_each(lake: str, topics: Iterable[str]) -> bool:
 
 def _labels(lake: str, topic: str) -> pa.Table:
     fs, path = open_lake(layout.topic(lake, topic))
-    files = [file for file in fs.find(path) if file.endswith(".parquet")] if fs.exists(path) else []
     columns = pa.schema([(LABEL[0], pa.string()), (LABEL[1], pa.bool_()), *((name, pa.int64()) for name in LABEL[2:])])
-    return ds.dataset(files, schema=columns, filesystem=fs, format="parquet").to_table()
+    # A folder, not its files: what a writer has staged in it is passed over.
+    return ds.dataset(path if fs.exists(path) else [], schema=columns, filesystem=fs, format="parquet").to_table()
 
 
 def said_before(features: FeatureSet, name: str, *, one_label: bool) -> tuple[str, ...]:

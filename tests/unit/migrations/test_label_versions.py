@@ -53,6 +53,16 @@ def test_of_one_label_each_both_versions_say_the_same(
     assert one_label_each(str(tmp_path), TOPICS) is found
 
 
+def test_what_a_writer_has_not_finished_is_passed_over(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([label(1)], schema=in_lake(SCHEMAS["fraud-labels"]))
+    day = layout.events(str(tmp_path), TOPICS[1], date(2018, 8, 1))
+    write_partition(day, table)
+    staged = Path(day).parent / f"{layout.STAGING_PREFIX}1" / "part-00000.parquet"
+    staged.parent.mkdir()
+    staged.write_bytes(b"PAR1 and no end yet")
+    assert one_label_each(str(tmp_path), TOPICS)
+
+
 def test_a_recorded_lake_has_one_label_each() -> None:
     assert one_label_each(str(ROOT / "tests" / "data" / "lakes" / "labels-on-model-feedback"), TOPICS)
 
