@@ -1,6 +1,7 @@
 """What users do in a shop: their purchases, their sessions, and how much is going on around an item.
 
-Features without a model: what they are for is up to whoever reads them, such as a recommender or a report.
+The model is asked about a page view: will this user buy this item within a day? A report or a recommender may read the
+same features.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from lamina.contracts.features import (
     FeatureSet,
     FeatureView,
     Layers,
+    Ratio,
+    RequestFeature,
     Window,
     days,
     hours,
     minutes,
     seconds,
 )
+from lamina.contracts.labels import FollowedLabel
+from lamina.contracts.served import served_topic
 from lamina.contracts.systems import System
 from lamina.contracts.user_events import USER_EVENT_TOPIC
 
@@ -119,7 +124,51 @@ FEATURES = FeatureSet(
     system="activity",
     request=USER_EVENTS,
     views=(USER_PURCHASES, USER_LAST_ACTIVITY, USER_SESSION, ITEM_TRAFFIC),
-    elapsed=(Elapsed("time_since_last_purchase", "last_purchase_timestamp"),),
+    # How often the same users come back to an item.
+    ratios=(Ratio("item_events_per_user_7d", "item_events_7d", "item_users_7d", default=None),),
+    elapsed=(
+        Elapsed("time_since_last_purchase", "last_purchase_timestamp"),
+        Elapsed("time_since_last_activity", "last_activity_timestamp"),
+    ),
+    request_features=(
+        RequestFeature("hour_of_day", "hour_of_day"),
+        RequestFeature("day_of_week", "day_of_week"),
+        RequestFeature("weekend", "weekend"),
+    ),
+    model_features=(
+        "num_purchase_30d",
+        "avg_purchase_30d",
+        "max_purchase_30d",
+        "std_purchase_30d",
+        "time_since_last_purchase",
+        "time_since_last_activity",
+        "session_page_views",
+        "item_events_1h",
+        "item_events_7d",
+        "item_users_1h",
+        "item_users_7d",
+        "item_events_per_user_7d",
+        "item_heat_1h",
+        "item_heat_7d",
+        "hour_of_day",
+        "day_of_week",
+        "weekend",
+    ),
 )
 
-SYSTEM = System(features=FEATURES, topics=(USER_EVENT_TOPIC,))
+PURCHASED = FollowedLabel(
+    source=USER_EVENTS,
+    column="purchased",
+    keys=("user_id", "item_id"),
+    within=days(1),
+    where=PURCHASE,
+    rows=PAGE_VIEW,
+)
+
+SYSTEM = System(
+    features=FEATURES,
+    topics=(USER_EVENT_TOPIC,),
+    label=PURCHASED,
+    served=served_topic("activity"),
+    min_auc=0.65,
+)
