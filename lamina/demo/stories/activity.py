@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lamina.contracts.topics import predictions_of
 from lamina.definitions.activity import USER_EVENTS
 from lamina.demo import collect
 from lamina.demo.live import Route
@@ -22,6 +21,7 @@ from lamina.demo.sources import WorldSource
 from lamina.demo.story import Options, Run, Story
 from lamina.errors import LaminaError
 from lamina.evaluation.metrics import brier, ranking
+from lamina.lake.answers import read_answers
 from lamina.reporting.page import Bars, Headline, Lines, Measure, Page, Picture, Section, told_apart
 from lamina.reporting.report import figure
 from lamina.reporting.results import DemoResults, Part, Percentiles
@@ -118,10 +118,9 @@ def story(options: Options) -> Story:
 
 
 def _tell(common: DemoResults, run: Run, *, world: ActivityWorld, day: date) -> tuple[ActivityResults, Page]:
-    log = predictions_of(SYSTEM)
-    answered = collect.archived(run.settings.lake_url, log, run.day.day, "event_id", "outputs", "shadow")
+    answered = read_answers(run.settings.lake_url, SYSTEM, ("event_id", "outputs"), days=[run.day.day])
     chances = world.chances(world.days - 1)
-    views = told_of(predictions(answered), run.day.truth, chances, run.day.events[USER_EVENTS.topic])
+    views = told_of(predictions(answered.to_pylist()), run.day.truth, chances, run.day.events[USER_EVENTS.topic])
     found = ActivityResults(
         **{
             **dict(common),
@@ -134,8 +133,8 @@ def _tell(common: DemoResults, run: Run, *, world: ActivityWorld, day: date) -> 
 
 
 def predictions(answered: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """What was predicted of each view, by the id of its event, from rows of the log of what was served."""
-    found = {row["event_id"]: json.loads(row["outputs"]) for row in answered if not row["shadow"]}
+    """What was predicted of each view, by the id of its event; nothing of those that no model answered."""
+    found = {row["event_id"]: json.loads(row["outputs"]) for row in answered}
     return {event: float(outputs[OUTPUT]) for event, outputs in found.items() if OUTPUT in outputs}
 
 

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from lamina.definitions.activity import USER_EVENTS
 from lamina.demo import collect
 from lamina.demo.live import LiveResult
+from lamina.demo.stories import activity
 from lamina.demo.stories.activity import ActivityResults, predictions, story
 from lamina.demo.story import Options, Run, Story
 from lamina.errors import LaminaError
@@ -32,12 +34,9 @@ def options(folder: Path, data: Path | None = None) -> Options:
 
 
 def rows(story: Story, score: Callable[[str], float]) -> Served:
-    """The log of what was served: every view with its score, and what a shadow said of it."""
-    served: Served = []
-    for event in story.source.live().truth["event_id"].to_pylist():
-        served.append({"event_id": event, "outputs": json.dumps({"purchase": score(event)}), "shadow": False})
-        served.append({"event_id": event, "outputs": json.dumps({"purchase": 1.0}), "shadow": True})
-    return served
+    """The log of what was served: every view with its score."""
+    ids = story.source.live().truth["event_id"].to_pylist()
+    return [{"event_id": event, "outputs": json.dumps({"purchase": score(event)})} for event in ids]
 
 
 @pytest.fixture
@@ -48,7 +47,8 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tell:
         made = story(options(tmp_path))
         candidate = SimpleNamespace(version="1", metrics=METRICS)
         evaluation = SimpleNamespace(rows=900, positives=30, candidate=candidate)
-        monkeypatch.setattr(collect, "archived", lambda lake, topic, day, *columns: served)
+        columns = {name: [row[name] for row in served] for name in ("event_id", "outputs")}
+        monkeypatch.setattr(activity, "read_answers", lambda *_, **__: pa.table(columns))
         monkeypatch.setattr(collect, "evaluated", lambda *_: (evaluation, "run"))
         monkeypatch.setattr(
             collect, "curves", lambda *_: {"pr": [(0.0, 1.0), (1.0, 0.03)], "roc": [(0.0, 0.0), (1.0, 1.0)]}
@@ -117,7 +117,7 @@ def test_the_page_shows_both(tell: Tell, tmp_path: Path) -> None:
 def test_a_view_without_a_model_counts_as_unanswered(
     tell: Tell,
 ) -> None:
-    assert predictions([{"event_id": "e", "outputs": "{}", "shadow": False}]) == {}
+    assert predictions([{"event_id": "e", "outputs": "{}"}]) == {}
     found, _ = tell([])
     assert isinstance(found, ActivityResults)
     assert found.views and (found.views.views, found.views.scores.auc, found.views.by_tenth) == (0, None, [])
