@@ -1,4 +1,4 @@
-"""`python -m models.activity.train --date D`: a model from the training set of a day, logged and, if good, registered."""
+"""`python -m models.activity.train --date D`: a model from the training set of a day, logged and, if good, kept."""
 
 from __future__ import annotations
 
