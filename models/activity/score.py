@@ -9,6 +9,10 @@ from lamina.scoring import trees
 from lamina.scoring.trees import TreesScorer
 
 
+OUTPUT = "purchase"
+"""What the model gives of a view."""
+
+
 def load(folder: Path) -> TreesScorer:
     """Scores are probabilities of a purchase within a day. See `lamina.scoring.trees.load`."""
-    return trees.load(folder, FEATURES)
+    return trees.load(folder, FEATURES, OUTPUT)

@@ -76,7 +76,7 @@ def test_it_is_better_than_chance_and_becomes_the_champion(table: Table, registr
 
 def test_a_score_is_a_probability_that_grows_with_what_was_bought(registry: MemoryRegistry, tmp_path: Path) -> None:
     scorer = load(registry.download("activity", "1", tmp_path))
-    assert scorer.system == "activity"
+    assert (scorer.system, scorer.outputs) == ("activity", ("purchase",))
     idle = {"num_purchase_30d": 0.0, "session_page_views": 0.0, "item_heat_1h": 0.0, "hour_of_day": 5.0}
     eager = {"num_purchase_30d": 8.0, "session_page_views": 9.0, "item_heat_1h": 40.0, "hour_of_day": 20.0}
     assert 0 < scorer.predict(idle) < scorer.predict(eager) < 1
