@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from lamina.client.session import Session
+from lamina.contracts.activity_answers import PageView, PurchasePrediction
 from lamina.contracts.fraud_decisions import DecisionAnswer
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction
 from lamina.contracts.problems import Accepted
 from lamina.contracts.transactions import FraudLabel, Transaction
+from lamina.contracts.user_events import UserEvent
+
+
+class Activity:
+    """What `/activity` answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def view(self, view: PageView, *, explain: bool = False) -> PurchasePrediction:
+        """Say whether a view leads to a purchase."""
+        return self._session.call("POST", "/activity/views", PurchasePrediction, body=view, query={"explain": explain})
+
+    def event(self, event: UserEvent) -> Accepted:
+        """Report what a user did."""
+        return self._session.call("POST", "/activity/events", Accepted, body=event, query={})
 
 
 class Fraud:
@@ -53,5 +70,6 @@ class Sections:
     """Every section, by name."""
 
     def __init__(self, session: Session) -> None:
+        self.activity = Activity(session)
         self.fraud = Fraud(session)
         self.predict = Predict(session)
