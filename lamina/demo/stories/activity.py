@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from lamina.contracts.activity_answers import PURCHASE
 from lamina.definitions.activity import USER_EVENTS
 from lamina.demo import collect
 from lamina.demo.live import Route
@@ -28,7 +29,7 @@ from lamina.reporting.results import DemoResults, Part, Percentiles
 from lamina.settings import Settings
 from lamina.worlds.activity.world import ActivityWorld
 
-SYSTEM, OUTPUT = "activity", "purchase"
+SYSTEM = "activity"
 SEED, START = 7, date(2026, 1, 5)
 SHOPPERS, DAYS = 800, 45
 TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)
@@ -135,7 +136,7 @@ def _tell(common: DemoResults, run: Run, *, world: ActivityWorld, day: date) -> 
 def predictions(answered: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """What was predicted of each view, by the id of its event; nothing of those that no model answered."""
     found = {row["event_id"]: json.loads(row["outputs"]) for row in answered}
-    return {event: float(outputs[OUTPUT]) for event, outputs in found.items() if OUTPUT in outputs}
+    return {event: float(outputs[PURCHASE]) for event, outputs in found.items() if PURCHASE in outputs}
 
 
 def tested(settings: Settings, day: date) -> Tested:
