@@ -24,6 +24,9 @@ two ids that were broken on the way would become one.
 
 REWRITTEN = "is not written as on a topic: send it through the API, which reads it, or write it as the contract does"
 
+WHOLE = "(whole event)"
+"""What a complaint names that is about no single field."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -120,7 +123,12 @@ class Event(BaseModel):
             event = cls.model_validate_json(raw, extra="ignore")
         except ValidationError as error:
             raise contract_error(cls.__name__, error) from None
-        if event.to_json() != raw:
+        try:
+            written = event.to_json()
+        except TypeError as error:
+            # Such as an integer of more than 64 bits: nobody who reads the event could pass it on.
+            raise ContractError(cls.__name__, WHOLE, f"cannot be written: {error}") from None
+        if written != raw:
             found = vars(event)
             for name, given in from_json(raw).items():
                 if isinstance(given, str | int | float) and found.get(name, given) != given:
@@ -140,5 +148,5 @@ def json_of(fields: Mapping[str, object]) -> bytes:
 def contract_error(contract: str, error: ValidationError) -> ContractError:
     """The first of pydantic's complaints as a `ContractError`, without the offending value."""
     first = error.errors(include_input=False, include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "(whole event)"
+    field = ".".join(str(part) for part in first["loc"]) or WHOLE
     return ContractError(contract, field, first["msg"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
 from lamina.contracts.base import EpochMs, Event, Identifier, RequestId
 from lamina.contracts.expectations import matches, one_of, present
@@ -165,7 +165,10 @@ def fields_of(served: Served) -> dict[str, Any]:
 
 
 def served_of(decision: Decision) -> Served:
-    """The envelope of `decision`, as it would have been logged."""
+    """The envelope of `decision`, as it would have been logged.
+
+    Raises: pydantic.ValidationError: it holds what no envelope may, such as a negative time.
+    """
     costs = (decision.cost_approve, decision.cost_review, decision.cost_reject)
     models = {RULES: ModelUsed(name=RULES, version=decision.rules_version)}
     if decision.model_version is not None:
@@ -208,7 +211,7 @@ def read_answer(raw: bytes) -> Served:
     except ContractError as error:
         try:
             return served_of(Decision.from_json(raw))
-        except ContractError:
+        except (ContractError, ValidationError):
             raise error from None
     if not served.shadow:
         try:

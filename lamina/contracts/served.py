@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from lamina.contracts.base import EpochMs, Event, Identifier, Number, RequestId, Truth
+from lamina.contracts.epoch import MAX_TIMESTAMP_MS
 from lamina.contracts.expectations import (
     LATENESS,
     Expectation,
@@ -89,7 +90,12 @@ class Served(Event):
     features: dict[str, FeatureValue] = Field(description="The values as used.")
     seen: dict[str, int] = Field(description="Events of the speed layer that they were made from, by tile spec.")
     through: dict[str, EpochMs] = Field(description="End of the batch tiles used, by tile spec.")
-    feature_age_ms: int | None = Field(None, description="Age of the newest event in the features, at `timestamp`.")
+    feature_age_ms: int | None = Field(
+        None,
+        ge=-MAX_TIMESTAMP_MS,
+        le=MAX_TIMESTAMP_MS,
+        description="Age of the newest event in the features, at `timestamp`.",
+    )
     stale: Truth = Field(False, description="Whether a view of its features lacks more than it may.")
     unknown: list[str] = Field(default_factory=list, description="Entities of which nothing was stored.")
     timestamp: EpochMs = Field(description="The time that it was answered for: the features are of then.")

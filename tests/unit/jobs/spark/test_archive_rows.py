@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 import pytest
 
-from jobs.spark.archive_events import checked_row
+from jobs.spark.archive_events import _checker, checked_row
 from lamina.catalog import CONTRACTS
 from lamina.contracts.fraud_decisions import Decision, served_of
 from lamina.contracts.served import Served
@@ -57,6 +59,32 @@ def test_a_broken_message_keeps_its_bytes_and_says_why(raw: bytes | None, reason
     assert row["raw"] == (raw or b"")
     assert row["reason"].startswith(reason)
     assert set(row) == {"partition", "offset", "raw", "reason"}
+
+
+TOO_LARGE = 10**30
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("served-v1", {"payload": {"x": TOO_LARGE}}, "Served.(whole event): cannot be written: Integer exceeds"),
+        ("served-v1", {"seen": {"x": TOO_LARGE}}, "Served.(whole event): cannot be written: Integer exceeds"),
+        ("served-v1", {"feature_age_ms": 2**63}, "Served.feature_age_ms: Input should be less than"),
+        ("decision-v3", {"seen": {"x": TOO_LARGE}}, "Served.system: Field required"),
+        ("decision-v3", {"stage_ms": {"model": -1.0}}, "Served.system: Field required"),
+        ("decision-v3", {"feature_age_ms": 2**63}, "Served.system: Field required"),
+    ],
+)
+def test_one_message_that_no_column_can_hold_does_not_end_the_archive(
+    name: str, changes: dict[str, object], reason: str
+) -> None:
+    good = (RECORDED / f"{name}.json").read_bytes()
+    # Not orjson, which writes no such number either.
+    odd = json.dumps(orjson.loads(good) | changes).encode()
+    columns = pa.RecordBatch.from_pydict({"partition": [0, 0], "offset": [1, 2], "value": [odd, good]})
+    (found,) = _checker("predictions-fraud")(iter([columns]))
+    first, second = found.column("reason").to_pylist()
+    assert first.startswith(reason) and second is None
 
 
 def test_a_reason_never_repeats_a_card_number() -> None:
