@@ -19,7 +19,7 @@ E = TypeVar("E", bound=Event)
 class RequestKind(Generic[E]):
     """The events that a system is asked about: they keep `contract`, that of its record's topic or a narrower one.
 
-    Raises: DefinitionError: the system's answers have no topic.
+    Raises: DefinitionError: the system's answers have no topic, or an event may lack what they name.
 
     >>> from lamina.contracts.transactions import Transaction
     >>> from lamina.definitions.fraud import SYSTEM
@@ -35,6 +35,12 @@ class RequestKind(Generic[E]):
         if self.record.served is None:
             raise DefinitionError(
                 f"system {self.record.name!r} answers requests: describe topic {predictions_of(self.record.name)!r}"
+            )
+        named, fields = (self.id, self.time, *(key for _, key in self.subjects)), self.contract.model_fields
+        if lacking := [name for name in named if name not in fields or not fields[name].is_required()]:
+            raise DefinitionError(
+                f"system {self.record.name!r}: not every {self.contract.__name__} has {lacking}, which its answer "
+                "would name: take a narrower contract"
             )
 
     @cached_property

@@ -231,6 +231,17 @@ def test_an_answer_that_is_logged_is_given_though_it_cannot_be_counted(
     assert [record.getMessage() for record in caplog.records] == ["an answer of shop is not in its own metrics"] * 2
 
 
+class Visit(UserEvent):
+    """An event that need not be about an item: an answer about none would be a dead letter."""
+
+    item_id: str | None = None  # type: ignore[assignment]
+
+
+def test_what_an_answer_is_about_is_in_every_request() -> None:
+    with pytest.raises(DefinitionError, match=r"not every Visit has \['item_id'\], which its answer would name"):
+        RequestKind(SYSTEM, Visit)
+
+
 class Placed(UserEvent):
     """A view with a part of its own that no feature is made from."""
 
