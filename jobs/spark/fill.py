@@ -16,12 +16,14 @@ from jobs.spark import batch_features
 from jobs.spark import publish as publishing
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.session import make_session
-from lamina.clock import Clock, system_clock
+from lamina.clock import Clock, midnight_ms, next_day, system_clock
 from lamina.definitions import load
-from lamina.rollout.generation import lacking
+from lamina.rollout.generation import lacking, reaching
 from lamina.rollout.records import live_of, read_records
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import load_settings
+from lamina.store.redis import RedisStore
+from lamina.store.staleness import batch_watermark
 
 
 def fill(
@@ -32,8 +34,16 @@ def fill(
     Raises: as `jobs.spark.publish.publish`.
     """
     only = frozenset(spec.key for spec in lacking(own, [live] if live else []))
+    if live:
+        # What both keep stays as the live generation needs it.
+        own = Plan(own.features, tuple(reaching(spec, live.tile_specs) for spec in own.tile_specs))
     built = batch_features.build(spark, lake, own, day, only)
     entities = publishing.publish(spark, lake, own, day, redis_url, clock=clock, only=only)
+    for entity in own.features.entities:
+        # Of one that nobody kept before, this is all there is; the others are complete when the daily run says so.
+        if live is None or entity not in live.features.entities:
+            name = batch_watermark(own.features.system, entity)
+            RedisStore(redis_url).advance_watermark(name, midnight_ms(next_day(day)))
     return {"tiles": built["tiles"], "entities": entities}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -29,11 +29,12 @@ from lamina.definitions import load
 from lamina.errors import LaminaError, WritesLost
 from lamina.features.built import is_built, tiles_url
 from lamina.lake.write import open_lake
+from lamina.rollout.generation import covers
 from lamina.rollout.records import beside, readable_records
 from lamina.semantics.plan import Plan, State, TileSpec, make_plan
 from lamina.settings import load_settings
 from lamina.store.blobs import MAGIC
-from lamina.store.filled import Filled
+from lamina.store.filled import Filled, Until
 from lamina.store.progress import Progress
 from lamina.store.redis import RedisStore
 from lamina.store.staleness import batch_watermark
@@ -66,44 +67,77 @@ def publish(
     clock: Clock = system_clock,
     only: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """Publish the tiles of `plan` through the end of `day`; returns the counts by entity kind.
+    """Publish the tiles of `plan`, and of the generations recorded beside it, through the end of `day`; returns the
+    counts by entity kind.
 
     Counts: `parts` and how many of them were `resumed` (done before), `entities`, `blobs`, `applied` (blobs that no
     newer one stood in the way of) and `bytes` of this run.
 
     Args: again: write every part, also those recorded as done; takes_back: replace blobs of later days, too; clock:
-    says whether the day is over; only: keys of the tile specs to publish, None for all, without which no entity kind is
-    said to be complete.
+    says whether the day is over; only: keys of the tile specs of `plan` to publish and nothing else, after which no
+    entity kind is said to be complete and no speed tile goes; None for all.
     Raises: DayNotOver: before anything is written; TilesMissing: when `batch_features` has not run for the day;
     WritesLost: when Redis was restarted meanwhile and lost what it had acknowledged. A write that fails ends the job
     before `advance_watermark`.
     """
     require_over(day, clock)
     batch_end_ms, found = midnight_ms(next_day(day)), {}
-    for entity in plan.features.entities:
-        tile_specs = tuple(t for t in plan.of_entity(entity) if only is None or t.key in only)
-        if not tile_specs:
-            continue
-        found[entity.name] = _publish_entity(spark, lake, plan, tile_specs, day, redis_url, again, takes_back)
-        Filled(redis_url).note(tile_specs, batch_end_ms, takes_back=takes_back)
+    if only is None:
+        tile_specs, speed = published(lake, plan, day)
+    else:
+        tile_specs, speed = [t for t in plan.tile_specs if t.key in only], []
+    for entity in dict.fromkeys(t.entity for t in tile_specs):
+        own = tuple(t for t in tile_specs if t.entity == entity)
+        replaced = tuple(t.id for t in speed if t.entity == entity)
+        found[entity.name] = _publish_entity(spark, lake, own, replaced, day, redis_url, again, takes_back)
+        Filled(redis_url).note(_vouched_for(own, plan, Filled(redis_url).read()), batch_end_ms, takes_back=takes_back)
         if only is None:
             name = batch_watermark(plan.features.system, entity)
             RedisStore(redis_url).advance_watermark(name, batch_end_ms)
     return found
 
 
+def published(lake: str, plan: Plan, day: date) -> tuple[list[TileSpec], list[TileSpec]]:
+    """The tile specs of `plan` and those that the generations beside it have built as well, each as far back as any
+    needs; and the speed tile specs whose tiles these replace.
+
+    All of them go together: speed tiles that two generations share must not go before the blobs of both are there.
+    """
+    others = beside(readable_records(lake, plan.features.system), plan)
+    found = {t.key: t for t in plan.tile_specs}
+    for other, keys in others:
+        # One that was recorded since the tiles were built is next day's.
+        found |= {t.key: t for t in other.tile_specs if t.key in keys and is_built(lake, t, day)}
+    waiting = [other for other, _ in others if any(t.key not in found for t in other.tile_specs)]
+    still_read = {t.key for other in waiting for t in other.speed}
+    speed = {t.key: t for each in (plan, *(other for other, _ in others)) for t in each.speed}
+    return list(found.values()), [t for key, t in speed.items() if key not in still_read]
+
+
+def _vouched_for(tile_specs: Iterable[TileSpec], plan: Plan, filled: Mapping[str, Until]) -> list[TileSpec]:
+    """`tile_specs`, as far back as they are known to be built: tiles that are in the lake since before another
+    generation was recorded reach back as far as `plan` asks, until `jobs.spark.fill` has built them anew.
+    """
+    own = {t.key: t for t in plan.tile_specs}
+    found = []
+    for each in tile_specs:
+        short = own.get(each.key, each)
+        is_filled = each.key in filled and covers(filled[each.key].reach, each)
+        found.append(each if is_filled or covers(short.reach, each) else short)
+    return found
+
+
 def _publish_entity(
     spark: SparkSession,
     lake: str,
-    plan: Plan,
     tile_specs: tuple[TileSpec, ...],
+    speed: tuple[str, ...],
     day: date,
     redis_url: str,
     again: bool,
     takes_back: bool,
 ) -> dict[str, int]:
     entity = tile_specs[0].entity
-    speed = tuple(t.id for t in plan.speed if t.entity == entity)
     through = next_day(day)
     batch_end_ms = midnight_ms(through)
     built = _read(spark, lake, tile_specs, through)
@@ -139,7 +173,7 @@ def _read(spark: SparkSession, lake: str, tile_specs: tuple[TileSpec, ...], thro
         files = sorted(str(f).rsplit("/", 1)[1] for f in fs.find(path)) if fs.exists(path) else []
         if not files:
             raise TilesMissing(f"no tiles at {url}: run jobs.spark.batch_features for the same date first")
-        digest.update("\n".join((tile_spec.id, *files)).encode())
+        digest.update("\n".join((f"{tile_spec.id} {tile_spec.reach}", *files)).encode())
         frames.append(spark.read.parquet(spark_source(url)))
     return _Built(frames, digest.hexdigest()[:16])
 
@@ -179,14 +213,8 @@ def main(
     began = time.monotonic()
     spark = make_session("publish")
     redis_url = settings.redis_url.get_secret_value()
-    own = make_plan(load(system))
-    counts = publish(spark, settings.lake_url, own, logical, redis_url, again=again, clock=settings.clock)
-    for plan, only in beside(readable_records(settings.lake_url, system), own):
-        # One that was recorded since the tiles were built is next day's.
-        built = {
-            spec.key for spec in plan.tile_specs if spec.key in only and is_built(settings.lake_url, spec, logical)
-        }
-        publish(spark, settings.lake_url, plan, logical, redis_url, again=again, clock=settings.clock, only=built)
+    plan = make_plan(load(system))
+    counts = publish(spark, settings.lake_url, plan, logical, redis_url, again=again, clock=settings.clock)
     figures = {"entities": counts, "seconds": round(time.monotonic() - began, 1)}
     report("publish", system, logical, figures)
 

@@ -67,10 +67,6 @@ def take_back(spark: Callable[[], SparkSession], settings: Settings, plan: Plan,
     published = publishing.publish(
         spark(), settings.lake_url, plan, day, url, again=True, takes_back=True, clock=settings.clock
     )
-    for other, only in others:
-        publishing.publish(
-            spark(), settings.lake_url, other, day, url, again=True, takes_back=True, clock=settings.clock, only=only
-        )
     for entity in dict.fromkeys(e for own in plans for e in own.features.entities):
         ids = list(dict.fromkeys(t.id for own in plans for t in own.of_entity(entity)))
         watermark = batch_watermark(plan.features.system, entity)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pydantic import TypeAdapter, ValidationError
 
 from lamina.contracts.features import FeatureSet
 from lamina.errors import DefinitionError
-from lamina.semantics.plan import Plan, TileSpec, make_plan
+from lamina.semantics.plan import Plan, State, TileSpec, make_plan
 
 DIGITS = 8
 _FEATURES = TypeAdapter(FeatureSet)
@@ -45,7 +45,7 @@ class Generation:
     @cached_property
     def id(self) -> str:
         """Changes with what is kept: states, resolutions, and how far back. What is made when it is read is no part."""
-        kept = (f"{t.key} {t.horizon_s}" for t in self.plan.tile_specs)
+        kept = (f"{t.key} {t.reach}" for t in self.plan.tile_specs)
         return _digest((*sorted(kept), *sorted(t.key for t in self.plan.speed)))
 
     @cached_property
@@ -62,11 +62,38 @@ def stream_job_name(plan: Plan) -> str:
 
 def lacking(plan: Plan, others: Iterable[Plan]) -> tuple[TileSpec, ...]:
     """The tile specs of the batch layer that `plan` has and none of `others` keeps, or not so far back."""
-    kept: dict[str, int] = {}
+    kept: dict[str, tuple[int, ...]] = {}
     for other in others:
         for own in other.tile_specs:
-            kept[own.key] = max(own.horizon_s, kept.get(own.key, 0))
-    return tuple(t for t in plan.tile_specs if kept.get(t.key, -1) < t.horizon_s)
+            kept[own.key] = _furthest(own.reach, kept.get(own.key, own.reach))
+    return tuple(t for t in plan.tile_specs if not covers(kept.get(t.key, ()), t))
+
+
+def covers(reach: tuple[int, ...], spec: TileSpec) -> bool:
+    """Whether tiles of this key that were made for `reach` are enough for `spec`."""
+    return bool(reach) and _furthest(reach, spec.reach) == reach
+
+
+def reaching(spec: TileSpec, others: Iterable[TileSpec]) -> TileSpec:
+    """`spec`, as far back as it and those of `others` with the same key are asked for."""
+    for other in others:
+        if other.key == spec.key:
+            spec = replace(
+                spec,
+                horizon_s=max(spec.horizon_s, other.horizon_s),
+                states=tuple(map(_further, spec.states, other.states)),
+                keyed=tuple(map(_further, spec.keyed, other.keyed)),
+            )
+    return spec
+
+
+def _further(one: State, other: State) -> State:
+    horizon_s, delayed = max(one.horizon_s, other.horizon_s), one.delayed or other.delayed
+    return replace(one, horizon_s=horizon_s, delayed=delayed)
+
+
+def _furthest(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(max, one, other))
 
 
 def write_features(features: FeatureSet) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.errors import StreamError
-from lamina.rollout.generation import Generation
+from lamina.rollout.generation import Generation, covers
 from lamina.semantics.plan import TileSpec, sources_of
 from lamina.settings import Settings
 from lamina.store.filled import Until
@@ -157,9 +157,9 @@ def forget_group(settings: Settings, generation: Generation) -> None:
 
 def unfilled(wanted: Iterable[TileSpec], filled: Mapping[str, Until], batch_end_ms: int) -> list[TileSpec]:
     """Those of `wanted` whose batch tiles are not all published up to `batch_end_ms`."""
-    nothing = Until(0, 0)
+    nothing = Until(0, ())
     return [
         spec
         for spec in wanted
-        if (found := filled.get(spec.key, nothing)).batch_end_ms < batch_end_ms or found.horizon_s < spec.horizon_s
+        if (found := filled.get(spec.key, nothing)).batch_end_ms < batch_end_ms or not covers(found.reach, spec)
     ]

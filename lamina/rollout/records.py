@@ -9,6 +9,7 @@ import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 
@@ -16,7 +17,7 @@ from lamina.contracts.features import FeatureSet
 from lamina.errors import DefinitionError, RolloutError
 from lamina.lake import files, layout
 from lamina.lake.write import open_lake
-from lamina.rollout.generation import Generation, lacking, read_features, write_features
+from lamina.rollout.generation import Generation, lacking, reaching, read_features, write_features
 from lamina.semantics.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -109,17 +110,22 @@ def is_waiting(lake: str, own: Generation) -> bool:
 def beside(records: Sequence[Record], own: Plan) -> list[tuple[Plan, frozenset[str]]]:
     """The plans of the other generations and, of each, the keys of the tile specs that no plan before it keeps.
 
-    A daily run builds these as well, so that processes of either version find what they read.
+    A daily run builds these as well, so that processes of either version find what they read: each as far back as it is
+    asked for by it and those before.
     """
     done, found = [own], []
     for record in records:
         plan = record.generation.plan
         if more := frozenset(t.key for t in lacking(plan, done)):
+            before = [spec for each in done for spec in each.tile_specs]
+            plan = Plan(plan.features, tuple(reaching(spec, before) for spec in plan.tile_specs))
             found.append((plan, more))
             done.append(plan)
     return found
 
 
+# Every process of the API reads them every two seconds, beside requests; they seldom change.
+@lru_cache(maxsize=32)
 def _read(text: bytes, file: str) -> Record:
     try:
         told = orjson.loads(text)

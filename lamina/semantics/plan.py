@@ -154,6 +154,14 @@ class TileSpec:
         """Name of the tile spec among those of all entities."""
         return f"{self.entity.name}:{self.id}"
 
+    @cached_property
+    def reach(self) -> tuple[int, ...]:
+        """How far back it is asked for, in seconds: its tiles, and each state of which blobs leave out what is older;
+        then which of these are asked for with a delay.
+        """
+        pruned = [s for s in (*self.states, *self.keyed) if not s.numeric]
+        return (self.horizon_s, *(s.horizon_s for s in pruned), *(int(s.delayed) for s in pruned))
+
     def start_ms(self, at_ms: int) -> int:
         """Start of the tile that holds `at_ms`."""
         return at_ms - at_ms % self.resolution.ms

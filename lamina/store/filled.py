@@ -23,10 +23,10 @@ return 1
 
 
 class Until(NamedTuple):
-    """Batch tiles of a tile spec are there before `batch_end_ms`, as far back as `horizon_s` seconds."""
+    """Batch tiles of a tile spec are there before `batch_end_ms`, as far back as `TileSpec.reach` says."""
 
     batch_end_ms: int
-    horizon_s: int
+    reach: tuple[int, ...]
 
 
 class Filled:
@@ -45,7 +45,7 @@ class Filled:
         """Say that every blob of `specs` is there; of a later end it is said already, unless this takes back."""
         try:
             for spec in specs:
-                self._note(keys=[KEY], args=[spec.key, batch_end_ms, spec.horizon_s, int(takes_back)])
+                self._note(keys=[KEY], args=[spec.key, batch_end_ms, " ".join(map(str, spec.reach)), int(takes_back)])
         except RedisError as error:
             raise unavailable(error) from error
 
@@ -56,7 +56,7 @@ class Filled:
         except RedisError as error:
             raise unavailable(error) from error
         parts = {key.decode(): text.split() for key, text in found.items()}
-        return {key: Until(int(end), int(back)) for key, (end, back) in parts.items()}
+        return {key: Until(int(end), tuple(map(int, reach))) for key, (end, *reach) in parts.items()}
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop the notes of tile specs that are removed."""

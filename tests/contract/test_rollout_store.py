@@ -25,9 +25,9 @@ def test_what_is_filled_is_noted(clean_redis: str) -> None:
     assert filled.read() == {}
     filled.note([spec], 2000)
     filled.note([spec], 1000)
-    assert filled.read() == {spec.key: Until(2000, spec.horizon_s)}
+    assert filled.read() == {spec.key: Until(2000, spec.reach)}
     filled.note([spec], 1000, takes_back=True)
-    assert filled.read() == {spec.key: Until(1000, spec.horizon_s)}
+    assert filled.read() == {spec.key: Until(1000, spec.reach)}
     filled.forget([spec.key, "another"])
     filled.forget([])
     assert filled.read() == {}

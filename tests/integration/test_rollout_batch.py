@@ -14,7 +14,7 @@ from lamina.clock import DAY_MS, day_of, midnight_ms, next_day
 from lamina.contracts.features import FeatureSet
 from lamina.rollout.generation import Generation, lacking
 from lamina.rollout.progress import unfilled
-from lamina.rollout.records import Record, beside
+from lamina.rollout.records import Record, beside, write_record
 from lamina.semantics.events import EventRow
 from lamina.semantics.reference import evaluate
 from lamina.store.filled import Filled
@@ -75,9 +75,12 @@ def test_what_is_new_is_filled_and_daily_runs_keep_both(
     assert set(again["tiles"]) == {spec.key for spec in new}
 
     after = next_day(DAY)
-    for plan, only in [(NEWER.plan, None), *beside([Record(OLDER, 1, 2), Record(NEWER, 3, 4)], NEWER.plan)]:
+    records = Record(OLDER, 1, 2), Record(NEWER, 3, 4)
+    for record in records:
+        write_record(lake, record)
+    for plan, only in [(NEWER.plan, None), *beside(records, NEWER.plan)]:
         batch_features.build(spark, lake, plan, after, only)
-        publish.publish(spark, lake, plan, after, clean_redis, only=only)
+    publish.publish(spark, lake, NEWER.plan, after, clean_redis)
     filled = Filled(clean_redis).read()
     assert unfilled((*OLDER.plan.tile_specs, *NEWER.plan.tile_specs), filled, end_ms + DAY_MS) == []
     assert wrong(OLD, clean_redis, events, after) == []

@@ -7,11 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from lamina.contracts.features import days, seconds
+from lamina.contracts.features import days, hours, seconds
 from lamina.definitions import load, system_names
 from lamina.errors import DefinitionError
-from lamina.rollout.generation import Generation, lacking, read_features, stream_job_name, write_features
-from tests.unit.rollout.sets import NEW, OLD, PEAKS, SPEND
+from lamina.rollout.generation import (
+    Generation,
+    covers,
+    lacking,
+    reaching,
+    read_features,
+    stream_job_name,
+    write_features,
+)
+from tests.unit.rollout.sets import NEW, OLD, PEAKS, SPEND, VARIETY
 
 
 @pytest.mark.parametrize("system", system_names())
@@ -42,6 +50,29 @@ def test_a_longer_window_is_to_be_filled_by_the_batch_layer_alone() -> None:
     assert Generation(longer).job_name == Generation(OLD).job_name
     assert [t.resolution for t in lacking(Generation(longer).plan, [Generation(OLD).plan])] == [seconds(1)]
     assert lacking(Generation(OLD).plan, [Generation(longer).plan]) == ()
+
+
+def test_values_that_are_asked_for_further_back_are_to_be_filled() -> None:
+    """Blobs leave out values that no window reaches: with a longer one they are missed, though the tiles are there."""
+    hour = replace(VARIETY, windows=(hours(1),))
+    short, longer = (replace(OLD, views=(SPEND, PEAKS, view)) for view in (hour, VARIETY))
+    old, new = Generation(short).plan, Generation(longer).plan
+    assert {t.key: t.horizon_s for t in old.tile_specs} == {t.key: t.horizon_s for t in new.tile_specs}
+    assert Generation(short).id != Generation(longer).id
+    assert [t.resolution for t in lacking(new, [old])] == [seconds(1)]
+    assert lacking(old, [new]) == ()
+
+
+def test_tiles_reach_back_as_far_as_any_asks() -> None:
+    hour = replace(VARIETY, windows=(hours(1),))
+    one = replace(OLD, views=(replace(SPEND, windows=(hours(1), days(30))), PEAKS, hour))
+    other = replace(OLD, views=(SPEND, PEAKS, VARIETY))
+    first, second = (Generation(each).plan for each in (one, other))
+    (mine,) = lacking(first, [second])
+    (theirs,) = lacking(second, [first])
+    assert mine.key == theirs.key
+    both = reaching(mine, second.tile_specs)
+    assert all(covers(both.reach, each) for each in (mine, theirs))
 
 
 def test_what_is_lacking_is_what_no_other_keeps() -> None:

@@ -38,6 +38,13 @@ def test_what_is_recorded_is_read(tmp_path: Path) -> None:
     assert read_records(lake, "fraud") == [NEWER]
 
 
+def test_a_record_that_has_not_changed_is_not_parsed_again(tmp_path: Path) -> None:
+    """Processes of the API look every two seconds, beside requests."""
+    write_record(str(tmp_path), OLDER)
+    (first,), (again,) = (read_records(str(tmp_path), "fraud") for _ in range(2))
+    assert first is again
+
+
 def test_the_last_to_go_live_is_live(tmp_path: Path) -> None:
     assert live_of([]) is None
     assert live_of([NEWER]) is None
