@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +22,8 @@ from lamina.settings import Settings, load_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lamina.contracts.features import FeatureSet
+    from lamina.registry.protocol import ModelRegistry
     from lamina.rollout.generation import Generation
     from lamina.rollout.status import GenerationStatus
     from lamina.rollout.steps import Means
@@ -89,7 +94,26 @@ def _means(settings: Settings, system: str, console: Console) -> Means:
     def fill(day: date) -> int:
         return run_job("fill", ["--system", system, "--date", day.isoformat()])
 
-    return Means(submit, fill, system_clock, tell)
+    return Means(submit, fill, system_clock, tell, misfit=lambda features: champion_misfit(settings, features))
+
+
+def champion_misfit(settings: Settings, features: FeatureSet, registry: ModelRegistry | None = None) -> str | None:
+    """Which inputs of the champion `features` lack or compute otherwise; None where it can read them, or is none.
+
+    Raises: RegistryError: when the registry does not answer.
+    """
+    from lamina.registry.mlflow import MlflowRegistry
+    from lamina.registry.protocol import CHAMPION
+    from lamina.scoring.inputs import Input, misfit
+    from lamina.scoring.protocol import SPEC_FILE
+
+    source = registry or MlflowRegistry(settings.mlflow_uri)
+    found = source.alias(features.system, CHAMPION)
+    if found is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        spec = json.loads((source.download(features.system, found.version, Path(folder)) / SPEC_FILE).read_bytes())
+    return misfit([Input.model_validate(each) for each in spec["inputs"]], features)
 
 
 def _show(settings: Settings, own: Generation, console: Console) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from lamina.clock import midnight_ms, next_day
+from lamina.contracts.features import FeatureSet
 from lamina.definitions import load, system_names
 from lamina.errors import RolloutError, StackError
 from lamina.features.built import built_through, tiles_url
@@ -47,7 +48,8 @@ class Means:
     """How the steps reach what they do not do themselves.
 
     submit: starts the stream job of a generation. fill: builds and publishes the batch tiles of what is new, of a day;
-    its exit code. now_ms: the time. sleep: waits for seconds. tell: shows a line.
+    its exit code. now_ms: the time. sleep: waits for seconds. tell: shows a line. misfit: why the champion cannot read
+    the features of a definition, or None.
     """
 
     submit: Callable[[Generation], object]
@@ -55,6 +57,7 @@ class Means:
     now_ms: Callable[[], int]
     tell: Tell
     sleep: Callable[[float], None] = time.sleep
+    misfit: Callable[[FeatureSet], str | None] = lambda features: None
 
 
 def begin(settings: Settings, own: Generation, now_ms: int) -> Record:
@@ -79,8 +82,10 @@ def start(settings: Settings, own: Generation, means: Means) -> Record:
     """Fill `own` beside the generation that is live, and make it the live one; returns its record.
 
     Raises: StackError: when a stream job cannot be started, or ends. StreamError, StoreUnavailable: when Kafka or Redis
-    does not answer. RolloutError: when the batch tiles cannot be filled.
+    does not answer. RolloutError: when the batch tiles cannot be filled, nobody recorded what is read now, or somebody
+    finished another rollout meanwhile.
     """
+    _require_what_is_read(settings, own)
     record = begin(settings, own, means.now_ms())
     live = live_of(read_records(settings.lake_url, own.system))
     if live is not None and live.id == own.id:
@@ -95,9 +100,28 @@ def start(settings: Settings, own: Generation, means: Means) -> Record:
         # Redis may have been emptied meanwhile.
         if live is None or not batch_gap(settings, own.plan, live.generation.plan):
             break
+    if own.id not in {each.id for each in read_records(settings.lake_url, own.system)}:
+        raise RolloutError(
+            f"generation {own.id} was removed meanwhile, by a --finish of another version: run `lamina features "
+            f"rollout --system {own.system} --start` again"
+        )
     record = record.went_live(means.now_ms())
     write_record(settings.lake_url, record)
     return record
+
+
+def _require_what_is_read(settings: Settings, own: Generation) -> None:
+    """Without any record the first generation is live at once: it must be the one that is read."""
+    if not own.plan.speed or read_records(settings.lake_url, own.system):
+        return
+    jobs = jobs_of(own.system, job_states(settings.flink_url)).values()
+    # Of a job of before generations nobody knows what it keeps.
+    if others := sorted({name for name, _ in jobs} - {own.job_name, f"lamina-stream-{own.system}"}):
+        raise RolloutError(
+            f"it is not recorded which features of {own.system!r} are read, and {', '.join(others)} fills others than "
+            f"this code defines: run `lamina features rollout --system {own.system} --start` once with the code that "
+            "is served, then with this one"
+        )
 
 
 def submit_missing(settings: Settings, generations: Sequence[Generation], means: Means) -> None:
@@ -148,9 +172,11 @@ def _catch_up(settings: Settings, own: Generation, store: RedisStore, means: Mea
 
         def wait(done: Callable[[], bool]) -> None:
             while not done():
-                _require_job(settings, own)
-                found = progress.now()
-                means.tell(f"{found.left} of {found.events} events are to be read, {found.tiles} tiles to be moved")
+                state, found = _job_state(settings, own), progress.now()
+                text = f"{found.left} of {found.events} events are to be read, {found.tiles} tiles to be moved"
+                if state != "RUNNING":
+                    text += f"; the stream job is {state.lower()}: see {settings.flink_url}"
+                means.tell(text)
                 means.sleep(POLL_S)
 
         while True:
@@ -163,33 +189,37 @@ def _catch_up(settings: Settings, own: Generation, store: RedisStore, means: Mea
                 return
 
 
-def _require_job(settings: Settings, own: Generation) -> None:
-    names = [name for name, _ in jobs_of(own.system, job_states(settings.flink_url)).values()]
-    if own.job_name not in names:
+def _job_state(settings: Settings, own: Generation) -> str:
+    states = dict(jobs_of(own.system, job_states(settings.flink_url)).values())
+    if own.job_name not in states:
         raise StackError(
             f"the stream job {own.job_name} has ended: see {settings.flink_url}, mend what ended it, and run "
             "`lamina features rollout --start` again"
         )
+    return states[own.job_name]
 
 
 def finish(settings: Settings, own: Generation, means: Means) -> list[str]:
     """Take back what the generations other than `own` have left; returns their ids.
 
-    Raises: RolloutError: when `own` is not live, or the sink does not move what the old jobs wrote.
+    Raises: RolloutError: when `own` is not live, the champion needs what would be removed, or the sink does not move
+    what the old jobs wrote.
     """
     records = read_records(settings.lake_url, own.system)
-    live = live_of(records)
-    if live is None or live.id != own.id:
-        raise RolloutError(
-            f"the features of {own.system!r} that this code defines ({own.id}) are not live: run `lamina features "
-            "rollout --start` first"
-        )
+    _require_live(records, own)
     others = [record for record in records if record.id != own.id]
+    if others and (complaint := means.misfit(own.features)):
+        raise RolloutError(
+            f"the champion of {own.system!r} was trained on the features from before ({complaint}): train and promote "
+            "one that knows these first, or it is answered without a model"
+        )
     if read := [record for record in others if record.live_ms is not None]:
         for record in read:
             write_record(settings.lake_url, record.withdrawn())
         means.tell(f"waiting {SEEN_S:.0f} s, in which every process sees that {own.id} alone is read")
         means.sleep(SEEN_S)
+        # Another one may have gone live meanwhile.
+        _require_live(read_records(settings.lake_url, own.system), own)
     for name in cancel_others(settings.flink_url, own.system, [own.job_name]):
         means.tell(f"stopped the stream job {name}")
     if not others:
@@ -201,6 +231,15 @@ def finish(settings: Settings, own: Generation, means: Means) -> list[str]:
             forget_group(settings, record.generation)
         remove_record(settings.lake_url, record)
     return [record.id for record in others]
+
+
+def _require_live(records: Sequence[Record], own: Generation) -> None:
+    live = live_of(records)
+    if live is None or live.id != own.id:
+        raise RolloutError(
+            f"the features of {own.system!r} that this code defines ({own.id}) are not live: run `lamina features "
+            "rollout --start` first"
+        )
 
 
 def _wait_moved(settings: Settings, own: Generation, means: Means) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from unittest.mock import Mock
+
 import pytest
 from typer.testing import CliRunner
 
 from lamina.cli import app
-from lamina.commands.rollout import next_step
+from lamina.commands.rollout import champion_misfit, next_step
 from lamina.errors import RolloutError
+from lamina.registry.protocol import ModelVersion
 from lamina.rollout.generation import Generation
 from lamina.rollout.progress import Read
 from lamina.rollout.records import Record
 from lamina.rollout.status import GenerationStatus, SpecStatus, State, Status
+from lamina.scoring.inputs import inputs_of
+from lamina.settings import load_settings
+from tests.unit.rollout.sets import NEW, OLD
 
 AT_MS = 1_533_686_400_000
 
@@ -62,3 +70,15 @@ def test_the_steps_say_what_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
     for gone, told in ((["0a"], "fraud: removed 0a"), ([], "fraud: nothing is kept beside what is live")):
         monkeypatch.setattr("lamina.rollout.steps.finish", lambda settings, own, means, gone=gone: gone)
         assert run("--finish").strip() == told
+
+
+def test_a_champion_is_asked_what_it_reads(tmp_path: Path) -> None:
+    registry, settings = Mock(), load_settings()
+    registry.alias.return_value = None
+    assert champion_misfit(settings, OLD, registry) is None
+    inputs = [each.model_dump(mode="json") for each in inputs_of(OLD, {}, ("spent_1h", "n_1h", "peak_2d"))]
+    (tmp_path / "spec.json").write_text(json.dumps({"inputs": inputs}))
+    registry.alias.return_value = ModelVersion("fraud", "3", "run", 0, {}, ())
+    registry.download.return_value = tmp_path
+    assert champion_misfit(settings, OLD, registry) is None
+    assert champion_misfit(settings, NEW, registry) == "peak_2d no longer defined; spent_1h, n_1h changed"

@@ -15,7 +15,7 @@ from lamina.errors import RolloutError, StackError
 from lamina.features.built import tiles_url
 from lamina.rollout import steps
 from lamina.rollout.generation import Generation, lacking
-from lamina.rollout.records import live_of, read_records
+from lamina.rollout.records import Record, live_of, read_records, remove_record, write_record
 from lamina.rollout.status import status
 from lamina.semantics.plan import TileSpec
 from lamina.settings import Settings, load_settings
@@ -61,7 +61,7 @@ class World:
         return 0
 
     def note(self, specs: Iterable[TileSpec]) -> None:
-        self.filled |= {spec.key: Until(END_MS, spec.horizon_s) for spec in specs}
+        self.filled |= {spec.key: Until(END_MS, spec.reach) for spec in specs}
 
     def sleep(self, seconds: float) -> None:
         self.now_ms += round(1000 * seconds)
@@ -259,6 +259,59 @@ def test_what_is_not_live_removes_nothing(world: World) -> None:
     with pytest.raises(RolloutError, match="are not live: run `lamina features rollout --start` first"):
         steps.finish(world.settings, NEWER, world.means())
     assert (list(world.jobs), world.removed) == ([OLDER.id], [])
+
+
+def test_nothing_goes_that_the_champion_still_reads(world: World) -> None:
+    steps.start(world.settings, NEWER, world.means())
+    means = replace(world.means(), misfit=lambda features: f"spent_1h changed in {len(features.views)} views")
+    with pytest.raises(
+        RolloutError, match=r"champion of 'fraud' .* \(spent_1h changed in 2 views\): train and promote"
+    ):
+        steps.finish(world.settings, NEWER, means)
+    assert len(read_records(world.settings.lake_url, "fraud")) == len(world.jobs) == 2
+    assert world.removed == []
+
+
+def test_nothing_goes_of_another_that_goes_live_while_processes_are_waited_for(world: World) -> None:
+    steps.start(world.settings, NEWER, world.means())
+    other = Record(Generation(replace(NEW, views=NEW.views[:1])), 5)
+    means = replace(world.means(), sleep=lambda s: write_record(world.settings.lake_url, other.went_live(10**9)))
+    with pytest.raises(RolloutError, match="are not live"):
+        steps.finish(world.settings, NEWER, means)
+    assert (live(world), world.removed, len(world.jobs)) == (other.id, [], 2)
+
+
+def test_what_was_removed_meanwhile_does_not_go_live(world: World) -> None:
+    """By a finish of another version, after the last look at the stream."""
+    found = steps.begin(world.settings, NEWER, 5)
+    world.on_read = lambda: remove_record(world.settings.lake_url, found)
+    with pytest.raises(RolloutError, match="was removed meanwhile"):
+        steps.start(world.settings, NEWER, world.means())
+    assert live(world) == OLDER.id
+
+
+def test_the_first_record_is_of_what_is_read(world: World) -> None:
+    """On a cluster nobody has recorded anything when features change for the first time."""
+    (record,) = read_records(world.settings.lake_url, "fraud")
+    remove_record(world.settings.lake_url, record)
+    with pytest.raises(RolloutError, match=f"{OLDER.job_name} fills others .* once with the code that is served"):
+        steps.start(world.settings, NEWER, world.means())
+    assert read_records(world.settings.lake_url, "fraud") == []
+    steps.start(world.settings, OLDER, world.means())
+    assert live(world) == OLDER.id
+    steps.start(world.settings, NEWER, world.means())
+    assert live(world) == NEWER.id
+
+
+def test_a_stream_job_that_fails_again_and_again_is_told(world: World) -> None:
+    told: list[str] = []
+
+    def fails() -> None:
+        world.jobs[NEWER.id] = (NEWER.job_name, "RESTARTING")
+
+    world.on_read = fails
+    steps.start(world.settings, NEWER, replace(world.means(), tell=told.append))
+    assert any("the stream job is restarting: see http" in text for text in told)
 
 
 def test_what_was_begun_and_given_up_goes_as_well(world: World) -> None:
