@@ -73,7 +73,7 @@ def test_what_is_left_is_counted_from_what_the_topics_still_hold(services: Servi
 
 def test_batch_tiles_are_there_up_to_the_end_and_as_far_back() -> None:
     first, second = OLDER.plan.tile_specs
-    there = {first.key: Until(2000, first.horizon_s), second.key: Until(2000, second.horizon_s - 1)}
+    there = {first.key: Until(2000, first.reach), second.key: Until(2000, (second.horizon_s - 1, *second.reach[1:]))}
     assert unfilled([first, second], {}, 1000) == [first, second]
     assert unfilled([first, second], there, 2000) == [second]
     assert unfilled([first, second], there, 2001) == [first, second]
