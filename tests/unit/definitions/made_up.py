@@ -8,6 +8,7 @@ import importlib
 import json
 import runpy
 import sys
+from pathlib import Path
 from typing import Any
 
 from lamina import definitions
@@ -45,6 +46,8 @@ def registries() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if (served := Path(sys.argv[1]) / "serving").exists():
+        importlib.import_module("serving.systems").__path__.append(str(served))
     if len(sys.argv) > 2:
         sys.argv = sys.argv[2:]
         runpy.run_path(sys.argv[0], run_name="__main__")

@@ -89,6 +89,38 @@ SYSTEM = System(features=FEATURES, topics=(STAYS, FINES), label=LABEL, served=GU
 '''
 
 
+SERVED = '''
+"""Stays in a car park are answered: how likely a fine is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from lamina.contracts.served import Served
+from lamina.definitions.parking import SYSTEM, Stay
+from lamina.scoring.load import load
+from serving.answering import Direct
+from serving.stages.case import Case, OutputsAlone
+from serving.stages.kind import RequestKind
+
+
+def build(platform):
+    made = platform.answering(
+        RequestKind(SYSTEM, Stay), OutputsAlone, load, experiment_file=Path(__file__).with_name("experiment.yaml")
+    )
+    router = APIRouter(prefix="/parking", tags=["parking"])
+
+    @router.post("/stays", response_model=Served)
+    async def stay(request: Request, stay: Stay) -> Response:
+        platform.checks.take([stay])
+        served = await made.pipeline.answer(Case(stay, request.state.request_id, request.state.started_ns))
+        return Response(served.to_json(), media_type="application/json")
+
+    return replace(made, routers=(router,), direct=(Direct("/parking/stays", Served.to_json),))
+'''
+
+
 def run(folder: Path, *file: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.unit.definitions.made_up", str(folder), *map(str, file)]
     home = folder / "airflow"
@@ -156,6 +188,26 @@ def test_it_has_its_dags(folder: Path) -> None:
     assert {f"quality_gate.{topic}" for topic in ("stays", "fines")} <= set(dags["archive_daily"]["tasks"])
     waits = dags["features_daily_parking"]["tasks"]["wait_for_events"]["inlets"]
     assert set(waits) == {"lamina://topics/stays", "lamina://topics/fines"}
+
+
+@pytest.mark.parametrize("query", ["", "?framework=its-own-way"])
+def test_it_is_served(folder: Path, tmp_path: Path, query: str) -> None:
+    """By a folder with a `build.py` and the file of its experiment, and nothing else."""
+    home = folder / "serving" / "parking"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "__init__.py").touch()
+    (home / "build.py").write_text(SERVED)
+    (home / "experiment.yaml").write_text('version: "1"\n')
+    body = json.dumps({"stay_id": "s-1", "car_id": "c-1", "fee": 2.5, "timestamp": 1_533_686_431_000})
+    asked = ROOT / "tests" / "unit" / "serving" / "systems" / "asked.py"
+    done = run(folder, asked, tmp_path, f"/parking/stays{query}", body)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "/parking/stays" in found["paths"] and "parking" in found["sections"]
+    answer = found["answer"]
+    assert (found["status"], answer["subjects"], answer["fallback"]) == (200, {"car": "c-1"}, "no_model")
+    assert answer["features"]["stays_1h"] == 0 and answer["unknown"] == ["car"]
+    assert found["published"] == ["stays", "predictions-parking"]
 
 
 def test_where_several_have_a_model_a_command_asks_which_and_says_what_there_is(folder: Path) -> None:
