@@ -15,14 +15,30 @@ from lamina.semantics.plan import make_plan
 
 
 def hops(
-    story: Story, history: History, day: LiveDay, live: LiveResult, kafka: Mapping[str, int], rows: Callable[[str], int]
+    story: Story,
+    history: History,
+    day: LiveDay,
+    live: LiveResult,
+    kafka: Mapping[str, int],
+    rows: Callable[[str], int],
+    shadows: int = 0,
 ) -> list[Hop]:
-    """Every hop, in order. `kafka`: messages on each topic; `rows`: how many of a topic were archived for the day."""
-    return list(_hops(story, history, day, live, kafka, rows))
+    """Every hop, in order.
+
+    Args: kafka: messages on each topic; rows: how many of a topic were archived for the day; shadows: how many of what
+    lies with the answers is none.
+    """
+    return list(_hops(story, history, day, live, kafka, rows, shadows))
 
 
 def _hops(
-    story: Story, history: History, day: LiveDay, live: LiveResult, kafka: Mapping[str, int], rows: Callable[[str], int]
+    story: Story,
+    history: History,
+    day: LiveDay,
+    live: LiveResult,
+    kafka: Mapping[str, int],
+    rows: Callable[[str], int],
+    shadows: int,
 ) -> Iterator[Hop]:
     told = history.rows[story.asked.topic]
     read = told + history.rejected
@@ -32,10 +48,10 @@ def _hops(
         yield from _posted(routes, day.events[topic].num_rows, day, live, kafka, rows)
         if story.asked in routes:
             path, predictions = f"{story.answer}s", predictions_of(story.system)
-            logged = kafka[predictions]
+            logged = kafka[predictions] - shadows
             yield Hop(path=path, name="answered", rows=live.answered)
             yield Hop(path=path, name="on Kafka", expected=live.answered, rows=logged)
-            yield Hop(path=path, name="archived", expected=logged, rows=rows(predictions))
+            yield Hop(path=path, name="archived", expected=logged, rows=rows(predictions) - shadows)
     yield Hop(
         path="tiles", name="updates on Kafka", rows=kafka[FEATURE_TILES], note=f"absolute, {_updates(story)} an event"
     )

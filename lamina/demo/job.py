@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.demo import collect
 from lamina.demo.freshness import FreshnessProbe
@@ -20,7 +21,7 @@ from lamina.demo.posting import DemoError, post_day, wait_for_kafka
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.stages import Stages
 from lamina.demo.story import Run, Story
-from lamina.lake.answers import read_answers
+from lamina.lake.answers import SHADOW, read_answers
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams
 from lamina.orchestration.airflow_client import AirflowClient
@@ -156,13 +157,15 @@ class MainJob:
         with self.stages.run("gather the results"):
             logged = read_answers(lake, story.system, ("stage_ms", "latency_ms"), days=[day.day]).to_pylist()
             kafka = collect.on_kafka(settings)
+            with_answers = collect.archived(lake, predictions_of(story.system), day.day, SHADOW)
+            shadows = sum(bool(row.get(SHADOW)) for row in with_answers)
             common = DemoResults(
                 input_name=self.source.name,
                 system=story.system,
                 started_at=self._began,
                 seconds=0,
                 stages=[],
-                hops=hops(story, history, day, live, kafka, lambda topic: _archived(lake, topic, day.day)),
+                hops=hops(story, history, day, live, kafka, lambda topic: _archived(lake, topic, day.day), shadows),
                 latency=collect.latency(story, live, logged, self.rate_s),
                 freshness=collect.freshness(probe.ms),
                 parity=collect.parity(lake, story.system, day.day),

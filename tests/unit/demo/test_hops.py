@@ -20,16 +20,16 @@ from lamina.reporting.results import Hop
 KAFKA = {DEAD_LETTERS: 2, FEATURE_TILES: 30, predictions_of("fraud"): 9}
 
 
-def made(tmp_path: Path, archived: Mapping[str, int]) -> tuple[Story, dict[tuple[str, str], Hop]]:
+def made(tmp_path: Path, archived: Mapping[str, int], shadows: int = 0) -> tuple[Story, dict[tuple[str, str], Hop]]:
     story = load_story("fraud", Options(users=60, days=30, data=None, scratch=tmp_path))
     asked, told = story.routes
     live = LiveResult(posted=10, answers=[{}] * 9, failed=Counter({"HTTP 500": 1}))
     table = pa.table({"timestamp": list(range(10))})
     day = LiveDay(date(2026, 1, 5), {asked.topic: table, told.topic: table.slice(0, 4)}, table)
     kafka = KAFKA | {asked.topic: 9, told.topic: 4}
-    found = hops(
-        story, History({asked.topic: 100, told.topic: 3}, 5), day, live, kafka, lambda topic: archived.get(topic, 0)
-    )
+    kafka[predictions_of("fraud")] += shadows
+    history = History({asked.topic: 100, told.topic: 3}, 5)
+    found = hops(story, history, day, live, kafka, lambda topic: archived.get(topic, 0), shadows)
     return story, {(hop.path, hop.name): hop for hop in found}
 
 
@@ -61,6 +61,13 @@ def test_what_is_neither_passed_on_nor_put_aside_is_lost(tmp_path: Path) -> None
     assert (found["history", "in the file"].rows, found["history", "in the lake"].aside) == (105, 5)
     assert found["transactions", "archived"].aside == 2, "dead letters"
     assert found["tiles", "updates on Kafka"].note == "absolute, one an event"
+
+
+def test_a_shadow_stands_for_no_answer(tmp_path: Path) -> None:
+    """One answer of nine is lost on the way to the lake, and four shadows are not: they do not hide it."""
+    _, found = made(tmp_path, {predictions_of("fraud"): 8 + 4}, shadows=4)
+    way = [found["decisions", name] for name in ("answered", "on Kafka", "archived")]
+    assert [(hop.rows, hop.lost) for hop in way] == [(9, None), (9, 0), (8, 1)]
 
 
 def test_a_topic_of_several_routes_is_counted_whole_and_by_route(tmp_path: Path) -> None:
