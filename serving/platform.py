@@ -92,7 +92,7 @@ class Platform:
             contract,
         )
         made = Models(champion, routing, ShadowScorer(self.events, clock=self.clock))
-        changeover.retry = made.retry
+        changeover.retry, changeover.withdraw = made.retry, made.withdraw
         return made
 
     def answering(

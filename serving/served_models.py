@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from serving.routes.health import Dependency
@@ -34,6 +35,12 @@ class Models:
         """Look again at versions that were refused: what they were refused for may have changed."""
         for model in (self.champion, *self.routing.challengers):
             model.retry()
+
+    def withdraw(self, names: Collection[str]) -> None:
+        """Take models beside the champion that read one of these features out of service, until they fit again."""
+        for model in self.routing.challengers:
+            if model.current is not None and not set(model.current.scorer.names).isdisjoint(names):
+                model.withdraw()
 
     def dependencies(self) -> dict[str, Dependency]:
         """How they do, by name."""

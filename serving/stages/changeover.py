@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class Changeover:
         """Names of the features that the champion reads; none without a champion."""
         self.retry: Callable[[], None] = lambda: None
         """Called when other features can be read: a model that was refused may fit these."""
+        self.withdraw: Callable[[Collection[str]], None] = lambda names: None
+        """Called with the features that are gone or mean something else from now on: models beside the champion go."""
         self._now = _Read(self._own, None)
         self._ready: list[_Read] = [self._now]
         self._stages: list[FeatureStage] = []
@@ -137,17 +139,25 @@ class Changeover:
         """Inputs of the champion that `wanted` does not have, or with another meaning than they are read with."""
         if wanted == self.features or not (inputs := self.inputs()):
             return []
-        now, then = meanings_of(self.features), meanings_of(wanted)
-        return [name for name in inputs if now.get(name) != then.get(name)]
+        changed = _gone_or_changed(self.features, wanted)
+        return [name for name in inputs if name in changed]
 
     def _use(self, wanted: _Read) -> None:
         before, self._now = self._now, wanted
         if wanted.generation.id == before.generation.id:
             return
+        # Loaded by what was read before, they would take the new values for the old.
+        self.withdraw(_gone_or_changed(before.generation.features, wanted.generation.features))
         self._reader = Reader(wanted.generation.plan)
         for stage in self._stages:
             stage.use(self._reader)
         log.info("features of %s: %s is read instead of %s", self._own.system, self.version, before.generation.id)
+
+
+def _gone_or_changed(before: FeatureSet, after: FeatureSet) -> frozenset[str]:
+    """The features of `before` that `after` has not, or with another meaning."""
+    then = meanings_of(after)
+    return frozenset(name for name, meaning in meanings_of(before).items() if then.get(name) != meaning)
 
 
 class Changeovers:

@@ -81,6 +81,10 @@ class ServedModel:
         """Try a version that was refused once more at the next look: what it was refused for may have changed."""
         self._refused = None
 
+    def withdraw(self) -> None:
+        """Take the model out of service; the next look loads it anew, if it can be used still."""
+        self.current = self._refused = None
+
     def _refresh(self) -> None:
         try:
             found = self._find()

@@ -142,6 +142,16 @@ def test_a_challenger_changes_nothing(lake: str) -> None:
     assert found.features == NEW
 
 
+def test_models_beside_the_champion_are_told_what_means_something_else(lake: str) -> None:
+    found, told = looked(NEW, lake), list[object]()
+    found.withdraw = told.append
+    found.look()
+    assert told == []
+    write_record(lake, LIVE)
+    found.look()
+    assert told == [{"spent_1h", "spent_7d", "n_1h", "n_7d", "peak_2d"}]
+
+
 def test_a_model_that_was_refused_is_tried_again_once_more_is_ready(lake: str) -> None:
     found, tries = Changeover(NEW, lake), []
     found.retry = lambda: tries.append(1)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from benchmarks.small_model import promote, train_small_model
+from lamina.errors import ModelUnavailable
 from lamina.monitoring import metrics
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
@@ -54,6 +55,30 @@ def test_a_rollback_needs_no_download(registry: CountingRegistry, tmp_path: Path
     for version in ("1", "2", "1", "2"):
         move(model, registry, version)
     assert registry.downloads == ["1", "2"]
+
+
+def test_one_that_is_withdrawn_is_loaded_anew_if_it_can_be_used_still(
+    registry: CountingRegistry, tmp_path: Path
+) -> None:
+    fits = [True]
+
+    def load_if_it_fits(folder: Path) -> Constant:
+        if not fits[0]:
+            raise ModelUnavailable("its features mean something else")
+        return load(folder)
+
+    model = ServedModel("fraud", registry, load_if_it_fits, tmp_path / "models")
+    move(model, registry, "1")
+    fits[0] = False
+    model.withdraw()
+    asyncio.run(model.refresh())
+    assert (model.current, model.problem) == (
+        None,
+        "version 1 cannot be used: ModelUnavailable: its features mean something else",
+    )
+    fits[0] = True
+    model.withdraw()
+    move(model, registry, "1")
 
 
 def test_the_last_two_versions_stay_on_the_disk(registry: CountingRegistry, tmp_path: Path) -> None:
