@@ -105,7 +105,9 @@ def start(settings: Settings, own: Generation, means: Means) -> Record:
             f"generation {own.id} was removed meanwhile, by a --finish of another version: run `lamina features "
             f"rollout --system {own.system} --start` again"
         )
-    record = record.went_live(means.now_ms())
+    # The clock of another machine may be ahead of this one's.
+    newest_ms = max((each.live_ms or 0 for each in read_records(settings.lake_url, own.system)), default=0)
+    record = record.went_live(max(means.now_ms(), newest_ms + 1))
     write_record(settings.lake_url, record)
     return record
 

@@ -158,6 +158,13 @@ def test_what_is_new_is_filled_and_then_live(world: World) -> None:
     assert len(world.done) == 2
 
 
+def test_a_clock_that_is_behind_makes_live_all_the_same(world: World) -> None:
+    (record,) = read_records(world.settings.lake_url, "fraud")
+    write_record(world.settings.lake_url, record.went_live(10**13))
+    assert steps.start(world.settings, NEWER, world.means()).live_ms == 10**13 + 1
+    assert live(world) == NEWER.id
+
+
 def test_nothing_is_live_that_was_not_filled(world: World) -> None:
     """Killed while the stream reads: the next call goes on, and repeats nothing that is done."""
 
