@@ -39,7 +39,7 @@ BESIDE = {"unit": "unit", "parity": "engines"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share servers share a process: `--dist loadgroup` keeps a group together."""
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        folder = next((name for name in BESIDE if item.path.is_relative_to(ROOT / "tests" / name)), "")
         item.add_marker(pytest.mark.xdist_group(BESIDE.get(folder, "servers")))
 
 
