@@ -13,6 +13,7 @@ from lamina.local import jars
 from lamina.local.layout import flink_env, flink_home
 from lamina.local.stack import Stack
 from lamina.rollout.generation import Generation, write_features
+from lamina.rollout.progress import forget_group
 from lamina.rollout.records import read_records
 from lamina.rollout.steps import begin
 from lamina.settings import ROOT, Settings
@@ -37,11 +38,14 @@ def start_streams(stack: Stack, settings: Settings, systems: Iterable[str] | Non
     found = {}
     for system in system_names() if systems is None else systems:
         own = Generation(load(system))
-        begin(settings, own, system_clock())
+        record = begin(settings, own, system_clock())
         read = [record.generation for record in read_records(settings.lake_url, system) if record.live_ms is not None]
         for generation in (*read, own):
             name = generation.job_name
             if generation.plan.speed and name not in running:
+                if record.live_ms is None and name == own.job_name:
+                    # It begins anew: what one before has read must not pass for having caught up.
+                    forget_group(settings, generation)
                 running[name] = submit_generation(settings, generation, stack.flink_env())
         if own.plan.speed:
             found[system] = running[own.job_name]
