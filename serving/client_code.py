@@ -14,6 +14,8 @@ from typing import Any, get_args, get_origin
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from lamina import entry
+from lamina.errors import LaminaError
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import ROOT, Settings
 from serving.bootstrap import make_app, make_service
@@ -29,8 +31,15 @@ from __future__ import annotations
 '''
 
 
+class AnswerWithoutContract(LaminaError):
+    """A route of which the client cannot know what it answers."""
+
+
 def code(app: FastAPI) -> str:
-    """The source of the module that calls the routes of `app`."""
+    """The source of the module that calls the routes of `app`.
+
+    Raises: AnswerWithoutContract: when a route does not say by which contract it answers.
+    """
     sections: dict[str, list[APIRoute]] = defaultdict(list)
     for route in app.routes:
         if isinstance(route, APIRoute) and route.tags and not OPERATORS.intersection(route.tags):
@@ -86,6 +95,8 @@ def _fitted(arguments: str) -> str:
 
 
 def _kinds(route: APIRoute) -> Iterable[Any]:
+    if route.response_model is None:
+        raise AnswerWithoutContract(f"route {route.path} says not what it answers: give it a response_model")
     for kind in (route.response_model, *(body.field_info.annotation for body in route.dependant.body_params)):
         yield from get_args(kind) if get_origin(kind) else (kind,)
 
@@ -103,4 +114,4 @@ def current() -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(current(), encoding="utf-8")
+    entry.run(lambda: TARGET.write_text(current(), encoding="utf-8"))

@@ -106,7 +106,12 @@ class Stack:
         self._stop([name])
 
     def restart_service(self, name: str) -> None:
-        """Stop one service, start it again on the same port, and wait until it is ready."""
+        """Stop one service, start it again on the same port, and wait until it is ready.
+
+        Raises: StackError: when the stack does not run, or the service does not become ready.
+        """
+        if not self._supervisor.running():
+            raise StackError(f"the stack in {self.layout.stack_dir} does not run: start it with `make up`")
         self.stop_service(name)
         self.start(name)
 

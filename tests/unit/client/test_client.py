@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
+from fastapi import FastAPI
 
 from lamina.client import ApiError, ApiUnreachable, Client
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Question
@@ -27,6 +28,13 @@ QUESTION = OneQuestion(user_id="u1", item_id="i1", model="nobody")
 
 def test_the_calls_are_those_of_the_routes() -> None:
     assert client_code.current() == client_code.TARGET.read_text(), "run `make client`"
+
+
+def test_a_route_without_a_contract_of_its_answer_is_named() -> None:
+    app = FastAPI()
+    app.add_api_route("/parking/stays", lambda: None, methods=["POST"], tags=["parking"], response_model=None)
+    with pytest.raises(client_code.AnswerWithoutContract, match=r"/parking/stays .* give it a response_model"):
+        client_code.code(app)
 
 
 @pytest.fixture

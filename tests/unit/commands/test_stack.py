@@ -86,6 +86,12 @@ def test_a_part_of_it_ends_with_its_table(home: Path, started: list[Any]) -> Non
     assert started[0].services == {"redis"}
 
 
+def test_nothing_is_restarted_where_no_stack_runs(home: Path) -> None:
+    refused = run("restart", "api")
+    assert isinstance(refused.exception, StackError)
+    assert "does not run: start it with `make up`" in str(refused.exception)
+
+
 def test_services_are_restarted_one_after_the_other(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr(Stack, "restart_service", lambda self, name: done.append(name))
