@@ -132,7 +132,7 @@ def test_a_relative_file_is_of_the_current_folder(monkeypatch: pytest.MonkeyPatc
     assert load_settings().api_keys_file == tmp_path / "keys.yaml"
 
 
-@pytest.mark.parametrize("name", [*map(variable, FOLDERS), "LAMINA_LAKE_URL"])
+@pytest.mark.parametrize("name", [*sorted(map(variable, FOLDERS)), "LAMINA_LAKE_URL"])
 @pytest.mark.parametrize("value", ["/", "//", ".", "lake", "./lake", "/srv/../..", "/srv/lake ", "file:/srv"])
 def test_a_path_that_is_another_one_elsewhere_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, tmp_path: Path
