@@ -10,10 +10,11 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lamina.local import orphans
 from lamina.local.jvm import FRUGAL
@@ -32,15 +33,18 @@ TORCH = ROOT / ".venv-networks"
 """The environment with torch, where somebody made it."""
 
 
-BESIDE = {"unit": "unit", "parity": "engines"}
-"""With a second process (`-n 2`), what goes beside the tests that share the session's servers, by folder of tests."""
+class ByServers(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share the session's servers stay in one process; unit tests, then the parity of engines, go beside."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.removeprefix("tests/").partition("/")[0]
+        return folder if folder in ("unit", "parity") else "servers"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share servers share a process: `--dist loadgroup` keeps a group together."""
-    for item in items:
-        folder = next((name for name in BESIDE if item.path.is_relative_to(ROOT / "tests" / name)), "")
-        item.add_marker(pytest.mark.xdist_group(BESIDE.get(folder, "servers")))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
+    """How `-n 2` deals out the tests."""
+    return ByServers(config, log)
 
 
 def _clear_killed_sessions() -> None:

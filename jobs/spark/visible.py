@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import islice
 from typing import Literal
 
 from lamina.clock import day_of
@@ -220,12 +220,27 @@ def arrivals(
     missing = before - seen
     if missing <= 0:
         return
-    recent = range(before - 1, max(-1, before - 1 - LAST_EVENTS), -1)
-    tiles = [tile_of(e) for e in events[:before]]
-    for dropped in islice(combinations(recent, missing), MAX_ORDERS):
+    recent: dict[object, list[int]] = {}
+    for i in range(before - 1, max(-1, before - 1 - LAST_EVENTS), -1):
+        recent.setdefault(tile_of(events[i]), []).append(i)
+    for dropped in islice(_late(list(recent.values()), missing), MAX_ORDERS):
         gone = set(dropped)
-        if all(j in gone for i in gone for j in range(i + 1, before) if tiles[j] == tiles[i]):
-            yield [e for i, e in enumerate(events[:before]) if i not in gone]
+        yield [e for i, e in enumerate(events[:before]) if i not in gone]
+
+
+def _late(tiles: Sequence[Sequence[int]], missing: int) -> Iterator[list[int]]:
+    """Every way in which `missing` events can be late where each tile lacks its newest ones, the newest tiles first.
+
+    >>> list(_late([[5, 3], [4]], 2))
+    [[5, 3], [5, 4]]
+    """
+    if not missing:
+        yield []
+    elif tiles:
+        newest, *others = tiles
+        for n in range(min(missing, len(newest)), -1, -1):
+            for rest in _late(others, missing - n):
+                yield [*newest[:n], *rest]
 
 
 def _counted(state: State | None, event: EventRow) -> bool:

@@ -169,6 +169,17 @@ def test_orders_keep_each_tile_in_order() -> None:
     assert found[1:] == [[0, 1], [0, 2]]
 
 
+def test_tiles_of_a_busy_key_may_each_be_late_by_several_events() -> None:
+    events: list[EventRow] = [{"id": i, "tile": i // 4} for i in range(16)]
+    # Of the second tile nothing was readable yet, of the last its first two, of the others all.
+    readable = [e for i, e in enumerate(events) if e["tile"] != 1 and i < 14]
+    tried = list(arrivals(events, len(readable), 16, lambda e: e["tile"]))
+    assert readable in tried
+    # One for each way to miss six events of four tiles with four each, after the plain order.
+    assert len(tried) == 1 + 68
+    assert len({tuple(e["id"] for e in one) for one in tried[1:]}) == 68
+
+
 def test_an_event_after_the_request_is_not_tried() -> None:
     events: list[EventRow] = [{"id": i} for i in range(4)]
     assert list(arrivals(events, 2, 2, lambda e: e["id"])) == [events[:2]]
