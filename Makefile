@@ -97,7 +97,7 @@ format: .venv/.stamp ## Rewrite the sources in the project's format
 	@.venv/bin/ruff check --fix $(SOURCES)
 
 test: env networks ## Run the whole suite on real services
-	@$(PY) -m pytest --numprocesses 2 $(ARGS)
+	@$(PY) -m pytest $(ARGS)
 
 test-unit: .venv/.stamp ## Run the tests that need no service
 	@$(PY) -m pytest tests/unit $(ARGS)

@@ -10,11 +10,10 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lamina.local import orphans
 from lamina.local.jvm import FRUGAL
@@ -31,20 +30,6 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", " ".join(FRUGAL))
 PREFIX = "lamina-test-"
 TORCH = ROOT / ".venv-networks"
 """The environment with torch, where somebody made it."""
-
-
-class ByServers(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests that share the session's servers stay in one process; unit tests, then the parity of engines, go beside."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.removeprefix("tests/").partition("/")[0]
-        return folder if folder in ("unit", "parity") else "servers"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
-    """How `-n 2` deals out the tests."""
-    return ByServers(config, log)
 
 
 def _clear_killed_sessions() -> None:
