@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+
+@dataclass
+class Columns:
+    """Rows as equally long arrays, one a field of the subclass."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(getattr(self, fields(self)[0].name))
+
+    def take(self, chosen: NDArray[Any]) -> Self:
+        """The rows at the chosen positions, or where the mask is true."""
+        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Self]) -> Self:
+        """All rows of `parts`, in order."""
+        parts = list(parts)
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 def ids(prefix: str, numbers: NDArray[Any], digits: int, base: int = 10) -> pa.Array:

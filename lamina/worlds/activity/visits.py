@@ -13,14 +13,13 @@ reaches the next, so that any day can be made by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
 from lamina.worlds.activity.moods import HOUR_MS, SHORTLIST, Trends
 from lamina.worlds.activity.population import LIKED, Array, Items, Shoppers
+from lamina.worlds.columns import Columns
 
 VIEW, CLICK, CART, PURCHASE = range(4)
 KINDS = ("page_view", "click", "cart", "purchase")
@@ -58,7 +57,7 @@ LEFT_IN_CART = 0.8  # log-odds of a cart that is left, above those of a purchase
 
 
 @dataclass
-class Rows:
+class Rows(Columns):
     """Events as equally long arrays; shoppers and items by number, `kind` an index into `KINDS`.
 
     `session` numbers the bursts of a shopper's day; `amount` is NaN but of purchases; `chance`, of views: that the item
@@ -72,20 +71,6 @@ class Rows:
     session: Array
     amount: Array
     chance: Array
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.time_ms)
-
-    def take(self, chosen: Array) -> Self:
-        """The rows at the chosen positions, or where the mask is true."""
-        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-
-def concatenate(parts: Iterable[Rows]) -> Rows:
-    """All rows of `parts`, in order."""
-    parts = list(parts)
-    return Rows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Rows)))
 
 
 @dataclass(frozen=True)
@@ -148,7 +133,7 @@ def shopping_day(
         )
 
     carts, purchases = np.flatnonzero(carted), np.flatnonzero(bought)
-    everything = concatenate(
+    everything = Rows.concatenate(
         [
             rows(CLICK, of_view[clicked], found.view_ms[clicked] - rng.integers(200, 1_500, len(clicked))),
             rows(VIEW, of_view, found.view_ms, chance=chance[of_view]),

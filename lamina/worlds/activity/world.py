@@ -24,7 +24,7 @@ from lamina.worlds.activity.moods import (
     together,
 )
 from lamina.worlds.activity.population import MIN_ITEMS, Array, build_items, build_shoppers
-from lamina.worlds.activity.visits import KINDS, PURCHASE, VIEW, Rows, concatenate, shopping_day
+from lamina.worlds.activity.visits import KINDS, PURCHASE, VIEW, Rows, shopping_day
 from lamina.worlds.columns import ids
 from lamina.worlds.protocol import World, WorldError
 
@@ -93,7 +93,7 @@ class ActivityWorld(World):
         rows = self._rows(n)
         views = np.flatnonzero(rows.kind == VIEW)
         seen = rows.take(views)
-        around = concatenate([self._shopping(day) for day in (n - 1, n, n + 1)])
+        around = Rows.concatenate([self._shopping(day) for day in (n - 1, n, n + 1)])
         bought = around.take(around.kind == PURCHASE)
         return pa.table({"event_id": self._event_ids(n, views), "purchase": _followed(seen, bought, len(self._items))})
 
@@ -121,7 +121,7 @@ class ActivityWorld(World):
         if not 0 <= n < self.days:
             raise WorldError(f"this world has days 0 to {self.days - 1}, not {n}")
         midnight = self._midnight(n)
-        both = concatenate([self._shopping(n - 1), self._shopping(n)])
+        both = Rows.concatenate([self._shopping(n - 1), self._shopping(n)])
         rows = both.take((both.time_ms >= midnight) & (both.time_ms < midnight + DAY_MS))
         return rows.take(np.argsort(rows.time_ms, kind="stable"))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.lake.schemas import SCHEMAS
-from lamina.worlds.columns import ids
+from lamina.worlds.columns import Columns, ids
 from lamina.worlds.fraud.geography import CITY_COUNTRY, COUNTRIES
 from lamina.worlds.fraud.population import (
     ATM,
@@ -42,7 +41,7 @@ Array = NDArray[Any]
 
 
 @dataclass
-class Rows:
+class Rows(Columns):
     """Transactions as equally long arrays; users, merchants and devices by number.
 
     `place` is the merchant whose coordinates are reported (nearly always the merchant itself), `card` is 0, 1 or
@@ -57,20 +56,6 @@ class Rows:
     place: Array
     device: Array
     scenario: Array
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.time_ms)
-
-    def take(self, chosen: Array) -> Self:
-        """The rows at the chosen positions, or where the mask is true."""
-        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-
-def concatenate(parts: Iterable[Rows]) -> Rows:
-    """All rows of `parts`, in order."""
-    parts = list(parts)
-    return Rows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Rows)))
 
 
 def card_tokens(users: Array, cards: Array) -> pa.Array:

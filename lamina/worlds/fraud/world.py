@@ -32,7 +32,7 @@ from lamina.worlds.fraud.attacks import (
 from lamina.worlds.fraud.geography import HIGH_RISK_COUNTRIES
 from lamina.worlds.fraud.ordinary import TRIP_BLOCK_DAYS, Array, Trips, ordinary_day, plan_trips
 from lamina.worlds.fraud.population import IN_STORE, MIN_MERCHANTS, ONLINE, build_merchants, build_users, daily_volume
-from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, SCENARIOS, Rows, TableMaker, card_tokens, concatenate
+from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, SCENARIOS, Rows, TableMaker, card_tokens
 from lamina.worlds.protocol import World, WorldError
 
 LABEL_DELAY_DAYS = 7
@@ -176,9 +176,9 @@ class FraudWorld(World):
         )
         for day in range(n - LONGEST_ATTACK_DAYS + 1, n + 1):
             parts += self._attacks.begun_on(self._midnight(day), self._attacks_per_day, self._rng(_ATTACKS, day))
-        late = concatenate(parts[1:])
+        late = Rows.concatenate(parts[1:])
         parts = [ordinary, late.take((late.time_ms >= midnight) & (late.time_ms < midnight + DAY_MS))]
-        rows = concatenate(parts)
+        rows = Rows.concatenate(parts)
         return rows.take(np.argsort(rows.time_ms, kind="stable"))
 
     def _remember_frauds(self, n: int, rows: Rows) -> None:
