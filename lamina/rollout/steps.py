@@ -100,13 +100,14 @@ def start(settings: Settings, own: Generation, means: Means) -> Record:
         # Redis may have been emptied meanwhile.
         if live is None or not batch_gap(settings, own.plan, live.generation.plan):
             break
-    if own.id not in {each.id for each in read_records(settings.lake_url, own.system)}:
+    records = read_records(settings.lake_url, own.system)
+    if own.id not in {each.id for each in records}:
         raise RolloutError(
             f"generation {own.id} was removed meanwhile, by a --finish of another version: run `lamina features "
             f"rollout --system {own.system} --start` again"
         )
     # The clock of another machine may be ahead of this one's.
-    newest_ms = max((each.live_ms or 0 for each in read_records(settings.lake_url, own.system)), default=0)
+    newest_ms = max(each.live_ms or 0 for each in records)
     record = record.went_live(max(means.now_ms(), newest_ms + 1))
     write_record(settings.lake_url, record)
     return record
