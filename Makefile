@@ -18,7 +18,7 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 PY := .venv/bin/python
 FLINK_PY := .venv-flink/bin/python
-MAIN_GROUPS := serving spark training airflow local build dev
+MAIN_GROUPS := serving console tracing monitoring spark training airflow local build dev
 CODE := $(shell find lamina jobs models -name '*.py' -not -path '*/__pycache__/*' 2>/dev/null)
 SOURCES := lamina jobs models serving dags benchmarks tests
 
