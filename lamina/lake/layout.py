@@ -13,6 +13,8 @@ ORIGIN = "origin=kafka"
 """In a day's partition: what was archived from Kafka, beside what was imported."""
 OFFSETS = "_offsets.json"
 """In that folder: which messages it holds."""
+DAY = "day"
+"""Names the partitions of what lies by the time of the events, not by that of their arrival."""
 
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
@@ -90,6 +92,24 @@ def predictions(lake: str, model: str, day: date) -> str:
     'lake/predictions/fraud/2018-08-08'
     """
     return _join(lake, "predictions", model, day.isoformat())
+
+
+def joined_of(lake: str, system: str) -> str:
+    """Folder of all days of the joined rows of `system`.
+
+    >>> joined_of("lake", "fraud")
+    'lake/joined/fraud'
+    """
+    return _join(lake, "joined", system)
+
+
+def joined(lake: str, system: str, day: date) -> str:
+    """Answers of `system` on the UTC day `day`, by their own time, with what became known of them.
+
+    >>> joined("lake", "fraud", date(2018, 8, 8))
+    'lake/joined/fraud/day=2018-08-08'
+    """
+    return f"{joined_of(lake, system)}/{DAY}={day.isoformat()}"
 
 
 def parity(lake: str, system: str, day: date) -> str:
