@@ -16,7 +16,7 @@ from lamina.clock import system_clock
 from lamina.commands.jobs import run_job
 from lamina.commands.output import make_console, make_table
 from lamina.definitions import load, system_names
-from lamina.errors import RolloutError
+from lamina.errors import LaminaError, RolloutError
 from lamina.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -61,9 +61,17 @@ def rollout(
 def _start(settings: Settings, own: Generation, console: Console) -> None:
     from lamina.features.entity import utc
     from lamina.rollout import steps
+    from lamina.rollout.status import lacks
 
     record = steps.start(settings, own, _means(settings, own.system, console))
-    console.print(f"{own.system}: {record.id} is live since {utc(record.live_ms or 0)} UTC", highlight=False)
+    told = f"{own.system}: {record.id} is live since {utc(record.live_ms or 0)} UTC"
+    try:
+        lacking = lacks(settings, own)
+    except LaminaError as error:
+        raise RolloutError(f"{told} by its record, and whether anybody can read it is not known: {error}") from error
+    console.print(told if not lacking else f"{told}, and not all of it is there:", markup=False, highlight=False)
+    for what in lacking:
+        console.print(f"  {what}", markup=False, highlight=False)
 
 
 def _finish(settings: Settings, own: Generation, console: Console) -> None:

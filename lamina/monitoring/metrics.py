@@ -75,6 +75,11 @@ KEYS_REFUSED = Counter("keys_refused_total", "Requests with an unknown key, or w
 RATE_LIMITED = Counter("rate_limited_total", "Requests beyond the rate of their key", ["key"])
 CONCURRENCY_LIMITED = Counter("concurrency_limited_total", "Requests beyond what their key may have at once", ["key"])
 PARITY_MISMATCHES = Gauge("parity_mismatches", "Unexplained values in the newest parity report", ["system"])
+ROLLOUT_AGE = Gauge(
+    "feature_rollout_age_seconds",
+    "How long a rollout of features has been in a state: filling, or kept after another went live; 0 where none is",
+    ["system", "state"],
+)
 PREDICT_ROWS = Counter("predict_rows_total", "Rows answered by /predict", ["model", "version", "status"])
 PREDICT_TIMEOUTS = Counter("predict_timeouts_total", "Calls to /predict that were not answered within their deadline")
 PREDICT_LATENCY = Histogram(

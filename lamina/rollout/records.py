@@ -101,6 +101,22 @@ def live_of(records: Iterable[Record]) -> Record | None:
     return max((r for r in records if r.live_ms is not None), key=lambda r: r.live_ms or 0, default=None)
 
 
+def ages(records: Iterable[Record], now_ms: int) -> dict[str, float]:
+    """How long a rollout has been where it is, in seconds, by state; 0.0 where no generation is in it.
+
+    filling: since one was begun that is not live. kept: since one that was live is kept beside the one that is.
+    """
+    begun, live = list[int](), list[int]()
+    for record in records:
+        if record.live_ms is None:
+            begun.append(record.began_ms)
+        else:
+            live.append(record.live_ms)
+    # The one that was live first has been kept since the next took its place.
+    since = {"filling": min(begun, default=None), "kept": sorted(live)[1] if len(live) > 1 else None}
+    return {state: 0.0 if at is None else max(now_ms - at, 0) / 1000 for state, at in since.items()}
+
+
 def is_waiting(lake: str, own: Generation) -> bool:
     """Whether others are read in the place of `own`, until somebody makes it live."""
     records = readable_records(lake, own.system)

@@ -19,6 +19,7 @@ from lamina.store.redis import RedisStore
 from lamina.streams.submit import job_states
 
 State = Literal["live", "filling", "kept", "not begun"]
+NO_JOB = "not needed"
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,34 @@ def status(settings: Settings, own: Generation) -> Status:
             with StreamProgress(settings, generation, store) as progress:
                 read = progress.now()
         since_ms = record.live_ms if record.live_ms is not None else record.began_ms or None
-        job = jobs.get(generation.job_name) if generation.plan.speed else "not needed"
+        job = jobs.get(generation.job_name) if generation.plan.speed else NO_JOB
         found.append(GenerationStatus(record.id, state, since_ms, record.id == own.id, job, read))
     filled = Filled(settings.redis_url.get_secret_value()).read()
     return Status(found, _specs(settings, shown, live, filled, {each.id: each for each in found}))
+
+
+def lacks(settings: Settings, own: Generation) -> list[str]:
+    """What keeps answers from all that `own` defines, which is live, a sentence each; none where all of it is there.
+
+    Raises: as `status`.
+    """
+    found = status(settings, own)
+    (shown,) = (each for each in found.generations if each.is_own)
+    told = []
+    if shown.job is None:
+        told.append(f"the stream job {own.job_name} does not run: `lamina up` starts it")
+    elif shown.job not in ("RUNNING", NO_JOB):
+        told.append(f"the stream job {own.job_name} is {shown.job.lower()}: see {settings.flink_url}")
+    day = newest_day(settings, own.plan)
+    if day is None:
+        return [*told, f"the lake has no batch tiles of it: run the DAG features_daily_{own.system}"]
+    ends = {spec.key: spec.batch_end_ms or 0 for spec in found.specs if spec.layer == "batch"}
+    if late := [spec.key for spec in own.plan.tile_specs if ends[spec.key] < midnight_ms(next_day(day))]:
+        told.append(
+            f"Redis has not all batch tiles of {day} of {', '.join(late)}: run python -m jobs.spark.publish --system "
+            f"{own.system} --date {day}"
+        )
+    return told
 
 
 def _state(record: Record, live: Record | None) -> State:

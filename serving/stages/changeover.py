@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamina.clock import Clock, system_clock
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.meanings import meanings_of
 from lamina.errors import LaminaError, ModelUnavailable
 from lamina.features.entity import utc
+from lamina.monitoring import metrics
 from lamina.rollout.generation import Generation
-from lamina.rollout.records import Record, live_of, read_records
+from lamina.rollout.records import Record, ages, live_of, read_records
 from lamina.scoring.protocol import Scorer
 from lamina.store.reader import Reader
 from serving.stages.features import AsyncStore, FeatureStage
@@ -41,11 +43,11 @@ class _Read:
 class Changeover:
     """The generation that a process reads, for all stages that it made. `look` is to be called every few seconds.
 
-    Args: own: what the code defines. lake: where rollouts are recorded.
+    Args: own: what the code defines. lake: where rollouts are recorded. clock: says how old a rollout is.
     """
 
-    def __init__(self, own: FeatureSet, lake: str) -> None:
-        self._own, self._lake = Generation(own), lake
+    def __init__(self, own: FeatureSet, lake: str, clock: Clock = system_clock) -> None:
+        self._own, self._lake, self._clock = Generation(own), lake, clock
         self.inputs: Callable[[], Sequence[str]] = tuple
         """Names of the features that the champion reads; none without a champion."""
         self.retry: Callable[[], None] = lambda: None
@@ -87,6 +89,8 @@ class Changeover:
         except (LaminaError, OSError, ValueError) as error:
             self.problem = f"the record of the rollout cannot be read: {error}"
             return
+        for state, age_s in ages(records, self._clock()).items():
+            metrics.ROLLOUT_AGE.labels(self._own.system, state).set(age_s)
         live = live_of(records)
         if live is None:
             self.problem = None

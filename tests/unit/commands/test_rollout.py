@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lamina.cli import app
 from lamina.commands.rollout import champion_misfit, next_step
-from lamina.errors import RolloutError
+from lamina.errors import RolloutError, StoreUnavailable
 from lamina.registry.protocol import ModelVersion
 from lamina.rollout.generation import Generation
 from lamina.rollout.progress import Read
@@ -66,10 +66,28 @@ def test_the_steps_say_what_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "lamina.rollout.steps.start", lambda settings, own, means: Record(Generation(own.features), 1, AT_MS)
     )
+    monkeypatch.setattr("lamina.rollout.status.lacks", lambda settings, own: [])
     assert run("--start").strip().endswith("is live since 2018-08-08 00:00:00 UTC")
     for gone, told in ((["0a"], "fraud: removed 0a"), ([], "fraud: nothing is kept beside what is live")):
         monkeypatch.setattr("lamina.rollout.steps.finish", lambda settings, own, means, gone=gone: gone)
         assert run("--finish").strip() == told
+
+
+def test_what_is_live_by_its_record_alone_is_not_said_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "lamina.rollout.steps.start", lambda settings, own, means: Record(Generation(own.features), 1, AT_MS)
+    )
+    monkeypatch.setattr("lamina.rollout.status.lacks", lambda settings, own: ["no job [ever] ran", "no batch tiles"])
+    first, *more = run("--start").splitlines()
+    assert first.endswith("is live since 2018-08-08 00:00:00 UTC, and not all of it is there:")
+    assert more == ["  no job [ever] ran", "  no batch tiles"]
+
+    def nobody(settings: object, own: object) -> list[str]:
+        raise StoreUnavailable("Redis does not answer")
+
+    monkeypatch.setattr("lamina.rollout.status.lacks", nobody)
+    with pytest.raises(RolloutError, match=r"by its record, and whether .* is not known: Redis does not answer"):
+        run("--start")
 
 
 def test_a_champion_is_asked_what_it_reads(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from lamina.errors import DefinitionError, RolloutError
 from lamina.rollout.generation import Generation
 from lamina.rollout.records import (
     Record,
+    ages,
     beside,
     is_waiting,
     live_of,
@@ -51,6 +52,18 @@ def test_the_last_to_go_live_is_live(tmp_path: Path) -> None:
     assert live_of([OLDER, NEWER]) == OLDER
     assert live_of([OLDER, NEWER.went_live(5)]) == NEWER.went_live(5)
     assert live_of([OLDER.went_live(7), NEWER.went_live(5)]) == OLDER.went_live(7)
+
+
+def test_a_rollout_that_stands_still_is_told_by_its_age() -> None:
+    none = {"filling": 0.0, "kept": 0.0}
+    assert ages([], 5000) == ages([OLDER], 5000) == none
+    assert ages([OLDER, NEWER], 5003) == none | {"filling": 5.0}
+    assert ages([NEWER, Record(NEWER.generation, 2003)], 5003) == none | {"filling": 5.0}, "that of the oldest"
+    live = NEWER.went_live(2000)
+    assert ages([OLDER, live], 5000) == none | {"kept": 3.0}, "since the other took its place, whenever it was live"
+    assert ages([OLDER, live, live.went_live(4000)], 5000) == none | {"kept": 3.0}
+    assert ages([OLDER.went_live(4000), live], 5000) == none | {"kept": 1.0}, "on the way back"
+    assert ages([NEWER, OLDER, live], 1) == none, "by a clock that is behind"
 
 
 def test_a_record_is_replaced_in_one_step(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from lamina.features.built import tiles_url
 from lamina.rollout import steps
 from lamina.rollout.generation import Generation, lacking
 from lamina.rollout.records import Record, live_of, read_records, remove_record, write_record
-from lamina.rollout.status import status
+from lamina.rollout.status import lacks, status
 from lamina.semantics.plan import TileSpec
 from lamina.settings import Settings, load_settings
 from lamina.store.filled import Until
@@ -286,6 +286,25 @@ def test_nothing_goes_of_another_that_goes_live_while_processes_are_waited_for(w
     with pytest.raises(RolloutError, match="are not live"):
         steps.finish(world.settings, NEWER, means)
     assert (live(world), world.removed, len(world.jobs)) == (other.id, [], 2)
+
+
+def test_what_is_live_says_what_it_lacks(world: World) -> None:
+    assert lacks(world.settings, OLDER) == []
+    spec = OLDER.plan.tile_specs[0]
+    world.filled[spec.key] = Until(END_MS - 1, spec.reach)
+    (told,) = lacks(world.settings, OLDER)
+    assert f"Redis has not all batch tiles of {DAY} of {spec.key}: run" in told
+    world.filled.clear()
+    world.jobs[OLDER.id] = (OLDER.job_name, "RESTARTING")
+    told, more = lacks(world.settings, OLDER)
+    assert f"{OLDER.job_name} is restarting" in told
+    assert all(spec.key in more for spec in OLDER.plan.tile_specs)
+    world.jobs.clear()
+    for spec in OLDER.plan.tile_specs:
+        Path(tiles_url(world.settings.lake_url, spec, next_day(DAY))).rmdir()
+    told, more = lacks(world.settings, OLDER)
+    assert f"{OLDER.job_name} does not run: `lamina up` starts it" in told
+    assert "the lake has no batch tiles of it: run the DAG features_daily_fraud" in more
 
 
 def test_what_was_removed_meanwhile_does_not_go_live(world: World) -> None:

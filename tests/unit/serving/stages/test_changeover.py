@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from lamina.contracts.features import FeatureSet
 from lamina.errors import ModelUnavailable
@@ -60,6 +61,28 @@ def test_the_old_are_read_until_the_new_are_live(lake: str) -> None:
     assert (found.features, found.version) == (NEW, f"{NEWER.id} since 2018-08-09 00:00:00")
     assert found.problem is None
     assert [read(stage) for stage in stages] == [set(NEW.names)] * 2
+
+
+def test_the_gauge_tells_how_long_a_rollout_stands(lake: str) -> None:
+    now_ms = [3_600_003]
+    found = Changeover(NEW, lake, lambda: now_ms[0])
+
+    def shown() -> dict[str, float | None]:
+        found.look()
+        own = {"system": "fraud"}
+        return {
+            state: REGISTRY.get_sample_value("feature_rollout_age_seconds", own | {"state": state})
+            for state in ("filling", "kept")
+        }
+
+    assert shown() == {"filling": 3600.0, "kept": 0.0}
+    write_record(lake, LIVE)
+    now_ms[0] = 1_533_772_860_000
+    assert shown() == {"filling": 0.0, "kept": 60.0}
+    (Path(lake) / "rollout" / "fraud" / f"{NEWER.id}.json").write_text("{")
+    assert shown() == {"filling": 0.0, "kept": 60.0}, "as it was, while a record cannot be read"
+    remove_record(lake, NEWER)
+    assert shown() == {"filling": 0.0, "kept": 0.0}
 
 
 def test_what_is_under_way_is_finished_as_it_was_begun(lake: str) -> None:
