@@ -5,13 +5,14 @@ from __future__ import annotations
 import typer
 
 from lamina import entry
-from lamina.commands import dead_letters, features, ingest, migrate, models, stack
+from lamina.commands import dead_letters, features, ingest, migrate, models, monitor, stack
 
 app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack.register(app)
 ingest.register(app)
 models.register(app)
 features.register(app)
+monitor.register(app)
 dead_letters.register(app)
 migrate.register(app)
 

@@ -9,6 +9,7 @@ from lamina.contracts.features import Entity, FeatureSet
 from lamina.contracts.labels import LABEL_TIMESTAMP, LabelDefinition
 from lamina.contracts.served import Served
 from lamina.contracts.topics import EventTopic, predictions_of
+from lamina.contracts.watching import USUAL, Watching
 from lamina.errors import DefinitionError
 
 
@@ -19,7 +20,7 @@ class System:
     `topics` are those of its own events. It may read those of other systems, which then are only theirs to describe; a
     topic that two describe is described alike. `label`: how it becomes known what a request was. `served`: the log of
     what it answered, made by `lamina.contracts.served.served_topic`. `min_auc`: a model whose AUC is below is not
-    registered, unless it is asked for.
+    registered, unless it is asked for. `watching`: from where on somebody is told that it does badly.
     """
 
     features: FeatureSet
@@ -27,6 +28,7 @@ class System:
     label: LabelDefinition | None = None
     served: EventTopic | None = None
     min_auc: float = 0.8
+    watching: Watching = USUAL
 
     def __post_init__(self) -> None:
         for complaint in self._complaints():
@@ -37,6 +39,7 @@ class System:
             yield "model_features need a label to learn from: give label, or leave model_features out"
         if not 0 <= self.min_auc <= 1:
             yield f"min_auc {self.min_auc:g}: an AUC is between 0 and 1"
+        yield from (f"watching: {complaint}" for complaint in self.watching.complaints())
         if self.label:
             yield from self._complaints_of_label(self.label)
         if self.features.model_features and not self.served:

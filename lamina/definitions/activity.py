@@ -37,6 +37,7 @@ from lamina.contracts.labels import FollowedLabel
 from lamina.contracts.served import served_topic
 from lamina.contracts.systems import System
 from lamina.contracts.user_events import USER_EVENT_TOPIC
+from lamina.contracts.watching import Watching
 
 USER = Entity("shopper", "user_id")
 ITEM = Entity("item", "item_id", hot=True)
@@ -171,4 +172,6 @@ SYSTEM = System(
     label=PURCHASED,
     served=served_topic("activity"),
     min_auc=0.65,
+    # Whether somebody buys is hard to tell: its models are good from 0.65 on.
+    watching=Watching(min_auc=0.60),
 )

@@ -27,12 +27,25 @@ def weights(system: str, withholding: str, lake: str, ids: Texts, timestamp: Int
     for i, identity in enumerate(ids):
         if identity not in decided:
             continue
-        action, propensity, intended = decided[identity]
-        if intended == withholding and propensity:
-            found[i] = min(1.0 / propensity, MOST)
-        elif action == withholding and (propensity is not None or not labelled[i]):
-            found[i] = 0.0
+        found[i] = counts_for(withholding, *decided[identity], labelled=bool(labelled[i]))
     return found
+
+
+def counts_for(
+    withholding: str, action: str | None, propensity: float | None, intended: str | None, *, labelled: bool
+) -> float:
+    """For how many rows one counts of which this was decided; see `weights`.
+
+    >>> counts_for("reject", "approve", 0.05, "reject", labelled=False)
+    20.0
+    >>> counts_for("reject", "reject", None, "reject", labelled=False)
+    0.0
+    """
+    if intended == withholding and propensity:
+        return min(1.0 / propensity, MOST)
+    if action == withholding and (propensity is not None or not labelled):
+        return 0.0
+    return 1.0
 
 
 def _decided(system: str, lake: str, timestamp: Ints) -> dict[str, tuple[str | None, float | None, str | None]]:

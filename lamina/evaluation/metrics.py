@@ -17,6 +17,8 @@ from lamina.clock import DAY_MS
 
 FALSE_POSITIVE_LIMIT = 0.001
 RECALL_FLOOR = 0.95
+EVEN = 0.5
+"""From this probability on, a row is more likely positive than not."""
 RELIABILITY_BANDS = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)
 
 Floats = NDArray[np.float64]
@@ -92,6 +94,15 @@ def brier(positive: Flags, score: Floats) -> float:
     0.125
     """
     return float(np.mean((score - positive) ** 2))
+
+
+def accuracy(positive: Flags, score: Floats) -> float:
+    """Share of the rows of which a score says the likelier kind, from 0.5 on positive.
+
+    >>> accuracy(np.array([True, False, True, True]), np.array([0.5, 0.1, 0.9, 0.2]))
+    0.75
+    """
+    return float(np.mean((score >= EVEN) == positive))
 
 
 def threshold_at_fpr(positive: Flags, score: Floats, limit: float) -> float:

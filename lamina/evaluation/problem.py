@@ -10,7 +10,7 @@ import numpy as np
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.labels import LABEL_TIMESTAMP
 from lamina.contracts.systems import System
-from lamina.evaluation.metrics import Flags, Floats, Ints, Texts, brier, ranking
+from lamina.evaluation.metrics import Flags, Floats, Ints, Texts, accuracy, brier, ranking
 from lamina.evaluation.table import Table
 from lamina.scoring.trees_spec import ModelSpec
 
@@ -52,7 +52,8 @@ class Words:
 
 
 def _usual(rows: Table, score: Floats) -> dict[str, float]:
-    return ranking(rows.positive, score) | {"brier": brier(rows.positive, score)}
+    own = {"brier": brier(rows.positive, score), "accuracy": accuracy(rows.positive, score)}
+    return ranking(rows.positive, score) | own
 
 
 def _no_slices(rows: Table) -> Iterable[tuple[str, Flags]]:
@@ -73,7 +74,7 @@ class Problem:
 
     unit: column with the subject whose rows are no independent evidence, such as a user: its
     rows are drawn together and learnt from together. known_leave: they leave the test once a positive one of it is
-    known, as those of a card that is blocked then. figures: by default those of `ranking`, and `brier`.
+    known, as those of a card that is blocked then. figures: by default those of `ranking`, `brier` and `accuracy`.
     columns: further columns of the training set, and `beside`: of the rows it was made for, that the figures and slices
     look at; those are missing (None) where they cannot be had.
     """

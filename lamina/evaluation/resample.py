@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
 
-from lamina.evaluation.metrics import Flags, Floats, Ints, Outcomes
+from lamina.evaluation.metrics import Flags, Floats, Ints, Outcomes, Texts
 from lamina.registry.evaluation import Interval
 
 RESAMPLES = 1000
@@ -65,18 +66,40 @@ def differences(
 
     Args: champion: float64[n], its scores of the candidate's rows.
     """
-    units, owner = np.unique(candidate.unit.astype(str), return_inverse=True)
     first, second = (Ranking.of(candidate.positive, score) for score in (candidate.score, champion))
 
     def gained(weight: Floats) -> Floats:
         return np.nan_to_num(np.subtract(first.figures(weight), second.figures(weight)))
 
+    found = drawn(candidate.unit, gained, seed=seed, resamples=resamples, confidence=confidence).confidence_interval
+    points = gained(np.ones(len(candidate.unit)))
+    return {
+        name: Interval(difference=float(point), low=float(low), high=float(high), confidence=confidence)
+        for name, point, low, high in zip(FIGURES, points, found.low, found.high, strict=True)
+    }
+
+
+def drawn(
+    unit: Texts,
+    figures: Callable[[Floats], Floats],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> Any:
+    """SciPy's bootstrap of `figures` over units, which are drawn with all their rows: the percentile interval, and the
+    distribution, float64[figures, resamples].
+
+    Args: unit: ids [n] of whom each row is about; figures: from how often each row counts, float64[n].
+    """
+    units, owner = np.unique(unit.astype(str), return_inverse=True)
+
     def of_draws(draws: Ints, axis: int) -> Floats:
         counts = (np.bincount(draw, minlength=len(units)) for draw in np.atleast_2d(draws))
-        found = np.array([gained(count[owner].astype(np.float64)) for count in counts]).T
+        found = np.array([figures(count[owner].astype(np.float64)) for count in counts]).T
         return found if draws.ndim > 1 else found[:, 0]
 
-    found = bootstrap(
+    return bootstrap(
         (np.arange(len(units)),),
         of_draws,
         n_resamples=resamples,
@@ -85,9 +108,4 @@ def differences(
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    points = gained(np.ones(len(owner)))
-    return {
-        name: Interval(difference=float(point), low=float(low), high=float(high), confidence=confidence)
-        for name, point, low, high in zip(FIGURES, points, found.low, found.high, strict=True)
-    }
+    )

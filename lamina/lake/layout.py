@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 
 from lamina.errors import NameRefused
 
@@ -164,3 +164,21 @@ def backfill(lake: str, system: str, first: date, last: date) -> str:
     'lake/backfill/fraud/2018-08-01_2018-08-08.json'
     """
     return _join(lake, "backfill", system, f"{first.isoformat()}_{last.isoformat()}.json")
+
+
+def monitored(lake: str, system: str) -> str:
+    """Folder of all that was reported of what is watched of `system`, a folder a kind.
+
+    >>> monitored("lake", "fraud")
+    'lake/monitoring/fraud'
+    """
+    return _join(lake, "monitoring", system)
+
+
+def monitoring(lake: str, system: str, kind: str, hour: datetime) -> str:
+    """Folder of the report of `kind`, such as performance, that was made of `system` for an hour (UTC).
+
+    >>> monitoring("lake", "fraud", "performance", datetime(2018, 8, 21, 7))
+    'lake/monitoring/fraud/performance/hour=2018-08-21T07'
+    """
+    return f"{monitored(lake, system)}/{kind}/hour={hour:%Y-%m-%dT%H}"

@@ -11,8 +11,8 @@ from models.fraud.figures import measure
 from models.fraud.savings import sections
 from models.fraud.slices import slices
 
-WITHHOLDING = "reject"
-"""A declined payment did not happen: nobody hears of it again."""
+# One: a second action after which nothing happens would ask for weights of its own.
+(WITHHOLDING,) = SYSTEM.watching.withholding
 
 PROBLEM = Problem(
     record=SYSTEM,

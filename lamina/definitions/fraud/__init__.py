@@ -21,6 +21,7 @@ from lamina.contracts.fraud_decisions import DECISION_TOPIC
 from lamina.contracts.labels import ReportedLabel
 from lamina.contracts.systems import System
 from lamina.contracts.transactions import LABEL_TOPIC, TRANSACTION_TOPIC
+from lamina.contracts.watching import Watching
 from lamina.definitions.fraud.merchants import (
     MERCHANT_FRAUD,
     MERCHANT_FRAUD_SPAN,
@@ -171,4 +172,6 @@ SYSTEM = System(
     topics=(TRANSACTION_TOPIC, LABEL_TOPIC),
     label=ReportedLabel(source=FRAUD_LABELS, column="is_fraud", delay=LABEL_DELAY, beside=("scenario",)),
     served=DECISION_TOPIC,
+    # A declined payment did not happen: nobody hears of it again.
+    watching=Watching(alarms=("review", "reject"), withholding=("reject",)),
 )

@@ -160,7 +160,7 @@ def test_a_problem_need_not_say_more_than_its_record_unit_and_words(table: Table
     found = evaluate(plain, registry, table, DAY, min_auc=0.8)
     assert found.candidate is not None
     assert set(found.candidate.metrics) == {
-        *("auc", "average_precision", "precision_at_95_recall", "recall_at_fpr_001", "brier")
+        *("auc", "average_precision", "precision_at_95_recall", "recall_at_fpr_001", "brier", "accuracy")
     }
     assert found.rows > evaluate(PROBLEM, registry, table, DAY, min_auc=0.8).rows, "who has bought is tested, too"
     assert not found.slices

@@ -1,0 +1,53 @@
+"""`lamina monitor`: how systems do, and what somebody should be told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from lamina.commands.output import make_console, make_table
+from lamina.definitions import system_names
+from lamina.settings import load_settings
+
+app = typer.Typer(name="monitor", no_args_is_help=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add `monitor` to `parent`."""
+    parent.add_typer(app, name="monitor")
+
+
+@app.callback()
+def group() -> None:
+    """How models and features do: reports and alerts."""
+
+
+@app.command("list")
+def list_reports(system: Annotated[str, typer.Option(help="One system; all when left out.")] = "") -> None:
+    """Show the newest report of every kind, and its alerts."""
+    from lamina.monitoring.reports import Summary, kinds, newest
+
+    lake = load_settings().lake_url
+    rows, alerts = make_table("system", "report", "window ends (UTC)", "known before (UTC)", "alerts"), []
+    for name in [system] if system else system_names():
+        for kind in kinds(lake, name):
+            report = newest(lake, name, kind, Summary)
+            if report is None:
+                continue
+            rows.add_row(
+                name, kind, _at(report.window.end_ms), _at(report.known_before_ms), str(len(report.alerts) or "none")
+            )
+            alerts += [f"{name} {kind}, {alert.severity}: {alert.message}" for alert in report.alerts]
+    console = make_console()
+    if not rows.row_count:
+        console.print("there are no reports: DAG monitoring_<system> makes them, and so do the commands of this group")
+        return
+    console.print(rows)
+    for line in alerts:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _at(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M")
