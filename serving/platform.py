@@ -119,21 +119,22 @@ class Platform:
         models = self.models(kind.record.features, load, kind.contract, experiment_file)
         lease_ms = LEASE_MS + 2 * settings.decision_deadline_ms
         # Who brings a store of their own has no Redis to share answers by.
-        shared = None if self.own_store else self._shared_answers(lease_ms, kind.system if space is None else space)
+        shared = None if self.own_store else self._shared_answers(lease_ms, kind.system, space)
         repeats = Repeats(kind, shared, window_s=settings.repeat_window_s, form=form)
         budget = Budget(settings.redis_timeout_ms, settings.decision_deadline_ms, fallbacks)
         maker = Maker(kind, decider, features, models.routing, models.shadows, self.events, budget, self.clock, count)
         pipeline = Pipeline(kind, features, repeats, maker, budget, patience_ms=2 * lease_ms)
         return Answering(settings, kind, features, models, repeats, pipeline, self.checks)
 
-    def _shared_answers(self, lease_ms: int, space: str) -> RedisAnswers:
+    def _shared_answers(self, lease_ms: int, system: str, space: str | None) -> RedisAnswers:
         return RedisAnswers(
             self.settings.redis_url.get_secret_value(),
             timeout_ms=self.settings.redis_timeout_ms,
             window_s=self.settings.repeat_window_s,
             lease_ms=lease_ms,
             entries=self.settings.repeat_entries,
-            space=space,
+            system=system,
+            space=system if space is None else space,
         )
 
 

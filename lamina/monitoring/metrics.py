@@ -31,14 +31,16 @@ REPEATS = Counter(
     "repeats_total",
     "Events that came again and were answered (waited, known, shared) or refused (other_content, pending), were "
     "answered unchecked because Redis does not answer, and answers not kept for all (unwritten, forgotten, unreadable)",
-    ["outcome"],
+    ["system", "outcome"],
 )
-EXPLANATIONS_FAILED = Counter("explanations_failed_total", "Decisions by a score whose causes the model could not name")
+EXPLANATIONS_FAILED = Counter(
+    "explanations_failed_total", "Answers by a score whose causes the model could not name", ["system"]
+)
 UNKNOWN_USERS = Counter("unknown_users_total", "Decisions about users of whom nothing was stored")
 UNKNOWN_SUBJECTS = Counter(
     "unknown_subjects_total", "Answers about an entity of which nothing was stored", ["system", "entity"]
 )
-STALE_FEATURES = Counter("stale_features_total", "Decisions on features of a view that is stale", ["view"])
+STALE_FEATURES = Counter("stale_features_total", "Answers on features of a view that is stale", ["system", "view"])
 FEATURE_AGE = Histogram(
     "feature_age_seconds", "Age of the newest event in the features", ["system"], buckets=AGE_BUCKETS_S
 )
@@ -47,7 +49,11 @@ PASSED_THROUGH = Counter(
 )
 RULES_FIRED = Counter("rules_fired_total", "Rules that fired", ["code"])
 RULES_RELOADS = Counter("rules_reloads_total", "Changed rules files taken over or refused", ["outcome"])
-MODEL_RELOADS = Counter("model_reloads_total", "New champions taken over or refused", ["outcome"])
+MODEL_RELOADS = Counter(
+    "model_reloads_total",
+    "New versions taken over or refused; a model that /predict alone asks is counted under its own name",
+    ["system", "outcome"],
+)
 EXPOSURES = Counter(
     "experiment_exposures_total", "Decisions by the arm whose model gave the score", ["experiment", "arm"]
 )
@@ -56,7 +62,9 @@ ARMS_OFF = Counter("experiment_arms_off_total", "Arms turned off by a guardrail"
 ARM_FAILURES = Counter(
     "experiment_arm_failures_total", "Scores that an arm's model failed to give", ["experiment", "arm"]
 )
-SHADOW_SCORES = Counter("shadow_scores_total", "Decisions scored by a shadow model too, or not", ["arm", "outcome"])
+SHADOW_SCORES = Counter(
+    "shadow_scores_total", "Answers scored by a shadow model too, or not", ["system", "arm", "outcome"]
+)
 EVENTS_REPLAYED = Counter("events_replayed_total", "Events that went to Kafka late, from the journal", ["topic"])
 EVENTS_DELIVERED = Counter("events_delivered_total", "Events that Kafka acknowledged", ["topic"])
 JOURNAL_BYTES = Gauge("journal_bytes", "Size of the events that Kafka has not acknowledged yet")

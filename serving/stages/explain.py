@@ -21,7 +21,7 @@ def explained(model: Model, values: Mapping[str, FeatureValue], request_id: str)
     try:
         return _weights(model, values)
     except Exception as error:
-        metrics.EXPLANATIONS_FAILED.inc()
+        metrics.EXPLANATIONS_FAILED.labels(model.name).inc()
         before = REQUEST_ID.set(request_id)
         log.error("version %s of %s cannot explain its score", model.version, model.name, exc_info=error)
         REQUEST_ID.reset(before)

@@ -74,7 +74,7 @@ class Maker(Generic[E, J]):
             watch.lap(READ)
             case.vector = vector or NO_FEATURES
             case.lane = lineup.lane(str(row[self._kind.unit]), row)
-            record_stale(case.vector.stale)
+            record_stale(self._kind.system, case.vector.stale)
             case.judged = decider.judge(case)
         except Exception as error:
             # What is wrong with one request is not its neighbours' business.

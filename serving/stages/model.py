@@ -131,14 +131,14 @@ class ServedModel:
             self._refused = version
             with suppress(OSError):
                 (self._folder / version / USED_FILE).unlink(missing_ok=True)
-            metrics.MODEL_RELOADS.labels("refused").inc()
+            metrics.MODEL_RELOADS.labels(self.name, "refused").inc()
             self._trouble(f"version {version} cannot be used: {_line(error)}")
             return
         # What was loaded stays for long: the collector need not look at it again and stop requests meanwhile.
         gc.freeze()
         self.current = Model(self.name, version, scorer, run_id)
         self._refused, self.problem = None, None
-        metrics.MODEL_RELOADS.labels("taken").inc()
+        metrics.MODEL_RELOADS.labels(self.name, "taken").inc()
         log.info("version %s of %s is in service", version, self.name)
         self._remember(version, folder, run_id)
 

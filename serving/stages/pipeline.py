@@ -119,7 +119,7 @@ class Pipeline(Generic[E, J]):
             if case.held.answer is not None:
                 return self._repeats.answered(case.turn, case.held.answer)
             if time.monotonic() > until_s:
-                metrics.REPEATS.labels("pending").inc()
+                metrics.REPEATS.labels(self._kind.system, "pending").inc()
                 raise self._repeats.pending()
             await asyncio.sleep(WAIT_S)
             await self._reading.ask(case)

@@ -27,10 +27,10 @@ def histogram(metric: Histogram, *labels: str) -> Callable[[float], None]:
     return metric.labels(*labels).observe
 
 
-def record_stale(views: Iterable[str]) -> None:
+def record_stale(system: str, views: Iterable[str]) -> None:
     """Count an answer on features of views that are stale."""
     for view in views:
-        counter(metrics.STALE_FEATURES, view)()
+        counter(metrics.STALE_FEATURES, system, view)()
 
 
 def record(served: Served, log_ms: float) -> None:

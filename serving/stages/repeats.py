@@ -154,14 +154,14 @@ class Repeats(Generic[E]):
         going = self._turns.get(event_id)
         if going is not None:
             self._same(event_id, going.digest, digest)
-            metrics.REPEATS.labels("waited").inc()
+            metrics.REPEATS.labels(self._kind.system, "waited").inc()
             return going, None, False
         turn = self._new(event_id, digest, explain=explain)
         known = self._known.get(event_id)
         if known is not None:
             if self._now() < known.until_s:
                 self._same(event_id, known.digest, digest)
-                metrics.REPEATS.labels("known").inc()
+                metrics.REPEATS.labels(self._kind.system, "known").inc()
                 return turn, self._form.read(known.answer), False
             del self._known[event_id]
         self._turns[event_id] = turn
@@ -193,7 +193,7 @@ class Repeats(Generic[E]):
     def unchecked(self, turns: Sequence[Turn]) -> None:
         """Count those that are decided without a word of the other processes: the store does not answer."""
         if self._shared is not None:
-            metrics.REPEATS.labels("unchecked").inc(len(turns))
+            metrics.REPEATS.labels(self._kind.system, "unchecked").inc(len(turns))
 
     def decided(self, turn: Turn, served: Served) -> None:
         """Take the answer: whoever waits or comes again gets it."""
@@ -212,7 +212,7 @@ class Repeats(Generic[E]):
         served = self._form.read(answer)
         self._over(turn, served)
         self._remember(turn, answer)
-        metrics.REPEATS.labels("shared").inc()
+        metrics.REPEATS.labels(self._kind.system, "shared").inc()
         return served
 
     def failed(self, turn: Turn, error: BaseException) -> None:
@@ -245,7 +245,7 @@ class Repeats(Generic[E]):
                 if recalled is not None and recalled[0] == served.event_id and not served.shadow:
                     self.decided(self._new(*recalled, explain=False), served)
         except ContractError as error:
-            metrics.REPEATS.labels("unreadable").inc()
+            metrics.REPEATS.labels(self._kind.system, "unreadable").inc()
             log.debug("a %s that was answered before would not be known again: %s", self._kind.noun, error)
 
     def pending(self) -> DecisionPending:
@@ -276,7 +276,7 @@ class Repeats(Generic[E]):
 
     def _same(self, event_id: str, known: bytes, digest: bytes) -> None:
         if known != digest:
-            metrics.REPEATS.labels("other_content").inc()
+            metrics.REPEATS.labels(self._kind.system, "other_content").inc()
             raise RepeatedOtherwise(
                 self._kind.id,
                 f"{self._kind.noun} {event_id} was sent with another content within {self._window_s:g} s: send what "

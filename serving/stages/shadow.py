@@ -57,7 +57,7 @@ class ShadowScorer:
     def offer(self, lane: Lane, served: Served) -> None:
         """Take the answer `served`, whose features are to be scored later. Hot path."""
         if len(self._waiting) >= WAITING:
-            metrics.SHADOW_SCORES.labels(str(lane.arm), "left_out").inc()
+            metrics.SHADOW_SCORES.labels(served.system, str(lane.arm), "left_out").inc()
             return
         self._waiting.append((lane, served))
 
@@ -87,7 +87,7 @@ class ShadowScorer:
         running, arm, model = lane.running, lane.arm, lane.model
         assert running is not None and arm is not None and model is not None, "a shadow is an experiment's"
         running.observe(arm, model_ms, score)
-        metrics.SHADOW_SCORES.labels(arm, "failed" if score is None else "scored").inc()
+        metrics.SHADOW_SCORES.labels(served.system, arm, "failed" if score is None else "scored").inc()
         shadow = Served(
             system=served.system,
             request_id=served.request_id,

@@ -72,8 +72,8 @@ def key_of(event_id: str, space: str = "") -> str:
 class RedisAnswers:
     """Implements `SharedAnswers`. A claim ends by itself after `lease_ms`, so that a killed process holds none up.
 
-    Args: window_s: how long an answer is kept; entries: of this process, those answered longest ago leave first; space:
-    of the ids, one a system.
+    Args: window_s: how long an answer is kept; entries: of this process, those answered longest ago leave first;
+    system: whose answers they are, for the metrics; space: of the ids, one a system.
     """
 
     def __init__(
@@ -84,12 +84,13 @@ class RedisAnswers:
         window_s: int,
         lease_ms: int,
         entries: int,
+        system: str,
         space: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = RedisExchange(url, timeout_s=timeout_ms * PATIENCE / 1000)
         self._window_s, self._lease_ms, self._entries, self._now = window_s, lease_ms, entries, monotonic
-        self._space = space
+        self._system, self._space = system, space
         self._unwritten: list[tuple[Turn, bytes]] = []
         self._written: deque[tuple[str, float]] = deque()
         self._writing: asyncio.Task[None] | None = None
@@ -129,7 +130,7 @@ class RedisAnswers:
 
     def _write(self, turn: Turn, value: bytes) -> None:
         if len(self._unwritten) >= MOST_UNWRITTEN:
-            metrics.REPEATS.labels("unwritten").inc()
+            metrics.REPEATS.labels(self._system, "unwritten").inc()
             return
         self._unwritten.append((turn, value))
         if self._writing is None:
@@ -144,7 +145,7 @@ class RedisAnswers:
                 try:
                     await self._send(taken)
                 except (RedisError, OSError, TimeoutError) as error:
-                    metrics.REPEATS.labels("unwritten").inc(len(taken))
+                    metrics.REPEATS.labels(self._system, "unwritten").inc(len(taken))
                     log.debug("Redis takes no answers: %s", error)
         finally:
             self._writing = None
@@ -160,7 +161,7 @@ class RedisAnswers:
         over = len(self._written) - self._entries
         if over > 0:
             asked.append(("UNLINK", *(self._written.popleft()[0] for _ in range(over))))
-            metrics.REPEATS.labels("forgotten").inc(over)
+            metrics.REPEATS.labels(self._system, "forgotten").inc(over)
         without_errors(await self._redis.ask(asked))
 
 

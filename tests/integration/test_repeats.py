@@ -34,7 +34,7 @@ LEASE_MS = 300
 
 
 def count(outcome: str) -> float:
-    return float(metrics.REPEATS.labels(outcome)._value.get())
+    return float(metrics.REPEATS.labels("fraud", outcome)._value.get())
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def process(
         add_version(bench.registry, 0.25, folder, "champion")
     bench.start()
     store = AsyncRedisReader(url, timeout_ms=1_000)
-    answers = RedisAnswers(url, timeout_ms=1_000, window_s=window_s, lease_ms=LEASE_MS, entries=entries)
+    answers = RedisAnswers(url, timeout_ms=1_000, window_s=window_s, lease_ms=LEASE_MS, entries=entries, system="fraud")
     maker = bench.maker
     bench.repeats = maker._repeats = Repeats(REQUESTS, answers, window_s=window_s, form=KEPT)
     maker._features = FeatureStage(store, Reader(make_plan(FEATURES)), timeout_ms=1_000)

@@ -258,10 +258,10 @@ def test_no_model_then_one_then_a_better_one(whole: Settings, tmp_path: Path, ru
         broken = tmp_path / "broken"
         (broken / MODEL_FOLDER).mkdir(parents=True)
         (broken / MODEL_FOLDER / "spec.json").write_text("{}")
-        refused = metric(client, "model_reloads_total", outcome="refused")
+        refused = metric(client, "model_reloads_total", system="fraud", outcome="refused")
         promote(registry, broken)
         until(lambda: "version 2" in str(fraud_of(service).models.champion.problem))
-        assert metric(client, "model_reloads_total", outcome="refused") == refused + 1
+        assert metric(client, "model_reloads_total", system="fraud", outcome="refused") == refused + 1
         assert decide(client)["model_version"] == "1"
 
         train_small_model(tmp_path / "better" / MODEL_FOLDER, seed=8)

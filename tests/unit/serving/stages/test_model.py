@@ -126,9 +126,12 @@ def test_broken_files_kept_from_before_are_fetched_again_by_the_next_process(
     kept = next((tmp_path / "models").rglob("score.txt"))
     kept.write_text("not a number")
     refused = serve(registry, tmp_path)
+    reloads = [metrics.MODEL_RELOADS.labels("fraud", outcome)._value for outcome in ("refused", "taken")]
+    before = [each.get() for each in reloads]
     asyncio.run(refused.refresh())
     assert refused.current is None and "version 1 cannot be used" in str(refused.problem)
     move(serve(registry, tmp_path), registry, "1")
+    assert [each.get() - old for each, old in zip(reloads, before, strict=True)] == [1, 1]
 
 
 def test_by_number_of_version(registry: CountingRegistry, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from lamina.contracts.fraud_decisions import Decision, served_of
 from lamina.contracts.reasons import Reason
 from lamina.monitoring import metrics
-from serving.stages.record import record
+from serving.stages.record import record, record_stale
 from serving.systems.fraud.decide import count
 from tests.unit.serving.recognisable import Bench, add_version
 
@@ -67,6 +67,15 @@ def test_times_are_told_in_seconds(decision: Decision) -> None:
         metrics.PREDICTION_LATENCY.labels("fraud"),
         metrics.FEATURE_AGE.labels("fraud"),
         metrics.SCORES.labels("fraud", VERSION),
+    )
+
+
+def test_what_is_stale_is_counted_by_system_and_view() -> None:
+    assert [1, 1, 0] == grew(
+        lambda: record_stale("shop", ["visits", "basket"]),
+        metrics.STALE_FEATURES.labels("shop", "visits"),
+        metrics.STALE_FEATURES.labels("shop", "basket"),
+        metrics.STALE_FEATURES.labels("fraud", "visits"),
     )
 
 

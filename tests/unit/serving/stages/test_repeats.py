@@ -33,7 +33,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def count(outcome: str) -> float:
-    return float(metrics.REPEATS.labels(outcome)._value.get())
+    return float(metrics.REPEATS.labels("fraud", outcome)._value.get())
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lamina.monitoring import metrics
 from serving.stages import shadow
 from tests.unit.serving.recognisable import Bench, add_version
 from tests.unit.serving.stages.test_routing import BROKEN, CHALLENGER, CHAMPION, USERS, write
@@ -88,6 +89,8 @@ def test_answers_come_while_the_shadow_hangs(bench: Bench) -> None:
 
 def test_what_cannot_be_caught_up_with_is_left_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadow, "WAITING", 5)
+    counts = [metrics.SHADOW_SCORES.labels("fraud", "new", outcome) for outcome in ("scored", "left_out", "failed")]
+    before = [each._value.get() for each in counts]
 
     async def run() -> None:
         await bench.refresh()
@@ -97,6 +100,8 @@ def test_what_cannot_be_caught_up_with_is_left_out(bench: Bench, monkeypatch: py
 
     asyncio.run(run())
     assert len(bench.events.shadows) == 5 and len(bench.events.decisions) == len(USERS)
+    offered = sum(d.bucket is not None and d.bucket >= 7000 for d in bench.events.decisions)
+    assert [each._value.get() - b for each, b in zip(counts, before, strict=True)] == [5, offered - 5, 0]
 
 
 def test_a_shadow_that_fails_is_logged_and_turned_off(bench: Bench, tmp_path: Path) -> None:

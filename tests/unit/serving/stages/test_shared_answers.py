@@ -24,7 +24,7 @@ def turn(n: int, digest: bytes = DIGEST) -> Turn:
 
 
 def count(outcome: str) -> float:
-    return float(metrics.REPEATS.labels(outcome)._value.get())
+    return float(metrics.REPEATS.labels("shop", outcome)._value.get())
 
 
 class Redis:
@@ -54,8 +54,8 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> Redis:
 
 
 def answers(entries: int = 10, **changes: Any) -> RedisAnswers:
-    settled: dict[str, Any] = {"timeout_ms": 30, "window_s": 60, "lease_ms": 500, "entries": entries} | changes
-    return RedisAnswers("redis://nowhere", **settled)
+    settled: dict[str, Any] = {"timeout_ms": 30, "window_s": 60, "lease_ms": 500, "entries": entries, "system": "shop"}
+    return RedisAnswers("redis://nowhere", **(settled | changes))
 
 
 def test_a_write_may_take_ten_reads_time(redis: Redis) -> None:

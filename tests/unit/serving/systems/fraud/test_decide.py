@@ -139,12 +139,12 @@ def test_an_explanation_may_fail_alone(
         return []
 
     monkeypatch.setattr(Constant, "explain", raises)
-    before = counted(metrics.EXPLANATIONS_FAILED)
+    before = counted(metrics.EXPLANATIONS_FAILED.labels("fraud"))
     users = [f"user-{i}" for i in range(1 + together_with)]
     for found in asyncio.run(together(bench, users)):
         assert (found.score, found.fallback, found.action) == (0.99, "none", "reject")
         assert [reason.kind for reason in found.reasons] == ["risk"]
-    assert counted(metrics.EXPLANATIONS_FAILED) == before + len(users)
+    assert counted(metrics.EXPLANATIONS_FAILED.labels("fraud")) == before + len(users)
     assert [d.action for d in bench.events.decisions] == ["reject"] * len(users)
 
 
