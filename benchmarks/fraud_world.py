@@ -54,7 +54,7 @@ def measure_world(users: int = USERS, seeds: Sequence[int] = (SEED, *MORE_SEEDS)
     together: list[Figures] = []
     for seed in seeds:
         world = FraudWorld(seed=seed, users=users, days=DAYS, start=START)
-        table, transactions = _table(world, last)
+        table, transactions = world_table(world, last, ROWS_DAYS)
         if not together:
             found = train(RECIPE, table, _plan(last)).spec.metrics
             figures |= {name: round(found[key], 4) for name, key in FIGURES.items()}
@@ -89,12 +89,14 @@ def _tested(transactions: pa.Table, plan: TrainingPlan) -> list[dict[str, Any]]:
     return rows
 
 
-def _table(world: FraudWorld, last: date) -> tuple[Table, pa.Table]:
-    """The rows of the world's last days with their features, and their transactions."""
+def world_table(world: FraudWorld, last: date, rows_days: int) -> tuple[Table, pa.Table]:
+    """The rows of the world's last days with their features, labelled as known at the end of `last`, and their
+    transactions. The time of each is its column `timestamp`, in epoch milliseconds.
+    """
     days = list(world.stream())
-    labels = pa.concat_tables([world.labels_known_on(n) for n in range(DAYS + LABEL_DELAY_DAYS)])
+    labels = pa.concat_tables([world.labels_known_on(n) for n in range(world.days + LABEL_DELAY_DAYS)])
     events = {TRANSACTIONS.name: pa.concat_tables(days), FRAUD_LABELS.name: labels, FRAUD_REPORTS.name: labels}
-    transactions = pa.concat_tables(days[-ROWS_DAYS:])
+    transactions = pa.concat_tables(days[-rows_days:])
     frame = training_set(transactions, FEATURES, events=events)
     rows = pa.Table.from_pandas(frame, preserve_index=False).sort_by([("timestamp", "ascending")])
     known = labels.filter(pc.less(labels["timestamp"], midnight_ms(next_day(last))))
@@ -111,6 +113,7 @@ def _table(world: FraudWorld, last: date) -> tuple[Table, pa.Table]:
             "amount": rows["amount"].to_numpy().astype(np.float64),
             "scenario": np.array([scenarios.get(i) for i in ids], object),
             "country": np.array(rows["country"].to_pylist(), object),
+            "timestamp": rows["timestamp"].to_numpy(),
         },
         weight=np.ones(len(ids)),
         waited=np.array([waits.get(i, np.nan) for i in ids]),

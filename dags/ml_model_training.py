@@ -27,6 +27,12 @@ DAY = {"type": ["null", "string"], "format": "date"}
 PARAMS = {
     "train_days": Param(TRAIN_DAYS, type="integer", minimum=1, description="Days to train on."),
     "test_days": Param(TEST_DAYS, type="integer", minimum=1, description="Days to evaluate on."),
+    "gap_days": Param(
+        None,
+        type=["null", "integer"],
+        minimum=0,
+        description="Days between training and test; empty: as many as labels take.",
+    ),
     "split": Param("time", enum=["time", "random"], description="Test on later days, or on rows drawn at random."),
     "better": Param(
         "point",
@@ -53,6 +59,7 @@ ROWS = {
 }
 
 WINDOW = {f"{name}-days": f"{{{{ params.{name}_days }}}}" for name in ("train", "delay", "test")}
+WINDOW["gap-days"] = "{{ params.delay_days if params.gap_days is none else params.gap_days }}"
 MINIMUM = {"min-auc": "{{ params.min_auc }}"}
 SEARCH = {"search": "{{ params.search_trials }}", "parameters": "{{ params.parameters }}"}
 

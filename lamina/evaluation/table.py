@@ -83,12 +83,15 @@ def split_days(
     test_days: int,
     kind: Literal["time", "random"] = "time",
     blocked_days: int = 0,
+    gap_days: int | None = None,
 ) -> Split:
     """The days that a model of the logical date `day` trains and tests on.
 
     Labels are complete `delay_days` after a row: the test days are the last complete ones, and the training
     days end `delay_days` before them, as if the model had been in use in the test. `blocked_days`: positive rows of so
-    many last training days, and later ones, take their units out of the test; 0: those of all of them.
+    many last training days, and later ones, take their units out of the test; 0: those of all of them. `gap_days`: so
+    many days lie between training and test, instead of `delay_days`: with none the test flatters a little, and the
+    newest labelled days are learnt from.
 
     >>> split = split_days(date(2018, 8, 21), train_days=7, delay_days=7, test_days=7)
     >>> [str(d) for d in (split.train_first, split.train_last, split.test_first, split.test_last)]
@@ -96,7 +99,7 @@ def split_days(
     """
     test_last = day - timedelta(days=delay_days)
     test_first = test_last - timedelta(days=test_days - 1)
-    train_last = test_first - timedelta(days=delay_days + 1)
+    train_last = test_first - timedelta(days=(delay_days if gap_days is None else gap_days) + 1)
     train_first = train_last - timedelta(days=train_days - 1)
     if kind == "random":
         train_last, test_first = test_last, train_first

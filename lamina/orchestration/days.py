@@ -56,15 +56,19 @@ def training_days(day: date, params: Mapping[str, Any]) -> tuple[date, date]:
     """First and last day, both included, of the rows that a training run on `day` needs.
 
     Labels are complete `delay_days` after an event. The test days are the last complete ones, the training days
-    end `delay_days` before them; `first_day` and `last_day` among the parameters win over this.
+    end `delay_days` before them, or `gap_days` where that is given; `first_day` and `last_day` among the parameters win
+    over this.
 
     >>> windows = {"train_days": TRAIN_DAYS, "delay_days": DELAY_DAYS, "test_days": TEST_DAYS}
     >>> [day.isoformat() for day in training_days(date(2018, 8, 21), windows)]
     ['2018-07-18', '2018-08-14']
     """
     train, delay, test = (int(params[name]) for name in ("train_days", "delay_days", "test_days"))
+    gap = params.get("gap_days")
     last = _given(params, "last_day") or day - timedelta(days=delay)
-    first = _given(params, "first_day") or last - timedelta(days=test + delay + train - 1)
+    first = _given(params, "first_day") or last - timedelta(
+        days=test + (delay if gap is None else int(gap)) + train - 1
+    )
     if first > last:
         raise WindowError(f"the training window from {first} to {last} is empty: set first_day before last_day")
     return first, last

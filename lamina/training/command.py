@@ -44,6 +44,10 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
         train_days: Annotated[int, typer.Option(min=1, help="Days to train on.")] = TrainingPlan.train_days,
         delay_days: Annotated[int, typer.Option(min=0, help="Days until a row's label is complete.")] = label_delay,
         test_days: Annotated[int, typer.Option(min=1, help="Days to test on.")] = TrainingPlan.test_days,
+        gap_days: Annotated[
+            int | None,
+            typer.Option(min=0, help="Days between training and test; not given: as many as labels take."),
+        ] = None,
         split: Annotated[
             SplitKind, typer.Option(help="By time, or drawn at random with equal shares of the label.")
         ] = TrainingPlan.split,
@@ -74,7 +78,16 @@ def train_command(recipe: Recipe) -> Callable[..., None]:
         lake = settings.lake_url
         day = require_over(date.date(), settings.clock)
         plan = TrainingPlan(
-            day, train_days, delay_days, test_days, split, negatives_per_positive, seed, threads, calibrate
+            day,
+            train_days,
+            delay_days,
+            test_days,
+            split,
+            negatives_per_positive,
+            seed,
+            threads,
+            calibrate,
+            gap_days=gap_days,
         )
         problem = recipe.problem
         table = read_table(lake, problem, plan.day, problem.inputs)

@@ -40,7 +40,7 @@ class SplitKind(StrEnum):
 @dataclass(frozen=True)
 class TrainingPlan:
     """What to train. `negatives_per_positive` 0 uses every row; `calibrate` costs two thirds of three more fits;
-    `blocked_days` as in `split_days`.
+    `blocked_days` and `gap_days` as in `split_days`.
     """
 
     day: Day
@@ -53,6 +53,7 @@ class TrainingPlan:
     threads: int = 1
     calibrate: bool = True
     blocked_days: int = 0
+    gap_days: int | None = None
 
     @property
     def days(self) -> Split:
@@ -64,6 +65,7 @@ class TrainingPlan:
             test_days=self.test_days,
             kind=self.split.value,
             blocked_days=self.blocked_days,
+            gap_days=self.gap_days,
         )
 
 

@@ -23,6 +23,7 @@ from lamina.worlds.fraud.geography import CITIES, CITY_DISTANCE_KM, RISKY_CITIES
 from lamina.worlds.fraud.ordinary import HOUR_MS, amounts, cents, devices_at
 from lamina.worlds.fraud.population import CATEGORY_NAMES, IN_STORE, UNKNOWN, Merchants, Users
 from lamina.worlds.fraud.rows import LOST_CARD, SCENARIOS, Rows
+from lamina.worlds.fraud.shift import MINUTE_MS, USUAL_METHODS, Methods, numbers
 
 LONGEST_ATTACK_DAYS = 3
 COMPROMISED_DAYS = 28
@@ -30,17 +31,8 @@ COMPROMISED_SHARE = 0.9
 COMPROMISED_EXTRA = 1.0
 COMPROMISED_RAISE = 1.1  # logarithm of the factor on amounts
 FAR_KM = 1_500.0
-MINUTE_MS = 60_000
 
-# share of the fraudulent transactions, and transactions of one attack
-SHARES = {
-    "stolen_card": 0.26,
-    "account_takeover": 0.20,
-    "compromised_merchant": 0.20,
-    "card_testing": 0.18,
-    "impossible_travel": 0.08,
-    "listed_card": 0.08,
-}
+# transactions of one attack
 ATTACK_SIZE = {
     "stolen_card": 7.0,
     "account_takeover": 5.0,
@@ -48,12 +40,6 @@ ATTACK_SIZE = {
     "impossible_travel": 1.3,
     "listed_card": 1.5,
 }
-
-_RESOLD = np.array([CATEGORY_NAMES.index(name) for name in ("electronics", "jewellery", "clothing", "cash")])
-_REMOTE = np.array(
-    [CATEGORY_NAMES.index(name) for name in ("gift_cards", "money_transfer", "online_retail", "travel_booking")]
-)
-_TESTED = np.array([CATEGORY_NAMES.index(name) for name in ("digital_goods", "online_gaming", "online_retail")])
 
 Array = NDArray[Any]
 
@@ -65,16 +51,26 @@ class Attacks:
         self._users, self._merchants = users, merchants
         self._losers = np.flatnonzero(lost)
 
-    def begun_on(self, midnight_ms: int, per_scenario: dict[str, float], rng: np.random.Generator) -> list[Rows]:
+    def begun_on(
+        self,
+        midnight_ms: int,
+        per_scenario: dict[str, float],
+        rng: np.random.Generator,
+        methods: Methods = USUAL_METHODS,
+    ) -> list[Rows]:
         """Attacks that begin in the UTC day at `midnight_ms`; a row may lie up to `LONGEST_ATTACK_DAYS` later.
 
         Args: per_scenario: expected number of attacks a day.
         """
-        makers = (self._stolen_cards, self._takeovers, self._card_tests, self._listed_cards)
-        names = ("stolen_card", "account_takeover", "card_testing", "listed_card")
+
+        def count(name: str) -> int:
+            return int(rng.poisson(per_scenario[name]))
+
         return [
-            make(midnight_ms, int(rng.poisson(per_scenario[name])), rng)
-            for name, make in zip(names, makers, strict=True)
+            self._stolen_cards(midnight_ms, count("stolen_card"), rng, methods),
+            self._takeovers(midnight_ms, count("account_takeover"), rng, methods),
+            self._card_tests(midnight_ms, count("card_testing"), rng, methods),
+            self._listed_cards(midnight_ms, count("listed_card"), rng),
         ]
 
     def _rows(self, scenario: str, time_ms: Array, user: Array, merchant: Array, amount: Array, **other: Array) -> Rows:
@@ -93,7 +89,7 @@ class Attacks:
             scenario=np.full(len(user), SCENARIOS.index(scenario), dtype=np.int8),
         )
 
-    def _stolen_cards(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:
+    def _stolen_cards(self, midnight_ms: int, count: int, rng: np.random.Generator, methods: Methods) -> Rows:
         victims = rng.integers(0, len(self._users), count)
         sizes = 3 + rng.poisson(4, count)
         attack = np.repeat(np.arange(count), sizes)
@@ -102,43 +98,54 @@ class Attacks:
             attack
         ]
         u = rng.random(len(user))
-        wanted = rng.choice(_RESOLD, len(user))
+        wanted = rng.choice(numbers(methods.resold), len(user))
         shop = self._merchants.near_category.pick(city * len(CATEGORY_NAMES) + wanted, u)
         fits = (self._merchants.city[shop] == city) & (self._merchants.category[shop] == wanted)
         shop = np.where(fits, shop, self._merchants.near.pick(city, u))
-        remote = self._merchants.of_category.pick(rng.choice(_REMOTE, len(user)), u)
-        merchant = np.where(rng.random(len(user)) < 0.7, shop, remote)
-        greed = np.where(rng.random(count) < 0.05, 1.0, rng.uniform(4, 15, count))[attack]
+        remote = self._merchants.of_category.pick(rng.choice(numbers(methods.remote), len(user)), u)
+        merchant = np.where(rng.random(len(user)) < methods.in_shops, shop, remote)
+        greed = np.where(rng.random(count) < methods.modest, 1.0, rng.uniform(*methods.greed, count))[attack]
         amount = self._users.mean_amount[user] * greed * rng.lognormal(0, 0.35, len(user))
+        if methods.stolen_amounts is not None:
+            amount = rng.uniform(*methods.stolen_amounts, len(user))
         card = np.where(self._users.cards[victims] == 2, rng.integers(0, 2, count), 0)[attack].astype(np.int8)
         start = midnight_ms + rng.integers(0, DAY_MS, count)
-        times = start[attack] + _steps(sizes, rng.exponential(15 * MINUTE_MS, len(user)))
+        times = start[attack] + _steps(sizes, rng.exponential(methods.stolen_gap_ms, len(user)))
         return self._rows("stolen_card", _cap(times, start[attack]), user, merchant, amount, card=card)
 
-    def _takeovers(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:
+    def _takeovers(self, midnight_ms: int, count: int, rng: np.random.Generator, methods: Methods) -> Rows:
         victims = rng.integers(0, len(self._users), count)
         sizes = 3 + rng.poisson(2, count)
         attack = np.repeat(np.arange(count), sizes)
         user = victims[attack]
-        category = rng.choice(_REMOTE, len(user), p=[0.4, 0.35, 0.15, 0.1])
+        category = rng.choice(numbers(tuple(methods.takeover)), len(user), p=list(methods.takeover.values()))
         merchant = self._merchants.of_category.pick(category, rng.random(len(user)))
-        amount = self._users.mean_amount[user] * rng.uniform(5, 20, count)[attack] * rng.lognormal(0, 0.3, len(user))
-        device = rng.choice([2, 3, 4, UNKNOWN], count, p=[0.2, 0.45, 0.05, 0.3])[attack]
+        amount = (
+            self._users.mean_amount[user]
+            * rng.uniform(*methods.takeover_greed, count)[attack]
+            * rng.lognormal(0, 0.3, len(user))
+        )
+        device = rng.choice([2, 3, 4, UNKNOWN], count, p=[0.2, 0.45, 0.05, 0.3])
+        if methods.own_device:
+            device = np.where(rng.random(count) < methods.own_device, self._users.devices[victims, 0], device)
+        device = device[attack]
         start = midnight_ms + rng.integers(0, DAY_MS, count)
         times = start[attack] + _steps(sizes, rng.exponential(10 * MINUTE_MS, len(user)))
         return self._rows("account_takeover", _cap(times, start[attack]), user, merchant, amount, device=device)
 
-    def _card_tests(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:
+    def _card_tests(self, midnight_ms: int, count: int, rng: np.random.Generator, methods: Methods) -> Rows:
         victims = rng.integers(0, len(self._users), count)
         sizes = 10 + rng.poisson(10, count)
         attack = np.repeat(np.arange(count), sizes)
         user = victims[attack]
-        shops = self._merchants.of_category.pick(rng.choice(_TESTED, (count, 3)), rng.random((count, 3)))
+        shops = self._merchants.of_category.pick(
+            rng.choice(numbers(methods.tested), (count, 3)), rng.random((count, 3))
+        )
         merchant = shops[attack, (rng.random(len(user)) * rng.integers(1, 4, count)[attack]).astype(np.int8)]
-        amount = rng.uniform(0.5, 3.0, len(user))
+        amount = rng.uniform(*methods.tested_amounts, len(user))
         device = np.where(rng.random(count) < 0.6, UNKNOWN, 3)[attack]
         start = midnight_ms + rng.integers(0, DAY_MS, count)
-        times = start[attack] + _steps(sizes, rng.exponential(20_000, len(user)))
+        times = start[attack] + _steps(sizes, rng.exponential(methods.test_gap_ms, len(user)))
         return self._rows("card_testing", times, user, merchant, amount, device=device)
 
     def _listed_cards(self, midnight_ms: int, count: int, rng: np.random.Generator) -> Rows:

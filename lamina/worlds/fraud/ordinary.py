@@ -31,6 +31,7 @@ from lamina.worlds.fraud.population import (
     Users,
 )
 from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, Rows
+from lamina.worlds.fraud.shift import USUAL_HABITS, Habits
 
 TRIP_BLOCK_DAYS = 30
 TRIP_CHANCE = 0.5  # per user and block
@@ -39,7 +40,6 @@ HOUR_MS = 3_600_000
 
 EXPLORE = 0.12
 BIG_PURCHASE = 0.001
-SECOND_DEVICE = 0.12
 UNKNOWN_DEVICE = 0.004
 WRONG_ADDRESS = 1e-5
 FOUND_AGAIN = 0.003  # of the purchases of someone whose lost card turned up
@@ -113,6 +113,7 @@ def ordinary_day(
     trips: list[Trips],
     lost: Array,
     rng: np.random.Generator,
+    habits: Habits = USUAL_HABITS,
 ) -> Rows:
     """Honest transactions of one UTC day, in no order. `lost` is bool[users]: whose lost card is on the list."""
     city, moving = whereabouts(day, users, trips)
@@ -121,7 +122,7 @@ def ordinary_day(
     hour = users.peak_utc_h[user] + users.awake_h[user] * rng.standard_normal(count, dtype=np.float32)
     within = ((hour % 24) * HOUR_MS).astype(np.int64) + rng.integers(0, 256, count)
     merchant = _shops(users, merchants, user, city, moving, rng)
-    amount = amounts(users, merchants, user, merchant, rng)
+    amount = amounts(users, merchants, user, merchant, rng) * habits.amounts
 
     # One uniform number serves several rare, disjoint events.
     rare = rng.random(count)
@@ -133,7 +134,7 @@ def ordinary_day(
     u = rng.random(count, dtype=np.float32)
     card = ((u < 0.2) & (users.cards[user] == 2)).astype(np.int8)
     card[lost[user] & (rare > 0.5) & (rare < 0.5 + FOUND_AGAIN)] = LOST_CARD
-    device = devices_at(users, merchants, user, merchant, u > 1 - SECOND_DEVICE)
+    device = devices_at(users, merchants, user, merchant, u > 1 - habits.second_device)
     device[unknown] = UNKNOWN
     place = merchant.copy()
     wrong = np.flatnonzero((rare > 0.7) & (rare < 0.7 + WRONG_ADDRESS))

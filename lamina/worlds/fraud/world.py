@@ -26,13 +26,13 @@ from lamina.worlds.fraud.attacks import (
     COMPROMISED_EXTRA,
     COMPROMISED_SHARE,
     LONGEST_ATTACK_DAYS,
-    SHARES,
     Attacks,
 )
 from lamina.worlds.fraud.geography import HIGH_RISK_COUNTRIES
 from lamina.worlds.fraud.ordinary import TRIP_BLOCK_DAYS, Array, Trips, ordinary_day, plan_trips
 from lamina.worlds.fraud.population import IN_STORE, MIN_MERCHANTS, ONLINE, build_merchants, build_users, daily_volume
 from lamina.worlds.fraud.rows import LOST_CARD, ORDINARY, SCENARIOS, Rows, TableMaker, card_tokens
+from lamina.worlds.fraud.shift import USUAL_HABITS, USUAL_METHODS, Methods, Shift
 from lamina.worlds.protocol import World, WorldError
 
 LABEL_DELAY_DAYS = 7
@@ -49,7 +49,8 @@ class FraudWorld(World):
     """`days` days of payments of `users` people from midnight UTC of `start`.
 
     Args: merchants: 0 means one for every five users, at least `MIN_MERCHANTS`; fraud_rate: share of the transactions
-    that is fraud; per_day: transactions of a user a day, on average.
+    that is fraud; per_day: transactions of a user a day, on average; shift: from a day on, another world. The days
+    before it are those of the world without.
 
     >>> world = FraudWorld(seed=7, users=200, days=3, start=date(2025, 1, 1))
     >>> world.transactions(0).column_names[:3]
@@ -67,6 +68,7 @@ class FraudWorld(World):
         merchants: int = 0,
         fraud_rate: float = 0.007,
         per_day: float = 3.0,
+        shift: Shift | None = None,
     ) -> None:
         if seed < 0 or users < 1 or days < 1 or per_day <= 0 or not 0 <= fraud_rate < 0.5:
             raise WorldError("seed must be 0 or more, users, days and per_day positive, fraud_rate in [0, 0.5)")
@@ -82,9 +84,10 @@ class FraudWorld(World):
         self._attacks = Attacks(self._users, self._merchants, self._lost)
         self._tables = TableMaker(seed, self._users, self._merchants)
         frauds = float(self._users.per_day.sum()) * fraud_rate / (1 - fraud_rate)
-        self._attacks_per_day = {name: frauds * SHARES[name] / size for name, size in ATTACK_SIZE.items()}
+        self._shift = shift
+        self._frauds_per_day = frauds
         self._volume = daily_volume(self._users, self._merchants)
-        self._bad_merchant, self._bad_from = self._plan_compromised(frauds * SHARES["compromised_merchant"])
+        self._bad_merchant, self._bad_from = self._plan_compromised()
         self._frauds: OrderedDict[int, pa.Table] = OrderedDict()
         self._trips: OrderedDict[int, Trips] = OrderedDict()
 
@@ -138,15 +141,33 @@ class FraudWorld(World):
         # Some attacks began before day 0, and a seed takes no number below 0.
         return np.random.default_rng([self.seed, purpose, number + COMPROMISED_DAYS])
 
-    def _plan_compromised(self, frauds_a_day: float) -> tuple[Array, Array]:
+    def _methods(self, n: int) -> tuple[Methods, float]:
+        """How the fraudsters of day `n` work, and how many frauds are expected of them."""
+        if self._shift is None or n < self._shift.day:
+            return USUAL_METHODS, self._frauds_per_day
+        return self._shift.methods, self._frauds_per_day * self._shift.frauds
+
+    def _attacks_on(self, n: int) -> dict[str, float]:
+        """Expected attacks of day `n`, by scenario."""
+        methods, frauds = self._methods(n)
+        return {name: frauds * methods.shares[name] / size for name, size in ATTACK_SIZE.items()}
+
+    def _plan_compromised(self) -> tuple[Array, Array]:
         """Which merchants are compromised, and from which day, for the whole of the world's time."""
         kind, volume, rng = self._merchants.kind, self._volume, self._rng(_PLAN)
         usable = np.flatnonzero(((kind == IN_STORE) | (kind == ONLINE)) & (volume > 0))
         low, high = np.quantile(volume[usable], [0.15, 0.6])
         usable = usable[(volume[usable] >= low) & (volume[usable] <= high)]
         each = volume[usable].mean() * (COMPROMISED_SHARE + COMPROMISED_EXTRA) * COMPROMISED_DAYS
+        days = np.arange(self.days + COMPROMISED_DAYS)
+        usual = self._frauds_per_day * USUAL_METHODS.shares["compromised_merchant"]
+        frauds = days * usual
+        if self._shift is not None:
+            methods, after = self._methods(self._shift.day)
+            more = after * methods.shares["compromised_merchant"] - usual
+            frauds = frauds + np.maximum(days - (self._shift.day + COMPROMISED_DAYS - 1), 0) * more
         # Evenly spread, not Poisson: a small world has one at a time, and should not go months without.
-        begun = np.floor(rng.random() + np.arange(self.days + COMPROMISED_DAYS) * frauds_a_day / each)
+        begun = np.floor(rng.random() + frauds / each)
         first = np.repeat(np.arange(1 - COMPROMISED_DAYS, self.days), np.diff(begun).astype(np.int64))
         return usable[rng.integers(0, len(usable), len(first))], first
 
@@ -163,19 +184,24 @@ class FraudWorld(World):
         midnight = self._midnight(n)
         block = n // TRIP_BLOCK_DAYS
         trips = [self._trips_of(block - 1), self._trips_of(block)]
-        ordinary = ordinary_day(n, midnight, self._users, self._merchants, trips, self._lost, self._rng(_ORDINARY, n))
+        habits = self._shift.habits if self._shift is not None and n >= self._shift.day else USUAL_HABITS
+        ordinary = ordinary_day(
+            n, midnight, self._users, self._merchants, trips, self._lost, self._rng(_ORDINARY, n), habits
+        )
         bad = np.unique(self._bad_merchant[(self._bad_from <= n) & (n < self._bad_from + COMPROMISED_DAYS)])
         parts = [ordinary]
         parts.append(
             self._attacks.impossible_travel(
-                midnight + DAY_MS, ordinary, self._attacks_per_day["impossible_travel"], self._rng(_TRAVEL, n)
+                midnight + DAY_MS, ordinary, self._attacks_on(n)["impossible_travel"], self._rng(_TRAVEL, n)
             )
         )
         parts.append(
             self._attacks.at_compromised(midnight, bad, self._volume[bad], ordinary, self._rng(_COMPROMISED, n))
         )
         for day in range(n - LONGEST_ATTACK_DAYS + 1, n + 1):
-            parts += self._attacks.begun_on(self._midnight(day), self._attacks_per_day, self._rng(_ATTACKS, day))
+            parts += self._attacks.begun_on(
+                self._midnight(day), self._attacks_on(day), self._rng(_ATTACKS, day), self._methods(day)[0]
+            )
         late = Rows.concatenate(parts[1:])
         parts = [ordinary, late.take((late.time_ms >= midnight) & (late.time_ms < midnight + DAY_MS))]
         rows = Rows.concatenate(parts)

@@ -106,3 +106,12 @@ def test_taking_rows_takes_them_in_every_column(table: Table) -> None:
     assert len(few) == 2
     assert few.inputs["amount"].tolist() == table.inputs["amount"][[5, 2]].tolist()
     assert few.unit.tolist() == table.unit[[5, 2]].tolist()
+
+
+def test_training_days_reach_the_test_where_no_gap_is_wanted() -> None:
+    found = split_days(DAY, train_days=4, delay_days=7, test_days=3, gap_days=0)
+    assert found.test_last == DAY - timedelta(days=7)
+    assert found.test_first == found.test_last - timedelta(days=2)
+    assert found.train_last == found.test_first - timedelta(days=1)
+    assert found.train_first == found.train_last - timedelta(days=3)
+    assert found.delay_days == 7

@@ -40,6 +40,14 @@ def test_the_window_holds_training_delay_and_test_days_and_ends_where_labels_are
     assert (last - first).days + 1 == train + delay + test
 
 
+@pytest.mark.parametrize(("gap", "first"), [(None, "2018-07-25"), (7, "2018-07-25"), (0, "2018-08-01")])
+def test_a_gap_of_its_own_moves_the_training_days(gap: int | None, first: str) -> None:
+    assert [d.isoformat() for d in training_days(date(2018, 8, 21), {**WEEKS, "gap_days": gap})] == [
+        first,
+        "2018-08-14",
+    ]
+
+
 @pytest.mark.parametrize(
     ("given_days", "expected"),
     [
