@@ -188,6 +188,11 @@ class Settings(BaseSettings):
     parity_min_decisions: int = Field(
         100, gt=0, description="A version goes live by a parity report on at least so many decisions."
     )
+    retraining_cooldown_h: float = Field(
+        24.0,
+        gt=0,
+        description="Hours after a retraining that an alert has asked for until the next may be asked for.",
+    )
     predict_timeout_ms: int = Field(
         500,
         gt=0,

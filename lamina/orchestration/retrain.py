@@ -1,0 +1,109 @@
+"""Whether what is watched of a system asks for a retraining, for which day, and on which days: said once an hour.
+
+An alert of any kind asks for one. After it none is asked for until the cool-down is over, which is a day unless the
+settings say otherwise: labels come by the day, so that a second training would learn nothing new. What was asked for
+is a report of its own, of kind `retraining`: whoever asks again for the same hour hears the same, and the run's name
+and logical date are made from it, so that Airflow starts it once.
+
+    lake/monitoring/fraud/retraining/hour=2018-08-21T07/report.json
+    {"run_id": "drift__2018-08-21T07", "logical_date": "2018-08-20T07:30:00Z", "since": "2018-08-10", ...}
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from lamina.monitoring.reports import HOUR, Summary, Window, hours, kinds, read_report, write_report
+from lamina.orchestration.after_drift import AfterDrift, window_after
+from lamina.orchestration.jobs import label_days
+
+KIND = "retraining"
+LOG = logging.getLogger(__name__)
+
+
+class Retraining(Summary):
+    """A training that was asked for: the run `run_id` of `ml_model_training_<system>` for the logical date, given
+    `conf`. `since` is the first day of what is taken for another world than before; `reason` says why, for people.
+    """
+
+    kind: str = KIND
+    since: date
+    run_id: str
+    logical_date: datetime
+    conf: dict[str, int]
+    reason: str
+
+
+def choose_retraining(
+    lake: str, system: str, hour: datetime, cooldown: timedelta, rule: AfterDrift | None = None
+) -> Retraining | None:
+    """The retraining that the reports of `hour` ask for, which is kept; None where they do not, there are none, or the
+    last one is not long enough ago.
+
+    Raises: BrokenMonitoringReport: when a report cannot be read.
+    """
+    if (already := read_report(lake, system, KIND, hour, Retraining)) is not None:
+        return already
+    found = [read_report(lake, system, kind, hour, Summary) for kind in kinds(lake, system) if kind != KIND]
+    alarmed = [report for report in found if report is not None and report.alerts]
+    if not alarmed:
+        LOG.info("%s: no alert in the %d reports of %s", system, len([r for r in found if r]), f"{hour:{HOUR}}")
+        return None
+    earlier = [each for each in hours(lake, system, KIND) if each < hour]
+    last = read_report(lake, system, KIND, earlier[-1], Retraining) if earlier else None
+    if last is not None and hour - _hour(last) < cooldown:
+        LOG.info("%s: %s was asked for less than %s before %s", system, last.run_id, cooldown, f"{hour:{HOUR}}")
+        return None
+    chosen = _retraining(system, hour, alarmed, last, cooldown, rule or AfterDrift())
+    write_report(lake, hour, chosen)
+    LOG.info("%s: %s for %s, as %s", system, chosen.run_id, chosen.logical_date.date(), chosen.reason)
+    return chosen
+
+
+def _retraining(
+    system: str,
+    hour: datetime,
+    alarmed: Sequence[Summary],
+    last: Retraining | None,
+    cooldown: timedelta,
+    rule: AfterDrift,
+) -> Retraining:
+    known_before_ms = max(report.known_before_ms for report in alarmed)
+    day = datetime.fromtimestamp(known_before_ms / 1000, tz=UTC).date() - timedelta(days=1)
+    since = min(datetime.fromtimestamp(report.window.start_ms / 1000, tz=UTC).date() for report in alarmed)
+    if last is not None and hour - _hour(last) < 2 * cooldown:
+        # The alert has stood since then: it is about the same change.
+        since = min(since, last.since)
+    window = window_after(since, day, label_days(system), rule)
+    alerts = [alert for report in alarmed for alert in report.alerts]
+    return Retraining(
+        system=system,
+        known_before_ms=known_before_ms,
+        window=Window(
+            start_ms=min(report.window.start_ms for report in alarmed),
+            end_ms=max(report.window.end_ms for report in alarmed),
+        ),
+        since=since,
+        run_id=f"drift__{hour:{HOUR}}",
+        # Within the day that it trains for, and never midnight, which is the daily run's.
+        logical_date=datetime.combine(day, time(hour.hour, 30), tzinfo=UTC),
+        conf={} if window is None else window.parameters,
+        reason="; ".join(f"{alert.name} of {alert.subject}: {alert.message}" for alert in alerts),
+    )
+
+
+def _hour(of: Retraining) -> datetime:
+    return datetime.strptime(of.run_id.removeprefix("drift__"), HOUR).replace(tzinfo=UTC)
+
+
+def as_value(chosen: Retraining) -> dict[str, Any]:
+    """What a task hands on: the run's name, logical date and parameters, as JSON."""
+    return {
+        "run_id": chosen.run_id,
+        "logical_date": chosen.logical_date.isoformat(),
+        "conf": chosen.conf,
+        "reason": chosen.reason,
+    }
