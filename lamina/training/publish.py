@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lamina.evaluation.card import CARD_FILE, model_card
 from lamina.evaluation.table import Table
+from lamina.monitoring.drift.reference import REFERENCE_FILE
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.trees_spec import ModelSpec
 from lamina.training.chosen import Chosen
@@ -36,6 +37,7 @@ def publish(
         trained.save(folder / MODEL_FOLDER)
         spec = trained.spec
         (folder / CARD_FILE).write_text(model_card(recipe.problem, spec, trained.slices), encoding="utf-8")
+        (folder / REFERENCE_FILE).write_text(trained.reference.dump(), encoding="utf-8")
         tags = {"features": spec.fingerprint, "git_commit": spec.git_commit}
         if chosen is not None:
             tags |= {"search": chosen.study, "search_run": chosen.run_id}

@@ -8,12 +8,15 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.plots import write_curves
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, refuse_one_sided, rows_to_learn, rows_to_test, split_days
+from lamina.monitoring.drift.reference import Reference, make_reference
 from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.scoring.checked import all_finite
@@ -71,10 +74,11 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that is ready to score, and the scored test behind its metrics."""
+    """A model that is ready to score, the scored test behind its metrics, and what it will be compared with in use."""
 
     members: Members
     spec: ModelSpec
+    reference: Reference
     slices: tuple[Slice, ...] = ()
 
     def save(self, folder: Path) -> None:
@@ -150,12 +154,18 @@ def train(
         git_commit=commit(),
         libraries={name: version(name) for name in LIBRARIES},
     )
-    scores = all_finite(scorer_of(spec, members).score(encoder.matrix(test.inputs, len(test))), len(test))
+    # In use it scores units, too, that leave the test once they are known.
+    served = table.take(rows_to_test(table, split, plan.seed, known_leave=False))
+    scorer = scorer_of(spec, members)
+    scores, served_scores = (
+        all_finite(scorer.score(encoder.matrix(rows.inputs, len(rows))), len(rows)) for rows in (test, served)
+    )
     if curves is not None:
         write_curves(curves, test.positive, scores)
     money = {} if policies is None else policies.measure(test, scores, calibrated=calibration is not None)
     spec = spec.model_copy(update={"metrics": problem.figures(test, scores), "money": money})
-    return Trained(members, spec, measure_slices(problem, test, scores))
+    reference = _reference(learn, served, served_scores, names)
+    return Trained(members, spec, reference, measure_slices(problem, test, scores))
 
 
 def learnt_inputs(problem: Problem, rows: Table) -> tuple[Input, ...]:
@@ -169,6 +179,19 @@ def scorer_of(spec: ModelSpec, members: Members) -> TreesScorer:
     """What scores as the model that these members make, once it is loaded, does."""
     return TreesScorer(
         spec, members.trees, members.leaves, (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
+    )
+
+
+def _reference(learn: Table, served: Table, scores: Floats, names: tuple[str, ...]) -> Reference:
+    """Features of the rows learnt from, before negatives are left out; labels of all days in use."""
+    return make_reference(
+        {name: learn.inputs[name] for name in names},
+        day=np.concatenate([learn.day, served.day]),
+        positive=np.concatenate([learn.positive, served.positive]),
+        weight=np.concatenate([learn.weight, served.weight]),
+        test_score=scores,
+        test_positive=served.positive,
+        test_unit=served.unit,
     )
 
 

@@ -1,0 +1,120 @@
+"""One column against its reference: numbers by Kolmogorov-Smirnov and PSI, texts by Jensen-Shannon and chi-square."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lamina.monitoring.drift.distances import (
+    PSI_FLOOR,
+    aligned,
+    bin_edges,
+    binned,
+    chi_square_p,
+    closer,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    kolmogorov_smirnov_p,
+    population_stability,
+    shares_p,
+)
+from lamina.monitoring.drift.distributions import Distribution, Numbers, Texts
+from lamina.monitoring.drift.findings import Finding, Kind, State, not_compared
+
+NEW_TEXTS_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The thresholds of effects, and how few rows are not compared."""
+
+    ks: float
+    jensen_shannon: float
+    missing: float
+    least_rows: int
+
+
+def compare_column(
+    name: str, reference: Distribution, current: Distribution, limits: Limits, kind: Kind = Kind.COVARIATE
+) -> list[Finding]:
+    """What is found of a column: of its values, and of the share that is missing.
+
+    A column whose kind changed, texts for numbers, has none of the values that the reference has.
+    """
+    return [_missing(name, reference, current, limits, kind), _values(name, reference, current, limits, kind)]
+
+
+def _values(name: str, reference: Distribution, current: Distribution, limits: Limits, kind: Kind) -> Finding:
+    numbers = isinstance(reference, Numbers)
+    found = Finding(
+        kind=kind,
+        subject=name,
+        statistic="ks" if numbers else "jensen_shannon",
+        threshold=limits.ks if numbers else limits.jensen_shannon,
+        reference_rows=reference.count,
+        rows=current.count,
+    )
+    state = not_compared(current.count, reference.count, limits.least_rows)
+    if state is State.EMPTY and current.missing:
+        state, found = State.ALL_MISSING, replace(found, rows=current.missing)
+    if state is not None:
+        return replace(found, state=state)
+    if isinstance(reference, Numbers) and isinstance(current, Numbers):
+        return _numbers(found, reference, current)
+    if isinstance(reference, Texts) and isinstance(current, Texts):
+        return _texts(found, reference, current)
+    return replace(found, effect=1.0, p=0.0)
+
+
+def _numbers(found: Finding, reference: Numbers, current: Numbers) -> Finding:
+    effect, error = kolmogorov_smirnov(reference, current), reference.error + current.error
+    edges = bin_edges(reference)
+    psi = population_stability(binned(reference, edges), binned(current, edges))
+    return replace(
+        found,
+        effect=effect,
+        error=error,
+        p=kolmogorov_smirnov_p(effect - error, reference.count, current.count),
+        further={"psi": psi, "psi_floor": PSI_FLOOR},
+    )
+
+
+def _texts(found: Finding, reference: Texts, current: Texts) -> Finding:
+    r, c = aligned(reference, current)
+    effect, certain = jensen_shannon(r, c), closer(r, c, reference.error + current.error)
+    new = sorted(set(current.counts) - set(reference.counts), key=lambda text: (-current.counts[text], text))
+    further: dict[str, float | int | str] = {"psi": population_stability(r, c), "psi_floor": PSI_FLOOR}
+    if new:
+        further |= {
+            "new": ", ".join(new[:NEW_TEXTS_SHOWN]),
+            "new_share": sum(current.counts[text] for text in new) / current.count,
+        }
+    return replace(
+        found,
+        effect=effect,
+        error=effect - jensen_shannon(r, certain),
+        p=chi_square_p(r, certain, reference.count, current.count),
+        further=further,
+    )
+
+
+def _missing(name: str, reference: Distribution, current: Distribution, limits: Limits, kind: Kind) -> Finding:
+    """The share of rows without a value, which is exact: it is counted beside the sketch."""
+    n, m = (column.count + column.missing for column in (reference, current))
+    found = Finding(
+        kind=kind,
+        subject=name,
+        statistic="missing",
+        threshold=limits.missing,
+        reference_rows=n,
+        rows=m,
+        state=not_compared(m, n, limits.least_rows) or State.STABLE,
+    )
+    if found.state is not State.STABLE:
+        return found
+    before, now = reference.missing / n, current.missing / m
+    return replace(
+        found,
+        effect=abs(now - before),
+        p=shares_p(before, n, now, m),
+        further={"reference_share": before, "share": now},
+    )
