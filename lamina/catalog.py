@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lamina.contracts.base import ID, Event
-from lamina.contracts.platform_topics import PLATFORM_CONTRACTS, PLATFORM_TOPICS
+from lamina.contracts.platform_topics import PLATFORM_CONTRACTS, PLATFORM_EVENTS, PLATFORM_TOPICS
 from lamina.contracts.systems import System
 from lamina.contracts.topics import EventTopic, Topic
 from lamina.definitions import records
@@ -34,14 +34,17 @@ def event_topics(systems: Iterable[System]) -> dict[str, EventTopic]:
     return found
 
 
-EVENT_TOPICS: dict[str, EventTopic] = event_topics(records())
-"""Topics of the systems' events, by name."""
+SYSTEM_TOPICS: dict[str, EventTopic] = event_topics(records())
+"""Topics of the systems' own events, by name."""
 
-TOPICS: tuple[Topic, ...] = (*(events.topic for events in EVENT_TOPICS.values()), *PLATFORM_TOPICS)
+EVENT_TOPICS: dict[str, EventTopic] = {**SYSTEM_TOPICS, **{events.name: events for events in PLATFORM_EVENTS}}
+"""Topics of all events that are kept in the lake, by name."""
+
+TOPICS: tuple[Topic, ...] = (*(events.topic for events in SYSTEM_TOPICS.values()), *PLATFORM_TOPICS)
 """Every topic."""
 
 CONTRACTS: dict[str, type[Event]] = {
-    **{name: events.contract for name, events in EVENT_TOPICS.items()},
+    **{name: events.contract for name, events in SYSTEM_TOPICS.items()},
     **PLATFORM_CONTRACTS,
 }
 """The contract of each topic that carries events."""

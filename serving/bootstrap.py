@@ -36,6 +36,7 @@ from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.middleware.requests import Leaving, RequestContext
 from serving.platform import Platform, ServingSystem
 from serving.routes.admin import admin_router
+from serving.routes.feedback import feedback_router
 from serving.routes.health import Dependency, Readiness, Status, health_router
 from serving.routes.home import home_router
 from serving.routes.predict import predict_router
@@ -51,6 +52,7 @@ from serving.stages.predict import Predictor
 from serving.stages.shared_scores import RedisScores
 from serving.supervision import Background, take_down
 from serving.systems import build_all
+from serving.taken_feedback import FeedbackReader
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ class Service:
     predictions: Predictions
     checks: Checks
     changeovers: Changeovers
+    feedback: FeedbackReader
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
@@ -207,7 +210,8 @@ def make_service(
     # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
     patient = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.predict_timeout_ms)
     predictions = _predictions(settings, source, champions, patient, clock, changeovers)
-    return Service(settings, events, systems, predictions, checks, changeovers)
+    feedback = FeedbackReader({name: definitions.record(name) for name in systems}, checks, clock)
+    return Service(settings, events, systems, predictions, checks, changeovers, feedback)
 
 
 def _predictions(
@@ -281,6 +285,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     for system in service.systems.values():
         system.mount(app)
     app.include_router(predict_router(service.predictions.predictor, service.checks))
+    app.include_router(feedback_router(service.feedback, service.events))
     app.include_router(health_router(service.readiness))
     app.include_router(home_router(app.title, app.version, SUMMARY, app.routes))
     app.include_router(admin_router(service.systems, service.predictions.repository))

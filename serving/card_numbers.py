@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel
 
@@ -24,6 +24,10 @@ class CardNumbers:
 
     def __init__(self, fields: Collection[str]) -> None:
         self._fields = tuple(sorted(fields))
+
+    def among(self, ids: Mapping[str, str]) -> str | None:
+        """The first of `ids`, by the name of the field that it would be in, that holds a card number, or None."""
+        return next((name for name in self._fields if name in ids and is_card_like(ids[name])), None)
 
     def field(self, event: BaseModel) -> str | None:
         """The first field of `event` that holds a card number, or None."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from pydantic import BaseModel
 
 from lamina.contracts.predictions import Question
-from serving.card_numbers import CardNumbers
+from lamina.errors import ContractError
+from serving.card_numbers import IN_AN_ID, CardNumbers
 from serving.currency import OneCurrency
 from serving.masking import TOKENS
 
@@ -31,6 +32,14 @@ class Checks:
         self._card_numbers.refuse(events)
         if self._currency is not None:
             self._currency.refuse(events)
+
+    def subjects(self, contract: str, ids: Mapping[str, str]) -> None:
+        """Look into ids that stand in a map, by the names of the fields that they would be in.
+
+        Raises: ContractError: one of them holds a card number.
+        """
+        if name := self._card_numbers.among(ids):
+            raise ContractError(contract, name, IN_AN_ID)
 
     def passes(self, event: BaseModel) -> bool:
         """Whether `take` raises nothing; masks what is secret in `event`, as that does."""

@@ -9,7 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -98,12 +98,21 @@ def _kinds(route: APIRoute) -> Iterable[Any]:
     if route.response_model is None:
         raise AnswerWithoutContract(f"route {route.path} says not what it answers: give it a response_model")
     for kind in (route.response_model, *(body.field_info.annotation for body in route.dependant.body_params)):
-        yield from get_args(kind) if get_origin(kind) else (kind,)
+        yield _item(kind) or kind
 
 
 def _name(kind: Any) -> str:
     """How a class, or a list of one, is written."""
-    return f"list[{get_args(kind)[0].__name__}]" if get_origin(kind) else str(kind.__name__)
+    item = _item(kind)
+    return f"list[{item.__name__}]" if item else str(kind.__name__)
+
+
+def _item(kind: Any) -> Any:
+    """The class of a list's items, without what is said about it; None of what is no list."""
+    if get_origin(kind) is not list:
+        return None
+    (item,) = get_args(kind)
+    return get_args(item)[0] if get_origin(item) is Annotated else item
 
 
 def current() -> str:

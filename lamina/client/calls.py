@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina.client.session import Session
 from lamina.contracts.activity_answers import PageView, PurchasePrediction
+from lamina.contracts.feedback import BatchTaken, FeedbackGiven
 from lamina.contracts.fraud_decisions import DecisionAnswer
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Prediction
 from lamina.contracts.problems import Accepted
@@ -24,6 +25,21 @@ class Activity:
     def event(self, event: UserEvent) -> Accepted:
         """Report what a user did."""
         return self._session.call("POST", "/activity/events", Accepted, body=event, query={})
+
+
+class Feedback:
+    """What `/feedback` answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def send(self, feedback: FeedbackGiven) -> Accepted:
+        """Say what became of an answer."""
+        return self._session.call("POST", "/feedback", Accepted, body=feedback, query={})
+
+    def send_batch(self, feedback: list[FeedbackGiven]) -> BatchTaken:
+        """Say what became of several answers."""
+        return self._session.call("POST", "/feedback/batch", BatchTaken, body=feedback, query={})
 
 
 class Fraud:
@@ -71,5 +87,6 @@ class Sections:
 
     def __init__(self, session: Session) -> None:
         self.activity = Activity(session)
+        self.feedback = Feedback(session)
         self.fraud = Fraud(session)
         self.predict = Predict(session)

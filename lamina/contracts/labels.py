@@ -44,6 +44,11 @@ class ReportedLabel:
         """The column that says when a label became known, epoch ms."""
         return self.source.revisions.known if self.source.revisions else self.source.timestamp
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Whose word it is, the best first: those that the revisions name, or the source itself."""
+        return self.source.revisions.order if self.source.revisions else (self.source.name,)
+
     def complaints(self, request: EventSource) -> Iterator[str]:
         """What is wrong with it for requests of this source, each a sentence that says what to do."""
         kind = self.source.columns.get(self.column)
@@ -82,6 +87,11 @@ class FollowedLabel:
     def beside(self) -> tuple[str, ...]:
         """What follows brings no further columns: the events of several rows may be one."""
         return ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Whose word it is: the source's."""
+        return (self.source.name,)
 
     def complaints(self, request: EventSource) -> Iterator[str]:
         """What is wrong with it for requests of this source, each a sentence that says what to do."""

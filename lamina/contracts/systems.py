@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lamina.contracts.features import Entity, FeatureSet
+from lamina.contracts.feedback_label import FeedbackLabel
 from lamina.contracts.labels import LABEL_TIMESTAMP, LabelDefinition
 from lamina.contracts.served import Served
 from lamina.contracts.topics import EventTopic, predictions_of
@@ -18,14 +19,16 @@ class System:
     """One system: its features, the topics of its events, and what its model learns from.
 
     `topics` are those of its own events. It may read those of other systems, which then are only theirs to describe; a
-    topic that two describe is described alike. `label`: how it becomes known what a request was. `served`: the log of
-    what it answered, made by `lamina.contracts.served.served_topic`. `min_auc`: a model whose AUC is below is not
-    registered, unless it is asked for. `watching`: from where on somebody is told that it does badly.
+    topic that two describe is described alike. `label`: how it becomes known what a request was; `feedback`: what is
+    said of its answers besides, on the topic that all systems share. `served`: the log of what it answered, made by
+    `lamina.contracts.served.served_topic`. `min_auc`: a model whose AUC is below is not registered, unless it is asked
+    for. `watching`: from where on somebody is told that it does badly.
     """
 
     features: FeatureSet
     topics: tuple[EventTopic, ...] = ()
     label: LabelDefinition | None = None
+    feedback: FeedbackLabel | None = None
     served: EventTopic | None = None
     min_auc: float = 0.8
     watching: Watching = USUAL
@@ -42,6 +45,13 @@ class System:
         yield from (f"watching: {complaint}" for complaint in self.watching.complaints())
         if self.label:
             yield from self._complaints_of_label(self.label)
+        if self.feedback:
+            origins = self.label.origins if self.label else ()
+            yield from (f"feedback: {complaint}" for complaint in self.feedback.complaints(origins))
+            if self.label and self.feedback.kind != "binary":
+                yield f"feedback: label {self.label.column!r} is true or false: give grades of 1 and 0, and no reward"
+            if not self.served:
+                yield f"feedback is of answers that are logged: describe topic {predictions_of(self.name)!r} by served"
         if self.features.model_features and not self.served:
             yield f"what its model answers is logged: describe topic {predictions_of(self.name)!r} by served"
         if self.served and self.served.contract is not Served:
@@ -82,6 +92,12 @@ class System:
         if self.label is None:
             raise DefinitionError(f"system {self.name!r} has no label to train on: give its record a label")
         return self.label
+
+    @property
+    def feedback_sources(self) -> tuple[str, ...]:
+        """Sources that feedback on its answers may claim, the best first; the events of the label's own are none."""
+        own = self.label.source.name if self.label else None
+        return tuple(source for source in self.feedback.order if source != own) if self.feedback else ()
 
     @property
     def event_topics(self) -> tuple[EventTopic, ...]:

@@ -33,6 +33,7 @@ from lamina.contracts.features import (
     minutes,
     seconds,
 )
+from lamina.contracts.feedback_label import FeedbackLabel
 from lamina.contracts.labels import FollowedLabel
 from lamina.contracts.served import served_topic
 from lamina.contracts.systems import System
@@ -170,6 +171,13 @@ SYSTEM = System(
     features=FEATURES,
     topics=(USER_EVENT_TOPIC,),
     label=PURCHASED,
+    # A user who goes on without buying has said so; one who comes back and buys has bought.
+    feedback=FeedbackLabel(
+        order=("user_events", "shop", "user"),
+        within=PURCHASED.within,
+        grades={"purchase": 1, "skip": 0},
+        keeps="largest",
+    ),
     served=served_topic("activity"),
     min_auc=0.65,
     # Whether somebody buys is hard to tell: its models are good from 0.65 on.

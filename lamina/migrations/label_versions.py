@@ -43,7 +43,9 @@ def _labels(lake: str, topic: str) -> pa.Table:
     fs, path = open_lake(layout.topic(lake, topic))
     columns = pa.schema([(LABEL[0], pa.string()), (LABEL[1], pa.bool_()), *((name, pa.int64()) for name in LABEL[2:])])
     # A folder, not its files: what a writer has staged in it is passed over.
-    return ds.dataset(path if fs.exists(path) else [], schema=columns, filesystem=fs, format="parquet").to_table()
+    found = ds.dataset(path if fs.exists(path) else [], schema=columns, filesystem=fs, format="parquet")
+    # What has none is of another topic, which has the name now.
+    return found.to_table(filter=ds.field(LABEL[0]).is_valid())
 
 
 def said_before(features: FeatureSet, name: str, *, one_label: bool) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ events are counted once an id, and of equal labels one stands.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,12 +50,71 @@ def renamed_topic(
     return [Task(what, partial(_send, settings, old, new, archived or {}, convert))]
 
 
+def shared_topic(settings: Settings, old: str, new: str, of_new: Callable[[bytes], bool]) -> list[Task]:
+    """The task of sending those messages that are the new topic's, and were not sent yet; the old one has others now.
+
+    At the beginning of the old topic they are deleted besides: whoever reads it as what it is now would find them
+    broken. None where there is nothing to send or delete.
+
+    Args: of_new: whether a message is the new topic's.
+    Raises: StreamError: when Kafka does not answer.
+    """
+    name = settings.topic_prefix + old
+    with _consumer(settings, name) as consumer:
+        found = [_sorted_out(consumer, each, of_new) for each in _parts(consumer, name, {}, whole=True)]
+        starts = {part.partition: part.start for part in _parts(consumer, name, {})}
+    unsent = sum(offset >= starts[part.partition] for part, theirs, _ in found for offset in theirs)
+    done = sum(stays > part.start for part, _, stays in found)
+    if not unsent and not done:
+        return []
+    what = f"send {unsent:,} messages of topic {name} to {settings.topic_prefix + new}, and delete those before others"
+    return [Task(what, partial(_send_some, settings, old, new, of_new))]
+
+
+def _sorted_out(consumer: Consumer, part: _Part, of_new: Callable[[bytes], bool]) -> tuple[_Part, list[int], int]:
+    """The part, the offsets of the new topic's messages in it, and the first offset of another message."""
+    theirs, stays = [], part.end
+    for offset, _, value in part.placed(consumer):
+        if of_new(value):
+            theirs.append(offset)
+        else:
+            stays = min(stays, offset)
+    return part, theirs, stays if theirs and theirs[0] < stays else part.start
+
+
+def _send_some(settings: Settings, old: str, new: str, of_new: Callable[[bytes], bool]) -> None:
+    _send(settings, old, new, {}, None, of_new)
+    name = settings.topic_prefix + old
+    with _consumer(settings, name) as consumer:
+        found = [_sorted_out(consumer, each, of_new) for each in _parts(consumer, name, {}, whole=True)]
+        # What came in between is neither sent nor deleted now.
+        sent = {part.partition: part.start for part in _parts(consumer, name, {})}
+        ends = [part.at(min(stays, sent[part.partition])) for part, _, stays in found]
+    delete_before(settings.kafka_bootstrap, ends)
+
+
+def delete_before(bootstrap: str, places: Sequence[TopicPartition]) -> None:
+    """Delete the messages before these places.
+
+    Raises: StreamError: when Kafka does not answer or refuses.
+    """
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    try:
+        for future in AdminClient({"bootstrap.servers": bootstrap}).delete_records(list(places)).values():
+            future.result(ANSWER_S)
+    except (KafkaException, TimeoutError) as error:
+        raise StreamError(f"messages on {bootstrap} cannot be deleted ({error}): see `make status`") from error
+
+
 def _send(
     settings: Settings,
     old: str,
     new: str,
     archived: Mapping[int, int],
     convert: Callable[[bytes], bytes] | None,
+    wanted: Callable[[bytes], bool] = lambda value: True,
 ) -> None:
     name = settings.topic_prefix + old
     with (
@@ -63,10 +122,9 @@ def _send(
         EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer,
     ):
         for part in _parts(consumer, name, archived):
-            if part.start == part.end:
-                continue
             for key, value in part.messages(consumer):
-                producer.send_bytes(new, key, _converted(value, convert))
+                if wanted(value):
+                    producer.send_bytes(new, key, _converted(value, convert))
             producer.flush()
             consumer.commit(offsets=[part.at(part.end)], asynchronous=False)
 
@@ -84,19 +142,25 @@ class _Part:
     """What a partition of the old topic holds and was not sent: offsets from `start` up to and without `end`."""
 
     def __init__(self, topic: str, partition: int, start: int, end: int) -> None:
-        self._topic, self._partition = topic, partition
+        self._topic, self.partition = topic, partition
         self.start, self.end = start, end
 
     def at(self, offset: int) -> TopicPartition:
         """The place of `offset` in this partition."""
         from confluent_kafka import TopicPartition
 
-        return TopicPartition(self._topic, self._partition, offset)
+        return TopicPartition(self._topic, self.partition, offset)
 
     def messages(self, consumer: Consumer) -> Iterator[tuple[bytes | None, bytes]]:
         """Key and value of each message, in order."""
+        return ((key, value) for _, key, value in self.placed(consumer))
+
+    def placed(self, consumer: Consumer) -> Iterator[tuple[int, bytes | None, bytes]]:
+        """Offset, key and value of each message, in order."""
         from confluent_kafka import KafkaError
 
+        if self.start == self.end:
+            return
         consumer.assign([self.at(self.start)])
         answered = time.monotonic()
         while True:
@@ -110,7 +174,7 @@ class _Part:
                 if offset >= self.end:
                     return
                 key, value = message.key(), message.value()
-                yield None if key is None else bytes(key), bytes(value or b"")
+                yield offset, None if key is None else bytes(key), bytes(value or b"")
             if time.monotonic() - answered > ANSWER_S:
                 raise StreamError(f"topic {self._topic} stopped answering: see `make status`")
 
@@ -139,17 +203,19 @@ def _consumer(settings: Settings, name: str) -> Iterator[Consumer]:
         ) from error
 
 
-def _parts(consumer: Consumer, name: str, archived: Mapping[int, int]) -> list[_Part]:
+def _parts(consumer: Consumer, name: str, archived: Mapping[int, int], *, whole: bool = False) -> list[_Part]:
+    """What was not sent of each partition; `whole`: all that it holds."""
     # All topics, not this one: a broker that makes topics by itself would make it when it is asked for.
     topics = consumer.list_topics(timeout=ANSWER_S).topics
     if name not in topics:
         return []
     found = []
     for partition in sorted(topics[name].partitions):
-        whole = _Part(name, partition, 0, 0)
-        first, end = consumer.get_watermark_offsets(whole.at(0), timeout=ANSWER_S)
-        (done,) = consumer.committed([whole.at(0)], timeout=ANSWER_S)
+        place = _Part(name, partition, 0, 0).at(0)
+        first, end = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+        (done,) = consumer.committed([place], timeout=ANSWER_S)
         # A topic that was made anew ends before what was committed, or archived, of the old one.
-        start = max(first, *(at for at in (done.offset, archived.get(partition, 0)) if at <= end))
+        ends = () if whole else (done.offset, archived.get(partition, 0))
+        start = max([first, *(at for at in ends if at <= end)])
         found.append(_Part(name, partition, start, end))
     return found

@@ -18,6 +18,7 @@ RIGHTS: tuple[tuple[str, Right], ...] = (
     *((f"/{system}/labels", "feedback") for system in system_names()),
     *((f"/{system}", "decide") for system in system_names()),
     ("/predict", "decide"),
+    ("/feedback", "feedback"),
     ("/admin", "admin"),
     ("/metrics", "metrics"),
 )

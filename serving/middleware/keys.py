@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lamina.contracts.transactions import LabelSource
+from lamina.definitions import records
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
 from lamina.yaml_files import YamlNumber, YamlWhole, read_yaml, sentence
@@ -21,10 +22,13 @@ from serving.middleware.access import LOCAL_RIGHTS, Right, is_local, needed
 from serving.middleware.errors import RETRY_AFTER_S, problem
 
 HEADER = b"x-api-key"
-EVERY_SOURCE: frozenset[LabelSource] = frozenset(get_args(LabelSource))
-LEAST_SOURCE: frozenset[LabelSource] = frozenset({"customer"})
+EVERY_SOURCE: frozenset[str] = frozenset(get_args(LabelSource)).union(*(each.feedback_sources for each in records()))
+"""Everyone whose word a label or feedback can be, of any system."""
+LEAST_SOURCE = frozenset({"customer", "user"})
 SOURCES = "label_sources"
 """Name in a request's state of the sources that its client may claim for a label; absent: none."""
+CLIENT = "client_name"
+"""Name in a request's state of the name of the key that it came by; absent: there are no keys."""
 
 
 class KeysError(LaminaError):
@@ -39,10 +43,11 @@ class ApiKey(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
     scopes: frozenset[Right] = Field(min_length=1)
-    sources: frozenset[LabelSource] | None = Field(
+    sources: frozenset[str] | None = Field(
         None,
         min_length=1,
-        description="Whose word its labels may be; by default the customer's, of an admin's anyone's.",
+        description="Whose word its labels and feedback may be; by default that of customers and users, of an admin's "
+        "anyone's.",
     )
     per_second: YamlNumber | None = Field(None, gt=0, description="Requests a second in the long run; none: unlimited.")
     burst: YamlWhole | None = Field(
@@ -62,10 +67,12 @@ class ApiKey(BaseModel):
     def _has_labels_to_send(self) -> ApiKey:
         if self.sources is not None and "feedback" not in self.scopes:
             raise ValueError("sources needs the scope feedback")
+        if self.sources is not None and (unknown := sorted(self.sources - EVERY_SOURCE)):
+            raise ValueError(f"sources has {', '.join(unknown)}: there are {', '.join(sorted(EVERY_SOURCE))}")
         return self
 
     @property
-    def label_sources(self) -> frozenset[LabelSource]:
+    def label_sources(self) -> frozenset[str]:
         """Sources that its labels may claim."""
         if self.sources is not None:
             return self.sources
@@ -176,7 +183,7 @@ class KeyCheck:
             await problem(429, "too_many_requests", retry_after_s=math.ceil(wait_s))(scope, receive, send)
             return
         if right == "feedback":
-            scope.setdefault("state", {})[SOURCES] = key.label_sources
+            scope.setdefault("state", {}).update({SOURCES: key.label_sources, CLIENT: key.name})
         if key.at_once is None:
             await self._app(scope, receive, send)
             return

@@ -15,6 +15,7 @@ from jobs.spark.archive_events import checked_row
 from lamina.catalog import CONTRACTS
 from lamina.contracts.base import Event
 from lamina.contracts.dead_letters import DeadLetter
+from lamina.contracts.feedback import Feedback
 from lamina.contracts.fraud_decisions import Decision
 from lamina.contracts.served import Served
 from lamina.contracts.transactions import FraudLabel, Transaction
@@ -30,6 +31,7 @@ NAMES: dict[str, type[Event]] = {
     "fraud_label": FraudLabel,
     "served": Served,
     "dead_letter": DeadLetter,
+    "feedback": Feedback,
 }
 OLDER: dict[str, type[Event]] = {"decision": Decision, "shadow_score": ShadowScore}
 """On no topic any more; what was written stays readable."""

@@ -7,7 +7,7 @@ from kafka import KafkaConsumer, KafkaProducer
 
 from lamina.contracts.fraud_decisions import Decision, read_answer, served_of
 from lamina.contracts.topics import Topic
-from lamina.migrations.renamed_topic import renamed_topic
+from lamina.migrations.renamed_topic import renamed_topic, shared_topic
 from lamina.settings import ROOT, Settings
 from lamina.streams.topics import create_topics
 
@@ -74,3 +74,34 @@ def test_what_was_archived_is_not_sent(kafka: str, topic_prefix: str) -> None:
     task.apply()
     assert values(kafka, topic_prefix + "new") == [(b"u", b"v3"), (b"u", b"v4")]
     assert renamed_topic(settings, "old", "new", {0: 3}) == []
+
+
+def test_messages_of_a_topic_that_has_others_now_are_sorted_out(kafka: str, topic_prefix: str) -> None:
+    settings = Settings(kafka_bootstrap=kafka, topic_prefix=topic_prefix)
+
+    def is_theirs(value: bytes) -> bool:
+        return value.startswith(b"label")
+
+    assert shared_topic(settings, "old", "new", is_theirs) == [], "neither is there"
+    create_topics(kafka, topic_prefix, [Topic("old", 1), Topic("new", 1)])
+    producer = KafkaProducer(bootstrap_servers=kafka)
+
+    def send(*values: bytes) -> None:
+        for value in values:
+            producer.send(topic_prefix + "old", value, b"u")
+        producer.flush()
+
+    send(b"label 1", b"label 2", b"said 1", b"label 3", b"said 2")
+    (task,) = shared_topic(settings, "old", "new", is_theirs)
+    assert task.what.startswith("send 3 messages")
+    task.apply()
+    sent = [(b"u", b"label 1"), (b"u", b"label 2"), (b"u", b"label 3")]
+    assert values(kafka, topic_prefix + "new") == sent
+    assert values(kafka, topic_prefix + "old") == [(b"u", b"label 3"), (b"u", b"said 1"), (b"u", b"said 2")]
+    assert shared_topic(settings, "old", "new", is_theirs) == []
+    send(b"label 4")
+    producer.close()
+    (task,) = shared_topic(settings, "old", "new", is_theirs)
+    assert task.what.startswith("send 1 messages")
+    task.apply()
+    assert values(kafka, topic_prefix + "new") == [*sent, (b"u", b"label 4")]

@@ -17,6 +17,7 @@ from lamina.contracts.features import (
     Ratio,
     RequestFeature,
 )
+from lamina.contracts.feedback_label import FeedbackLabel
 from lamina.contracts.fraud_decisions import DECISION_TOPIC
 from lamina.contracts.labels import ReportedLabel
 from lamina.contracts.systems import System
@@ -40,6 +41,7 @@ from lamina.definitions.fraud.sources import (
     PEAK_WINDOWS,
     RECENT_WINDOWS,
     REPORT_WINDOWS,
+    REVISIONS,
     TRANSACTIONS,
     USER,
 )
@@ -171,6 +173,12 @@ SYSTEM = System(
     features=FEATURES,
     topics=(TRANSACTION_TOPIC, LABEL_TOPIC),
     label=ReportedLabel(source=FRAUD_LABELS, column="is_fraud", delay=LABEL_DELAY, beside=("scenario",)),
+    # What an analyst does with a case says what it was; the words of a label say it, too.
+    feedback=FeedbackLabel(
+        order=REVISIONS.order,
+        within=LABEL_DELAY,
+        grades={"fraud": 1, "reject": 1, "honest": 0, "approve": 0},
+    ),
     served=DECISION_TOPIC,
     # A declined payment did not happen: nobody hears of it again.
     watching=Watching(alarms=("review", "reject"), withholding=("reject",)),

@@ -80,6 +80,20 @@ WRITTEN: dict[str, dict[str, pa.DataType]] = {
         "stage_ms": TEXT,
         "payload": TEXT,
     },
+    "model-feedback": {
+        "system": TEXT,
+        "feedback_id": TEXT,
+        "request_id": TEXT,
+        "event_id": TEXT,
+        "subjects": TEXT,
+        "prediction": NUMBER,
+        "action": TEXT,
+        "value": NUMBER,
+        "source": TEXT,
+        "author": TEXT,
+        "client": TEXT,
+        "timestamp": WHOLE,
+    },
 }
 MAY_LACK = {
     "transactions": {"location"},
@@ -95,6 +109,7 @@ MAY_LACK = {
         "bucket",
         "feature_age_ms",
     },
+    "model-feedback": {"request_id", "event_id", "prediction", "action", "value", "author", "client"},
 }
 
 

@@ -63,6 +63,15 @@ def test_what_a_writer_has_not_finished_is_passed_over(tmp_path: Path) -> None:
     assert one_label_each(str(tmp_path), TOPICS)
 
 
+def test_what_is_said_of_answers_under_the_old_name_is_no_label(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([label(1)], schema=in_lake(SCHEMAS["fraud-labels"]))
+    write_partition(layout.events(str(tmp_path), TOPICS[1], date(2018, 8, 1)), table)
+    said = [{name: "x" for name in ("system", "feedback_id", "subjects", "source")} | {"timestamp": i} for i in (1, 2)]
+    table = pa.Table.from_pylist(said, schema=in_lake(SCHEMAS["model-feedback"]))
+    write_partition(layout.events(str(tmp_path), TOPICS[0], date(2018, 8, 2)), table)
+    assert one_label_each(str(tmp_path), TOPICS)
+
+
 def test_a_recorded_lake_has_one_label_each() -> None:
     assert one_label_each(str(ROOT / "tests" / "data" / "lakes" / "labels-on-model-feedback"), TOPICS)
 

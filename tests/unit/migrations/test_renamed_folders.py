@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
@@ -15,8 +16,8 @@ from jobs.spark.quarantine import Day
 from lamina.errors import MigrationBlocked
 from lamina.lake import layout
 from lamina.lake.partitions import ingested_days
-from lamina.lake.write import open_lake
-from lamina.migrations.renamed_folders import archived_ends, renamed_folders
+from lamina.lake.write import open_lake, write_partition
+from lamina.migrations.renamed_folders import archived_ends, days_with, renamed_folders
 from lamina.settings import ROOT
 from lamina.streams.identity import TopicIdentity
 
@@ -159,3 +160,23 @@ def test_a_lake_on_an_object_store_is_led_over_file_by_file(tmp_path: Path) -> N
 def test_a_lake_without_the_old_name_needs_nothing(tmp_path: Path) -> None:
     assert led_over(str(tmp_path / "lake")) == 0
     assert not (tmp_path / "lake").exists()
+
+
+def test_days_of_another_topic_that_has_the_name_now_stay(lake: str) -> None:
+    """As after a daily run of a version that calls other events so, before anybody led the labels over."""
+    day = date(2018, 8, 20)
+    write_partition(f"{layout.events(lake, OLD, day)}/{layout.ORIGIN}", pa.table({"feedback_id": ["f-1"]}))
+    (Path(lake) / "quality" / OLD / day.isoformat()).mkdir()
+    (Path(lake) / "quality" / OLD / day.isoformat() / "report.json").write_text("{}")
+    before = labels(lake, f"events/{OLD}/{layout.ingested(TUESDAY)}")
+    stay = days_with(lake, OLD, "feedback_id")
+    assert stay == {"2018-08-20"}
+    for task in renamed_folders(lake, OLD, NEW, stay=stay):
+        task.apply()
+    assert ingested_days(lake, OLD) == [day]
+    assert ingested_days(lake, NEW) == [TUESDAY, WEDNESDAY]
+    assert labels(lake, f"events/{NEW}/{layout.ingested(TUESDAY)}") == before
+    assert {file for file in files(lake) if f"/{OLD}/" in file and not file.startswith("events")} == {
+        "quality/model-feedback/2018-08-20/report.json"
+    }
+    assert renamed_folders(lake, OLD, NEW, stay=stay) == []
