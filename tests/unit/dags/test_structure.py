@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lamina.contracts.platform_topics import PLATFORM_EVENTS
 from lamina.definitions import records, system_names
 from lamina.orchestration.jobs import has_model
 from lamina.settings import ROOT
@@ -71,7 +72,7 @@ def test_a_day_is_rebuilt_published_and_compared_once_its_topics_are_there(dags:
 
 def test_every_topic_is_archived_once_and_has_a_gate_of_its_own(dags: dict[str, Any]) -> None:
     archive = dags["archive_daily"]
-    topics = set.union(*TOPICS.values())
+    topics = set.union(*TOPICS.values(), {events.name for events in PLATFORM_EVENTS})
     assert _edges(archive) == {("archive", f"quality_gate.{topic}") for topic in topics}
     given = archive["tasks"]["archive"]["arguments"]
     assert sorted(value for flag, value in pairwise(given) if flag == "--topic") == sorted(topics)
