@@ -19,6 +19,7 @@ from lamina.clock import Clock, system_clock
 from lamina.contracts.problems import Problem
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
+from lamina.monitoring.exported import Exported
 from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry
@@ -102,6 +103,7 @@ class Service:
     checks: Checks
     changeovers: Changeovers
     feedback: FeedbackReader
+    watched: Exported
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
@@ -149,6 +151,7 @@ class Service:
         self.background.every(self.settings.champion_poll_s, "other models", self.predictions.repository.refresh)
         self.background.every(LOOK_S, "features", lambda: asyncio.to_thread(self.changeovers.look))
         self.background.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
+        self.background.every(PARITY_CHECK_S, "monitoring", lambda: asyncio.to_thread(self.read_monitoring))
         self.background.start()
 
     async def readiness(self) -> Readiness:
@@ -186,6 +189,16 @@ class Service:
             if parity is not None:
                 metrics.PARITY_MISMATCHES.labels(name).set(parity.mismatches)
 
+    def read_monitoring(self) -> None:
+        """Set the gauges to what the newest reports of monitoring say; those of a system of which one cannot be read
+        keep their values.
+        """
+        for name in self.systems:
+            try:
+                self.watched.show(name)
+            except (LaminaError, OSError, ValueError) as error:
+                log.warning("the newest reports of %s cannot be read: %s", name, error)
+
 
 def make_service(
     settings: Settings,
@@ -211,7 +224,8 @@ def make_service(
     patient = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.predict_timeout_ms)
     predictions = _predictions(settings, source, champions, patient, clock, changeovers)
     feedback = FeedbackReader({name: definitions.record(name) for name in systems}, checks, clock)
-    return Service(settings, events, systems, predictions, checks, changeovers, feedback)
+    watched = Exported(settings.lake_url)
+    return Service(settings, events, systems, predictions, checks, changeovers, feedback, watched)
 
 
 def _predictions(

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from lamina.commands.jobs import run_module
 from lamina.commands.output import make_console, make_table
+from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
 from lamina.definitions import system_names
 from lamina.settings import load_settings
 
@@ -47,6 +49,20 @@ def list_reports(system: Annotated[str, typer.Option(help="One system; all when 
     console.print(rows)
     for line in alerts:
         console.print(line, markup=False, soft_wrap=True)
+
+
+At = Annotated[str, typer.Option(help="The hour, UTC, such as 2018-08-21T07; it has to be over.")]
+KnownAt = Annotated[str, typer.Option(help="Look at what was known before this time, UTC; else the hour's end.")]
+
+
+@app.command()
+def performance(at: At, known_at: KnownAt = "", system: SystemName = DEFAULT_SYSTEM) -> None:
+    """Report how well the models did, by answers whose labels are complete; replaces the report of that hour."""
+    raise typer.Exit(run_module(f"models.{system}.performance", _times(at, known_at)))
+
+
+def _times(at: str, known_at: str) -> list[str]:
+    return ["--at", at, *(["--known-at", known_at] if known_at else [])]
 
 
 def _at(at_ms: int) -> str:

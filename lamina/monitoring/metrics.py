@@ -88,6 +88,26 @@ ROLLOUT_AGE = Gauge(
     "How long a rollout of features has been in a state: filling, or kept after another went live; 0 where none is",
     ["system", "state"],
 )
+MODEL_PERFORMANCE = Gauge(
+    "model_performance",
+    "Figures by complete labels, from the newest report that has a verdict on the version",
+    ["system", "model_version", "metric"],
+)
+MODEL_PERFORMANCE_LOW = Gauge(
+    "model_performance_low", "Lower end of the figure's interval", ["system", "model_version", "metric"]
+)
+MODEL_PERFORMANCE_HIGH = Gauge(
+    "model_performance_high", "Upper end of the figure's interval", ["system", "model_version", "metric"]
+)
+MODEL_PERFORMANCE_LABELS = Gauge(
+    "model_performance_labels", "Answers with complete labels in the newest report", ["system", "model_version"]
+)
+MONITORING_ALERTS = Gauge(
+    "monitoring_alerts", "Alerts in the newest report of a kind", ["system", "report", "alert", "severity"]
+)
+MONITORING_REPORT_END = Gauge(
+    "monitoring_report_end_seconds", "Until when the newest report of a kind looks, Unix time", ["system", "report"]
+)
 PREDICT_ROWS = Counter("predict_rows_total", "Rows answered by /predict", ["model", "version", "status"])
 PREDICT_TIMEOUTS = Counter("predict_timeouts_total", "Calls to /predict that were not answered within their deadline")
 PREDICT_LATENCY = Histogram(

@@ -1,0 +1,66 @@
+"""The newest reports of what is watched, as gauges for Prometheus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import Gauge
+
+from lamina.monitoring import metrics
+from lamina.monitoring.forms import Figure, PerformanceReport
+from lamina.monitoring.reports import Summary, kinds, newest
+
+Shown = tuple[Gauge, tuple[str, ...], float]
+"""A gauge, its labels, and its value."""
+
+
+@dataclass
+class Exported:
+    """What one process shows of the reports in a lake. What the newest reports do not say any more, such as figures of
+    a version that serves no longer, is taken back.
+    """
+
+    lake: str
+    _shown: dict[str, set[tuple[Gauge, tuple[str, ...]]]] = field(default_factory=dict, init=False)
+
+    def show(self, system: str) -> None:
+        """Set the gauges of `system` to what its newest reports say.
+
+        Raises: BrokenMonitoringReport: one of them cannot be read; every gauge keeps its value.
+        """
+        found = [*self._alerts(system), *self._performance(system)]
+        named = {(gauge, labels) for gauge, labels, _ in found}
+        for gauge, labels, value in found:
+            gauge.labels(*labels).set(value)
+        for gauge, labels in self._shown.get(system, set()) - named:
+            gauge.remove(*labels)
+        self._shown[system] = named
+
+    def _alerts(self, system: str) -> Iterator[Shown]:
+        for kind in kinds(self.lake, system):
+            report = newest(self.lake, system, kind, Summary)
+            if report is None:
+                continue
+            yield metrics.MONITORING_REPORT_END, (system, kind), report.window.end_ms / 1000
+            for (name, severity), n in Counter((alert.name, alert.severity) for alert in report.alerts).items():
+                yield metrics.MONITORING_ALERTS, (system, kind, name, severity), float(n)
+
+    def _performance(self, system: str) -> Iterator[Shown]:
+        report = newest(self.lake, system, "performance", PerformanceReport)
+        for group in report.groups if report else ():
+            if group.is_whole and not group.shadow:
+                yield metrics.MODEL_PERFORMANCE_LABELS, (system, group.model_version), float(group.rows)
+                # Figures of too few rows would pass for good or bad ones.
+                if not group.no_verdict:
+                    yield from _figures(system, group.model_version, group.figures)
+
+
+def _figures(system: str, version: str, figures: Mapping[str, Figure]) -> Iterator[Shown]:
+    for name, figure in figures.items():
+        labels = (system, version, name)
+        yield metrics.MODEL_PERFORMANCE, labels, figure.value
+        if figure.low is not None and figure.high is not None:
+            yield metrics.MODEL_PERFORMANCE_LOW, labels, figure.low
+            yield metrics.MODEL_PERFORMANCE_HIGH, labels, figure.high

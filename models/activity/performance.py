@@ -1,0 +1,14 @@
+"""`python -m models.activity.performance --at HOUR`: how well the models did, by answers whose labels are complete."""
+
+from __future__ import annotations
+
+import typer
+
+from lamina import entry
+from lamina.monitoring.command import performance_command
+from models.activity.problem import PROBLEM
+
+main = performance_command(PROBLEM)
+
+if __name__ == "__main__":
+    entry.run(lambda: typer.run(main))

@@ -1,0 +1,99 @@
+"""Gauges say what the newest reports say, and nothing of versions that these do not speak of any more."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from lamina.monitoring.exported import Exported
+from lamina.monitoring.forms import Counts, Figure, Group, PerformanceReport
+from lamina.monitoring.reports import Alert, BrokenMonitoringReport, Window, write_report
+from lamina.registry.memory import MemoryRegistry
+from lamina.settings import load_settings
+from serving.bootstrap import make_service
+
+SEVEN = datetime(2018, 8, 21, 7, tzinfo=UTC)
+NOBODY = Counts(answers=0, unscored=0, waiting=0, said_early=0, unknown=0, known=0, judged=0)
+
+
+def report(*groups: Group, alerts: int = 0, end_ms: int = 5000) -> PerformanceReport:
+    window = Window(start_ms=0, end_ms=end_ms)
+    low = Alert(name="auc_below_minimum", severity="critical", subject="3", value=0.6, threshold=0.7, message="")
+    return PerformanceReport(
+        system="fraud",
+        known_before_ms=end_ms,
+        window=window,
+        recent=window,
+        counts=NOBODY,
+        baselines={},
+        groups=groups,
+        alerts=(low,) * alerts,
+    )
+
+
+def group(version: str, auc: Figure, **given: object) -> Group:
+    return Group.model_validate(
+        {"model_version": version, "rows": 900, "positives": 90, "figures": {"auc": auc}} | given
+    )
+
+
+def shown(name: str, version: str = "3", system: str = "fraud") -> float | None:
+    labels = {"system": system, "model_version": version}
+    return REGISTRY.get_sample_value(name, labels if name.endswith("labels") else labels | {"metric": "auc"})
+
+
+def test_the_newest_verdict_is_shown_and_what_is_no_verdict_is_not(tmp_path: Path) -> None:
+    lake, good = str(tmp_path), Figure(value=0.91, low=0.88, high=0.93)
+    exported = Exported(lake)
+    exported.show("fraud")
+    assert shown("model_performance") is None
+    write_report(
+        lake,
+        SEVEN,
+        report(
+            group("3", good),
+            group("3", Figure(value=0.1), day="2018-08-09"),
+            group("4", Figure(value=0.2), no_verdict="few"),
+            group("5", Figure(value=0.3), shadow=True),
+            alerts=2,
+        ),
+    )
+    exported.show("fraud")
+    assert [shown(f"model_performance{end}") for end in ("", "_low", "_high", "_labels")] == [0.91, 0.88, 0.93, 900]
+    assert (shown("model_performance", "4"), shown("model_performance_labels", "4")) == (None, 900)
+    assert shown("model_performance_labels", "5") is None
+    alerts = {"system": "fraud", "report": "performance", "alert": "auc_below_minimum", "severity": "critical"}
+    assert REGISTRY.get_sample_value("monitoring_alerts", alerts) == 2
+    end = {"system": "fraud", "report": "performance"}
+    assert REGISTRY.get_sample_value("monitoring_report_end_seconds", end) == 5
+
+    write_report(lake, SEVEN + timedelta(hours=1), report(group("6", Figure(value=0.95)), end_ms=6000))
+    exported.show("fraud")
+    assert (shown("model_performance"), shown("model_performance_labels")) == (None, None)
+    assert (shown("model_performance", "6"), shown("model_performance_low", "6")) == (0.95, None)
+    assert REGISTRY.get_sample_value("monitoring_alerts", alerts) is None
+    assert REGISTRY.get_sample_value("monitoring_report_end_seconds", end) == 6
+
+
+def test_a_report_that_cannot_be_read_leaves_the_gauges_as_they_are(tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    url = write_report(lake, SEVEN, report(group("8", Figure(value=0.9))))
+    exported = Exported(lake)
+    exported.show("fraud")
+    Path(url, "report.json").write_text("{")
+    with pytest.raises(BrokenMonitoringReport):
+        exported.show("fraud")
+    assert shown("model_performance", "8") == 0.9
+
+
+def test_the_api_reads_them_and_a_broken_one_does_not_stop_it(tmp_path: Path) -> None:
+    service = make_service(load_settings(lake_url=str(tmp_path), stack_dir=tmp_path), registry=MemoryRegistry(tmp_path))
+    url = write_report(str(tmp_path), SEVEN, report(group("9", Figure(value=0.9))))
+    service.read_monitoring()
+    assert shown("model_performance", "9") == 0.9
+    Path(url, "report.json").write_text("{")
+    service.read_monitoring()
+    assert shown("model_performance", "9") == 0.9
