@@ -12,8 +12,8 @@ AGE_BUCKETS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0, 3 * 86
 PREDICTIONS = Counter("model_predictions_total", "Answers served", ["system", "model_version", "status"])
 PREDICTION_LATENCY = Histogram(
     "model_prediction_latency_seconds",
-    "From the request's arrival to its answer",
-    ["system"],
+    "From the request's arrival to its answer, by the version whose score it holds; none where no model gave one",
+    ["system", "model_version"],
     buckets=LATENCY_BUCKETS_S,
 )
 SCORES = Histogram("model_score_distribution", "What models gave", ["system", "model_version"], buckets=SCORE_BUCKETS)

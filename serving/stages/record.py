@@ -13,6 +13,8 @@ from serving.stages.budget import LOG
 
 CHILDREN = 4096
 """Kept per metric; more than there are versions, stages and rules in force."""
+NO_VERSION = "none"
+"""The label of answers that no model gave."""
 
 
 @lru_cache(CHILDREN)
@@ -37,8 +39,9 @@ def record(served: Served, log_ms: float) -> None:
     """Count one answer, whose events took `log_ms` to log."""
     system, model = served.system, served.models.get(MODEL)
     status = "ok" if served.fallback == NO_FALLBACK else served.fallback
-    counter(metrics.PREDICTIONS, system, model.version if model is not None else "none", status)()
-    histogram(metrics.PREDICTION_LATENCY, system)(served.latency_ms / 1000)
+    version = model.version if model is not None else NO_VERSION
+    counter(metrics.PREDICTIONS, system, version, status)()
+    histogram(metrics.PREDICTION_LATENCY, system, version)(served.latency_ms / 1000)
     for stage, ms in served.stage_ms.items():
         histogram(metrics.STAGE_LATENCY, system, stage)(ms / 1000)
     histogram(metrics.STAGE_LATENCY, system, LOG)(log_ms / 1000)

@@ -383,6 +383,7 @@ def test_operators_see_metrics_and_documentation(settings: Settings, registry: M
             )
             >= 1
         )
+        assert metric(client, "model_prediction_latency_seconds_count", system="fraud", model_version="none") >= 1
         schema = client.get("/openapi.json").json()
         body = schema["paths"]["/fraud/decisions"]["post"]["requestBody"]["content"]["application/json"]
         for example in body["examples"].values():

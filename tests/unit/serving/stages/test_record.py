@@ -64,7 +64,7 @@ def test_times_are_told_in_seconds(decision: Decision) -> None:
         stage("fraud", "features"),
         stage("fraud", "model"),
         stage("fraud", "log"),
-        metrics.PREDICTION_LATENCY.labels("fraud"),
+        metrics.PREDICTION_LATENCY.labels("fraud", VERSION),
         metrics.FEATURE_AGE.labels("fraud"),
         metrics.SCORES.labels("fraud", VERSION),
     )
@@ -96,9 +96,10 @@ def test_a_decision_by_the_rules_says_why_and_which(decision: Decision) -> None:
         Reason(kind="risk", code="recorded_two", detail="d"),
     ]
     changed = decision.model_copy(update=rules | {"reasons": reasons, "intended": "reject", "feature_age_ms": None})
-    assert [1, 1, 1, 1, 1, 0, 0] == grew(
+    assert [1, 0.007, 1, 1, 1, 1, 0, 0] == grew(
         lambda: recorded(changed, 0.0),
         metrics.PREDICTIONS.labels("fraud", "none", "rules_only_deadline"),
+        metrics.PREDICTION_LATENCY.labels("fraud", "none"),
         metrics.FALLBACKS.labels("fraud", "rules_only_deadline"),
         metrics.UNKNOWN_USERS,
         metrics.PASSED_THROUGH.labels("fraud", decision.action),
