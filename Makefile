@@ -25,7 +25,7 @@ SOURCES := lamina jobs models serving dags benchmarks tests
 # A copy of some other environment's variables would send tools to the wrong interpreter.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME SPARK_HOME FLINK_HOME AIRFLOW_HOME
 
-.PHONY: help env networks jars up down status doctor check format test test-unit mutants demo bench bench-quick client lock clean
+.PHONY: help env networks jars prometheus up down status doctor check format test test-unit mutants demo bench bench-quick client lock clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_\/.-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ jars: .tools/jars/.stamp ## Fetch Kafka's broker, the Flink connector and Spark'
 .tools/jars/.stamp: lamina/local/jars.py lamina/local/jars.sha256 .venv/.stamp
 	@$(PY) -m lamina.local.jars
 	@touch $@
+
+prometheus: .venv/.stamp ## Fetch Prometheus and Alertmanager from Debian, without root, to check alerts and dashboards
+	@$(PY) -m lamina.local.prometheus
 
 up: env dist/code.zip ## Start the stack; DEMO=1 that of the demo; ARGS="--only kafka,redis" a part
 	@$(PY) -m lamina.cli up $(if $(DEMO),--demo) $(ARGS)

@@ -215,6 +215,8 @@ def make_service(
     journal = Journal(
         settings.stack_dir / "journal", max_bytes=settings.journal_max_bytes, max_age_s=settings.journal_max_age_s
     )
+    metrics.JOURNAL_MAX_BYTES.set(settings.journal_max_bytes)
+    metrics.JOURNAL_MAX_AGE.set(settings.journal_max_age_s)
     events = EventLog(settings.kafka_bootstrap, settings.topic_prefix, journal, clock)
     checks = Checks(CardNumbers(settings.refuse_card_numbers_in), OneCurrency(settings.currency))
     changeovers = Changeovers(settings.lake_url)

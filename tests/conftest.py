@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from lamina.errors import StackError
 from lamina.local import orphans
+from lamina.local import prometheus as monitoring
 from lamina.local.jvm import FRUGAL
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, load_settings
@@ -30,6 +32,7 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", " ".join(FRUGAL))
 PREFIX = "lamina-test-"
 TORCH = ROOT / ".venv-networks"
 """The environment with torch, where somebody made it."""
+NO_PROMETHEUS = "there is no Prometheus here"
 
 
 def _clear_killed_sessions() -> None:
@@ -126,6 +129,25 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Networks.read(folder)
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> monitoring.Programs:
+    """Prometheus and Alertmanager, fetched where there is apt-get; skips where there are none, which is counted."""
+    try:
+        return monitoring.fetch()
+    except StackError as error:
+        pytest.skip(f"{NO_PROMETHEUS}: {error}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were left out for want of a program, so that a green run is not taken for more than it is."""
+    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NO_PROMETHEUS in str(report.longrepr)]
+    if left_out:
+        terminalreporter.write_line(
+            f"{len(left_out)} tests of alerts and dashboards were skipped: {NO_PROMETHEUS} (make prometheus)."
+        )
 
 
 @pytest.fixture

@@ -68,6 +68,8 @@ SHADOW_SCORES = Counter(
 EVENTS_REPLAYED = Counter("events_replayed_total", "Events that went to Kafka late, from the journal", ["topic"])
 EVENTS_DELIVERED = Counter("events_delivered_total", "Events that Kafka acknowledged", ["topic"])
 JOURNAL_BYTES = Gauge("journal_bytes", "Size of the events that Kafka has not acknowledged yet")
+JOURNAL_MAX_BYTES = Gauge("journal_max_bytes", "Size from which on the journal takes no event")
+JOURNAL_MAX_AGE = Gauge("journal_max_age_seconds", "Age of the oldest event from which on the journal takes no event")
 EVENTS_REFUSED = Counter(
     "events_refused_total", "Events that the journal did not take, so that their requests were refused", ["reason"]
 )
@@ -122,3 +124,13 @@ PREDICT_BATCH_ROWS = Histogram(
 PREDICTION_CACHE = Counter(
     "prediction_cache_total", "Rows by tier (local, redis, model) and what came of asking it", ["tier", "outcome"]
 )
+
+# A counter that begins with its first event begins at 1, and nobody sees it rise: what is known before is there at 0.
+for _reason in ("size", "age", "disk"):
+    EVENTS_REFUSED.labels(_reason)
+for _status in ("500", "503", "504"):
+    INVALID_REQUESTS.labels(_status)
+for _reloads in (RULES_RELOADS, MODEL_RELOADS, EXPERIMENT_RELOADS):
+    for _outcome in ("taken", "refused"):
+        _reloads.labels(_outcome)
+REPEATS.labels("unchecked")

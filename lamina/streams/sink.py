@@ -297,6 +297,7 @@ def main(
     give_up_s: Annotated[float, typer.Option(min=1, max=240, help="End when the store is silent this long.")] = 120.0,
 ) -> None:
     """Move tiles from Kafka to Redis until told to stop (SIGTERM or SIGINT)."""
+    from lamina.rollout.watched import topic_collector
     from lamina.streams.store import store_for_tiles
 
     settings = load_settings()
@@ -309,7 +310,7 @@ def main(
         from_start=from_start,
         until_now=until_now,
     )
-    metrics = SinkMetrics(metrics_port, settings.metrics_host) if metrics_port else None
+    metrics = SinkMetrics(metrics_port, settings.metrics_host, [topic_collector(settings)]) if metrics_port else None
     sink = TileSink(options, store_for_tiles(settings), metrics)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sink.stop())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
+    from prometheus_client.registry import Collector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 AGES = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0)
@@ -48,12 +49,25 @@ class NoMetrics:
 
 
 class SinkMetrics(NoMetrics):
-    """Serves metrics on `port` of the address `host`, in a thread of its own."""
+    """Serves metrics on `port` of the address `host`, in a thread of its own.
 
-    def __init__(self, port: int, host: str) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+    Args: others: what is told beside the sink's own.
+    """
+
+    def __init__(self, port: int, host: str, others: Iterable[Collector] = ()) -> None:
+        from prometheus_client import (
+            CollectorRegistry,
+            Counter,
+            Gauge,
+            Histogram,
+            ProcessCollector,
+            start_http_server,
+        )
 
         registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        for other in others:
+            registry.register(other)
         self._messages = Counter("lamina_sink_messages", "Messages read", registry=registry)
         self._tiles = Counter("lamina_sink_tiles", "Tiles by outcome", ["outcome"], registry=registry)
         self._broken = Counter("lamina_sink_dead_letters", "Messages that were no tile", registry=registry)
@@ -119,6 +133,8 @@ class SinkMetrics(NoMetrics):
 
     def lag(self, by_partition: Mapping[int, int]) -> None:
         """See `NoMetrics.lag`."""
+        # A partition that another sink has by now would wait here for ever.
+        self._lag.clear()
         for partition, messages in by_partition.items():
             self._lag.labels(str(partition)).set(messages)
 

@@ -27,6 +27,7 @@ PORTS: Mapping[str, int] = MappingProxyType(
         "flink": 8081,
         "flink_rpc": 0,
         "airflow": 8080,
+        "sink_metrics": 9102,
         "api": 8000,
     }
 )

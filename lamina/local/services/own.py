@@ -17,7 +17,7 @@ SETTLED_S = 3.0
 def sink(plan: StackPlan) -> Service:
     """The sink; the topics are made before it starts, as nothing creates them by itself.
 
-    It has no port: a process that stays up is taken as ready, and its lag is in its metrics.
+    Its only port is that of its metrics: a process that stays up is taken as ready.
     """
     started: list[float] = []
 
@@ -32,8 +32,13 @@ def sink(plan: StackPlan) -> Service:
 
     return Service(
         name="sink",
-        address="-",
-        programs=(Program("sink", (sys.executable, "-m", "lamina.streams.sink")),),
+        address=f"{plan.url('sink_metrics')}/metrics",
+        programs=(
+            Program(
+                "sink",
+                (sys.executable, "-m", "lamina.streams.sink", "--metrics-port", str(plan.ports["sink_metrics"])),
+            ),
+        ),
         prepare=prepare,
         ready=ready,
         deadline_s=60,

@@ -13,6 +13,7 @@ from lamina.errors import StoreUnavailable
 from lamina.streams import rebuild, sink
 from lamina.streams.sink import SinkOptions
 from lamina.streams.sink_metrics import SinkMetrics
+from lamina.streams.topic_metrics import TopicCollector
 
 
 class Sink:
@@ -97,10 +98,17 @@ def test_what_cannot_be_is_refused(made: list[Sink], wrong: tuple[str, str]) -> 
 
 
 def test_metrics_are_served_where_they_are_asked_for(made: list[Sink], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "SinkMetrics", lambda port, host: (port, host))
+    others: list[Any] = []
+
+    def served(port: int, host: str, beside: list[Any]) -> tuple[int, str]:
+        others.extend(beside)
+        return port, host
+
+    monkeypatch.setattr(sink, "SinkMetrics", served)
     monkeypatch.setenv("LAMINA_METRICS_HOST", "127.0.0.3")
     assert [run("--metrics-port", port).exit_code for port in ("1", "65535")] == [0, 0]
     assert [each.metrics for each in made] == [(1, "127.0.0.3"), (65535, "127.0.0.3")]
+    assert [type(each) for each in others] == [TopicCollector, TopicCollector]
 
 
 def test_what_ends_it_is_told_in_a_sentence(made: list[Sink], monkeypatch: pytest.MonkeyPatch) -> None:
