@@ -221,6 +221,7 @@ def make_service(
     checks = Checks(CardNumbers(settings.refuse_card_numbers_in), OneCurrency(settings.currency))
     changeovers = Changeovers(settings.lake_url)
     systems = build_all(Platform(settings, source, store, events, checks, clock, changeovers))
+    metrics.begin(systems)
     champions = {each.models.champion.name: each.models.champion for each in systems.values()}
     # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
     patient = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.predict_timeout_ms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.045, 0.065, 0.1, 0.25, 1.0)
@@ -125,12 +127,19 @@ PREDICTION_CACHE = Counter(
     "prediction_cache_total", "Rows by tier (local, redis, model) and what came of asking it", ["tier", "outcome"]
 )
 
-# A counter that begins with its first event begins at 1, and nobody sees it rise: what is known before is there at 0.
-for _reason in ("size", "age", "disk"):
-    EVENTS_REFUSED.labels(_reason)
-for _status in ("500", "503", "504"):
-    INVALID_REQUESTS.labels(_status)
-for _reloads in (RULES_RELOADS, MODEL_RELOADS, EXPERIMENT_RELOADS):
-    for _outcome in ("taken", "refused"):
-        _reloads.labels(_outcome)
-REPEATS.labels("unchecked")
+
+def begin(systems: Iterable[str]) -> None:
+    """Have what is known before be there at 0: a counter that begins with its first event begins at 1, and nobody sees
+    it rise.
+    """
+    for reason in ("size", "age", "disk"):
+        EVENTS_REFUSED.labels(reason)
+    for status in ("500", "503", "504"):
+        INVALID_REQUESTS.labels(status)
+    for outcome in ("taken", "refused"):
+        RULES_RELOADS.labels(outcome)
+        EXPERIMENT_RELOADS.labels(outcome)
+    for system in systems:
+        MODEL_RELOADS.labels(system, "taken")
+        MODEL_RELOADS.labels(system, "refused")
+        REPEATS.labels(system, "unchecked")

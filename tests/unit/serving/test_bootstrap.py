@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 
 from lamina.definitions import system_names
 from lamina.orchestration.jobs import has_model
@@ -90,3 +91,19 @@ class TestOnePage:
             assert (body["error"], body["details"][0]["field"]) == ("unknown_version", "X-API-Version")
             assert "ask for 1" in body["details"][0]["message"]
             assert body["request_id"] == found.headers["X-Request-ID"]
+
+
+def test_what_is_alerted_on_is_there_before_it_first_happens(tmp_path: Path) -> None:
+    """A counter that begins with its first event begins at 1: whoever asks how much it rose sees nothing."""
+    settings = Settings(stack_dir=tmp_path / "stack", journal_max_bytes=2**21, journal_max_age_s=77)
+    service = make_service(settings, registry=MemoryRegistry(tmp_path))
+    there = [
+        *(("events_refused_total", {"reason": reason}) for reason in ("size", "age", "disk")),
+        *(("invalid_requests_total", {"status": status}) for status in ("500", "503", "504")),
+        *((f"{kind}_reloads_total", {"outcome": "refused"}) for kind in ("rules", "experiment")),
+        *(("model_reloads_total", {"system": name, "outcome": "refused"}) for name in service.systems),
+        *(("repeats_total", {"system": name, "outcome": "unchecked"}) for name in service.systems),
+    ]
+    assert [name for name, labels in there if REGISTRY.get_sample_value(name, labels) is None] == []
+    assert REGISTRY.get_sample_value("journal_max_bytes") == 2**21
+    assert REGISTRY.get_sample_value("journal_max_age_seconds") == 77
