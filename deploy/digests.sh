@@ -18,3 +18,6 @@ pin PYTHON_DIGEST python:3.11-slim-bookworm
 pin KAFKA_DIGEST apache/kafka:4.1.0
 pin REDIS_DIGEST redis:6.2-bookworm
 pin POSTGRES_DIGEST postgres:16-bookworm
+pin PROMETHEUS_DIGEST prom/prometheus:v2.55.1
+pin ALERTMANAGER_DIGEST prom/alertmanager:v0.28.1
+pin GRAFANA_DIGEST grafana/grafana:11.6.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -21,6 +22,7 @@ from lamina.yaml_files import read_yaml
 MONITORING = ROOT / "deploy" / "monitoring"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 RULE_FILES = sorted((MONITORING / "rules").glob("*.yml"))
+DASHBOARD_FILES = sorted((MONITORING / "grafana" / "dashboards").glob("*.json"))
 RULES: list[dict[str, Any]] = [
     rule for file in RULE_FILES for group in read_yaml(file, LaminaError)["groups"] for rule in group["rules"]
 ]
@@ -72,6 +74,14 @@ def plain(expression: str) -> str:
     """An expression of a dashboard without Grafana's variables, as Prometheus takes it."""
     expression = expression.replace("$__rate_interval", "1m").replace("$__range", "1h")
     return re.sub(r'"\$\{?\w+\}?"', '".*"', expression)
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    """Where it stands and what it asks, of each query of each dashboard."""
+    for file in DASHBOARD_FILES:
+        for panel in json.loads(file.read_text())["panels"]:
+            for target in panel["targets"]:
+                yield f"{file.stem}/{panel['title']}", target["expr"]
 
 
 def _selectors(node: Any) -> Iterator[Any]:

@@ -40,7 +40,12 @@ FRONT = {
 }
 
 REQUIRED = ("POSTGRES_PASSWORD", "AIRFLOW_SECRET", "AIRFLOW_USERS")
-DIGESTS = ("PYTHON_DIGEST", "KAFKA_DIGEST", "REDIS_DIGEST", "POSTGRES_DIGEST")
+DIGESTS = (
+    *("PYTHON_DIGEST", "KAFKA_DIGEST", "REDIS_DIGEST", "POSTGRES_DIGEST"),
+    *("PROMETHEUS_DIGEST", "ALERTMANAGER_DIGEST", "GRAFANA_DIGEST"),
+)
+WATCHERS = ("prometheus", "alertmanager", "grafana")
+OF_WATCHERS = ("PAGERDUTY_KEY", "ALERT_WEBHOOK_TOKEN", "GRAFANA_PASSWORD")
 DIGEST = f"sha256:{'0' * 64}"
 
 
@@ -57,6 +62,7 @@ def test_all_of_the_stack_is_there() -> None:
         *FRONT.values(),
         *("postgres", "flink-taskmanager", "spark-master", "spark-worker"),
         *("airflow-migrate", "airflow-scheduler", "airflow-dags", "airflow-triggerer", "sink"),
+        *WATCHERS,
     }
 
 
@@ -209,14 +215,14 @@ def test_every_port_is_published_on_the_loopback_address_alone(service: str) -> 
 def test_no_service_is_given_a_secret_by_its_environment(service: str) -> None:
     """`docker inspect` shows the environment, and every child inherits it."""
     named = json.dumps([_environment(service), SERVICES[service].get("command", [])])
-    assert not [name for name in REQUIRED if re.search(rf"{name}(?!_FILE)", named)]
+    assert not [name for name in (*REQUIRED, *OF_WATCHERS) if re.search(rf"{name}(?!_FILE)", named)]
     assert set(SERVICES[service].get("secrets", ())) <= set(COMPOSE["secrets"])
     used = re.findall(r"/run/secrets/(\w+)", named)
     assert set(used) <= set(SERVICES[service].get("secrets", ()))
 
 
 def test_the_secrets_are_those_that_the_head_names() -> None:
-    assert {secret["environment"] for secret in COMPOSE["secrets"].values()} == set(REQUIRED)
+    assert {secret["environment"] for secret in COMPOSE["secrets"].values()} == {*REQUIRED, *OF_WATCHERS}
     head = FILE.read_text().split("x-build-args")[0]
     assert all(name in head for name in REQUIRED)
 
@@ -374,3 +380,31 @@ def test_users_that_cannot_be_right_stop_the_container(tmp_path: Path, given: st
     assert said in done.stderr
     assert "battery" not in done.stderr
     assert not (tmp_path / "users.json").exists()
+
+
+def test_who_watches_is_started_where_it_is_asked_for_and_scrapes_what_is_there() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == set(WATCHERS)
+    assert all(SERVICES[name]["profiles"] == ["monitoring"] for name in WATCHERS)
+    config = read_yaml(ROOT / "deploy/monitoring/prometheus.yml", LaminaError)
+    targets = {job["job_name"]: job["static_configs"][0]["targets"][0] for job in config["scrape_configs"]}
+    assert targets == {
+        "api": f"api:{Settings.model_fields['api_port'].default}",
+        "sink": f"sink:{PORTS['sink_metrics']}",
+        "prometheus": "localhost:9090",
+        "alertmanager": "alertmanager:9093",
+    }
+    assert SERVICES["sink"]["command"][-2:] == ["--metrics-port", str(PORTS["sink_metrics"])]
+    # Prometheus is no client on the same machine.
+    assert {_environment(name)["LAMINA_METRICS_HOST"] for name in ("api", "sink")} == {"0.0.0.0"}
+
+
+def test_alertmanager_is_given_the_files_that_it_reads() -> None:
+    text = (ROOT / "deploy/monitoring/alertmanager.yml").read_text()
+    read = set(re.findall(r"_file: /run/secrets/(\w+)", text))
+    assert read == set(SERVICES["alertmanager"]["secrets"]) and read <= set(COMPOSE["secrets"])
+
+
+def test_files_of_the_repository_that_are_mounted_exist() -> None:
+    for name in WATCHERS:
+        for source in _paths(name):
+            assert not source.startswith("./") or (ROOT / source).exists(), f"{name}: {source}"

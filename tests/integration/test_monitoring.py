@@ -1,0 +1,165 @@
+"""A real Prometheus beside the real API and the real sink: what it scrapes, shows and tells."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import Producer
+
+from benchmarks.small_model import promote, train_small_model
+from lamina.contracts.topics import FEATURE_TILES
+from lamina.lake import layout
+from lamina.local.prometheus import Programs
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER
+from lamina.settings import ROOT, Settings
+from lamina.streams.topics import create_topics
+from tests.integration.serving import decide, free_port, past, remember, running, until
+from tests.integration.watched import Watched, Webhook, watching
+from tests.watching import ALERTS, RULES, panels, plain
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> MemoryRegistry:
+    train_small_model(tmp_path / "run" / MODEL_FOLDER)
+    made = MemoryRegistry(tmp_path / "registry")
+    promote(made, tmp_path / "run")
+    return made
+
+
+@pytest.fixture
+def settings(tmp_path: Path, kafka: str, clean_redis: str, topic_prefix: str) -> Settings:
+    create_topics(kafka, topic_prefix)
+    return Settings(
+        stack_dir=tmp_path / "stack",
+        lake_url=str(tmp_path / "lake"),
+        served_systems=frozenset({"fraud"}),
+        kafka_bootstrap=kafka,
+        topic_prefix=topic_prefix,
+        redis_url=Settings(redis_url=clean_redis).redis_url,
+        mlflow_uri="http://127.0.0.1:1",
+        champion_poll_s=0.1,
+        api_port=free_port(),
+        redis_timeout_ms=2000,
+        decision_deadline_ms=20_000,
+    )
+
+
+@contextmanager
+def sink(settings: Settings, folder: Path, port: int) -> Iterator[None]:
+    """The sink as it is started anywhere, a process of its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LAMINA_")} | {
+        "LAMINA_STACK_DIR": str(settings.stack_dir),
+        "LAMINA_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "LAMINA_REDIS_URL": settings.redis_url.get_secret_value(),
+        "LAMINA_TOPIC_PREFIX": settings.topic_prefix,
+    }
+    command = [sys.executable, "-m", "lamina.streams.sink", "--metrics-port", str(port)]
+    with (folder / "sink.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def report(settings: Settings, day: date, mismatches: int) -> None:
+    folder = Path(layout.parity(settings.lake_url, "fraud", day))
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"compared": 9, "mismatches": mismatches}))
+
+
+class Traffic:
+    """Payments to the API, and tiles as the stream job would write them."""
+
+    def __init__(self, client: httpx.Client, settings: Settings) -> None:
+        self._client, self._topic = client, settings.topic_prefix + FEATURE_TILES
+        self._producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "linger.ms": 0})
+
+    def go_on(self) -> None:
+        for _ in range(3):
+            decide(self._client)
+        now_ms = int(time.time() * 1000) // 1000 * 1000
+        self.tile(f"user:watched\ttransactions@1s#abcdef/{now_ms}".encode(), b"1\x1f2.5")
+
+    def tile(self, key: bytes, payload: bytes) -> None:
+        self._producer.produce(self._topic, payload, key)
+        self._producer.flush(10)
+
+
+def test_what_is_watched_is_there_and_a_fault_is_told_and_taken_back(
+    prometheus: Programs, settings: Settings, registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    remember(settings.redis_url.get_secret_value(), past())
+    report(settings, date(2018, 8, 14), mismatches=0)
+    webhook, sink_port = Webhook(), free_port()
+    targets = {"api": settings.api_port, "sink": sink_port}
+    with (
+        running(settings, registry) as (client, service),
+        sink(settings, tmp_path, sink_port),
+        webhook.listening(),
+        watching(prometheus, tmp_path, targets, webhook) as watched,
+    ):
+        traffic = Traffic(client, settings)
+        _every_target_is_up(watched)
+        _every_rule_is_loaded(watched)
+        _every_panel_has_data(watched, traffic)
+
+        report(settings, date(2018, 8, 15), mismatches=3)
+        service.read_parity()
+        traffic.tile(b"no tile", b"1")
+        until(lambda: {"ParityMismatches", "DeadLettersArrive"} <= watched.firing())
+        until(lambda: webhook.statuses("ParityMismatches") == ["firing"])
+        until(lambda: "firing" in webhook.statuses("DeadLettersArrive"))
+        (told,) = [each for each in webhook.told if each["labels"]["alertname"] == "ParityMismatches"]
+        assert told["labels"]["system"] == "fraud"
+        assert told["annotations"]["summary"].startswith("3 values that fraud served")
+
+        report(settings, date(2018, 8, 16), mismatches=0)
+        service.read_parity()
+        until(lambda: webhook.statuses("ParityMismatches")[-1] == "resolved")
+        assert watched.firing() == {"DeadLettersArrive"}, "nothing else is wrong"
+
+
+def _every_target_is_up(watched: Watched) -> None:
+    until(lambda: set(watched.targets().values()) == {"up"}, within_s=60)
+    assert set(watched.targets()) == {"api", "sink", "prometheus", "alertmanager"}
+
+
+def _every_rule_is_loaded(watched: Watched) -> None:
+    until(lambda: all(rule["health"] != "unknown" for rule in watched.rules()))
+    loaded = watched.rules()
+    assert {rule["name"]: rule.get("lastError", "") for rule in loaded if rule["health"] != "ok"} == {}
+    assert len(loaded) == len(RULES) and set(ALERTS) <= {rule["name"] for rule in loaded}
+
+
+def _every_panel_has_data(watched: Watched, traffic: Traffic) -> None:
+    waiting: dict[str, Any] = {f"{name}: {expr}": plain(expr) for name, expr in panels()}
+    assert waiting
+
+    def shown() -> bool:
+        traffic.go_on()
+        for name, expr in list(waiting.items()):
+            if any(not math.isnan(number) for number in watched.numbers(expr)):
+                del waiting[name]
+        return not waiting
+
+    try:
+        until(shown, within_s=60)
+    except AssertionError:
+        raise AssertionError("panels without data:\n" + "\n".join(waiting)) from None
