@@ -121,6 +121,15 @@ def parity(lake: str, system: str, day: date) -> str:
     return _join(lake, "parity", system, day.isoformat())
 
 
+def sketches(lake: str, system: str, hour: datetime) -> str:
+    """Sketches of what was served of `system` in the hour, UTC, that begins at `hour`.
+
+    >>> sketches("lake", "fraud", datetime(2018, 8, 8, 7))
+    'lake/sketches/fraud/hour=2018-08-08T07'
+    """
+    return _join(lake, "sketches", system, f"hour={hour:%Y-%m-%dT%H}")
+
+
 def rejects(lake: str, name: str, source: str) -> str:
     """JSON-lines file with the rows of an import that broke the contract of topic `name`.
 

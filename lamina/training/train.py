@@ -189,6 +189,8 @@ def _reference(learn: Table, served: Table, scores: Floats, names: tuple[str, ..
         day=np.concatenate([learn.day, served.day]),
         positive=np.concatenate([learn.positive, served.positive]),
         weight=np.concatenate([learn.weight, served.weight]),
+        test_features={name: served.inputs[name] for name in names},
+        test_day=served.day,
         test_score=scores,
         test_positive=served.positive,
         test_unit=served.unit,

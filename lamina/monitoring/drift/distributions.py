@@ -28,6 +28,11 @@ class Numbers:
         """How many values there are, without the missing ones."""
         return round(float(self.weights.sum()))
 
+    @property
+    def missing_share(self) -> float:
+        """The share of rows without a value, 0 of no rows."""
+        return self.missing / max(self.count + self.missing, 1)
+
     def share_at_most(self, at: Floats) -> Floats:
         """The share of the values that are at most each of `at`, float64[m]; of no values NaN."""
         below = np.concatenate(([0.0], np.cumsum(self.weights)))
@@ -57,6 +62,11 @@ class Texts:
     def count(self) -> int:
         """How many rows hold a text."""
         return sum(self.counts.values()) + self.others
+
+    @property
+    def missing_share(self) -> float:
+        """The share of rows without a text, 0 of no rows."""
+        return self.missing / max(self.count + self.missing, 1)
 
 
 Distribution = Numbers | Texts

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lamina.monitoring.drift.columns import Sway, measure_sway
 from lamina.monitoring.drift.ranking import Ranking, measure_ranking
 from lamina.monitoring.drift.sketch_files import SketchFileError, dump_sketches, load_sketches
 from lamina.monitoring.drift.sketches import NumberSketch, Sketch, sketch_columns
@@ -25,12 +26,14 @@ class Reference:
 
     days: rows and positive ones of each day, a row counting as often as it stands for others. ranking: how well the
     scores told the test rows apart, none left out. Scores are of the test since a model knows its training rows.
+    sway: how far single days of the test were from the training, by feature.
     """
 
     features: Mapping[str, Sketch]
     scores: NumberSketch
     days: tuple[tuple[float, float], ...]
     ranking: Ranking | None
+    sway: Mapping[str, Sway] = field(default_factory=dict)
 
     @property
     def rows(self) -> float:
@@ -58,7 +61,11 @@ class Reference:
 
     def dump(self) -> str:
         """The reference as the text of a file."""
-        about = {"days": self.days, "ranking": None if self.ranking is None else asdict(self.ranking)}
+        about = {
+            "days": self.days,
+            "ranking": None if self.ranking is None else asdict(self.ranking),
+            "sway": {name: asdict(sway) for name, sway in self.sway.items()},
+        }
         return dump_sketches({**self.features, SCORES: self.scores}, about).decode()
 
 
@@ -69,10 +76,11 @@ def load_reference(text: str, name: str) -> Reference:
     """
     columns, about = load_sketches(text, name)
     scores = columns.pop(SCORES, None)
-    if not isinstance(scores, NumberSketch) or not {"days", "ranking"} <= set(about):
+    if not isinstance(scores, NumberSketch) or not {"days", "ranking", "sway"} <= set(about):
         raise SketchFileError(f"{name} holds no reference: train the version again")
     ranking = None if about["ranking"] is None else Ranking(**about["ranking"])
-    return Reference(columns, scores, tuple((rows, positives) for rows, positives in about["days"]), ranking)
+    days = tuple((rows, positives) for rows, positives in about["days"])
+    return Reference(columns, scores, days, ranking, {name: Sway(**each) for name, each in about["sway"].items()})
 
 
 def make_reference(
@@ -81,6 +89,8 @@ def make_reference(
     day: NDArray[np.int64],
     positive: NDArray[np.bool_],
     weight: NDArray[np.float64],
+    test_features: Mapping[str, NDArray[Any]],
+    test_day: NDArray[np.int64],
     test_score: NDArray[np.float64],
     test_positive: NDArray[np.bool_],
     test_unit: NDArray[Any],
@@ -88,16 +98,29 @@ def make_reference(
     """The reference of a model.
 
     Args: features: of the rows trained on, by name. day, positive, weight: [n] of all rows whose truth is known, of the
-    training and of the test. test_score, test_positive, test_unit: [m] of the rows of the test days.
+    training and of the test. test_...: [m] of the rows of the test days.
     """
     days, place = np.unique(day, return_inverse=True)
     rows = np.bincount(place, weight, len(days))
     positives = np.bincount(place, weight * positive, len(days))
     scores = NumberSketch()
     scores.update(test_score)
+    sketches = sketch_columns(features)
     return Reference(
-        sketch_columns(features),
+        sketches,
         scores,
         tuple(zip(rows.tolist(), positives.tolist(), strict=True)),
         measure_ranking(test_positive, test_score, test_unit),
+        _sway(sketches, test_features, test_day),
     )
+
+
+def _sway(
+    sketches: Mapping[str, Sketch], features: Mapping[str, NDArray[Any]], day: NDArray[np.int64]
+) -> dict[str, Sway]:
+    of_day = [day == each for each in np.unique(day)]
+    found = {}
+    for name, sketch in sketches.items():
+        days = (sketch_columns({name: features[name][rows]})[name].distribution() for rows in of_day)
+        found[name] = measure_sway(sketch.distribution(), days)
+    return found

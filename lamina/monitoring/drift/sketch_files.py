@@ -48,6 +48,6 @@ def load_sketches(content: bytes | str, name: str) -> tuple[dict[str, Sketch], d
                 for column, each in found["columns"].items()
             }
             return columns, found["about"]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise SketchFileError(f"{name} holds no sketches ({error!r}): remove it, and it is made again") from None
     raise SketchFileError(f"{name} is of format {version}, this version reads {FORMAT}: use the version that wrote it")

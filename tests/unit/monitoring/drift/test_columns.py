@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lamina.monitoring.drift.columns import Limits, compare_column
+from lamina.contracts.watching import Watching
+from lamina.monitoring.drift.columns import Sway, compare_column, measure_sway
 from lamina.monitoring.drift.findings import Finding, Kind, Severity, State, decide
 from lamina.monitoring.drift.sketches import sketch_columns
 
-LIMITS = Limits(ks=0.1, jensen_shannon=0.1, missing=0.05, least_rows=100)
+WATCHING = Watching(ks=0.1, jensen_shannon=0.1, missing=0.05, compared_rows=100)
 RNG = np.random.default_rng(5)
 
 
 def compared(reference: NDArray[Any], current: NDArray[Any]) -> dict[str, Finding]:
     before, now = (sketch_columns({"column": values})["column"].distribution() for values in (reference, current))
-    found = decide(compare_column("column", before, now, LIMITS), 0.01)
+    found = decide(compare_column("column", before, now, WATCHING), 0.01)
     return {finding.statistic: finding for finding in found}
 
 
@@ -113,3 +114,24 @@ def test_p_is_corrected_for_the_number_of_comparisons() -> None:
     many = decide([finding(0.004), *(finding(0.5) for _ in range(99))], 0.01)
     assert many[0].state is State.STABLE and many[0].adjusted == pytest.approx(0.4)
     assert decide([], 0.01) == []
+
+
+def test_a_column_that_is_never_still_has_a_threshold_of_its_own() -> None:
+    """Twice what its own test days were off, values and missing ones each; a still one keeps that of all."""
+    reference, day = normal(0, 20_000), normal(0.3, 20_000)
+    before, now = (sketch_columns({"c": values})["c"].distribution() for values in (reference, day))
+    sway = measure_sway(before, [before, now])
+    assert sway.values == pytest.approx(0.12, abs=0.02) and sway.missing == 0
+    assert decide(compare_column("c", before, now, WATCHING), 0.01)[1].state is State.DRIFTED
+    found = decide(compare_column("c", before, now, WATCHING, sway=sway), 0.01)[1]
+    assert found.state is State.STABLE and found.threshold == pytest.approx(2 * sway.values)
+    assert compare_column("c", before, now, WATCHING, sway=Sway(0.04, 0.04))[1].threshold == 0.1
+    assert compare_column("c", before, now, WATCHING, sway=Sway(0.04, 0.04))[0].threshold == 0.08
+
+
+def test_the_sway_is_that_of_the_worst_day_of_texts_and_missing_values_too() -> None:
+    texts = [sketch_columns({"c": words({"a": p, "b": 1 - p}, 5_000)})["c"].distribution() for p in (0.5, 0.5, 0.9)]
+    assert measure_sway(texts[0], texts[1:]).values == pytest.approx(0.383, abs=0.03)
+    full, holes = (sketch_columns({"c": np.array(v)})["c"].distribution() for v in ([1.0, 1.0], [1.0, np.nan]))
+    assert measure_sway(full, [holes, full]) == Sway(0.0, 0.5)
+    assert measure_sway(full, []) == Sway()
