@@ -20,6 +20,7 @@ BENCHMARKS = (
     "batch_features",
     "busy_key",
     "decision_latency",
+    "drift_scale",
     "fraud_handbook",
     "freshness",
     "hot_swap",

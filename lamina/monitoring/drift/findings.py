@@ -6,11 +6,9 @@ comparisons are many: neither alone is a reason to wake somebody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-
-from scipy import stats
 
 CRITICAL_FROM = 2.5
 """A drift is critical from so many times its threshold on: the bands of PSI, 0.1 and 0.25, for every effect."""
@@ -93,26 +91,6 @@ class Finding:
         found = f"{what}: {self.statistic} {self.effect:.4g}"
         limit = f"{'beyond' if self.state is State.DRIFTED else 'threshold'} {self.threshold:g}"
         return f"{found}, {limit}, p {self.p:.2g} ({self.adjusted:.2g} after correction), {self.rows} rows"
-
-
-def decide(findings: Sequence[Finding], significance: float) -> list[Finding]:
-    """The findings, each with its corrected p and whether it drifted.
-
-    Corrected by Benjamini and Hochberg (1995): of the findings that drifted a share of at most `significance` did so by
-    chance.
-    """
-    compared = [i for i, finding in enumerate(findings) if finding.p is not None]
-    ps = [float(findings[i].p or 0.0) for i in compared]
-    adjusted = dict(zip(compared, stats.false_discovery_control(ps), strict=True)) if ps else {}
-    return [
-        _decided(finding, float(adjusted[i]), significance) if i in adjusted else finding
-        for i, finding in enumerate(findings)
-    ]
-
-
-def _decided(finding: Finding, adjusted: float, significance: float) -> Finding:
-    drifted = finding.certain > finding.threshold and adjusted <= significance
-    return replace(finding, adjusted=adjusted, state=State.DRIFTED if drifted else State.STABLE)
 
 
 def not_compared(rows: int, reference_rows: int, least: int) -> State | None:

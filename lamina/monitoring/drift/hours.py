@@ -10,7 +10,7 @@ lots from 4,096 values an hour on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -42,31 +42,49 @@ BATCH = 20_000
 
 @dataclass
 class Served:
-    """The sketches of an hour's answers. at_ms: its start. scores: by model version. rows: answers with features."""
+    """What an hour's answers were like. at_ms: its start. scores: by model version. rows: answers with features."""
 
     at_ms: int
+    features: Mapping[str, Distribution]
+    scores: Mapping[str, Numbers]
+    rows: int
+
+
+@dataclass
+class _Sketches:
+    """Of an hour, as they are kept."""
+
     features: dict[str, Sketch]
     scores: dict[str, NumberSketch] = field(default_factory=dict)
     rows: int = 0
+
+    def served(self, at_ms: int, names: Collection[str]) -> Served:
+        scores = {version: sketch.distribution() for version, sketch in self.scores.items()}
+        return Served(at_ms, {name: self.features[name].distribution() for name in names}, scores, self.rows)
 
 
 def windowed(hours: Sequence[Served], name: str, version: str | None = None) -> Distribution | None:
     """A feature's distribution over hours, or the scores of a `version`; None where none of the hours has any."""
     of = [hour.features.get(name) if version is None else hour.scores.get(version) for hour in hours]
-    parts = [sketch.distribution() for sketch in of if sketch is not None]
-    if not parts:
+    numbers, texts = [p for p in of if isinstance(p, Numbers)], [p for p in of if isinstance(p, Texts)]
+    if not (numbers or texts):
         return None
-    numbers = [part for part in parts if isinstance(part, Numbers)]
-    return pooled_numbers(numbers) if numbers else pooled_texts([part for part in parts if isinstance(part, Texts)])
+    return pooled_numbers(numbers) if numbers else pooled_texts(texts)
 
 
 def served_hours(
-    lake: str, system: str, kinds: Mapping[str, str], start_ms: int, end_ms: int, known_before_ms: int
+    lake: str,
+    system: str,
+    kinds: Mapping[str, str],
+    start_ms: int,
+    end_ms: int,
+    known_before_ms: int,
+    names: Collection[str] | None = None,
 ) -> list[Served]:
-    """The sketches of hours from `start_ms` to before `end_ms` with answers; makes and keeps those that are not there.
+    """The hours from `start_ms` to before `end_ms` with answers; sketches that are not there are made and kept.
 
-    Args: kinds: `number` or `text` of each feature; known_before_ms: answers served at that time or later are not
-    looked at.
+    Args: kinds: `number` or `text` of each feature; names: of those that are wanted, all by default; known_before_ms:
+    answers served at that time or later are not looked at.
     """
     import pyarrow.compute as pc
 
@@ -78,11 +96,11 @@ def served_hours(
         of_hour = times.filter(pc.equal(hour, at)).sort_by([("timestamp", "ascending"), ("served_at", "ascending")])
         mark = _mark(of_hour, kinds)
         url = layout.sketches(lake, system, datetime.fromtimestamp(at * HOUR_MS / 1000, tz=UTC))
-        kept = _kept(url, mark, at * HOUR_MS)
+        kept = _kept(url, mark)
         if kept is None:
             kept = _sketched(lake, system, kinds, days, at * HOUR_MS, known_before_ms)
             _keep(url, mark, kept)
-        found.append(kept)
+        found.append(kept.served(at * HOUR_MS, kinds if names is None else names))
     return found
 
 
@@ -110,7 +128,7 @@ def _mark(times: pa.Table, kinds: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _kept(url: str, mark: str, at_ms: int) -> Served | None:
+def _kept(url: str, mark: str) -> _Sketches | None:
     fs, folder = open_lake(url)
     try:
         columns, about = load_sketches(fs.cat_file(f"{folder}/{FILE}"), f"{folder}/{FILE}")
@@ -120,10 +138,10 @@ def _kept(url: str, mark: str, at_ms: int) -> Served | None:
         return None
     scores = {name: columns.pop(name) for name in list(columns) if name.startswith(SCORES_OF)}
     by_version = {name.removeprefix(SCORES_OF): s for name, s in scores.items() if isinstance(s, NumberSketch)}
-    return Served(at_ms, columns, by_version, about["rows"])
+    return _Sketches(columns, by_version, about["rows"])
 
 
-def _keep(url: str, mark: str, served: Served) -> None:
+def _keep(url: str, mark: str, served: _Sketches) -> None:
     columns = {**served.features, **{f"{SCORES_OF}{version}": s for version, s in served.scores.items()}}
     with replacing(url) as staging:
         fs, folder = open_lake(staging)
@@ -132,13 +150,13 @@ def _keep(url: str, mark: str, served: Served) -> None:
 
 def _sketched(
     lake: str, system: str, kinds: Mapping[str, str], days: Sequence[date], start_ms: int, known_before_ms: int
-) -> Served:
+) -> _Sketches:
     columns = ("request_id", "timestamp", "outputs", "models", "features")
     answers = _read(lake, system, columns, days, start_ms, start_ms + HOUR_MS, known_before_ms)
     # The lake gives rows in no order, and holds some twice.
     answers = answers.sort_by([("timestamp", "ascending"), ("request_id", "ascending")])
-    served = Served(
-        start_ms, {name: TextSketch() if kind == TextSketch.kind else NumberSketch() for name, kind in kinds.items()}
+    served = _Sketches(
+        {name: TextSketch() if kind == TextSketch.kind else NumberSketch() for name, kind in kinds.items()}
     )
     seen: set[str] = set()
     for batch in answers.to_batches(max_chunksize=BATCH):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from lamina.contracts.watching import Watching
 from lamina.monitoring.drift.columns import Sway, compare_column, measure_sway
-from lamina.monitoring.drift.findings import Finding, Kind, Severity, State, decide
+from lamina.monitoring.drift.decide import decide
+from lamina.monitoring.drift.findings import Finding, Kind, Severity, State
 from lamina.monitoring.drift.sketches import sketch_columns
 
 WATCHING = Watching(ks=0.1, jensen_shannon=0.1, missing=0.05, compared_rows=100)

@@ -95,6 +95,14 @@ def test_other_features_make_an_hour_anew(tmp_path: Path) -> None:
     assert numbers(found, "speed") == [7.0] and list(found[0].features) == ["speed"]
 
 
+def test_only_the_features_that_are_wanted_are_unpacked(tmp_path: Path) -> None:
+    put(tmp_path, DAY, [answer(0, BEGIN_MS, {"amount": 1.0, "kind": "web"}, 0.5)])
+    for _ in range(2):
+        (found,) = served_hours(str(tmp_path), SYSTEM, KINDS, BEGIN_MS, BEGIN_MS + HOUR_MS, LATER, ["kind"])
+        assert list(found.features) == ["kind"] and list(found.scores) == ["3"]
+    assert numbers(read(tmp_path)) == [1.0]
+
+
 def test_an_empty_lake_has_no_hours(tmp_path: Path) -> None:
     assert read(tmp_path) == []
 

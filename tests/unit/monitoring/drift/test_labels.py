@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lamina.monitoring.drift.findings import Finding, State, decide
+from lamina.monitoring.drift.decide import decide
+from lamina.monitoring.drift.findings import Finding, State
 from lamina.monitoring.drift.labels import compare_concept, compare_prior
 from lamina.monitoring.drift.ranking import measure_ranking
 from lamina.monitoring.drift.reference import Reference
