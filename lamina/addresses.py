@@ -172,6 +172,21 @@ def redis(url: str) -> str:
     return encoded
 
 
+def database(url: str) -> str:
+    r"""`url`, where it names a database of Postgres; what is special in its password is percent-encoded.
+
+    >>> database("postgresql://console:a#b@db:5432/lamina")
+    'postgresql://console:a%23b@db:5432/lamina'
+    """
+    _required(url)
+    scheme, separator, rest = url.partition("://")
+    before, at, after = rest.rpartition("@")
+    host, _, name = after.partition("/")
+    if not separator or scheme != "postgresql" or not _is_host(host) or not NAME.fullmatch(name):
+        raise ValueError(f"must be postgresql://[user:password@]host[:port]/name; in a password, {ENCODED}")
+    return f"{scheme}://{_user(before)}{at}{after}"
+
+
 def _encoded(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ("redis", "rediss", "unix"):

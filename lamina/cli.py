@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from lamina import entry
-from lamina.commands import dead_letters, features, ingest, migrate, models, monitor, stack
+from lamina.commands import dead_letters, features, ingest, migrate, models, monitor, reviews, stack
 
 app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack.register(app)
@@ -15,6 +15,7 @@ features.register(app)
 monitor.register(app)
 dead_letters.register(app)
 migrate.register(app)
+reviews.register(app)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "mlflow_uri": addresses.server,
         "flink_url": addresses.server,
         "airflow_url": addresses.server,
+        "reviews_url": addresses.database,
         "api_host": addresses.listener,
         "metrics_host": addresses.listener,
     }
@@ -44,7 +45,7 @@ def checked(field: str, value: Any) -> Any:
     check = CHECKS.get(field)
     if isinstance(value, Path):
         check = addresses.folder if field in FOLDERS else addresses.file
-    if check is None:
+    if check is None or value is None:
         return value
     try:
         return SecretStr(check(value.get_secret_value())) if isinstance(value, SecretStr) else check(value)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from lamina import addresses, proxies
 from lamina.clock import Clock, system_clock
+from lamina.console_settings import ConsoleSettings
 from lamina.contracts.names import TOPIC_PREFIX
-from lamina.contracts.predictions import MODEL_NAME
+from lamina.prediction_settings import PredictionSettings
 from lamina.setting_checks import checked, no_link, separated
 from lamina.setting_names import PREFIX, advice, known, secret_files
 
@@ -36,7 +37,7 @@ def _stack_env_file() -> Path:
     return Path(os.environ.get("LAMINA_STACK_DIR") or ROOT / ".lamina") / STACK_ENV
 
 
-class Settings(BaseSettings):
+class Settings(ConsoleSettings, PredictionSettings):
     """Where things are and how long they may take. Frozen; unknown names are refused."""
 
     model_config = SettingsConfigDict(
@@ -192,33 +193,6 @@ class Settings(BaseSettings):
         24.0,
         gt=0,
         description="Hours after a retraining that an alert has asked for until the next may be asked for.",
-    )
-    predict_timeout_ms: int = Field(
-        500,
-        gt=0,
-        description="Longest wait of a prediction for its features, in milliseconds; it has nothing to fall back to.",
-    )
-    predict_deadline_ms: int = Field(
-        5000,
-        gt=0,
-        description="After this long a call to /predict is answered 504, in milliseconds, whatever it waits for.",
-    )
-    predict_model: str = Field(
-        "fraud", pattern=MODEL_NAME, description="Registered model that /predict asks where a call names none."
-    )
-    predict_batch_rows: int = Field(128, gt=0, description="Rows that a model scores in one call at most.")
-    predict_batch_wait_ms: float = Field(
-        2.0, ge=0, description="How long a row waits for others to be scored with, in milliseconds."
-    )
-    predict_queue_rows: int = Field(
-        4096, ge=512, description="Rows that wait for a model at once; calls that come on top are answered 503."
-    )
-    predict_cache_entries: int = Field(10_000, gt=0, description="Predictions that a process remembers.")
-    predict_cache_ttl_s: int = Field(
-        3600, ge=0, description="How long Redis remembers a prediction, in seconds; 0 leaves Redis out."
-    )
-    predict_cache_redis_entries: int = Field(
-        50_000, gt=0, description="Predictions that Redis remembers at most, of about 220 bytes each."
     )
     rules_file: Path = Field(
         ROOT / "serving/systems/fraud/rules/fraud.yaml", description="Versioned file with the fraud rules as data."

@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, Protocol
 from fastapi import APIRouter, FastAPI
 
 from lamina.contracts.served import Served
+from lamina.reviews.cases import Reviewing
 from lamina.settings import Settings
 from serving.checks import Checks
 from serving.middleware.direct import DirectRoute
@@ -48,7 +49,10 @@ class Direct(NamedTuple):
 
 @dataclass(frozen=True)
 class Answering(Generic[E, J]):
-    """Answers the requests of a system by one pipeline; implements `ServingSystem`. `files` are by what they hold."""
+    """Answers the requests of a system by one pipeline; implements `ServingSystem`. `files` are by what they hold.
+
+    reviewing: how its answers are reviewed; None where none waits for a person.
+    """
 
     settings: Settings
     kind: RequestKind[E]
@@ -60,6 +64,7 @@ class Answering(Generic[E, J]):
     routers: Sequence[APIRouter] = ()
     direct: Sequence[Direct] = ()
     files: Mapping[str, KeptFile] = field(default_factory=dict)
+    reviewing: Reviewing | None = None
 
     @property
     def name(self) -> str:

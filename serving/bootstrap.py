@@ -36,6 +36,7 @@ from serving.middleware.bodies import Bodies
 from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.middleware.requests import Leaving, RequestContext
 from serving.platform import Platform, ServingSystem
+from serving.reviews import Reviews, make_reviews
 from serving.routes.admin import admin_router
 from serving.routes.feedback import feedback_router
 from serving.routes.health import Dependency, Readiness, Status, health_router
@@ -104,6 +105,7 @@ class Service:
     changeovers: Changeovers
     feedback: FeedbackReader
     watched: Exported
+    reviews: Reviews
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
@@ -137,7 +139,7 @@ class Service:
             system.recall(topic, value)
 
     async def _close_systems(self) -> None:
-        await asyncio.gather(*(system.close() for system in self.systems.values()))
+        await asyncio.gather(self.reviews.close(), *(system.close() for system in self.systems.values()))
 
     async def _look(self) -> None:
         """Before the first request: else it would be answered from features that nobody may have filled yet."""
@@ -152,6 +154,7 @@ class Service:
         self.background.every(LOOK_S, "features", lambda: asyncio.to_thread(self.changeovers.look))
         self.background.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
         self.background.every(PARITY_CHECK_S, "monitoring", lambda: asyncio.to_thread(self.read_monitoring))
+        self.reviews.keep(self.background)
         self.background.start()
 
     async def readiness(self) -> Readiness:
@@ -228,7 +231,9 @@ def make_service(
     predictions = _predictions(settings, source, champions, patient, clock, changeovers)
     feedback = FeedbackReader({name: definitions.record(name) for name in systems}, checks, clock)
     watched = Exported(settings.lake_url)
-    return Service(settings, events, systems, predictions, checks, changeovers, feedback, watched)
+    reviewing = {name: system.reviewing for name, system in systems.items() if system.reviewing is not None}
+    reviews = make_reviews(settings, reviewing, events, clock)
+    return Service(settings, events, systems, predictions, checks, changeovers, feedback, watched, reviews)
 
 
 def _predictions(

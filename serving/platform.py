@@ -14,6 +14,7 @@ from lamina.contracts.base import Event
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.served import Served
 from lamina.registry.protocol import ModelRegistry
+from lamina.reviews.cases import Reviewing
 from lamina.scoring.protocol import Scorer
 from lamina.settings import ROOT, Settings
 from lamina.store.redis_reader import AsyncRedisReader
@@ -152,6 +153,10 @@ class ServingSystem(Protocol):
     @property
     def models(self) -> Models:
         """Its models."""
+
+    @property
+    def reviewing(self) -> Reviewing | None:
+        """How its answers are reviewed; None where none waits for a person."""
 
     def mount(self, app: FastAPI) -> None:
         """Add its routes."""

@@ -126,6 +126,9 @@ PREDICT_BATCH_ROWS = Histogram(
 PREDICTION_CACHE = Counter(
     "prediction_cache_total", "Rows by tier (local, redis, model) and what came of asking it", ["tier", "outcome"]
 )
+REVIEW_CASES = Gauge("review_cases", "Cases of the review queue by state", ["system", "state"])
+REVIEW_LABELS = Counter("review_labels_total", "Verdicts that were published as labels", ["system", "verdict"])
+SIGN_INS = Counter("console_sign_ins_total", "Attempts to sign in to the console", ["outcome"])
 
 
 def begin(systems: Iterable[str]) -> None:

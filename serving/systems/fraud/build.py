@@ -13,6 +13,7 @@ from serving.stages.budget import Fallbacks
 from serving.stages.repeats import KeptForm
 from serving.systems.fraud.admin import rules_router
 from serving.systems.fraud.decide import REQUESTS, Ruled, RulesAndRisk, count
+from serving.systems.fraud.review import reviewing
 from serving.systems.fraud.risk import loading_for, misfit
 from serving.systems.fraud.routes import DECISIONS, fraud_router, shown
 from serving.systems.fraud.rule_engine import RuleEngine
@@ -50,4 +51,10 @@ def build(platform: Platform) -> FraudSystem:
     rules.misfit = lambda book: misfit(book, (models.champion, *models.routing.challengers))
     rules.taken = models.retry
     routers = (fraud_router(made.pipeline, platform.events, platform.checks), rules_router(rules))
-    return replace(made, routers=routers, direct=(Direct(DECISIONS, shown),), files={"rules": rules})
+    return replace(
+        made,
+        routers=routers,
+        direct=(Direct(DECISIONS, shown),),
+        files={"rules": rules},
+        reviewing=reviewing(lambda: rules.book),
+    )

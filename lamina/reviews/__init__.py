@@ -1,0 +1,1 @@
+"""Answers that wait for a person: the queue of cases, who looks at which, what was said, and a log of all of it."""
