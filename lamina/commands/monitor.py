@@ -10,7 +10,8 @@ import typer
 from lamina.commands.jobs import run_module
 from lamina.commands.output import make_console, make_table
 from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
-from lamina.definitions import system_names
+from lamina.definitions import record, system_names
+from lamina.monitoring.hours import HOUR, At, KnownAt, days_between, times_of
 from lamina.settings import load_settings
 
 app = typer.Typer(name="monitor", no_args_is_help=True)
@@ -51,18 +52,27 @@ def list_reports(system: Annotated[str, typer.Option(help="One system; all when 
         console.print(line, markup=False, soft_wrap=True)
 
 
-At = Annotated[str, typer.Option(help="The hour, UTC, such as 2018-08-21T07; it has to be over.")]
-KnownAt = Annotated[str, typer.Option(help="Look at what was known before this time, UTC; else the hour's end.")]
+@app.command()
+def performance(at: At, known_at: KnownAt = None, system: SystemName = DEFAULT_SYSTEM) -> None:
+    """Report how well the models did, by answers whose labels are complete; replaces the report of that hour."""
+    # Slices are said where the system's model is, which nothing of lamina may import.
+    known = [] if known_at is None else ["--known-at", known_at.isoformat(timespec="seconds")]
+    raise typer.Exit(run_module(f"models.{system}.performance", ["--at", f"{at:{HOUR}}", *known]))
 
 
 @app.command()
-def performance(at: At, known_at: KnownAt = "", system: SystemName = DEFAULT_SYSTEM) -> None:
-    """Report how well the models did, by answers whose labels are complete; replaces the report of that hour."""
-    raise typer.Exit(run_module(f"models.{system}.performance", _times(at, known_at)))
+def estimated(at: At, known_at: KnownAt = None, system: SystemName = DEFAULT_SYSTEM) -> None:
+    """Report how well the models probably do where no label has come yet; replaces the report of that hour."""
+    from lamina.lake.joined import read_joined
+    from lamina.monitoring.command import publish
+    from lamina.monitoring.estimated import estimated, times_to_read
+    from lamina.monitoring.rows import COLUMNS
 
-
-def _times(at: str, known_at: str) -> list[str]:
-    return ["--at", at, *(["--known-at", known_at] if known_at else [])]
+    settings, of = load_settings(), record(system)
+    hour, end_ms, known_before_ms = times_of(at, known_at, settings.clock)
+    days = days_between(*times_to_read(of, end_ms))
+    joined = read_joined(settings.lake_url, system, COLUMNS, days=days)
+    publish(settings, hour, estimated(of, joined, end_ms=end_ms, known_before_ms=known_before_ms))
 
 
 def _at(at_ms: int) -> str:

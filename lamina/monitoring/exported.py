@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client import Gauge
 
 from lamina.monitoring import metrics
-from lamina.monitoring.forms import Figure, PerformanceReport
+from lamina.monitoring.forms import EstimatedReport, Figure, PerformanceReport
 from lamina.monitoring.reports import Summary, kinds, newest
 
 Shown = tuple[Gauge, tuple[str, ...], float]
@@ -30,7 +30,7 @@ class Exported:
 
         Raises: BrokenMonitoringReport: one of them cannot be read; every gauge keeps its value.
         """
-        found = [*self._alerts(system), *self._performance(system)]
+        found = [*self._alerts(system), *self._performance(system), *self._estimated(system)]
         named = {(gauge, labels) for gauge, labels, _ in found}
         for gauge, labels, value in found:
             gauge.labels(*labels).set(value)
@@ -55,6 +55,18 @@ class Exported:
                 # Figures of too few rows would pass for good or bad ones.
                 if not group.no_verdict:
                     yield from _figures(system, group.model_version, group.figures)
+
+    def _estimated(self, system: str) -> Iterator[Shown]:
+        report = newest(self.lake, system, "estimated", EstimatedReport)
+        for part in report.parts if report else ():
+            for name, estimate in part.figures.items() if part.day is None else ():
+                labels = (system, part.model_version, name)
+                yield metrics.MODEL_PERFORMANCE_ESTIMATED, labels, estimate.value
+                yield metrics.MODEL_PERFORMANCE_ESTIMATED_LOW, labels, estimate.low
+                yield metrics.MODEL_PERFORMANCE_ESTIMATED_HIGH, labels, estimate.high
+        for version, errors in report.mean_error.items() if report else ():
+            for name, error in errors.items():
+                yield metrics.MODEL_PERFORMANCE_ESTIMATE_ERROR, (system, version, name), error
 
 
 def _figures(system: str, version: str, figures: Mapping[str, Figure]) -> Iterator[Shown]:

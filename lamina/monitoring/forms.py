@@ -18,6 +18,15 @@ class Figure(Part):
     high: float | None = None
 
 
+class Estimate(Part):
+    """An expectation, and the band of three sampling errors to each side in which the realised figure should lie."""
+
+    value: float
+    sampling_error: float
+    low: float
+    high: float
+
+
 class Group(Part):
     """Figures of some answers: of a version, and where they are given, of an arm, a day (UTC) or a slice.
 
@@ -89,3 +98,38 @@ class PerformanceReport(Report):
         """The recent answers of a version that served, taken together."""
         found = [g for g in self.groups if g.model_version == version and g.is_whole and not g.shadow]
         return found[0] if found else None
+
+
+Calibration = Literal["as given", "isotonic", "none"]
+"""Scores mean what they say as they are, or after isotonic regression; or nothing is known of it."""
+
+
+class EstimatedPart(Part):
+    """What figures of a version probably are, on the answers of a day (UTC) or, without one, on its last days.
+
+    reference_rows: rows with complete labels that the estimate was learnt from, all of them known by the end of that
+    day. realised, error: once labels are complete, what came true of the rows that have one, and the estimate on the
+    same rows less that. no_verdict: why there is no estimate, "" where there is one.
+    """
+
+    model_version: str
+    day: str | None = None
+    rows: int
+    reference_rows: int = 0
+    calibration: Calibration = "none"
+    figures: dict[str, Estimate] = Field(default_factory=dict)
+    realised: dict[str, float] = Field(default_factory=dict)
+    error: dict[str, float] = Field(default_factory=dict)
+    no_verdict: str = ""
+
+
+class EstimatedReport(Report):
+    """What the estimates of an hour are. mean_error: of each version's days whose labels are complete, the mean
+    distance of estimate and truth, by figure.
+    """
+
+    kind: Literal["estimated"] = "estimated"
+    recent: Window
+    parts: tuple[EstimatedPart, ...]
+    mean_error: dict[str, dict[str, float]]
+    no_verdict: str = ""

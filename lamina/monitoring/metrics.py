@@ -103,6 +103,22 @@ MODEL_PERFORMANCE_LOW = Gauge(
 MODEL_PERFORMANCE_HIGH = Gauge(
     "model_performance_high", "Upper end of the figure's interval", ["system", "model_version", "metric"]
 )
+MODEL_PERFORMANCE_ESTIMATED = Gauge(
+    "model_performance_estimated",
+    "Figures that scores make likely of answers without labels, from the newest report",
+    ["system", "model_version", "metric"],
+)
+MODEL_PERFORMANCE_ESTIMATED_LOW = Gauge(
+    "model_performance_estimated_low", "Lower end of the estimate's band", ["system", "model_version", "metric"]
+)
+MODEL_PERFORMANCE_ESTIMATED_HIGH = Gauge(
+    "model_performance_estimated_high", "Upper end of the estimate's band", ["system", "model_version", "metric"]
+)
+MODEL_PERFORMANCE_ESTIMATE_ERROR = Gauge(
+    "model_performance_estimate_error",
+    "Mean distance of estimate and truth over the days whose labels are complete",
+    ["system", "model_version", "metric"],
+)
 MODEL_PERFORMANCE_LABELS = Gauge(
     "model_performance_labels", "Answers with complete labels in the newest report", ["system", "model_version"]
 )

@@ -21,7 +21,7 @@ from lamina.monitoring.fallen import alerts_of
 from lamina.monitoring.figures import RESAMPLES, Weighed, measure
 from lamina.monitoring.forms import Beside, Counts, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, Window
-from lamina.monitoring.rows import SECOND_MS, Rows, as_table, read_rows
+from lamina.monitoring.rows import Rows, as_table, delay_ms, read_rows
 from lamina.orchestration.days import TRAIN_DAYS
 
 DAYS = 14
@@ -36,17 +36,12 @@ def days_to_read(problem: Problem, end_ms: int, known_before_ms: int, days: int 
     whose units are known by it.
     """
     start = window_of(problem, end_ms, known_before_ms, days).start_ms
-    return start - TRAIN_DAYS * DAY_MS - delay_ms(problem), end_ms
-
-
-def delay_ms(problem: Problem) -> int:
-    """How long after an answer its label is complete."""
-    return problem.record.learnt_label.delay.s * SECOND_MS
+    return start - TRAIN_DAYS * DAY_MS - delay_ms(problem.record), end_ms
 
 
 def window_of(problem: Problem, end_ms: int, known_before_ms: int, days: int = DAYS) -> Window:
     """From a midnight on, so many days of answers whose labels can be complete, and all later ones up to `end_ms`."""
-    complete = min(end_ms, known_before_ms - delay_ms(problem))
+    complete = min(end_ms, known_before_ms - delay_ms(problem.record))
     return Window(start_ms=midnight_ms(day_of(complete) - timedelta(days=days)), end_ms=end_ms)
 
 
@@ -66,15 +61,15 @@ def performance(
     time or later are not looked at; resamples: draws an interval is made of.
     """
     window = window_of(problem, end_ms, known_before_ms, days)
-    every = read_rows(problem, joined, known_before_ms)
+    every = read_rows(problem.record, joined, known_before_ms, problem.unit)
     inside = (every.timestamp >= window.start_ms) & (every.timestamp < window.end_ms)
     complete = inside & every.known
     seen = complete & (every.weight > 0)
     judged = _strangers(problem, every, seen) if problem.known_leave else seen
     rows = every.take(judged)
     recent = Window(
-        start_ms=min(end_ms, known_before_ms - delay_ms(problem)) - problem.record.watching.days * DAY_MS,
-        end_ms=min(end_ms, known_before_ms - delay_ms(problem)),
+        start_ms=min(end_ms, known_before_ms - delay_ms(problem.record)) - problem.record.watching.days * DAY_MS,
+        end_ms=min(end_ms, known_before_ms - delay_ms(problem.record)),
     )
     late = rows.take(rows.timestamp >= recent.start_ms)
     groups = tuple(_groups(problem, rows, late, resamples))
@@ -114,7 +109,7 @@ def _strangers(problem: Problem, every: Rows, seen: Flags) -> Flags:
     """Of the rows `seen`, those of units of which no positive row was known by then, as in a version's evaluation."""
     if not len(every):
         return seen
-    delay_days = -(-delay_ms(problem) // DAY_MS)
+    delay_days = -(-delay_ms(problem.record) // DAY_MS)
     return without_known(
         every.unit, every.day, every.positive, first=int(every.day.min()), delay_days=delay_days, rows=seen
     )

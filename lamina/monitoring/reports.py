@@ -19,11 +19,10 @@ from lamina.lake import layout
 from lamina.lake.files import children, name_of
 from lamina.lake.layout import checked_name
 from lamina.lake.write import open_lake, replacing
+from lamina.monitoring.hours import HOUR, HOUR_MS
 
 REPORT = "report.json"
 PAGE = "report.html"
-HOUR = "%Y-%m-%dT%H"
-HOUR_MS = 3_600_000
 
 Severity = Literal["warning", "critical"]
 AnyReport = TypeVar("AnyReport", bound="Report")

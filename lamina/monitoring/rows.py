@@ -69,10 +69,11 @@ class Rows:
         return replace(self, **{name: values[rows] for name, values in vars(self).items() if name != "said"})
 
 
-def read_rows(problem: Problem, joined: pa.Table, known_before_ms: int) -> Rows:
+def read_rows(system: System, joined: pa.Table, known_before_ms: int, unit: str = "") -> Rows:
     """The answers by a model among joined rows, as they stood at a time.
 
-    Args: joined: with `COLUMNS`; known_before_ms: labels that became known at that time or later are not looked at.
+    Args: joined: with `COLUMNS`; known_before_ms: labels that became known at that time or later are not looked at;
+    unit: key of the entity whose rows are no independent evidence, else the first subject is it.
     """
     joined = joined.filter(joined.column("score").is_valid())
     # The lake gives rows in no order, and the same rows have to give the same figures.
@@ -82,26 +83,31 @@ def read_rows(problem: Problem, joined: pa.Table, known_before_ms: int) -> Rows:
     column = {name: joined.column(name) for name in COLUMNS}
     timestamp = column["timestamp"].to_numpy().astype(np.int64)
     shadow = column["shadow"].to_numpy(zero_copy_only=False).astype(bool)
-    said, complete = _labels(problem.record, column, timestamp, known_before_ms)
+    said, complete = _labels(system, column, timestamp, known_before_ms)
     label = np.nan_to_num(column["label"].to_numpy(zero_copy_only=False).astype(np.float64))
     texts = {name: _texts(column[name]) for name in ("action", "intended", "propensity", "model_version", "arm")}
     score = column["score"].to_numpy().astype(np.float64)
     return Rows(
         request=_texts(column["request_id"]),
-        unit=_units(problem, column["subjects"].to_pylist()),
+        unit=_units(system, unit, column["subjects"].to_pylist()),
         timestamp=timestamp,
         version=texts["model_version"],
         arm=texts["arm"],
         shadow=shadow,
         score=score,
-        flagged=_flagged(problem.record, texts, score, shadow),
+        flagged=_flagged(system, texts, score, shadow),
         known=complete,
         positive=said & complete & (label > 0),
-        weight=_weights(problem.record, texts, said, shadow, _texts(column["request_id"])),
+        weight=_weights(system, texts, said, shadow, _texts(column["request_id"])),
         features=_texts(column["features"]),
         payload=_texts(column["payload"]),
         said=int((said & ~complete & ~shadow).sum()),
     )
+
+
+def delay_ms(system: System) -> int:
+    """How long after an answer its label is complete."""
+    return system.learnt_label.delay.s * SECOND_MS
 
 
 def _labels(system: System, column: Mapping[str, Any], timestamp: Ints, known_before_ms: int) -> tuple[Flags, Flags]:
@@ -109,7 +115,7 @@ def _labels(system: System, column: Mapping[str, Any], timestamp: Ints, known_be
     status = _texts(column["label_status"])
     at = column["label_timestamp"].to_numpy(zero_copy_only=False).astype(np.float64)  # NaN where nothing was said
     said = (status == SAID) & (at < known_before_ms)
-    over = timestamp + system.learnt_label.delay.s * SECOND_MS < known_before_ms
+    over = timestamp + delay_ms(system) < known_before_ms
     # A row that still waited when it was joined may have been spoken of since.
     return said, over & np.isin(status.astype(str), (SAID, ASSUMED))
 
@@ -135,9 +141,8 @@ def _weights(system: System, texts: Mapping[str, Texts], said: Flags, shadow: Fl
     return found
 
 
-def _units(problem: Problem, subjects: list[str]) -> Texts:
-    """Ids of the subject whose rows are no independent evidence: of the problem's unit, else of the first."""
-    entity = next((each.name for each in problem.record.entities if each.key == problem.unit), None)
+def _units(system: System, unit: str, subjects: list[str]) -> Texts:
+    entity = next((each.name for each in system.entities if each.key == unit), None)
     found = []
     for text in subjects:
         ids = orjson.loads(text)

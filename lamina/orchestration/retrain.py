@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from lamina.monitoring.reports import HOUR, Summary, Window, hours, kinds, read_report, write_report
+from lamina.monitoring.hours import HOUR
+from lamina.monitoring.reports import Summary, Window, hours, kinds, read_report, write_report
 from lamina.orchestration.after_drift import AfterDrift, window_after
 from lamina.orchestration.jobs import label_days
 

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from lamina.clock import DAY_MS, day_of
 from lamina.lake import layout
-from lamina.monitoring.command import HourNotOver, days_between, performance_command, times_of
+from lamina.monitoring.command import performance_command
 from lamina.monitoring.forms import PerformanceReport
+from lamina.monitoring.hours import HourNotOver, days_between, times_of
 from lamina.monitoring.reports import newest
 from lamina.registry import mlflow
 from lamina.registry.memory import MemoryRegistry

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from lamina.monitoring.exported import Exported
-from lamina.monitoring.forms import Counts, Figure, Group, PerformanceReport
+from lamina.monitoring.forms import Counts, Estimate, EstimatedPart, EstimatedReport, Figure, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, BrokenMonitoringReport, Window, write_report
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import load_settings
@@ -76,6 +76,28 @@ def test_the_newest_verdict_is_shown_and_what_is_no_verdict_is_not(tmp_path: Pat
     assert (shown("model_performance", "6"), shown("model_performance_low", "6")) == (0.95, None)
     assert REGISTRY.get_sample_value("monitoring_alerts", alerts) is None
     assert REGISTRY.get_sample_value("monitoring_report_end_seconds", end) == 6
+
+
+def test_estimates_of_the_last_days_and_their_error_are_shown(tmp_path: Path) -> None:
+    part = EstimatedPart(
+        model_version="11",
+        rows=9,
+        figures={"auc": Estimate(value=0.8, sampling_error=0.01, low=0.77, high=0.83)},
+    )
+    window = Window(start_ms=0, end_ms=9)
+    made = EstimatedReport(
+        system="fraud",
+        known_before_ms=9,
+        window=window,
+        recent=window,
+        parts=(part, part.model_copy(update={"model_version": "12", "day": "2018-08-20"})),
+        mean_error={"11": {"auc": 0.02}},
+    )
+    write_report(str(tmp_path), SEVEN, made)
+    Exported(str(tmp_path)).show("fraud")
+    ends = [shown(f"model_performance_estimated{end}", "11") for end in ("", "_low", "_high")]
+    assert (*ends, shown("model_performance_estimate_error", "11")) == (0.8, 0.77, 0.83, 0.02)
+    assert shown("model_performance_estimated", "12") is None, "a day alone is no verdict on now"
 
 
 def test_a_report_that_cannot_be_read_leaves_the_gauges_as_they_are(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from lamina.errors import NameRefused
+from lamina.monitoring.hours import HOUR_MS
 from lamina.monitoring.reports import (
-    HOUR_MS,
     Alert,
     BrokenMonitoringReport,
     Report,
