@@ -77,6 +77,10 @@ class QualityGateFailed(LaminaError):
     """A batch broke its expectation suite; the data is kept aside and the validation report says which rule."""
 
 
+class ArchivedMeanwhile(LaminaError):
+    """A day was archived once more, by somebody else, while it was looked at; nothing is said of what lies there."""
+
+
 class ArchiveFailed(LaminaError):
     """Topics whose day was not archived, or broke its expectations; those that are not named are done."""
 

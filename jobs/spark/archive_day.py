@@ -44,7 +44,8 @@ def archive_day(
     problems = []
     for topic in topics:
         try:
-            tell(archive(spark, settings, topic, day, allow_gap=allow_gap))
+            archived = archive(spark, settings, topic, day, allow_gap=allow_gap)
+            tell(archived)
         # Whatever it was, it is this topic's alone: systems that read others go on.
         except Exception as problem:
             told = _told(problem)
@@ -52,7 +53,7 @@ def archive_day(
             problems.append(f"{topic} was not archived: {told}")
             continue
         try:
-            tell(check(spark, settings, topic, day, clock=settings.clock))
+            tell(check(spark, settings, topic, day, clock=settings.clock, run=archived["run"]))
         except QualityGateFailed as problem:
             problems.append(str(problem))
         except Exception as problem:

@@ -7,6 +7,7 @@ replaces what it wrote; the ranges are committed with the data, in one renamed f
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,12 +45,14 @@ def archive(
     allow_gap: bool = False,
     clock: Clock = system_clock,
 ) -> dict[str, Any]:
-    """Archive `topic` for the logical date `day`; returns the counts: `read = archived + dead`, and `lost`.
+    """Archive `topic` for the logical date `day`; returns the counts: `read = archived + dead`, and `lost`. `run` tells
+    what this call wrote from what another wrote of the same day.
 
     Args: spark: gives a session; it is not asked for when there is nothing to read. clock: stamps dead letters; whether
     the day is over, the settings' clock says.
     Raises: DayNotOver: what arrives later would never be archived. OffsetsLost, TopicChanged: when messages are gone or
-    the topic was made anew, and `allow_gap` is False. StreamError: when Kafka fails or counts do not add up.
+    the topic was made anew, and `allow_gap` is False. StreamError: when Kafka fails, counts do not add up, or none of
+    the messages was read and `allow_gap` is False.
     """
     require_over(day, settings.clock)
     began, now_ms = time.monotonic(), clock()
@@ -69,12 +72,20 @@ def archive(
         else:
             # Readers that learn the columns from the files find them on a day without messages too.
             write_file(fs, f"{path}/part-empty.parquet", in_lake(SCHEMAS[topic]).empty_table())
+        if plan.messages and not counts["read"] and not allow_gap:
+            # It would be a day without events, and the messages would never be read again.
+            raise StreamError(
+                f"{topic} for {day}: Spark read no message at {plan.messages} offsets "
+                f"({offsets.as_json(plan.ranges)}); nothing was changed, run the job again. Where they hold only "
+                "markers of transactions, --allow-gap goes on without"
+            )
         if counts["read"] != counts["archived"] + counts["dead"]:
             raise StreamError(
                 f"{topic} for {day}: counts do not add up: {counts}; nothing was changed, run the job again"
             )
         found = {
             "job": "archive_events",
+            "run": uuid.uuid4().hex,
             "topic": topic,
             "date": day.isoformat(),
             "offsets": offsets.as_json(plan.ranges),

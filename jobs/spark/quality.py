@@ -21,10 +21,10 @@ from jobs.spark.quarantine import Day
 from jobs.spark.validation import MAX_PANDAS_ROWS, Broken, Validation, validate
 from lamina.clock import Clock, system_clock
 from lamina.contracts.expectations import DEAD_LETTERS, Suite, in_currency, not_suddenly_empty
-from lamina.errors import QualityGateFailed
+from lamina.errors import ArchivedMeanwhile, QualityGateFailed
 from lamina.lake import layout
 from lamina.lake.write import open_lake
-from lamina.quality.standing import RELEASED, REPORT, is_released
+from lamina.quality.standing import RELEASED, REPORT, is_released, read_report
 from lamina.quality.suites import suite_of
 from lamina.settings import Settings, load_settings
 
@@ -45,6 +45,7 @@ def check(
     *,
     clock: Clock = system_clock,
     max_pandas_rows: int = MAX_PANDAS_ROWS,
+    run: str | None = None,
 ) -> dict[str, Any]:
     """Hold the events of `day` to the topic's suite and write the report; returns its summary.
 
@@ -52,10 +53,14 @@ def check(
     currency of the settings, and a day without events follows another without. A day that was released stays released
     as long as it holds the same number of rows and breaks no further rule.
 
+    Args: run: which archive of the day is meant; whatever lies there where it is left out.
     Raises: QualityGateFailed: when a critical rule is broken; the events were moved to the quarantine.
+    ArchivedMeanwhile: when another archive of the day lies there, or has come; there is no verdict then.
     """
     began = time.monotonic()
     suite, partition = suite_of(topic), Day(settings.lake_url, topic, day)
+    run = run or partition.run
+    _require_run(partition, topic, day, run)
     parameters = suite.parameters(day, clock())
     files = partition.files()
     done = validate(suite, partition.fs, files, parameters, spark, max_pandas_rows=max_pandas_rows)
@@ -65,6 +70,7 @@ def check(
         "job": "quality",
         "topic": topic,
         "date": day.isoformat(),
+        "run": run,
         "rows": done.rows,
         "engine": done.engine,
         "expectations": len(done.result.results) + AROUND + (CURRENCY in suite.columns),
@@ -73,6 +79,8 @@ def check(
     }
     released = bool(critical) and is_released(settings.lake_url, topic, day, done.rows, critical)
     summary["status"] = "released" if released else "failed" if critical else "passed" if done.rows else "empty"
+    # A folder that is being replaced looks like a day without events.
+    _require_run(partition, topic, day, run)
     report = _write_report(settings.lake_url, topic, day, done, broken, summary)
     if critical and not released:
         partition.set_aside()
@@ -84,6 +92,14 @@ def check(
         )
     partition.restore()
     return {**summary, "report": report, "seconds": round(time.monotonic() - began, 1)}
+
+
+def _require_run(partition: Day, topic: str, day: date, run: str | None) -> None:
+    if partition.run != run:
+        raise ArchivedMeanwhile(
+            f"{topic} for {day} was archived once more while the gate looked at it: see that one archive of a day runs "
+            f"at a time, then run python -m jobs.spark.archive_day --topic {topic} --date {day}"
+        )
 
 
 def _around(suite: Suite, partition: Day, settings: Settings, day: date, rows: int) -> list[Broken]:
@@ -122,9 +138,9 @@ def release(settings: Settings, topic: str, day: date, *, clock: Clock = system_
 
 
 def _has_failed(lake: str, topic: str, day: date) -> bool:
-    """Whether the gate stopped the day; where it has no events, nothing is kept aside."""
-    fs, path = open_lake(f"{layout.quality(lake, topic, day)}/{REPORT}")
-    return bool(fs.exists(path) and orjson.loads(fs.cat_file(path))["status"] == "failed")
+    """Whether the gate stopped what lies there of the day; where it has no events, nothing is kept aside."""
+    report = read_report(lake, topic, day)
+    return report is not None and report["status"] == "failed"
 
 
 def _write_report(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-import orjson
 import pyarrow.parquet as pq
 
-from jobs.spark.offsets import MANIFEST
 from lamina.lake import layout
 from lamina.lake.files import children, move_all, name_of, remove
+from lamina.lake.manifest import archived_run, read_manifest
 from lamina.lake.write import open_lake
 
 
@@ -21,6 +20,7 @@ class Day:
     """
 
     def __init__(self, lake: str, topic: str, day: date) -> None:
+        self._of = lake, topic, day
         self.fs, self.place = open_lake(layout.events(lake, topic, day))
         self.aside = open_lake(layout.quarantine(lake, topic, day))[1]
 
@@ -32,12 +32,13 @@ class Day:
 
     def messages(self) -> tuple[int, int]:
         """How many messages of Kafka the archive has read for the day, and how many of them became dead letters."""
-        entries = {**self._entries(self.aside), **self._entries(self.place)}
-        file = f"{entries[layout.ORIGIN]}/{MANIFEST}" if layout.ORIGIN in entries else ""
-        if not file or not self.fs.exists(file):
-            return 0, 0
-        found = orjson.loads(self.fs.cat_file(file))
-        return int(found["read"]), int(found["dead"])
+        found = read_manifest(*self._of)
+        return int(found.get("read", 0)), int(found.get("dead", 0))
+
+    @property
+    def run(self) -> str | None:
+        """Which archive of the day lies there; None where there is none, or one of before this was written down."""
+        return archived_run(*self._of)
 
     def has_rows(self) -> bool:
         """Whether there is any event, in place or kept aside."""

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from lamina.lake import layout
+from lamina.lake.manifest import archived_run
 from lamina.lake.write import open_lake
 
 REPORT, RELEASED, UNARCHIVED = "report.json", "released.json", "unarchived.json"
@@ -73,13 +74,25 @@ def standing(lake: str, topic: str, day: date) -> Standing:
     fs, folder = open_lake(url)
     verdict: str | None = None
     failed: dict[str, Any] = {}
-    if fs.exists(f"{folder}/{REPORT}"):
-        report = orjson.loads(fs.cat_file(f"{folder}/{REPORT}"))
+    if (report := read_report(lake, topic, day)) is not None:
         released = report["status"] == "failed" and is_released(lake, topic, day, report["rows"], report["failed"])
         verdict = "released" if released else report["status"]
     if fs.exists(f"{folder}/{UNARCHIVED}"):
         failed = orjson.loads(fs.cat_file(f"{folder}/{UNARCHIVED}"))
     return Standing(topic, day, verdict, f"{url}/report.html", **failed)
+
+
+def read_report(lake: str, topic: str, day: date) -> dict[str, Any] | None:
+    """What the gate wrote of the day as it lies there; None where it has not looked, or at another archive of it.
+
+    Two drivers may archive one day: the first may be a try that Airflow has taken for dead. What one says of its rows
+    is nothing about those of the other.
+    """
+    fs, folder = open_lake(layout.quality(lake, topic, day))
+    if not fs.exists(f"{folder}/{REPORT}"):
+        return None
+    found: dict[str, Any] = orjson.loads(fs.cat_file(f"{folder}/{REPORT}"))
+    return found if found.get("run") == archived_run(lake, topic, day) else None
 
 
 def is_released(lake: str, topic: str, day: date, rows: int, failed: Sequence[str]) -> bool:

@@ -190,6 +190,26 @@ def test_topics_of_one_session_come_out_each_by_itself(settings: Settings, sessi
     assert len(_rows(settings, MONDAY)) == len(sent)
 
 
+def test_rubbish_is_stopped_however_often_its_day_is_archived(
+    settings: Settings, session: Callable[[], SparkSession]
+) -> None:
+    """As by the second try of a driver that was killed, or taken for dead; the day after holds nothing of it."""
+    with EventProducer(settings.kafka_bootstrap, settings.topic_prefix) as producer:
+        for i in range(10):
+            producer.send_bytes(USER_EVENTS, b"u1", b"{broken %d" % i)
+    for _ in range(2):
+        with pytest.raises(ArchiveFailed, match="10 of 10 messages"):
+            archive_day(session, settings, [USER_EVENTS], MONDAY)
+        assert standing(settings.lake_url, USER_EVENTS, MONDAY).verdict == "failed"
+    counts = archive(session, settings, USER_EVENTS, MONDAY)
+    assert (counts["read"], counts["dead"]) == (10, 10)
+    assert standing(settings.lake_url, USER_EVENTS, MONDAY).verdict is None
+    with pytest.raises(ArchiveFailed, match="10 of 10 messages"):
+        archive_day(session, settings, [USER_EVENTS], MONDAY)
+    archive_day(session, settings, [USER_EVENTS], TUESDAY)
+    assert standing(settings.lake_url, USER_EVENTS, TUESDAY).verdict == "empty"
+
+
 def test_letters_that_are_good_by_now_are_sent_again(settings: Settings) -> None:
     good = Transaction.from_json((RECORDED / "transaction-v1.json").read_bytes())
     place = {"partition": 0, "at_ms": 1_534_800_000_000}

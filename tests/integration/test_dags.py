@@ -16,9 +16,11 @@ from urllib.parse import quote
 
 import pytest
 
+from jobs.spark import offsets
 from lamina.clock import day_of, system_clock
 from lamina.contracts.user_events import USER_EVENTS
 from lamina.lake import layout
+from lamina.lake.manifest import read_manifest
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
 from lamina.local.stack import Stack
@@ -130,8 +132,13 @@ def test_a_topic_that_fails_holds_up_those_that_read_it_and_nobody_else(
     with EventProducer(kafka, "") as producer:
         for i in range(10):
             producer.send_bytes(USER_EVENTS, b"u1", b"{broken %d" % i)
+    assert sum(offsets.held(kafka, USER_EVENTS)[1].values()) == 10, "it is there before the archive looks"
     with pytest.raises(DagRunFailed, match=f"{USER_EVENTS} broke its expectations on {NEXT}") as failure:
-        airflow.run_day(ARCHIVE_DAILY, NEXT, 2 * PATIENCE_S)
+        first, *others = airflow.run_day(ARCHIVE_DAILY, NEXT, 2 * PATIENCE_S)
+        done = airflow.find(ARCHIVE_DAILY, NEXT)
+        assert done is not None
+        read = read_manifest(stack.env["LAMINA_LAKE_URL"], USER_EVENTS, NEXT)
+        pytest.fail("\n".join(map(str, ("it succeeded", first, *others, read, *airflow.log(done, first)))))
     run = failure.value.run
     states = {task.task_id: task.state for task in airflow.tasks(run)}
     gates = {topic: f"quality_gate.{topic}" for topic in every_topic()}

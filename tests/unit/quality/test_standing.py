@@ -60,6 +60,25 @@ def test_an_archive_that_failed_says_so_and_takes_nothing_back(lake: str) -> Non
     assert not standing(lake, TOPIC, DAY).is_lasting
 
 
+def test_what_was_said_of_another_archive_of_the_day_is_no_verdict(lake: str) -> None:
+    """As by a driver that was taken for dead, after the next one has archived the day."""
+    folder = Path(layout.events(lake, TOPIC, DAY)) / layout.ORIGIN
+    folder.mkdir(parents=True)
+    (folder / layout.OFFSETS).write_text(json.dumps({"run": "second"}))
+    _say(lake, "report.json", run="first", status="empty", rows=0, failed=[])
+    assert standing(lake, TOPIC, DAY).verdict is None
+    _say(lake, "report.json", status="empty", rows=0, failed=[])
+    assert standing(lake, TOPIC, DAY).verdict is None
+    _say(lake, "report.json", run="second", status="empty", rows=0, failed=[])
+    assert standing(lake, TOPIC, DAY).passed
+    aside = Path(layout.quarantine(lake, TOPIC, DAY))
+    aside.parent.mkdir(parents=True)
+    folder.parent.rename(aside)
+    assert standing(lake, TOPIC, DAY).passed, "wherever it lies"
+    (aside / layout.ORIGIN / layout.OFFSETS).unlink()
+    assert standing(lake, TOPIC, DAY).verdict is None, "freed: as by take-back"
+
+
 def test_of_a_day_that_is_archived_anew_nothing_is_known_but_what_a_person_let_pass(lake: str) -> None:
     _say(lake, "report.json", status="failed", rows=3, failed=["a"])
     _say(lake, "released.json", rows=3, failed=["a"])

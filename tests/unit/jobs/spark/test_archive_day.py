@@ -30,7 +30,9 @@ def steps(monkeypatch: pytest.MonkeyPatch, archive: dict[str, Exception], check:
             done.append(f"{name} {topic}")
             if topic in problems:
                 raise problems[topic]
-            return {"job": name, "topic": topic}
+            if name == "check":
+                assert options["run"] == f"run of {topic}", "the gate looks at what was archived here, at nothing else"
+            return {"job": name, "topic": topic, "run": f"run of {topic}"}
 
         return do
 
