@@ -4,6 +4,7 @@
 the lake's tiles, so that a run that was killed goes on with the next day; a run that ended leaves no record, and the
 same command makes everything anew. Where a later day than the range was built before, that day is built anew as well,
 for what was corrected in the range is part of it: the store never goes back, and never keeps what was corrected.
+While features are rolled out, the other generations are built and published with what the code defines.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lamina.errors import LaminaError
 from lamina.features.built import built_through, require_built_over
 from lamina.lake import layout
 from lamina.lake.write import open_lake
+from lamina.rollout.records import beside, readable_records
 from lamina.semantics.plan import Plan, make_plan
 from lamina.settings import load_settings
 
@@ -44,7 +46,10 @@ class Record:
 
     def __init__(self, lake: str, plan: Plan, first: date, last: date) -> None:
         self._fs, self._path = open_lake(layout.backfill(lake, plan.features.system, first, last))
-        self._tile_specs = sorted(t.key for t in plan.tile_specs)
+        others = beside(readable_records(lake, plan.features.system), plan)
+        # One that another keeps further back is built anew for it.
+        more = [f"{t.key} {t.reach}" for other, keys in others for t in other.tile_specs if t.key in keys]
+        self._tile_specs = sorted([*(t.key for t in plan.tile_specs), *more])
 
     def done(self) -> list[date]:
         """The finished days, in the order in which they were finished."""
@@ -93,7 +98,8 @@ def backfill(
     console: Console | None = None,
     clock: Clock = system_clock,
 ) -> dict[str, Any]:
-    """Build the tiles of each day from `first` to `last` and publish the newest; returns the counts.
+    """Build the tiles of each day from `first` to `last`, of `plan` and of the generations beside it, and publish the
+    newest; returns the counts.
 
     Counts: `days`, how many of them were `resumed` (done by a run before), `tiles` of this run, `published` (the day)
     and what `jobs.spark.publish` counts by entity.
@@ -115,7 +121,7 @@ def backfill(
             if day in done:
                 continue
             progress.update(bar, description=f"tiles of {day}")
-            built = batch_features.build(spark, lake, plan, day)
+            built = batch_features.build_beside(spark, lake, plan, day)
             tiles += sum(built["tiles"].values())
             record.add(day)
             progress.advance(bar)

@@ -54,16 +54,20 @@ def build(spark: SparkSession, lake: str, plan: Plan, day: date, only: Collectio
     return {"through": through.isoformat(), **counts}
 
 
+def build_beside(spark: SparkSession, lake: str, plan: Plan, day: date) -> dict[str, Any]:
+    """`build` of every tile spec of `plan`, and of what the generations recorded beside it keep more; the counts."""
+    counts = build(spark, lake, plan, day)
+    for other, only in beside(readable_records(lake, plan.features.system), plan):
+        counts["tiles"] |= build(spark, lake, other, day, only)["tiles"]
+    return counts
+
+
 def main(day: LogicalDate, system: SystemName = DEFAULT_SYSTEM, lake_url: LakeUrl = None) -> None:
     """Build the batch tiles of a system for a logical date; the last line is the counts as JSON."""
     settings = load_settings(**overrides(lake_url))
     logical = processed(day, settings)
     began = time.monotonic()
-    spark = make_session("batch_features")
-    own = make_plan(load(system))
-    counts = build(spark, settings.lake_url, own, logical)
-    for plan, only in beside(readable_records(settings.lake_url, system), own):
-        counts["tiles"] |= build(spark, settings.lake_url, plan, logical, only)["tiles"]
+    counts = build_beside(make_session("batch_features"), settings.lake_url, make_plan(load(system)), logical)
     report("batch_features", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 

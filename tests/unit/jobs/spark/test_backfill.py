@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
-from jobs.spark.backfill import RangeError, Record, days_of
+from jobs.spark import batch_features
+from jobs.spark import publish as publishing
+from jobs.spark.backfill import RangeError, Record, backfill, days_of
 from lamina.clock import Clock, midnight_ms
+from lamina.contracts.features import days
 from lamina.definitions import load
 from lamina.errors import DayNotOver
 from lamina.features.built import built_later, built_through, tiles_url
-from lamina.semantics.plan import make_plan
+from lamina.rollout.generation import Generation
+from lamina.rollout.records import Record as Generations
+from lamina.rollout.records import write_record
+from lamina.semantics.plan import Plan, make_plan
+from tests.unit.rollout.sets import NEW, OLD
 
 PLAN = make_plan(load("fraud"))
 FIRST, LAST = date(2018, 8, 8), date(2018, 8, 10)
@@ -76,5 +86,35 @@ def test_done_days_are_remembered_until_cleared_or_the_tile_specs_change(tmp_pat
     assert Record(str(tmp_path), PLAN, FIRST, FIRST).done() == []
     changed = make_plan(replace(PLAN.features, views=PLAN.features.views[:2], ratios=(), elapsed=(), model_features=()))
     assert Record(str(tmp_path), changed, FIRST, LAST).done() == []
+    # Of a generation that is filled beside it since, nothing is done.
+    write_record(str(tmp_path), Generations(Generation(changed.features), 1))
+    assert Record(str(tmp_path), PLAN, FIRST, LAST).done() == RANGE[:2], "it keeps nothing more"
+    longer = replace(PLAN.features.views[0], windows=(*PLAN.features.views[0].windows, days(99)))
+    more = replace(PLAN.features, views=(longer, *PLAN.features.views[1:]))
+    write_record(str(tmp_path), Generations(Generation(more), 2))
+    assert Record(str(tmp_path), PLAN, FIRST, LAST).done() == []
     record.clear()
     assert record.done() == []
+
+
+def test_generations_beside_it_are_built_with_every_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they would be published again as they were before what the backfill corrects."""
+    older, newer = Generation(OLD), Generation(NEW)
+    for at, generation in enumerate((older, newer)):
+        write_record(str(tmp_path), Generations(generation, 1, 2 + at))
+    built: dict[str, list[date]] = {}
+
+    def build(spark: object, lake: str, plan: Plan, day: date, only: Collection[str] | None = None) -> dict[str, Any]:
+        keys = [t.key for t in plan.tile_specs if only is None or t.key in only]
+        for key in keys:
+            built.setdefault(key, []).append(day)
+        return {"tiles": dict.fromkeys(keys, 1)}
+
+    monkeypatch.setattr(batch_features, "build", build)
+    monkeypatch.setattr(publishing, "publish", lambda *arguments, **options: {})
+    found = backfill(
+        cast(Any, None), str(tmp_path), newer.plan, FIRST, LAST, "redis://nowhere", console=Console(quiet=True)
+    )
+    keys = {t.key for plan in (older.plan, newer.plan) for t in plan.tile_specs}
+    assert built == dict.fromkeys(keys, RANGE)
+    assert (found["days"], found["tiles"]) == (3, 3 * len(keys))
