@@ -65,14 +65,17 @@ def estimated(at: At, known_at: KnownAt = None, system: SystemName = DEFAULT_SYS
     """Report how well the models probably do where no label has come yet; replaces the report of that hour."""
     from lamina.lake.joined import read_joined
     from lamina.monitoring.command import publish
-    from lamina.monitoring.estimated import estimated, times_to_read
+    from lamina.monitoring.estimated import estimated as estimate
+    from lamina.monitoring.estimated import times_to_read
+    from lamina.monitoring.pages import estimated_page
     from lamina.monitoring.rows import COLUMNS
 
     settings, of = load_settings(), record(system)
     hour, end_ms, known_before_ms = times_of(at, known_at, settings.clock)
     days = days_between(*times_to_read(of, end_ms))
     joined = read_joined(settings.lake_url, system, COLUMNS, days=days)
-    publish(settings, hour, estimated(of, joined, end_ms=end_ms, known_before_ms=known_before_ms))
+    report = estimate(of, joined, end_ms=end_ms, known_before_ms=known_before_ms)
+    publish(settings, hour, report, estimated_page(report, of.watching))
 
 
 def _at(at_ms: int) -> str:

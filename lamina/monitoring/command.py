@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lamina.monitoring.hours import At, KnownAt, days_between, times_of
-from lamina.monitoring.reports import Report, write_report
+from lamina.monitoring.reports import PAGE, Report, write_report
 from lamina.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 LakeUrl = Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")]
 
 
-def publish(settings: Settings, hour: datetime, report: Report) -> None:
-    """Write the report, and say where, and what is to be told."""
-    url = write_report(settings.lake_url, hour, report)
-    sys.stdout.write(f"{url}/report.json\n")
+def publish(settings: Settings, hour: datetime, report: Report, page: bytes) -> None:
+    """Write the report with its page, and say where, and what is to be told."""
+    url = write_report(settings.lake_url, hour, report, {PAGE: page})
+    sys.stdout.write(f"{url}/{PAGE}\n")
     for alert in report.alerts:
         sys.stdout.write(f"{alert.severity}: {alert.message}\n")
 
@@ -34,6 +34,7 @@ def performance_command(problem: Problem) -> Callable[..., None]:
         """Report how well the models did, by answers whose labels are complete; replaces the report of that hour."""
         from lamina.lake.joined import read_joined
         from lamina.monitoring.baseline import own_evaluations
+        from lamina.monitoring.pages import performance_page
         from lamina.monitoring.performance import days_to_read, performance
         from lamina.monitoring.rows import COLUMNS
         from lamina.registry.mlflow import MlflowRegistry
@@ -48,6 +49,6 @@ def performance_command(problem: Problem) -> Callable[..., None]:
             end_ms=end_ms,
             known_before_ms=known_before_ms,
         )
-        publish(settings, hour, report)
+        publish(settings, hour, report, performance_page(report, problem.record.watching))
 
     return main
