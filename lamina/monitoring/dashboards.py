@@ -91,6 +91,26 @@ MODEL = Dashboard(
             "s",
         ),
         Panel(
+            "Performance on complete labels",
+            "By the newest report that has a verdict, with the lower end of each interval.",
+            (
+                Query(
+                    f"max by (system, model_version, metric) (model_performance{{{OWN}}})",
+                    "{{system}} {{model_version}} {{metric}}",
+                ),
+                Query(
+                    f"max by (system, model_version, metric) (model_performance_low{{{OWN}}})",
+                    "{{system}} {{model_version}} {{metric}}, at least",
+                ),
+            ),
+            "none",
+        ),
+        Panel(
+            "Alerts of the newest reports",
+            "By kind of report and name.",
+            (Query(f"max by (system, report, alert) (monitoring_alerts{{{OWN}}})", "{{system}} {{report}} {{alert}}"),),
+        ),
+        Panel(
             "New versions taken over and refused",
             "Within the last hour, of champions, rules and experiments.",
             tuple(

@@ -22,6 +22,8 @@ from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.lake import layout
 from lamina.local.prometheus import Programs
+from lamina.monitoring.forms import Counts, Figure, Group, PerformanceReport
+from lamina.monitoring.reports import Alert, Window, hour_of, write_report
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
 from lamina.settings import ROOT, Settings
@@ -84,6 +86,23 @@ def report(settings: Settings, day: date, mismatches: int) -> None:
     (folder / "report.json").write_text(json.dumps({"compared": 9, "mismatches": mismatches}))
 
 
+def performance(settings: Settings, end_ms: int, *alerts: Alert) -> None:
+    """The report of the hour that ends at `end_ms`, on a version that does well, with these alerts."""
+    window = Window(start_ms=end_ms - 3_600_000, end_ms=end_ms)
+    figures = {"auc": Figure(value=0.91, low=0.88, high=0.93)}
+    made = PerformanceReport(
+        system="fraud",
+        known_before_ms=end_ms,
+        window=window,
+        recent=window,
+        counts=Counts(answers=9, unscored=0, waiting=0, said_early=0, unknown=0, known=0, judged=9),
+        baselines={},
+        groups=(Group(model_version="1", rows=9, positives=3, figures=figures),),
+        alerts=alerts,
+    )
+    write_report(settings.lake_url, hour_of(end_ms - 1), made)
+
+
 class Traffic:
     """Payments to the API, and tiles as the stream job would write them."""
 
@@ -107,6 +126,9 @@ def test_what_is_watched_is_there_and_a_fault_is_told_and_taken_back(
 ) -> None:
     remember(settings.redis_url.get_secret_value(), past())
     report(settings, date(2018, 8, 14), mismatches=0)
+    now_ms = int(time.time() * 1000)
+    low = Alert(name="auc_below_minimum", severity="critical", subject="1", value=0.6, threshold=0.7, message="low")
+    performance(settings, now_ms - 3_600_000, low)
     webhook, sink_port = Webhook(), free_port()
     targets = {"api": settings.api_port, "sink": sink_port}
     with (
@@ -119,6 +141,11 @@ def test_what_is_watched_is_there_and_a_fault_is_told_and_taken_back(
         _every_target_is_up(watched)
         _every_rule_is_loaded(watched)
         _every_panel_has_data(watched, traffic)
+
+        until(lambda: webhook.statuses("ModelPerformanceFell") == ["firing"])
+        performance(settings, now_ms)
+        service.read_monitoring()
+        until(lambda: webhook.statuses("ModelPerformanceFell")[-1] == "resolved")
 
         report(settings, date(2018, 8, 15), mismatches=3)
         service.read_parity()
