@@ -19,6 +19,7 @@ BENCHMARKS = (
     "answered_not_lost",
     "batch_features",
     "busy_key",
+    "console_load",
     "decision_latency",
     "drift_scale",
     "fraud_handbook",

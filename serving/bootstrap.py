@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -23,35 +22,30 @@ from lamina.monitoring.exported import Exported
 from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry
-from lamina.scoring.load import load
 from lamina.settings import Settings
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.card_numbers import CardNumbers
 from serving.checks import Checks
+from serving.console.making import make_console
 from serving.currency import OneCurrency
 from serving.middleware import errors
-from serving.middleware.access import check_routes
+from serving.middleware.access import OWN_DOOR, check_routes
 from serving.middleware.admission import Admission
 from serving.middleware.bodies import Bodies
 from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.middleware.requests import Leaving, RequestContext
 from serving.platform import Platform, ServingSystem
+from serving.predicting import CLOSE_S, Predictions, make_predictions
 from serving.reviews import Reviews, make_reviews
 from serving.routes.admin import admin_router
 from serving.routes.feedback import feedback_router
 from serving.routes.health import Dependency, Readiness, Status, health_router
 from serving.routes.home import home_router
 from serving.routes.predict import predict_router
-from serving.stages.cache import PredictionCache
 from serving.stages.changeover import Changeovers
-from serving.stages.features import AsyncStore, FeatureStage
+from serving.stages.features import AsyncStore
 from serving.stages.journal import Journal
 from serving.stages.log import EventLog
-from serving.stages.microbatch import MicroBatcher
-from serving.stages.model import ServedModel
-from serving.stages.model_repository import ModelRepository
-from serving.stages.predict import Predictor
-from serving.stages.shared_scores import RedisScores
 from serving.supervision import Background, take_down
 from serving.systems import build_all
 from serving.taken_feedback import FeedbackReader
@@ -68,29 +62,6 @@ LOOK_S, FIRST_LOOK_S = 2.0, 5.0
 BACKGROUND_S = 1.0
 COLLECTED_AFTER = (10_000, 20, 50)
 """Objects, and collections of younger ones, until Python looks for cycles among the young, the middle-aged, the old."""
-CLOSE_S = 0.5
-"""Longest waits at the end, in seconds; what they add up to is in `STOP_REST_S` of the settings."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Everything that answers for registered models; `shared` is the cache's tier in Redis."""
-
-    repository: ModelRepository
-    predictor: Predictor
-    batcher: MicroBatcher
-    store: AsyncStore
-    shared: RedisScores | None
-
-    async def close(self) -> None:
-        """Let what was begun end."""
-        steps = [
-            ("scoring", CLOSE_S, lambda: asyncio.to_thread(self.batcher.close)),
-            ("predictions' store", CLOSE_S, self.store.close),
-        ]
-        if self.shared is not None:
-            steps.append(("shared scores", CLOSE_S, self.shared.close))
-        await take_down(steps)
 
 
 @dataclass(frozen=True)
@@ -106,6 +77,7 @@ class Service:
     feedback: FeedbackReader
     watched: Exported
     reviews: Reviews
+    registry: ModelRegistry
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
@@ -228,58 +200,11 @@ def make_service(
     champions = {each.models.champion.name: each.models.champion for each in systems.values()}
     # A way to Redis of their own: what is patient, or reads much, must not keep decisions from reading.
     patient = store or AsyncRedisReader(settings.redis_url.get_secret_value(), timeout_ms=settings.predict_timeout_ms)
-    predictions = _predictions(settings, source, champions, patient, clock, changeovers)
+    predictions = make_predictions(settings, source, champions, patient, clock, changeovers)
     feedback = FeedbackReader({name: definitions.record(name) for name in systems}, checks, clock)
     watched = Exported(settings.lake_url)
-    reviewing = {name: system.reviewing for name, system in systems.items() if system.reviewing is not None}
-    reviews = make_reviews(settings, reviewing, events, clock)
-    return Service(settings, events, systems, predictions, checks, changeovers, feedback, watched, reviews)
-
-
-def _predictions(
-    settings: Settings,
-    registry: ModelRegistry,
-    champions: Mapping[str, ServedModel],
-    store: AsyncStore,
-    clock: Clock,
-    changeovers: Changeovers,
-) -> Predictions:
-    models = settings.stack_dir / "models"
-    repository = ModelRepository(
-        registry,
-        lambda name: ServedModel(name, registry, load, models / name),
-        champions,
-        every_s=settings.champion_poll_s,
-    )
-    shared = None
-    if settings.predict_cache_ttl_s:
-        shared = RedisScores(
-            settings.redis_url.get_secret_value(),
-            timeout_ms=settings.redis_timeout_ms,
-            ttl_s=settings.predict_cache_ttl_s,
-            entries=settings.predict_cache_redis_entries,
-            rng=random.Random(),
-        )
-    batcher = MicroBatcher(
-        most_rows=settings.predict_batch_rows,
-        wait_ms=settings.predict_batch_wait_ms,
-        queue_rows=settings.predict_queue_rows,
-    )
-
-    def stage(system: str) -> FeatureStage:
-        return changeovers.of(definitions.load(system)).stage(store, timeout_ms=settings.predict_timeout_ms)
-
-    cache = PredictionCache(shared, entries=settings.predict_cache_entries)
-    predictor = Predictor(
-        repository,
-        stage,
-        cache,
-        batcher,
-        default_model=settings.predict_model,
-        deadline_ms=settings.predict_deadline_ms,
-        clock=clock,
-    )
-    return Predictions(repository, predictor, batcher, store, shared)
+    reviews = make_reviews(settings, {name: each.reviewing for name, each in systems.items()}, events, clock)
+    return Service(settings, events, systems, predictions, checks, changeovers, feedback, watched, reviews, source)
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:
@@ -311,16 +236,19 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     app.include_router(health_router(service.readiness))
     app.include_router(home_router(app.title, app.version, SUMMARY, app.routes))
     app.include_router(admin_router(service.systems, service.predictions.repository))
+    settings = service.settings
+    keys = None if settings.api_keys_file is None else load_keys(settings.api_keys_file)
+    console = make_console(settings, keys, tuple(service.systems), service.registry, service.reviews, service.readiness)
+    app.mount(OWN_DOOR, console.app())
     check_routes(app.routes)
     errors.install(app)
-    settings = service.settings
     app.add_middleware(Admission, max_in_flight=settings.api_max_in_flight)
     app.add_middleware(
         Bodies, max_bytes=MAX_BODY_BYTES, timeout_s=settings.api_arrival_timeout_s, arriving_bytes=ARRIVING_BYTES
     )
-    if settings.api_keys_file is None:
+    if keys is None:
         app.add_middleware(LocalAdmin, open_metrics=settings.metrics_are_open)
     else:
-        app.add_middleware(KeyCheck, keys=load_keys(settings.api_keys_file), open_metrics=settings.metrics_are_open)
+        app.add_middleware(KeyCheck, keys=keys, open_metrics=settings.metrics_are_open)
     app.add_middleware(RequestContext, new_id=new_id, leaving=service.leaving)
     return app

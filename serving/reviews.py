@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 from lamina.clock import Clock
+from lamina.contracts.feedback import MODEL_FEEDBACK, Feedback
 from lamina.monitoring import metrics
 from lamina.reviews import reading
 from lamina.reviews.cases import Case, Reviewing, Verdict
@@ -14,9 +16,10 @@ from lamina.reviews.database import Database, database_url
 from lamina.reviews.intake import Intake
 from lamina.reviews.queue import QueueOptions, ReviewQueue
 from lamina.settings import Settings
-from serving.stages.log import EventLog
+from serving.stages.log import EventLog, Outgoing
 from serving.supervision import Background
 
+ANALYST = "analyst"
 INTAKE_S, PUBLISH_S, COUNT_S = 1.0, 2.0, 15.0
 
 
@@ -30,9 +33,7 @@ class Reviews:
     events: EventLog
 
     def keep(self, background: Background) -> None:
-        """Do all of it while requests are served; nothing where no answer waits for a person."""
-        if not self.reviewing:
-            return
+        """Do all of it while requests are served."""
         background.every(INTAKE_S, "review intake", lambda: asyncio.to_thread(self.intake.step))
         background.every(PUBLISH_S, "review labels", lambda: asyncio.to_thread(self.publish))
         background.every(COUNT_S, "review counts", lambda: asyncio.to_thread(self.count))
@@ -52,14 +53,14 @@ class Reviews:
             for state in ("open", "escalated", "decided"):
                 metrics.REVIEW_CASES.labels(system, state).set(found.get(system, {}).get(state, 0))
 
-    def _send(self, case: Case, verdict: Verdict) -> bool:
+    def _send(self, case: Case, verdict: Verdict) -> None:
         assert verdict.verdict != "escalate", "no answer"
-        label = self.reviewing[case.system].label(case.served, verdict.verdict, verdict.author, verdict.at_ms)
-        if label is None:
-            return False
-        self.events.publish(label.topic, label.key, label.value)
+        said = feedback_of(case, verdict)
+        more = self.reviewing[case.system].labels(case.served, verdict.verdict, verdict.at_ms)
+        self.events.publish_all(
+            [Outgoing(MODEL_FEEDBACK, said.key, said.to_json()), *(Outgoing(*each) for each in more)]
+        )
         metrics.REVIEW_LABELS.labels(case.system, verdict.verdict).inc()
-        return True
 
     async def close(self) -> None:
         """Leave the topics and the database."""
@@ -67,8 +68,28 @@ class Reviews:
         self.queue.database.close()
 
 
-def make_reviews(settings: Settings, reviewing: Mapping[str, Reviewing], events: EventLog, clock: Clock) -> Reviews:
-    """The parts, connected by `settings`; nothing is opened.
+def feedback_of(case: Case, verdict: Verdict) -> Feedback:
+    """What a verdict says of the answer, with its author and time. Sent again it is the same, and counts once."""
+    # A database that was made anew numbers its verdicts from 1 again.
+    number = sha256(f"{case.request_id}/{verdict.verdict_id}/{verdict.at_ms}".encode()).hexdigest()[:32]
+    return Feedback(
+        system=case.system,
+        feedback_id=f"review-{number}",
+        request_id=case.request_id,
+        event_id=case.event_id,
+        subjects=dict(case.subjects),
+        prediction=case.score,
+        action=verdict.verdict,
+        source=ANALYST,
+        author=verdict.author,
+        timestamp=verdict.at_ms,
+    )
+
+
+def make_reviews(
+    settings: Settings, reviewing: Mapping[str, Reviewing | None], events: EventLog, clock: Clock
+) -> Reviews:
+    """The parts, connected by `settings`; nothing is opened. `reviewing` has every system that is served.
 
     Raises: ReviewsUnavailable: the database's URL cannot be right.
     """
@@ -81,4 +102,4 @@ def make_reviews(settings: Settings, reviewing: Mapping[str, Reviewing], events:
     )
     queue = ReviewQueue(Database(database_url(url, settings.stack_dir)), clock, options)
     intake = Intake(settings.kafka_bootstrap, settings.topic_prefix, queue, reviewing, clock)
-    return Reviews(queue, reviewing, intake, events)
+    return Reviews(queue, {name: each for name, each in reviewing.items() if each is not None}, intake, events)

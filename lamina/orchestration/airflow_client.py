@@ -52,6 +52,7 @@ class AirflowClient:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         clock: Clock = system_clock,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
         self.url = url.rstrip("/")
         self._login = {"username": username, "password": password} if username else None
@@ -59,7 +60,7 @@ class AirflowClient:
         self._token: str | None = None
         self._http = httpx.Client(
             base_url=self.url,
-            timeout=REQUEST_TIMEOUT_S,
+            timeout=timeout_s,
             transport=transport,
             trust_env=not proxies.is_here(self.url),  # for a proxy of SOCKS it needs a package even where it spares it
         )
@@ -98,6 +99,11 @@ class AirflowClient:
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run `dag_id`."""
         self._json("PATCH", f"/dags/{dag_id}", params={"update_mask": "is_paused"}, json={"is_paused": False})
+
+    def newest_runs(self, most: int) -> list[DagRun]:
+        """The newest runs of all DAGs, the newest first."""
+        found = self._json("GET", "/dags/~/dagRuns", params={"order_by": "-run_after", "limit": most})["dag_runs"]
+        return [DagRun.model_validate(run) for run in found]
 
     def find(self, dag_id: str, day: date) -> DagRun | None:
         """The run of `dag_id` for `day`, or None."""

@@ -83,13 +83,13 @@ class Reviewing:
     """How the answers of one system are reviewed.
 
     action: of the answers that wait for a person. expected_loss: what it is expected to cost to let an answer stand
-    that should not, in any unit that is one for the whole system: the queue is sorted by it. label: the event that a
-    verdict becomes, of which the same verdict gives the same bytes; None where nobody learns from it.
+    that should not, in any unit that is one for the whole system: the queue is sorted by it. labels: events that a
+    verdict becomes beside feedback, on the system's own topics; the same verdict gives the same bytes.
     """
 
     action: str
     expected_loss: Callable[[Served], float]
-    label: Callable[[Served, Answer, str, int], Label | None]
+    labels: Callable[[Served, Answer, int], tuple[Label, ...]] = lambda served, answer, at_ms: ()
 
     def case(self, served: Served) -> NewCase:
         """The case of an answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ MESSAGES_AT_ONCE, BATCHES_A_STEP = 500, 20
 """Who catches up with a week of answers does so in steps, between which the process does something else."""
 WAIT_S = 0.2
 """How long a step waits for a message."""
+NEWEST = 200
+"""Answers that are kept for who looks, of each system."""
 NOTE_EVERY_S = 10.0
 """Up to where was read is noted so often where no case was found: whoever starts again reads no more than that anew."""
 
@@ -38,14 +41,21 @@ NOTE_EVERY_S = 10.0
 class Intake:
     """Reads in steps, one at a time. Opens nothing before the first.
 
-    Args: reviewing: by system, how its answers are reviewed.
+    Args: reviewing: by system, how its answers are reviewed; None where none waits for a person.
     """
 
     def __init__(
-        self, bootstrap: str, topic_prefix: str, queue: ReviewQueue, reviewing: Mapping[str, Reviewing], clock: Clock
+        self,
+        bootstrap: str,
+        topic_prefix: str,
+        queue: ReviewQueue,
+        reviewing: Mapping[str, Reviewing | None],
+        clock: Clock,
     ) -> None:
         self._bootstrap, self._prefix, self._queue, self._clock = bootstrap, topic_prefix, queue, clock
+        self._systems = tuple(reviewing)
         self._of_topic = {topic_prefix + predictions_of(system): each for system, each in reviewing.items()}
+        self.kept: dict[str, deque[bytes]] = {predictions_of(system): deque(maxlen=NEWEST) for system in reviewing}
         self._turn = threading.Lock()
         self._consumer: Consumer | None = None
         self._logs: dict[str, str] = {}
@@ -78,6 +88,10 @@ class Intake:
                 # The consumer is past messages that nobody took.
                 self._drop()
                 raise
+
+    def newest(self) -> dict[str, list[bytes]]:
+        """By system the newest answers that were read, as JSON, the oldest first."""
+        return {system: list(self.kept[predictions_of(system)]) for system in self._systems}
 
     def close(self) -> None:
         """Leave the topics to others."""
@@ -121,10 +135,11 @@ class Intake:
             topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
             raw, reviewing = message.value() or b"", self._of_topic[topic]
             self._read[self._logs[topic], partition] = offset + 1
-            # Nearly all answers wait for nobody, and need not be parsed.
-            if b'"%s"' % reviewing.action.encode() not in raw:
-                continue
             name = topic.removeprefix(self._prefix)
+            self.kept[name].append(raw)
+            # Nearly all answers wait for nobody, and need not be parsed.
+            if reviewing is None or b'"%s"' % reviewing.action.encode() not in raw:
+                continue
             try:
                 case = _case(name, raw, reviewing)
             except ContractError as error:

@@ -65,8 +65,9 @@ class ReviewQueue:
                 fields = {name: each for name, each in vars(case).items() if name != "subjects"}
                 made = connection.execute(CASES.insert().values(**fields, opened_at=now_ms, state="open"))
                 case_id = _number(made)
-                for entity, subject in case.subjects.items():
-                    connection.execute(SUBJECTS.insert().values(case_id=case_id, entity=entity, subject=subject))
+                for place, (entity, subject) in enumerate(case.subjects.items()):
+                    about = {"case_id": case_id, "entity": entity, "subject": subject, "place": place}
+                    connection.execute(SUBJECTS.insert().values(**about))
                 detail = {"system": case.system, "request_id": case.request_id, "expected_loss": case.expected_loss}
                 audit.note(connection, now_ms, audit.PLATFORM, "open", case_id, detail)
                 opened += 1
@@ -174,13 +175,11 @@ class ReviewQueue:
             audit.note(connection, now_ms, analyst, "undo", case_id, {"verdict_id": last.verdict_id})
             return self._hold(connection, _case(connection, case_id), analyst, now_ms, {"by": "undo"})
 
-    def publish(self, send: Callable[[Case, Verdict], bool], systems: Collection[str], most: int = 100) -> int:
+    def publish(self, send: Callable[[Case, Verdict], None], systems: Collection[str], most: int = 100) -> int:
         """Hand to `send` the answers of these systems that can no longer be taken back; returns how many.
 
         One that it has sent is not handed to it again: they are noted within one transaction, that no other process has
         at the same time. What `send` raises undoes the notes: whoever died in between sends the same bytes once more.
-
-        Args: send: whether a label was made of it.
         """
         now_ms = self.clock()
         with self.database.writing() as connection:
@@ -195,11 +194,11 @@ class ReviewQueue:
             )
             found = [verdict_of(row._mapping) for row in connection.execute(due)]
             for verdict in found:
-                sent = send(_case(connection, verdict.case_id), verdict)
+                send(_case(connection, verdict.case_id), verdict)
                 connection.execute(
                     VERDICTS.update().where(VERDICTS.c.verdict_id == verdict.verdict_id).values(published_at=now_ms)
                 )
-                detail = {"verdict_id": verdict.verdict_id, "label": sent}
+                detail = {"verdict_id": verdict.verdict_id}
                 audit.note(connection, now_ms, audit.PLATFORM, "publish", verdict.case_id, detail)
         return len(found)
 

@@ -26,7 +26,8 @@ def cases_of(connection: sa.Connection, asked: sa.Select[Any]) -> list[Case]:
     rows = connection.execute(asked).all()
     ids = [row.case_id for row in rows]
     subjects: dict[int, dict[str, str]] = defaultdict(dict)
-    for row in connection.execute(sa.select(SUBJECTS).where(SUBJECTS.c.case_id.in_(ids))):
+    about = sa.select(SUBJECTS).where(SUBJECTS.c.case_id.in_(ids)).order_by(SUBJECTS.c.place)
+    for row in connection.execute(about):
         subjects[row.case_id][row.entity] = row.subject
     verdicts: dict[int, list[Verdict]] = defaultdict(list)
     said = sa.select(VERDICTS).where(VERDICTS.c.case_id.in_(ids)).order_by(VERDICTS.c.verdict_id)

@@ -56,9 +56,10 @@ SUBJECTS = Table(
     Column("case_id", _NUMBER, ForeignKey("review_cases.case_id"), primary_key=True),
     Column("entity", String(NAME), primary_key=True),
     Column("subject", String(ID), nullable=False),
+    Column("place", Integer, nullable=False),
     Index("review_subjects_of", "entity", "subject"),
 )
-"""Whom or what a case is about."""
+"""Whom or what a case is about, in the order of the answer."""
 
 VERDICTS = Table(
     "review_verdicts",

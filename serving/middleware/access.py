@@ -25,6 +25,8 @@ RIGHTS: tuple[tuple[str, Right], ...] = (
 OPEN = frozenset({"/", "/health/live", "/health/ready", "/docs", "/openapi.json"})
 """Paths that everybody may ask for: the page that says what this is, its state, and its documentation."""
 OPEN_FOLDER = "/docs/assets/"
+OWN_DOOR = "/console"
+"""What lies under it asks by itself who comes, with a session of its own: `serving/console/door.py`."""
 UNLISTED: Right = "admin"
 """What a path needs that nobody thought of."""
 LOCAL_RIGHTS = frozenset[Right]({"admin", "feedback", "metrics"})
@@ -56,7 +58,7 @@ def needed(path: str) -> Right | None:
     >>> needed("/fraud/decisions/batch"), needed("/health/ready"), needed("/health"), needed("/metrics")
     ('decide', None, 'admin', 'metrics')
     """
-    if path in OPEN or (path.startswith(OPEN_FOLDER) and ".." not in path):
+    if path in OPEN or (path.startswith((OPEN_FOLDER, f"{OWN_DOOR}/")) and ".." not in path):
         return None
     return _stated(path) or UNLISTED
 
@@ -72,7 +74,7 @@ def check_routes(routes: Iterable[BaseRoute]) -> None:
     """
     for route in routes:
         path = str(getattr(route, "path", "?"))
-        if path not in OPEN and not path.startswith(OPEN_FOLDER) and _stated(path) is None:
+        if path not in (*OPEN, OWN_DOOR) and not path.startswith(OPEN_FOLDER) and _stated(path) is None:
             file = f"{__name__.replace('.', '/')}.py"
             raise AccessError(f"the route {path} says not who may ask for it: add it to RIGHTS or OPEN in {file}")
 

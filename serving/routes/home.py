@@ -33,6 +33,7 @@ code {{ background: #f2f2f2; padding: .1rem .3rem }} td {{ padding: .2rem 1rem .
 <h1>{title} {version}</h1>
 <p>{about}, on the features of now.</p>
 <table>
+<tr><td><a href="console/sign-in">/console</a></td><td>for people: systems, and answers that wait for a review</td></tr>
 <tr><td><a href="docs">/docs</a></td><td>every route and field, with examples to try</td></tr>
 <tr><td><a href="openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
 <tr><td><a href="health/ready">/health/ready</a></td><td>whether it is ready, and how what it depends on does</td></tr>

@@ -18,7 +18,7 @@ RULED = 1.0
 
 def reviewing(book: Callable[[], RuleBook]) -> Reviewing:
     """How fraud's answers are reviewed, by the costs of the rules in force when one comes in."""
-    return Reviewing(action=ACTION, expected_loss=lambda served: expected_loss(book(), served), label=label)
+    return Reviewing(action=ACTION, expected_loss=lambda served: expected_loss(book(), served), labels=labels)
 
 
 def expected_loss(book: RuleBook, served: Served) -> float:
@@ -33,8 +33,8 @@ def expected_loss(book: RuleBook, served: Served) -> float:
     return book.costs.expected(score, amount).approve if book.costs is not None else score * max(amount, 0.0)
 
 
-def label(served: Served, answer: Answer, author: str, at_ms: int) -> Label | None:
-    """The analyst's finding: rejected is fraud. Its time is the verdict's, so the same verdict is the same event."""
+def labels(served: Served, answer: Answer, at_ms: int) -> tuple[Label, ...]:
+    """The analyst's finding, for the features of the merchant: rejected is fraud. Its time is the verdict's."""
     assert served.event_id is not None, "a payment has an id"
     found = FraudLabel(
         transaction_id=served.event_id,
@@ -45,4 +45,4 @@ def label(served: Served, answer: Answer, author: str, at_ms: int) -> Label | No
         transaction_timestamp=served.timestamp,
         timestamp=at_ms,
     )
-    return Label(FRAUD_LABELS, found.user_id, found.to_json())
+    return (Label(FRAUD_LABELS, found.user_id, found.to_json()),)

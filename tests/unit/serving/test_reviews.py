@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from lamina.contracts.feedback import MODEL_FEEDBACK, Feedback
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel
+from lamina.definitions.fraud import SYSTEM as FRAUD
 from lamina.monitoring import metrics
 from lamina.reviews import reading
 from lamina.settings import Settings
 from serving.reviews import Reviews, make_reviews
 from serving.stages.journal import JournalFull
+from serving.stages.log import Outgoing
 from serving.systems.fraud.review import reviewing
 from tests.unit.serving.recognisable import KeptEvents
 from tests.unit.serving.systems.fraud.test_review import BOOK, answer
@@ -41,6 +45,10 @@ class Bench:
         self.reviews.queue.decide(analyst, case.case_id, verdict)  # type: ignore[arg-type]
 
     @property
+    def feedback(self) -> list[Feedback]:
+        return [Feedback.from_json(value) for topic, value in self.events.kept if topic == MODEL_FEEDBACK]
+
+    @property
     def labels(self) -> list[FraudLabel]:
         return [FraudLabel.from_json(value) for topic, value in self.events.kept if topic == FRAUD_LABELS]
 
@@ -56,6 +64,10 @@ def test_a_label_is_sent_once_the_minute_is_over(tmp_path: Path) -> None:
     assert bench.reviews.publish() == 1
     assert bench.reviews.publish() == 0
     (label,) = bench.labels
+    (said,) = bench.feedback
+    assert (said.system, said.request_id, said.event_id) == ("fraud", "r-1", "t-r-1")
+    assert (said.action, said.source, said.author, said.timestamp) == ("reject", "analyst", "ann", said_ms)
+    assert FRAUD.feedback is not None and FRAUD.feedback.says(said.action, None) == 1
     assert (label.transaction_id, label.is_fraud, label.source, label.timestamp) == ("t-r-1", True, "analyst", said_ms)
 
 
@@ -65,14 +77,14 @@ def test_what_the_journal_does_not_take_is_sent_later(tmp_path: Path, monkeypatc
     bench.decide("ann", "reject")
     bench.decide("ann", "approve")
     bench.now_ms += 60_000
-    taken = bench.events.publish
+    taken = bench.events.publish_all
 
-    def full(topic: str, key: str, value: bytes) -> None:
+    def full(outgoing: Sequence[Outgoing]) -> None:
         if bench.events.kept:
             raise JournalFull("disk", "the disk is full")
-        taken(topic, key, value)
+        taken(outgoing)
 
-    monkeypatch.setattr(bench.events, "publish", full)
+    monkeypatch.setattr(bench.events, "publish_all", full)
     with pytest.raises(JournalFull):
         bench.reviews.publish()
     assert len(bench.labels) == 1
@@ -80,6 +92,7 @@ def test_what_the_journal_does_not_take_is_sent_later(tmp_path: Path, monkeypatc
     assert bench.reviews.publish() == 2
     first, *rest = bench.labels
     assert first == rest[0], "the one that went before is sent again as the same event"
+    assert len({said.feedback_id for said in bench.feedback}) == 2 and len(bench.feedback) == 3
     assert {label.transaction_id for label in bench.labels} == {"t-r-1", "t-r-2"}
 
 

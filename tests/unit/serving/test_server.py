@@ -19,7 +19,7 @@ from lamina.local.layout import Layout
 from lamina.local.service import StackPlan
 from lamina.local.services import PORTS, SERVICES
 from lamina.settings import ROOT, STOP_REST_S, STOP_WAIT_S, Settings
-from serving import bootstrap, server
+from serving import bootstrap, predicting, server
 
 # A service of which only the parts that end are made: the rest needs Kafka, Redis and MLflow.
 CHILD = """
@@ -139,7 +139,7 @@ def test_the_end_fits_into_what_its_supervisors_wait(tmp_path: Path) -> None:
     parts = settings.api_stop_grace_s + settings.api_stop_requests_s + settings.api_stop_events_s + STOP_REST_S
     assert parts <= settings.api_stop_wait_s == STOP_WAIT_S
     # What the steps beside the settings may take.
-    rest = bootstrap.BACKGROUND_S + 1 + 1 + 3 * bootstrap.CLOSE_S + bootstrap.CLOSE_S + server.INTERPRETER_S
+    rest = bootstrap.BACKGROUND_S + 1 + 1 + 3 * predicting.CLOSE_S + predicting.CLOSE_S + server.INTERPRETER_S
     assert rest <= STOP_REST_S
     service = SERVICES["api"](StackPlan(Layout(tmp_path), dict.fromkeys(PORTS, 1), {}))
     (program,) = service.programs

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("case_id", _NUMBER, sa.ForeignKey("review_cases.case_id"), primary_key=True),
         sa.Column("entity", sa.String(64), primary_key=True),
         sa.Column("subject", sa.String(256), nullable=False),
+        sa.Column("place", sa.Integer, nullable=False),
     )
     op.create_index("review_subjects_of", "review_subjects", ["entity", "subject"])
     op.create_table(

@@ -8,7 +8,7 @@ from lamina.contracts.transactions import FraudLabel
 from lamina.reviews.cases import uncertainty
 from lamina.rules.costs import Costs
 from lamina.settings import Settings
-from serving.systems.fraud.review import expected_loss, label, reviewing
+from serving.systems.fraud.review import expected_loss, labels, reviewing
 from serving.systems.fraud.rule_engine import RuleEngine
 
 BOOK = RuleEngine(Settings().rules_file).book
@@ -55,8 +55,8 @@ def test_without_costs_it_is_score_times_amount() -> None:
 
 @pytest.mark.parametrize(("said", "is_fraud"), [("reject", True), ("approve", False)])
 def test_a_verdict_is_an_analysts_label(said: str, is_fraud: bool) -> None:
-    made = label(answer(0.7, 20.0), said, "ann", 1_735_689_700_000)  # type: ignore[arg-type]
-    assert made is not None and (made.topic, made.key) == ("fraud-labels", "u-1")
+    (made,) = labels(answer(0.7, 20.0), said, 1_735_689_700_000)  # type: ignore[arg-type]
+    assert (made.topic, made.key) == ("fraud-labels", "u-1")
     found = FraudLabel.from_json(made.value)
     assert (found.transaction_id, found.is_fraud, found.source, found.timestamp) == (
         "t-1",
@@ -64,7 +64,7 @@ def test_a_verdict_is_an_analysts_label(said: str, is_fraud: bool) -> None:
         "analyst",
         1_735_689_700_000,
     )
-    assert label(answer(0.7, 20.0), said, "ann", 1_735_689_700_000) == made, "sent again it is the same bytes"  # type: ignore[arg-type]
+    assert labels(answer(0.7, 20.0), said, 1_735_689_700_000) == (made,), "sent again the same"  # type: ignore[arg-type]
 
 
 def test_a_case_of_an_answer() -> None:

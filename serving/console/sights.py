@@ -1,0 +1,168 @@
+"""What the pages show of the lake, the registry and Airflow. Every function may take seconds: it runs in a thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from pydantic import ConfigDict
+
+from lamina import definitions
+from lamina.contracts.dead_letters import DeadLetter
+from lamina.contracts.features import EventSource
+from lamina.evaluation.card import CARD_FILE
+from lamina.lake import layout
+from lamina.lake.partitions import ingested_days
+from lamina.lake.write import open_lake
+from lamina.monitoring import reports
+from lamina.orchestration.airflow_client import AirflowClient
+from lamina.orchestration.airflow_runs import DagRun
+from lamina.registry.gate import Parity, latest_parity
+from lamina.registry.protocol import CHALLENGER, CHAMPION, ModelRegistry, ModelVersion, RegistryError
+from lamina.reviews.cases import Case
+from lamina.settings import Settings
+from lamina.streams import dead_letters
+
+VERSIONS, LETTERS, RUNS, EVENTS, EVENT_DAYS = 8, 30, 30, 15, 7
+AIRFLOW_S = 3.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A registered model: its newest versions, and the cards of champion and challenger, in Markdown."""
+
+    name: str
+    versions: Sequence[ModelVersion]
+    cards: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The newest report of one kind about a system; `found` are its figures that are single numbers or texts."""
+
+    kind: str
+    hour: datetime
+    report: reports.Summary
+    found: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The newest dead letters, and how many there are by topic and reason."""
+
+    newest: list[DeadLetter]
+    counts: list[tuple[tuple[str, str], int]]
+
+
+def models(registry: ModelRegistry, names: Sequence[str]) -> list[Served]:
+    """Of each name what is registered.
+
+    Raises: RegistryError: the registry does not answer.
+    """
+    return [Served(name, versions := registry.versions(name)[:VERSIONS], _cards(registry, versions)) for name in names]
+
+
+def _cards(registry: ModelRegistry, versions: Sequence[ModelVersion]) -> dict[str, str]:
+    found = {}
+    for alias in (CHAMPION, CHALLENGER):
+        for version in versions:
+            if alias in version.aliases:
+                try:
+                    found[alias] = registry.read(version.name, version.version, CARD_FILE)
+                except RegistryError:
+                    found[alias] = "This version has no card."
+    return found
+
+
+def watched(lake: str, system: str) -> list[Watched]:
+    """The newest report of each kind; none where nothing was measured.
+
+    Raises: BrokenMonitoringReport: one cannot be read.
+    """
+    found = []
+    for kind in reports.kinds(lake, system):
+        if hours := reports.hours(lake, system, kind):
+            report = reports.read_report(lake, system, kind, hours[-1], _Everything)
+            if report is not None:
+                found.append(Watched(kind, hours[-1], report, _figures(report.model_extra or {})))
+    return found
+
+
+class _Everything(reports.Summary):
+    """A report with what only its kind has."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+def _figures(extra: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in extra.items() if isinstance(each, int | float | str) or each is None}
+
+
+def parity(lake: str, systems: Sequence[str]) -> dict[str, Parity | None]:
+    """By system the newest parity report.
+
+    Raises: BrokenReport: one cannot be read.
+    """
+    return {system: latest_parity(lake, system) for system in systems}
+
+
+def runs(settings: Settings) -> list[tuple[DagRun, str]]:
+    """The newest runs of all DAGs, each with its address in Airflow.
+
+    Raises: AirflowError: it does not answer.
+    """
+    with AirflowClient(settings.airflow_url, timeout_s=AIRFLOW_S) as airflow:
+        return [(run, airflow.run_url(run)) for run in airflow.newest_runs(RUNS)]
+
+
+def letters(settings: Settings) -> Letters:
+    """The dead letters.
+
+    Raises: StreamError: Kafka does not answer.
+    """
+    found = list(dead_letters.read(settings.kafka_bootstrap, settings.topic_prefix))
+    counts = Counter((letter.topic, letter.reason) for letter in found).most_common(LETTERS)
+    return Letters(found[: -LETTERS - 1 : -1], counts)
+
+
+def recent_events(lake: str, system: str, case: Case) -> tuple[list[str], list[dict[str, Any]]]:
+    """Columns, and the newest archived events of the first subject of `case` up to its own time, the newest first."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    source: EventSource = definitions.load(system).request
+    entity = next(iter(definitions.load(system).entities), None)
+    columns = [name for name in source.columns if "." not in name]
+    if entity is None or entity.name not in case.subjects or entity.key not in columns:
+        return columns, []
+    where = (ds.field(entity.key) == case.subjects[entity.name]) & (ds.field(source.timestamp) <= case.answered_at)
+    found: list[dict[str, Any]] = []
+    for day in islice(reversed(ingested_days(lake, source.topic)), EVENT_DAYS):
+        fs, path = open_lake(layout.events(lake, source.topic, day))
+        try:
+            found += (
+                ds.dataset(path, format="parquet", filesystem=fs).to_table(columns=columns, filter=where).to_pylist()
+            )
+        except (FileNotFoundError, pa.ArrowInvalid):
+            continue  # a run is writing the day anew
+    once = {event[source.id]: event for event in found}
+    return columns, sorted(once.values(), key=lambda event: -int(event[source.timestamp]))[:EVENTS]
+
+
+def truths(lake: str, cases: Sequence[Case]) -> dict[str, str]:
+    """What became known of the answers of these cases, by request id: by the joined rows of their days."""
+    import pyarrow.dataset as ds
+
+    from lamina.clock import day_of
+    from lamina.lake.joined import SAID, read_joined
+
+    if not cases:
+        return {}
+    days = sorted({day_of(case.answered_at) for case in cases})
+    where = ds.field("request_id").isin([case.request_id for case in cases]) & (ds.field("label_status") == SAID)
+    found = read_joined(lake, cases[0].system, ["request_id", "label", "label_source"], days=days, where=where)
+    return {row["request_id"]: f"{row['label']:g} ({row['label_source']})" for row in found.to_pylist()}
