@@ -77,7 +77,9 @@ class Served(Event):
     event_id: Identifier | None = Field(description="Id of the request's own event, on the topic of requests.")
     subjects: dict[str, Identifier] = Field(min_length=1, description="Whom it is about: ids by entity.")
     candidates: list[Candidate] = Field(default_factory=list, description="What was chosen from, if anything was.")
-    outputs: dict[str, float] = Field(description="What the model gave, by name; empty where none answered.")
+    outputs: dict[str, float] = Field(
+        description="All that the model gave, by name, the score first; empty where none answered."
+    )
     action: str | None = Field(None, description="What was done, where the system acts.")
     intended: str | None = Field(None, description="What would have been done, had chance not had its say.")
     propensity: Share | None = Field(None, description="Probability of the action, where chance had a say in it.")

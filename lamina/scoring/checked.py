@@ -71,6 +71,30 @@ def scores_of(scorer: Scorer, rows: Sequence[Mapping[str, Value]]) -> Sequence[f
     return as_many(scores, len(rows))
 
 
+def outputs_of(scorer: Scorer, row: Mapping[str, Value]) -> dict[str, float]:
+    """Everything that the model gives for one row, by name, the score first.
+
+    Raises: BadScore: when the score is no probability, or another output no finite number.
+    """
+    if len(scorer.outputs) == 1:
+        return {scorer.outputs[0]: probability(scorer.predict(row))}
+    return each_of(scorer, [row])[0]
+
+
+def each_of(scorer: Scorer, rows: Sequence[Mapping[str, Value]]) -> list[dict[str, float]]:
+    """What `outputs_of` gives of each row, from one call of the model.
+
+    Raises: BadScore: as `as_many`, and as `outputs_of` of any row.
+    """
+    found = scorer.predict_batch(rows)
+    first, *more = ((name, as_many(found[name].tolist(), len(rows))) for name in scorer.outputs)
+    made = [{first[0]: probability(score)} for score in first[1]]
+    for name, values in more:
+        for outputs, value in zip(made, values, strict=True):
+            outputs[name] = finite(value)
+    return made
+
+
 def column(scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
     """float64[rows] of `scores`, NaN wherever one is not finite.
 

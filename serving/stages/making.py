@@ -18,7 +18,7 @@ from serving.stages.features import FeatureStage
 from serving.stages.kind import E, RequestKind
 from serving.stages.log import EventLog, Outgoing
 from serving.stages.record import record, record_stale
-from serving.stages.routing import Lane, Lineup, Routing
+from serving.stages.routing import Lineup, Routing
 from serving.stages.score import score_all
 from serving.stages.shadow import ShadowScorer
 from serving.stages.stopwatch import NS_PER_MS, Stopwatch
@@ -110,8 +110,7 @@ class Maker(Generic[E, J]):
             if isinstance(found, Exception):
                 self._give_up(case, found)
                 continue
-            case.lane, score = found
-            case.outputs = {_output(case.lane): score}
+            case.lane, case.outputs = found
             case.watch.ms[SCORE] = each_ms
             if now > case.until_ns:
                 over_budget(self._kind.system, SCORE)
@@ -198,9 +197,3 @@ class Maker(Generic[E, J]):
             except Exception:
                 # It was logged: after an error the client would send the event again, and features count it twice.
                 log.exception("an answer of %s is not in its own metrics", self._kind.system)
-
-
-def _output(lane: Lane) -> str:
-    """The name of what the lane's model gives."""
-    assert lane.model is not None, "it has given a score"
-    return lane.model.scorer.outputs[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import islice
 
 from prometheus_client import Counter, Histogram
 
@@ -46,8 +47,8 @@ def record(served: Served, log_ms: float) -> None:
         histogram(metrics.STAGE_LATENCY, system, stage)(ms / 1000)
     histogram(metrics.STAGE_LATENCY, system, LOG)(log_ms / 1000)
     if model is not None:
-        for value in served.outputs.values():
-            histogram(metrics.SCORES, system, model.version)(value)
+        for score in islice(served.outputs.values(), 1):
+            histogram(metrics.SCORES, system, model.version)(score)
     if served.action is not None:
         counter(metrics.DECISIONS, system, served.action)()
         if served.intended is not None:

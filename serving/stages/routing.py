@@ -15,7 +15,7 @@ from lamina.experiments.experiment import Experiment, ExperimentBook
 from lamina.experiments.file import ExperimentError, load_experiments
 from lamina.experiments.guardrails import Guardrails
 from lamina.monitoring import metrics
-from lamina.scoring.checked import probability
+from lamina.scoring.checked import outputs_of
 from serving.stages.model import Model, ServedModel
 from serving.stages.stopwatch import NS_PER_MS
 from serving.stages.targets import Targets
@@ -69,18 +69,18 @@ class Lane(NamedTuple):
     control: Model | None = None
     shadow: Lane | None = None
 
-    def score(self, values: Mapping[str, FeatureValue]) -> tuple[Lane, float]:
-        """The score, and the lane that gave it: the control's where the model of another arm fails.
+    def score(self, values: Mapping[str, FeatureValue]) -> tuple[Lane, dict[str, float]]:
+        """The outputs, and the lane that gave them: the control's where the model of another arm fails.
 
-        Raises: whatever the last model asked raises; BadScore: when it gave no probability.
+        Raises: whatever the last model asked raises; BadScore: as `outputs_of`.
         """
         assert self.model is not None
         running, arm = self.running, self.arm
         if running is None or arm is None:
-            return self, probability(self.model.scorer.predict(values))
+            return self, outputs_of(self.model.scorer, values)
         began = time.perf_counter_ns()
         try:
-            score = probability(self.model.scorer.predict(values))
+            outputs = outputs_of(self.model.scorer, values)
         except Exception as error:
             running.observe(arm, 0.0, None)
             if self.control is None or self.control is self.model:
@@ -88,13 +88,13 @@ class Lane(NamedTuple):
             log.debug("version %s failed, the control scores: %s", self.model.version, error)
             other = self._replace(model=self.control, arm=running.experiment.control, control=None)
             return other.score(values)
-        self.note((time.perf_counter_ns() - began) / NS_PER_MS, score)
-        return self, score
+        self.note((time.perf_counter_ns() - began) / NS_PER_MS, outputs)
+        return self, outputs
 
-    def note(self, model_ms: float, score: float) -> None:
-        """Count a score of this lane's model, which took so long."""
+    def note(self, model_ms: float, outputs: Mapping[str, float]) -> None:
+        """Count outputs of this lane's model, which took so long; the first is the score."""
         if self.running is not None and self.arm is not None:
-            self.running.observe(self.arm, model_ms, score)
+            self.running.observe(self.arm, model_ms, next(iter(outputs.values())))
             metrics.EXPOSURES.labels(self.running.label, self.arm).inc()
 
 

@@ -1,4 +1,4 @@
-"""Scores of several decisions at once: a model costs about as much for ten rows as for two. Hot path."""
+"""Outputs of models for several requests at once: a model costs about as much for ten rows as for two. Hot path."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 
 from lamina.contracts.served import FeatureValue
 from lamina.errors import BadScore
-from lamina.scoring.checked import probability, scores_of
+from lamina.scoring.checked import each_of, probability, scores_of
+from lamina.scoring.protocol import Scorer
 from serving.stages.routing import Lane
 from serving.stages.stopwatch import NS_PER_MS
 
 log = logging.getLogger(__name__)
 
-Scored = tuple[Lane, float]
-"""The lane whose model gave the score, and the score."""
+Scored = tuple[Lane, dict[str, float]]
+"""The lane whose model gave the outputs, and these by name, the score first."""
 
 
 def score_all(lanes: Sequence[Lane], rows: Sequence[Mapping[str, FeatureValue]]) -> list[Scored | Exception]:
-    """The score of each row by its lane, or what kept every model of the lane from giving one.
+    """The outputs of each row by its lane, or what kept every model of the lane from giving them.
 
     Rows of one model go to it together. Where that fails each goes alone, so that none costs another its score; so does
     one whose score is no probability, which is then the control's to score.
@@ -40,25 +41,37 @@ def _together(
     if model is not None and len(places) > 1:
         began = time.perf_counter_ns()
         try:
-            scores = scores_of(model.scorer, [rows[place] for place in places])
+            found = _given(model.scorer, [rows[place] for place in places])
         except Exception as error:
             log.debug("version %s failed on %d rows, each goes alone: %s", model.version, len(places), error)
         else:
             each_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(places)
             return {
-                place: _noted(lanes[place], rows[place], score, each_ms)
-                for place, score in zip(places, scores, strict=True)
+                place: _noted(lanes[place], rows[place], outputs, each_ms)
+                for place, outputs in zip(places, found, strict=True)
             }
     return {place: _alone(lanes[place], rows[place]) for place in places}
 
 
-def _noted(lane: Lane, row: Mapping[str, FeatureValue], score: float, each_ms: float) -> Scored | Exception:
-    try:
-        score = probability(score)
-    except (BadScore, TypeError):
-        return _alone(lane, row)
-    lane.note(each_ms, score)
-    return lane, score
+def _given(scorer: Scorer, rows: Sequence[Mapping[str, FeatureValue]]) -> list[dict[str, float]]:
+    """What a model gives of each row; a score alone is looked at row by row, later."""
+    if len(scorer.outputs) > 1:
+        return each_of(scorer, rows)
+    (name,) = scorer.outputs
+    return [{name: score} for score in scores_of(scorer, rows)]
+
+
+def _noted(
+    lane: Lane, row: Mapping[str, FeatureValue], outputs: dict[str, float], each_ms: float
+) -> Scored | Exception:
+    if len(outputs) == 1:
+        ((name, score),) = outputs.items()
+        try:
+            outputs[name] = probability(score)
+        except (BadScore, TypeError):
+            return _alone(lane, row)
+    lane.note(each_ms, outputs)
+    return lane, outputs
 
 
 def _alone(lane: Lane, row: Mapping[str, FeatureValue]) -> Scored | Exception:

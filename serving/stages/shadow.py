@@ -18,7 +18,7 @@ from lamina.clock import Clock
 from lamina.contracts.served import MODEL, MODEL_FAILED, NO_FALLBACK, ModelUsed, Served
 from lamina.contracts.topics import predictions_of
 from lamina.monitoring import metrics
-from lamina.scoring.checked import probability
+from lamina.scoring.checked import outputs_of
 from serving.stages.routing import Lane
 from serving.stages.stopwatch import NS_PER_MS
 
@@ -40,7 +40,7 @@ class Publisher(Protocol):
 class _Scored(NamedTuple):
     lane: Lane
     served: Served
-    score: float | None
+    outputs: dict[str, float]
     model_ms: float
 
 
@@ -83,19 +83,19 @@ class ShadowScorer:
                 self._publish(scored)
 
     def _publish(self, scored: _Scored) -> None:
-        lane, served, score, model_ms = scored
+        lane, served, outputs, model_ms = scored
         running, arm, model = lane.running, lane.arm, lane.model
         assert running is not None and arm is not None and model is not None, "a shadow is an experiment's"
-        running.observe(arm, model_ms, score)
-        metrics.SHADOW_SCORES.labels(served.system, arm, "failed" if score is None else "scored").inc()
+        running.observe(arm, model_ms, next(iter(outputs.values()), None))
+        metrics.SHADOW_SCORES.labels(served.system, arm, "scored" if outputs else "failed").inc()
         shadow = Served(
             system=served.system,
             request_id=served.request_id,
             event_id=served.event_id,
             subjects=served.subjects,
-            outputs={} if score is None else {model.scorer.outputs[0]: score},
+            outputs=outputs,
             models={MODEL: ModelUsed(name=model.name, version=model.version)},
-            fallback=MODEL_FAILED if score is None else NO_FALLBACK,
+            fallback=NO_FALLBACK if outputs else MODEL_FAILED,
             experiment=running.label,
             arm=arm,
             bucket=lane.bucket,
@@ -117,10 +117,10 @@ def _score(chunk: Sequence[tuple[Lane, Served]]) -> list[_Scored]:
         if running is None or model is None or lane.arm in running.off:
             continue
         began = time.perf_counter_ns()
-        score: float | None = None
+        outputs: dict[str, float] = {}
         try:
-            score = probability(model.scorer.predict(served.features))
+            outputs = outputs_of(model.scorer, served.features)
         except Exception as error:
             log.debug("version %s failed in the shadow: %s", model.version, error)
-        found.append(_Scored(lane, served, score, (time.perf_counter_ns() - began) / NS_PER_MS))
+        found.append(_Scored(lane, served, outputs, (time.perf_counter_ns() - began) / NS_PER_MS))
     return found

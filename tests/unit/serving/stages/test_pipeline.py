@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.tiles import speed_writes
@@ -19,6 +20,7 @@ from lamina.definitions import activity
 from lamina.errors import DefinitionError, RepeatedOtherwise, StoreUnavailable
 from lamina.monitoring import metrics
 from lamina.registry.memory import MemoryRegistry
+from lamina.scoring.network import load as load_network
 from lamina.semantics.plan import make_plan
 from lamina.store.reader import Reader
 from serving.stages.budget import Budget
@@ -26,11 +28,12 @@ from serving.stages.case import Case, Decider, OutputsAlone, Verdict
 from serving.stages.features import FeatureStage
 from serving.stages.kind import RequestKind
 from serving.stages.making import Maker
-from serving.stages.model import ServedModel
+from serving.stages.model import Model, ServedModel
 from serving.stages.pipeline import Pipeline
 from serving.stages.repeats import Repeats
 from serving.stages.routing import Routing
 from serving.stages.shadow import ShadowScorer
+from tests.small_network import write_small_network
 from tests.unit.serving.recognisable import AT_MS, AsyncMemoryStore, KeptEvents, add_version, load
 from tests.unit.serving.shop import views
 
@@ -108,6 +111,34 @@ def test_the_answer_is_what_the_model_gave_of_what_is_stored(shop: Shop) -> None
     assert (found.action, found.payload, found.fallback, found.unknown) == (None, {}, "none", [])
     assert found.features["session_page_views"] == 4.0 and found.stage_ms.keys() == {"features", "model"}
     assert shop.counted == [found]
+
+
+def test_every_output_of_the_model_is_in_the_answer_by_its_name(shop: Shop, tmp_path: Path) -> None:
+    """Alone and together with others; the first is the score, which the metrics show."""
+    network = load_network(write_small_network(tmp_path / "network", outputs=("purchase", "returned")))
+    shop.champion.current = Model("shop", "1", network)
+    scores = metrics.SCORES.labels("shop", "1")._sum
+    before = scores.get()
+    found = [*shop.answer(view()), *shop.answer(view("u2"), view("u3"))]
+    for each in found:
+        wanted = network.predict_batch([each.features])
+        assert each.outputs == {name: pytest.approx(float(values[0])) for name, values in wanted.items()}
+        assert list(each.outputs) == ["purchase", "returned"] and each.fallback == "none"
+    assert found[0].outputs["purchase"] != found[0].outputs["returned"]
+    assert scores.get() - before == pytest.approx(sum(each.outputs["purchase"] for each in found))
+    answers = [Served.from_json(value) for topic, value in shop.events.kept if topic == "predictions-shop"]
+    assert [list(each.outputs) for each in answers] == [["purchase", "returned"]] * 3
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_an_output_that_is_no_number_is_a_model_that_failed(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    network = load_network(write_small_network(tmp_path / "network", outputs=("purchase", "returned")))
+    shop.champion.current = Model("shop", "1", network)
+    monkeypatch.setattr(network, "score", lambda matrix: np.array([[0.5, np.nan]] * len(matrix)))
+    found = shop.answer(*(view(f"of {n} u{i}") for i in range(n)))
+    assert [(each.outputs, each.fallback) for each in found] == [({}, "no_model")] * n
 
 
 def test_a_request_and_its_answer_are_published_under_one_key(shop: Shop) -> None:

@@ -82,14 +82,14 @@ def test_a_lap_is_what_passed_since_the_last(hand: Hand) -> None:
 def test_an_arm_is_told_how_long_its_model_took(hand: Hand) -> None:
     running = Mock(label="timed@1")
     lane = Lane(Model("m", "1", Slow(0.25, hand)), running, "new")
-    assert lane.score({}) == (lane, 0.25)
+    assert lane.score({}) == (lane, {SCORE: 0.25})
     running.observe.assert_called_once_with("new", 3.0, 0.25)
 
 
 def test_rows_that_are_scored_together_share_the_time(hand: Hand) -> None:
     running = Mock(label="timed@1")
     lane = Lane(Model("m", "1", Slow(0.25, hand)), running, "new")
-    assert score_all([lane] * 4, [{}] * 4) == [(lane, 0.25)] * 4
+    assert score_all([lane] * 4, [{}] * 4) == [(lane, {SCORE: 0.25})] * 4
     assert [call.args for call in running.observe.call_args_list] == [("new", 2.0, 0.25)] * 4
 
 
