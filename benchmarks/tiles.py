@@ -103,7 +103,8 @@ def speed_writes(
                 writes.append(TileWrite(key, tile_field(tile_spec, start), payload))
                 for i, state in enumerate(() if tile_spec.inline else tile_spec.keyed):
                     for value in merged(state, tile_spec, events):  # type: ignore[attr-defined]
-                        n = sum(value in state_of_event(state, tile_spec, e) for e in events)  # type: ignore[operator]
+                        own = [e for e in events if value in state_of_event(state, tile_spec, e)]  # type: ignore[operator]
+                        n = len(own) if tile_spec.counts_all(state) else 1
                         writes.append(TileWrite(key, keyed_field(tile_spec, start, i, value), str(n).encode()))
     return writes
 

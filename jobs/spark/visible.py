@@ -2,11 +2,10 @@
 
 The reader (`lamina.store.reader`) merges the batch tiles, which end at `through`, with the speed tiles from there on.
 The batch tiles hold what had been archived and stood before `through`; of the speed tiles an answer logs how many
-events they held (`seen`). The stream job reads the events of a user in the order of Kafka, so the first `seen` were
-readable. Two things blur that order: each tile is a message of its own on the way to the store, so an event can be
-readable while an earlier one of another tile is not (looked for only where the plain order explains nothing); and a
-tile holds all of its events, those after the request too. A request that finds itself in the store, because it was sent
-twice, is not explained: the parity job leaves such answers out.
+events they held (`seen`). The first `seen` to arrive were readable, or others where the order was lost on the way
+(`jobs.spark.arrivals`), which is looked for where the likeliest order explains nothing. A tile holds all of its events,
+those after the request too. A request that finds itself in the store, because it was sent twice, is not explained: the
+parity job leaves such answers out.
 """
 
 from __future__ import annotations
@@ -14,24 +13,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal
 
+from jobs.spark.arrivals import Readable, first_of_each, in_order, numbers, readable
 from lamina.clock import day_of
 from lamina.contracts.features import Entity, EventSource, WindowFeature
 from lamina.semantics.events import EventRow, holds, value_of
 from lamina.semantics.plan import KEYED, Plan, State, TileSpec, states_of
 from lamina.semantics.reference import Value, aggregate_events, as_streamed, in_window, without_duplicates
+from lamina.semantics.sketch import kept
 
 Cause = Literal["stale", "early"]
 """stale: an event was not readable yet. early: one of the same tile, later than the request, was readable already."""
 
 Tiles = tuple[tuple[int, int], ...]
 """Start in epoch ms and number of events of each tile, oldest first."""
-
-LAST_EVENTS = 16
-"""How many of the newest events are tried as the ones that were overtaken."""
-MAX_ORDERS = 600
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,8 @@ class Explanation:
 class EntityHistory:
     """All archived events of one entity, and what of them an answer could see.
 
-    Args: arrived: events by source name in order of arrival, duplicates and all, each with `ingested` (the day it was
-        archived, ISO) and `offset` (None where it was imported).
+    Args: arrived: events by source name, those of each partition in order of arrival, duplicates and all, each with
+        `ingested` (the day it was archived, ISO), `partition` and `offset` (None where it was imported).
     """
 
     def __init__(self, plan: Plan, entity: Entity, arrived: Mapping[str, Sequence[EventRow]]) -> None:
@@ -70,7 +66,8 @@ class EntityHistory:
         for source in dict.fromkeys(f.view.source for f in self._features):
             events = self._arrived[source.name] = arrived.get(source.name, ())
             # Imported events never went through the stream.
-            self._streamed[source.name] = as_streamed(source, (e for e in events if e["offset"] is not None))
+            streamed = in_order(source, [e for e in events if e["offset"] is not None])
+            self._streamed[source.name] = as_streamed(source, streamed)
 
     def explain(self, served: Answer, same: Callable[[WindowFeature, Value, Value], bool]) -> dict[str, Explanation]:
         """The features among `served.values` whose value the readable events give, with that value.
@@ -94,8 +91,9 @@ class EntityHistory:
         view, source = feature.view, feature.view.source
         tile_spec = self._plan.tile_spec_of(feature)
         state = states_of(feature.aggregate)[0] if feature.aggregate.kind in KEYED else None
-        speed = next(self._speed(served, tile_spec, state))
-        readable = [e for part in (self._batch(served, tile_spec), speed) for e in _in_tiles(feature, part, served)]
+        speed, *_ = self._speed(served, tile_spec, state)
+        first = speed.events(next(speed.sets, -1))  # all, where no set is possible
+        readable = [e for part in (self._batch(served, tile_spec), first) for e in _in_tiles(feature, part, served)]
         once = self._standing(source, served.at_ms)
         request = [e for e in once if value_of(e, source.id) == served.event_id]
         everything = [e for e in once if in_window(feature, _int(e, source.timestamp), served.at_ms)]
@@ -115,15 +113,21 @@ class EntityHistory:
         batch = self._batch(served, tile_spec)
         best: dict[str, Explanation] = {}
         for speed in self._speed(served, tile_spec, state):
-            found = {}
-            for f in features:
-                own = request if f.view.include_request else []
-                value, early = _value(f, [*_in_tiles(f, batch, served), *_in_tiles(f, speed, served), *own], served)
-                if same(f, served.values[f.name], value):
-                    found[f.name] = Explanation("early" if early else "stale", value)
-            if len(found) == len(features):
-                return found
-            best = max(best, found, key=len)
+            values = [
+                _Values(f, served, [*_in_tiles(f, batch, served), *(request if f.view.include_request else [])], speed)
+                for f in features
+            ]
+            for chosen in speed.sets:
+                found: dict[str, Explanation] = {}
+                for place, (f, of_set) in enumerate(zip(features, values, strict=True), 1):
+                    value, early = of_set(chosen)
+                    if same(f, served.values[f.name], value):
+                        found[f.name] = Explanation("early" if early else "stale", value)
+                    elif len(found) + len(features) - place <= len(best):
+                        break
+                if len(found) == len(features):
+                    return found
+                best = max(best, found, key=len)
         return best
 
     def _batch(self, served: Answer, tile_spec: TileSpec) -> list[EventRow]:
@@ -143,15 +147,33 @@ class EntityHistory:
             self._once[key] = without_duplicates(source, events, known_ms)
         return self._once[key]
 
-    def _speed(self, served: Answer, tile_spec: TileSpec, state: State | None) -> Iterator[list[EventRow]]:
-        """Events in the speed tiles that were read: in the order of arrival first, then in orders that tiles allow."""
+    def _speed(self, served: Answer, tile_spec: TileSpec, state: State | None) -> list[Readable]:
+        """Events in the speed tiles that were read; more than one where it is not known how many."""
         source, through = tile_spec.source, served.through.get(tile_spec.key, 0)
-        if state not in self._plan.counted(tile_spec):
-            state = None  # its values came with the tile, or are left out uncounted: taken as read together with it
-        events = [e for e in self._streamed[source.name] if _int(e, source.timestamp) >= through and _counted(state, e)]
-        kept = tile_spec.keyed[tile_spec.keyed.index(state)] if state else None
-        seen = served.seen.get(tile_spec.seen_label(kept), 0)
-        return arrivals(events, seen, self._before(source.id, events, served), self._tile_of(tile_spec, state))
+        own = tile_spec.keyed[tile_spec.keyed.index(state)] if state in self._plan.counted(tile_spec) else None
+        if tile_spec.seen_label(own) not in served.seen:
+            own = None  # its values were not counted: taken as read together with the tile
+        arrived = [e for e in self._arrived_before(source, served) if _int(e, source.timestamp) >= through]
+        events, seen = [e for e in arrived if _counted(own, e)], served.seen.get(tile_spec.seen_label(own), 0)
+        tile_of = self._tile_of(tile_spec, own)
+        if own is None or tile_spec.counts_all(own):
+            return [readable(events, seen, tile_of)]
+        # A field a value, so the first event with it counts.
+        first = first_of_each(events, tile_of)
+        together = arrived[: served.seen.get(tile_spec.seen_label(), 0)]
+        about = len(first_of_each([e for e in together if _counted(own, e)], tile_of))
+        start_of = self._tile_of(tile_spec, None)
+        counts = numbers([start_of(e) for e in first], kept(own.size), seen, about)
+        return [readable(first, n, tile_of) for n in counts]
+
+    def _arrived_before(self, source: EventSource, served: Answer) -> Iterator[EventRow]:
+        """Streamed events but for the request, which is sent only after its features were read, and those behind it."""
+        closed: object = None
+        for event in self._streamed[source.name]:
+            if value_of(event, source.id) == served.event_id:
+                closed = event["partition"]
+            elif closed is None or event["partition"] != closed:
+                yield event
 
     def _tile_of(self, tile_spec: TileSpec, state: State | None) -> Callable[[EventRow], object]:
         written = self._plan.speed_of(tile_spec) or tile_spec
@@ -162,11 +184,27 @@ class EntityHistory:
 
         return tile
 
-    @staticmethod
-    def _before(id_column: str, speed: Sequence[EventRow], served: Answer) -> int:
-        """How many events arrived before the request; it is sent only after its features were read."""
-        ids = [value_of(e, id_column) for e in speed]
-        return ids.index(served.event_id) if served.event_id in ids else len(ids)
+
+class _Values:
+    """The value of a feature by which of the recent events were readable, each once.
+
+    Args: others: events that count in any case.
+    """
+
+    def __init__(self, feature: WindowFeature, served: Answer, others: Sequence[EventRow], speed: Readable) -> None:
+        self._feature, self._served = feature, served
+        self._certain = [*others, *_in_tiles(feature, speed.certain, served)]
+        self._inside = {i: e for i, e in enumerate(speed.recent) if _in_tiles(feature, [e], served)}
+        self._mask = sum(1 << i for i in self._inside)
+        self._known: dict[int, tuple[Value, bool]] = {}
+
+    def __call__(self, chosen: int) -> tuple[Value, bool]:
+        """The value, and whether an event is in the window by its tile only."""
+        chosen &= self._mask
+        if chosen not in self._known:
+            some = [e for i, e in self._inside.items() if chosen >> i & 1]
+            self._known[chosen] = _value(self._feature, [*self._certain, *some], self._served)
+        return self._known[chosen]
 
 
 def _tiles(tile_spec: TileSpec, events: Sequence[EventRow]) -> Tiles:
@@ -206,41 +244,6 @@ def in_tiles(feature: WindowFeature, ts: int, at_ms: int) -> bool:
     resolution = feature.resolution.ms
     end = at_ms - at_ms % resolution - feature.view.delay.ms
     return end - feature.window.ms < ts - ts % resolution <= end
-
-
-def arrivals(
-    events: Sequence[EventRow], seen: int, before: int, tile_of: Callable[[EventRow], object]
-) -> Iterator[list[EventRow]]:
-    """Sets of `seen` events that can have been readable at once, the likeliest first: the first `seen` to arrive.
-
-    Args: events: in order of arrival; before: how many of them came before the request; tile_of: what an event is
-        stored under; within one tile events become readable in order.
-    """
-    yield list(events[:seen])
-    missing = before - seen
-    if missing <= 0:
-        return
-    recent: dict[object, list[int]] = {}
-    for i in range(before - 1, max(-1, before - 1 - LAST_EVENTS), -1):
-        recent.setdefault(tile_of(events[i]), []).append(i)
-    for dropped in islice(_late(list(recent.values()), missing), MAX_ORDERS):
-        gone = set(dropped)
-        yield [e for i, e in enumerate(events[:before]) if i not in gone]
-
-
-def _late(tiles: Sequence[Sequence[int]], missing: int) -> Iterator[list[int]]:
-    """Every way in which `missing` events can be late where each tile lacks its newest ones, the newest tiles first.
-
-    >>> list(_late([[5, 3], [4]], 2))
-    [[5, 3], [5, 4]]
-    """
-    if not missing:
-        yield []
-    elif tiles:
-        newest, *others = tiles
-        for n in range(min(missing, len(newest)), -1, -1):
-            for rest in _late(others, missing - n):
-                yield [*newest[:n], *rest]
 
 
 def _counted(state: State | None, event: EventRow) -> bool:

@@ -180,8 +180,12 @@ class TileSpec:
         """Whether the fields of a keyed state count all of its events: a field a value, and no value is dropped."""
         return state.kind == "distinct" and not self.entity.hot and not self.inline
 
+    def counts_apart(self, state: State) -> bool:
+        """Whether it is told how much the fields of a keyed state hold: of a hot entity values, else events."""
+        return state.kind == "distinct" and not self.inline
+
     def seen_label(self, state: State | None = None) -> str:
-        """Name under which a decision logs how many events it saw of the tile spec, or of one of its keyed states."""
+        """Name under which an answer logs how much it saw of the tile spec, or of one of its keyed states."""
         return f"{self.key}/{state.label}" if state else self.key
 
 
@@ -230,9 +234,9 @@ class Plan:
         return tuple(dict.fromkeys(self._speed_by_key[t.key] for t in self.streamed))
 
     def counted(self, tile_spec: TileSpec) -> tuple[State, ...]:
-        """Keyed states of `tile_spec` of which the speed layer counts events apart from those of the tile."""
+        """Keyed states of `tile_spec` of which events, or values, are counted apart from those of the tile."""
         speed = self.speed_of(tile_spec)
-        return tuple(s for s in tile_spec.keyed if speed is not None and speed.counts_all(s))
+        return tuple(s for s in tile_spec.keyed if speed is not None and speed.counts_apart(s))
 
     def seen_labels(self, tile_spec: TileSpec) -> tuple[str, ...]:
         """Names of the numbers of speed-layer events that a decision logs: of the tile spec, of its counted states."""

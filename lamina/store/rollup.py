@@ -18,7 +18,9 @@ Merge = Callable[[TileColumns, IndexRange], float]
 
 @dataclass
 class RolledUp:
-    """Tiles of a tile spec; `seen`: their events; `keyed_seen`: events that the fields of each counted state hold."""
+    """Tiles of a tile spec; `seen`: their events; `keyed_seen`: events, of a hot entity values, that the fields of each
+    counted state hold.
+    """
 
     tiles: TileColumns
     seen: int
@@ -36,7 +38,7 @@ class Rollup:
         self._numeric = [numeric.index(s) for s in tile_spec.states if s.numeric]
         self._texts = [texts.index(s) for s in tile_spec.states if not s.numeric]
         self._sets = [speed.keyed.index(s) for s in tile_spec.keyed]
-        self._counted = [k for k, s in zip(self._sets, tile_spec.keyed, strict=True) if speed.counts_all(s)]
+        self._counted = [k for k, s in zip(self._sets, tile_spec.keyed, strict=True) if speed.counts_apart(s)]
         self._merges = [_merge(s, numeric, self._ms) for s in tile_spec.states if s.numeric]
         self._choose = [_earliest if s.kind == "first" else _latest for s in tile_spec.states if not s.numeric]
 

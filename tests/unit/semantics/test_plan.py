@@ -148,6 +148,9 @@ def test_only_sets_of_values_with_fields_of_their_own_count_events() -> None:
         replace(hourly, entity=replace(hourly.entity, hot=True)),
     ):
         assert not any(other.counts_all(state) for state in keyed)
+        # Values of a hot entity have fields of their own, too: how many there are is told.
+        assert [other.counts_apart(state) for state in keyed] == [False, other.entity.hot]
+    assert [hourly.counts_apart(state) for state in keyed] == [False, True]
     assert hourly.seen_label() == hourly.key
     assert hourly.seen_label(keyed[1]) == f"{hourly.key}/distinct[3](country)"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from jobs.spark.comparison import Comparison, Difference
-from jobs.spark.visible import Answer, EntityHistory, arrivals
+from jobs.spark.visible import Answer, EntityHistory
 from lamina.clock import DAY_MS, day_of
 from lamina.definitions import load
 from lamina.semantics.events import EventRow
@@ -151,7 +151,7 @@ def test_a_label_that_was_archived_later_is_stale() -> None:
         late = {
             "transaction_id": "late", "user_id": "u", "merchant_id": request["merchant_id"],
             "is_fraud": True, "transaction_timestamp": in_window["timestamp"], "timestamp": event_time(request),
-            "ingested": day_of(event_time(request)).isoformat(), "offset": 1,
+            "ingested": day_of(event_time(request)).isoformat(), "partition": 0, "offset": 1,
         }  # fmt: skip
         labelled = {**events, "fraud_labels": [*events["fraud_labels"], late]}
         outcomes = {d.feature: d.outcome for d in _judge(labelled, request, answer, answer.values)}
@@ -161,25 +161,13 @@ def test_a_label_that_was_archived_later_is_stale() -> None:
     pytest.fail("no merchant with traffic in the window: the test has nothing to test")
 
 
-def test_orders_keep_each_tile_in_order() -> None:
-    events: list[EventRow] = [{"id": 0, "tile": "a"}, {"id": 1, "tile": "a"}, {"id": 2, "tile": "b"}]
-    found = [[e["id"] for e in chosen] for chosen in arrivals(events, 2, 3, lambda e: e["tile"])]
-    assert found[0] == [0, 1]
-    # Without the first event of tile a the second one cannot be readable.
-    assert found[1:] == [[0, 1], [0, 2]]
-
-
-def test_tiles_of_a_busy_key_may_each_be_late_by_several_events() -> None:
-    events: list[EventRow] = [{"id": i, "tile": i // 4} for i in range(16)]
-    # Of the second tile nothing was readable yet, of the last its first two, of the others all.
-    readable = [e for i, e in enumerate(events) if e["tile"] != 1 and i < 14]
-    tried = list(arrivals(events, len(readable), 16, lambda e: e["tile"]))
-    assert readable in tried
-    # One for each way to miss six events of four tiles with four each, after the plain order.
-    assert len(tried) == 1 + 68
-    assert len({tuple(e["id"] for e in one) for one in tried[1:]}) == 68
-
-
-def test_an_event_after_the_request_is_not_tried() -> None:
-    events: list[EventRow] = [{"id": i} for i in range(4)]
-    assert list(arrivals(events, 2, 2, lambda e: e["id"])) == [events[:2]]
+def test_what_was_sent_behind_the_request_was_not_readable() -> None:
+    events = archived(generate(9, n=300), THROUGH_MS)
+    request = next(r for r in _requests(events) if event_time(r) % DAY_MS > 3_600_000)
+    behind = {**request, "transaction_id": "behind", "timestamp": event_time(request) - 60_000, "amount": 1234.5}
+    at = next(i for i, e in enumerate(events["transactions"]) if e["transaction_id"] == request["transaction_id"])
+    events["transactions"].insert(at + 1, behind)
+    # As many as arrived before, but for the last one of them.
+    answer = _vector(events, [*arrived_before(events, request)[:-1], behind], request)
+    outcomes = {d.feature: d.outcome for d in _judge(events, request, answer, answer.values)}
+    assert outcomes["total_amount_1h"] == "mismatch"
