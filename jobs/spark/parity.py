@@ -28,6 +28,7 @@ from jobs.spark.visible import Answer, EntityHistory
 from lamina.clock import day_of, midnight_ms
 from lamina.contracts.features import Entity, FeatureSet
 from lamina.definitions import load
+from lamina.lake.answers import are_archived
 from lamina.lake.partitions import CLOCK_SKEW
 from lamina.rollout.records import recorded
 from lamina.semantics.plan import Plan, make_plan
@@ -95,11 +96,15 @@ def compare(
     return make_report(features, day, {**apart, "compared": joined}, counted, examples)
 
 
+def _first_day(day: date, since_ms: int | None) -> date:
+    return day if since_ms is None else min(day, day_of(since_ms))
+
+
 def _answers(
     spark: SparkSession, lake: str, features: FeatureSet, day: date, since_ms: int | None
 ) -> tuple[DataFrame, dict[str, int]]:
     """Answers whose features can be compared, and how many were left out, by cause."""
-    first = day if since_ms is None else min(day, day_of(since_ms))
+    first = _first_day(day, since_ms)
     logged = answers(spark, lake, features.system, since=first, until=day)
     if since_ms is not None:
         logged = logged.where(F.col("timestamp") >= since_ms)
@@ -287,7 +292,10 @@ def main(
     began = time.monotonic()
     since_ms = None if since is None else round(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)
     features = recorded(settings.lake_url, system, generation) if generation else load(system)
-    found = compare(make_session("parity"), settings.lake_url, features, logical, since_ms)
+    if are_archived(settings.lake_url, system, since=_first_day(logical, since_ms), until=logical):
+        found = compare(make_session("parity"), settings.lake_url, features, logical, since_ms)
+    else:
+        found = make_report(features, logical, {}, [], [])
     # The report of the code's own definitions is asked before a model is promoted: another has a folder of its own.
     named = {"system": f"{system}-{generation}"} if generation else {}
     url = write_report(settings.lake_url, found | named)

@@ -55,6 +55,18 @@ def read_answers(
     return table.select(list(columns))
 
 
+def are_archived(lake: str, system: str, *, since: date, until: date) -> bool:
+    """Whether anything that `system` served was archived for these days, as the files' footers say."""
+    import pyarrow.dataset as ds
+
+    topic = predictions_of(system)
+    for day in ingested_days(lake, topic, since=since, until=until):
+        fs, path = open_lake(layout.events(lake, topic, day))
+        if ds.dataset(path, format="parquet", filesystem=fs).count_rows():
+            return True
+    return False
+
+
 def not_migrated(lake: str, topic: str) -> NotMigrated:
     """What to say of a log that holds answers as the version before wrote them."""
     return NotMigrated(

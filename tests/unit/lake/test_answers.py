@@ -15,7 +15,7 @@ import pytest
 from lamina.contracts.served import Served
 from lamina.errors import NotMigrated
 from lamina.lake import layout
-from lamina.lake.answers import read_answers
+from lamina.lake.answers import are_archived, read_answers
 from lamina.lake.schemas import in_lake, row_of, schema_of
 from lamina.settings import ROOT
 
@@ -68,3 +68,17 @@ def test_what_is_not_led_over_is_told_of_whatever_is_asked_for(tmp_path: Path) -
     with pytest.raises(NotMigrated):
         ids(tmp_path, where=ds.field("system") == "shop")
     assert ids(tmp_path, days=[TUESDAY]) == ["b"]
+
+
+def test_what_is_archived_is_known_without_reading_it(tmp_path: Path) -> None:
+    def archived(since: date, until: date) -> bool:
+        return are_archived(str(tmp_path), "shop", since=since, until=until)
+
+    assert not archived(MONDAY, TUESDAY)
+    file = put(tmp_path, MONDAY, {"shadow": True})
+    assert archived(MONDAY, MONDAY)
+    assert archived(MONDAY, TUESDAY)
+    assert not archived(TUESDAY, TUESDAY)
+    # A day without messages has an empty file.
+    pq.write_table(in_lake(schema_of(Served)).empty_table(), file)
+    assert not archived(MONDAY, TUESDAY)
