@@ -10,15 +10,17 @@ parity job leaves such answers out.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from jobs.spark.arrivals import Readable, first_of_each, in_order, numbers, readable
 from lamina.clock import day_of
 from lamina.contracts.features import Entity, EventSource, WindowFeature
-from lamina.semantics.events import EventRow, holds, value_of
+from lamina.semantics.events import EventRow, holds, time_of, value_of
 from lamina.semantics.plan import KEYED, Plan, State, TileSpec, states_of
 from lamina.semantics.reference import Value, aggregate_events, as_streamed, in_window, without_duplicates
 from lamina.semantics.sketch import kept
@@ -50,6 +52,23 @@ class Explanation:
     value: Value
 
 
+class _ByTime:
+    """Events of a source, each id once, found by their id and by their time."""
+
+    def __init__(self, source: EventSource, events: Iterable[EventRow]) -> None:
+        self.events = sorted(events, key=partial(time_of, source))
+        self._times = [time_of(source, e) for e in self.events]
+        self._by_id = {value_of(e, source.id): e for e in self.events}
+
+    def of_id(self, event_id: str) -> list[EventRow]:
+        """The event with this id, if there is one."""
+        return [self._by_id[event_id]] if event_id in self._by_id else []
+
+    def between(self, begin_ms: int, end_ms: int) -> list[EventRow]:
+        """Those from `begin_ms` on and before `end_ms`."""
+        return self.events[bisect_left(self._times, begin_ms) : bisect_left(self._times, end_ms)]
+
+
 class EntityHistory:
     """All archived events of one entity, and what of them an answer could see.
 
@@ -62,7 +81,7 @@ class EntityHistory:
         self._plan = plan
         self._arrived: dict[str, Sequence[EventRow]] = {}
         self._streamed: dict[str, list[EventRow]] = {}
-        self._once: dict[tuple[str, str | None, int | None], list[EventRow]] = {}
+        self._once: dict[tuple[str, str | None, int | None], _ByTime] = {}
         for source in dict.fromkeys(f.view.source for f in self._features):
             events = self._arrived[source.name] = arrived.get(source.name, ())
             # Imported events never went through the stream.
@@ -93,11 +112,11 @@ class EntityHistory:
         state = states_of(feature.aggregate)[0] if feature.aggregate.kind in KEYED else None
         speed, *_ = self._speed(served, tile_spec, state)
         first = speed.events(next(speed.sets, -1))  # all, where no set is possible
-        readable = [e for part in (self._batch(served, tile_spec), first) for e in _in_tiles(feature, part, served)]
+        readable = [*self._batch(feature, served), *_in_tiles(feature, first, served)]
         once = self._standing(source, served.at_ms)
-        request = [e for e in once if value_of(e, source.id) == served.event_id]
-        everything = [e for e in once if in_window(feature, _int(e, source.timestamp), served.at_ms)]
-        own = request if view.include_request else []
+        around = once.between(*tile_bounds(feature, served.at_ms))
+        everything = [e for e in around if in_window(feature, time_of(source, e), served.at_ms)]
+        own = once.of_id(served.event_id) if view.include_request else []
         return _tiles(tile_spec, [*readable, *own]), _tiles(tile_spec, everything)
 
     def _explain(
@@ -108,15 +127,11 @@ class EntityHistory:
         features: Sequence[WindowFeature],
         same: Callable[[WindowFeature, Value, Value], bool],
     ) -> dict[str, Explanation]:
-        once = self._standing(tile_spec.source, served.at_ms)
-        request = [e for e in once if value_of(e, tile_spec.source.id) == served.event_id]
-        batch = self._batch(served, tile_spec)
+        request = self._standing(tile_spec.source, served.at_ms).of_id(served.event_id)
+        others = [[*self._batch(f, served), *(request if f.view.include_request else [])] for f in features]
         best: dict[str, Explanation] = {}
         for speed in self._speed(served, tile_spec, state):
-            values = [
-                _Values(f, served, [*_in_tiles(f, batch, served), *(request if f.view.include_request else [])], speed)
-                for f in features
-            ]
+            values = [_Values(f, served, own, speed) for f, own in zip(features, others, strict=True)]
             for chosen in speed.sets:
                 found: dict[str, Explanation] = {}
                 for place, (f, of_set) in enumerate(zip(features, values, strict=True), 1):
@@ -130,21 +145,22 @@ class EntityHistory:
                 best = max(best, found, key=len)
         return best
 
-    def _batch(self, served: Answer, tile_spec: TileSpec) -> list[EventRow]:
-        """Events in the batch tiles that were read."""
-        through = served.through.get(tile_spec.key)
+    def _batch(self, feature: WindowFeature, served: Answer) -> list[EventRow]:
+        """Events of the batch tiles in the feature's window, without the request."""
+        through = served.through.get(self._plan.tile_spec_of(feature).key)
         if through is None:
             return []
-        source = tile_spec.source
+        source = feature.view.source
+        begin, end = tile_bounds(feature, served.at_ms)
         stood = self._standing(source, through - 1, before=day_of(through).isoformat())
-        return [e for e in stood if _int(e, source.timestamp) < through]
+        return [e for e in stood.between(begin, min(end, through)) if value_of(e, source.id) != served.event_id]
 
-    def _standing(self, source: EventSource, known_ms: int, before: str | None = None) -> list[EventRow]:
+    def _standing(self, source: EventSource, known_ms: int, before: str | None = None) -> _ByTime:
         """Each id once, as it stood at `known_ms` by what had been archived before a day, ISO."""
         key = (source.name, before, known_ms if source.revisions else None)
         if key not in self._once:
             events = (e for e in self._arrived[source.name] if before is None or str(e["ingested"]) < before)
-            self._once[key] = without_duplicates(source, events, known_ms)
+            self._once[key] = _ByTime(source, without_duplicates(source, events, known_ms))
         return self._once[key]
 
     def _speed(self, served: Answer, tile_spec: TileSpec, state: State | None) -> list[Readable]:
@@ -153,7 +169,7 @@ class EntityHistory:
         own = tile_spec.keyed[tile_spec.keyed.index(state)] if state in self._plan.counted(tile_spec) else None
         if tile_spec.seen_label(own) not in served.seen:
             own = None  # its values were not counted: taken as read together with the tile
-        arrived = [e for e in self._arrived_before(source, served) if _int(e, source.timestamp) >= through]
+        arrived = [e for e in self._arrived_before(source, served) if time_of(source, e) >= through]
         events, seen = [e for e in arrived if _counted(own, e)], served.seen.get(tile_spec.seen_label(own), 0)
         tile_of = self._tile_of(tile_spec, own)
         if own is None or tile_spec.counts_all(own):
@@ -179,7 +195,7 @@ class EntityHistory:
         written = self._plan.speed_of(tile_spec) or tile_spec
 
         def tile(event: EventRow) -> object:
-            start = written.start_ms(_int(event, tile_spec.source.timestamp))
+            start = written.start_ms(time_of(tile_spec.source, event))
             return (start, value_of(event, state.column or "")) if state else start
 
         return tile
@@ -208,48 +224,40 @@ class _Values:
 
 
 def _tiles(tile_spec: TileSpec, events: Sequence[EventRow]) -> Tiles:
-    counts = Counter(tile_spec.start_ms(_int(e, tile_spec.source.timestamp)) for e in events)
+    counts = Counter(tile_spec.start_ms(time_of(tile_spec.source, e)) for e in events)
     return tuple(sorted(counts.items()))
 
 
-def _in_tiles(feature: WindowFeature, events: Sequence[EventRow], served: Answer) -> list[EventRow]:
+def _in_tiles(feature: WindowFeature, events: Iterable[EventRow], served: Answer) -> list[EventRow]:
     """Those of `events` whose tiles are in the feature's window, without the request."""
-    source = feature.view.source
-    return [
-        e
-        for e in events
-        if in_tiles(feature, _int(e, source.timestamp), served.at_ms) and value_of(e, source.id) != served.event_id
-    ]
+    source, (begin, end) = feature.view.source, tile_bounds(feature, served.at_ms)
+    return [e for e in events if begin <= time_of(source, e) < end and value_of(e, source.id) != served.event_id]
 
 
 def _value(feature: WindowFeature, events: Sequence[EventRow], served: Answer) -> tuple[Value, bool]:
     """The value over `events`, and whether one of them is in the window by its tile only."""
     source = feature.view.source
     early = any(
-        not in_window(feature, _int(e, source.timestamp), served.at_ms)
+        not in_window(feature, time_of(source, e), served.at_ms)
         for e in events
         if value_of(e, source.id) != served.event_id
     )
     return aggregate_events(feature.aggregate, source, events, served.at_ms), early
 
 
-def in_tiles(feature: WindowFeature, ts: int, at_ms: int) -> bool:
-    """Whether the tile of an event at `ts` is in the window asked for at `at_ms`; not for the request itself.
+def tile_bounds(feature: WindowFeature, at_ms: int) -> tuple[int, int]:
+    """From when on and before when the tiles are that a window holds which is asked for at `at_ms`.
 
     >>> from lamina.definitions.fraud import USER_VELOCITY
-    >>> hour = USER_VELOCITY.features[0]
-    >>> [in_tiles(hour, ts, 3_610_500) for ts in (10_999, 11_000, 3_610_999, 3_611_000)]
-    [False, True, True, False]
+    >>> tile_bounds(USER_VELOCITY.features[0], 3_610_500)  # of an hour, by tiles of a second
+    (11000, 3611000)
     """
     resolution = feature.resolution.ms
-    end = at_ms - at_ms % resolution - feature.view.delay.ms
-    return end - feature.window.ms < ts - ts % resolution <= end
+    newest = at_ms - at_ms % resolution - feature.view.delay.ms
+    begin, end = ((at // resolution + 1) * resolution for at in (newest - feature.window.ms, newest))
+    return begin, end
 
 
 def _counted(state: State | None, event: EventRow) -> bool:
     """Whether the event is counted by the state: by a distinct one, only when it adds a value."""
     return state is None or (holds(state.where, event) and value_of(event, state.column or "") is not None)
-
-
-def _int(event: EventRow, column: str) -> int:
-    return int(str(value_of(event, column)))
