@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.spark import visible
 from jobs.spark.comparison import Comparison, Difference
 from jobs.spark.visible import Answer, EntityHistory
+from lamina.contracts.aggregates import Aggregate
+from lamina.contracts.features import EventSource
 from lamina.definitions import load
 from lamina.definitions.activity import ITEM
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
-from lamina.semantics.reference import Value, evaluate_all
+from lamina.semantics.reference import Value, aggregate_events, evaluate_all
 from lamina.store.reader import FeatureVector
 from tests.parity.crowd import Crowd, make_crowd
 
@@ -90,3 +93,24 @@ def test_an_answer_that_does_not_count_values_is_explained_by_the_events_of_thei
         seen = {label: n for label, n in found.seen.items() if "distinct" not in label}
         assert len(seen) == len(found.seen) - 2
         assert {d.outcome for d in _judge(crowd, request, replace(found, seen=seen))} <= {"stale"}
+
+
+@pytest.mark.parametrize("name", ["item_events_1h", "item_users_1h"])
+def test_what_is_wrong_is_not_looked_for_by_going_through_all_events(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd, rng = make_crowd(PLAN, 7, n=60), random.Random(7)
+    request, found = _asked(crowd, rng)
+    value = found.values[name]
+    assert isinstance(value, float)
+    calls = Counter[int]()
+
+    def counted(aggregate: Aggregate, source: EventSource, events: Sequence[EventRow], at_ms: int) -> Value:
+        calls[len(events) > 1] += 1
+        return aggregate_events(aggregate, source, events, at_ms)
+
+    monkeypatch.setattr(visible, "aggregate_events", counted)
+    outcomes = {d.feature: d.outcome for d in _judge(crowd, request, found, {name: value + 500})}
+    assert outcomes[name] == "mismatch"
+    # Hundreds of sets are tried.
+    assert calls[True] < 60
