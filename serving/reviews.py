@@ -34,9 +34,14 @@ class Reviews:
 
     def keep(self, background: Background) -> None:
         """Do all of it while requests are served."""
-        background.every(INTAKE_S, "review intake", lambda: asyncio.to_thread(self.intake.step))
+        background.every(INTAKE_S, "review intake", self.take_in)
         background.every(PUBLISH_S, "review labels", lambda: asyncio.to_thread(self.publish))
         background.every(COUNT_S, "review counts", lambda: asyncio.to_thread(self.count))
+
+    async def take_in(self) -> None:
+        """Read what has come; nothing while Kafka is known to be away, which its own line of the readiness says."""
+        if self.events.problem is None:
+            await asyncio.to_thread(self.intake.step)
 
     def publish(self) -> int:
         """Publish the verdicts that can no longer be taken back; returns how many.

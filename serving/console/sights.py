@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from lamina import definitions
+from lamina.catalog import CONTRACTS
 from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.features import EventSource
 from lamina.evaluation.card import CARD_FILE
@@ -136,7 +137,9 @@ def recent_events(lake: str, system: str, case: Case) -> tuple[list[str], list[d
 
     source: EventSource = definitions.load(system).request
     entity = next(iter(definitions.load(system).entities), None)
-    columns = [name for name in source.columns if "." not in name]
+    fields = CONTRACTS[source.topic].model_fields
+    # What a contract keeps out of logs, such as a card's token, is not for the eyes of who looks over a shoulder.
+    columns = [name for name in source.columns if name in fields and fields[name].repr]
     if entity is None or entity.name not in case.subjects or entity.key not in columns:
         return columns, []
     where = (ds.field(entity.key) == case.subjects[entity.name]) & (ds.field(source.timestamp) <= case.answered_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,3 +116,14 @@ def test_times_come_from_the_settings(tmp_path: Path) -> None:
     bench.reviews.queue.decide("ann", case.case_id, "approve")
     assert bench.reviews.publish() == 1
     assert reading.case(bench.reviews.queue.database, case.case_id).verdicts[0].published_at == bench.now_ms
+
+
+@pytest.mark.parametrize(("problem", "steps"), [(None, 1), ("Kafka does not answer", 0)])
+def test_kafka_that_is_away_is_no_failure_of_the_intake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None, steps: int
+) -> None:
+    bench, taken = Bench(tmp_path), list[int]()
+    monkeypatch.setattr(KeptEvents, "problem", problem)
+    monkeypatch.setattr(bench.reviews.intake, "step", lambda: taken.append(1))
+    asyncio.run(bench.reviews.take_in())
+    assert len(taken) == steps
