@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.api import POLL_OFTEN, THREE_VERSIONS, Api, serving_api
+from benchmarks.api import POLL_OFTEN, THREE_VERSIONS, Api, Metrics, serving_api
 from benchmarks.report import emit
 from lamina.definitions.fraud import FEATURES
 from lamina.registry.protocol import CHAMPION
@@ -39,19 +39,7 @@ def main(
     """Measure, print, and end with 1 when a bar is missed."""
     users, seconds = (20, 8) if quick else (200, 60)
     with serving_api(users, THREE_VERSIONS, POLL_OFTEN) as api:
-        asked = api.bodies[:BODIES]
-        expected = api.folder / "expected.json"
-        scores = {version: _scores(api, version, asked) for version in api.versions}
-        expected.write_text(json.dumps({"asked": len(asked), "scores": scores}))
-        took: list[float] = []
-        over = threading.Event()
-        mover = threading.Thread(target=_keep_moving, args=(api, took, over))
-        mover.start()
-        try:
-            found = api.k6(__file__, {"EXPECTED": expected, "RATE": rate, "SECONDS": seconds})
-        finally:
-            over.set()
-            mover.join()
+        found, took = swap_under_load(api, api.versions, rate, seconds)
     figures = {
         "requests": found.count("http_reqs"),
         "scored": found.count("answers") - found.count("fell_back"),
@@ -68,6 +56,26 @@ def main(
     }
     if not emit("hot_swap", figures, BARS, json_file):
         raise typer.Exit(1)
+
+
+def swap_under_load(api: Api, versions: Sequence[str], rate: int, seconds: int) -> tuple[Metrics, list[float]]:
+    """Move the champion between `versions`, which are registered, while `rate` decisions a second are made.
+
+    Returns: k6's metrics, and how many seconds each took over.
+    """
+    asked = api.bodies[:BODIES]
+    expected = api.folder / "expected.json"
+    scores = {version: _scores(api, version, asked) for version in versions}
+    expected.write_text(json.dumps({"asked": len(asked), "scores": scores}))
+    took: list[float] = []
+    over = threading.Event()
+    mover = threading.Thread(target=_keep_moving, args=(api, versions, took, over))
+    mover.start()
+    try:
+        return api.k6(__file__, {"EXPECTED": expected, "RATE": rate, "SECONDS": seconds}), took
+    finally:
+        over.set()
+        mover.join()
 
 
 def _scores(api: Api, version: str, asked: Sequence[bytes]) -> list[float]:
@@ -87,8 +95,8 @@ def _move(api: Api, version: str) -> float:
     return time.monotonic() - began
 
 
-def _keep_moving(api: Api, took: list[float], over: threading.Event) -> None:
-    for version in cycle(api.versions):
+def _keep_moving(api: Api, versions: Sequence[str], took: list[float], over: threading.Event) -> None:
+    for version in cycle(versions):
         if over.wait(PAUSE_S):
             return
         took.append(_move(api, version))

@@ -13,7 +13,8 @@ from lamina.definitions.fraud import FEATURES
 from lamina.registry.protocol import CHAMPION, ModelRegistry, TrainingRun
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import inputs_of
-from lamina.scoring.trees_spec import Ensemble, ModelSpec, Rows, Split
+from lamina.scoring.trained_spec import Rows, Split
+from lamina.scoring.trees_spec import Ensemble, ModelSpec
 from lamina.training.fit import Members
 
 CATEGORIES = {

@@ -8,7 +8,7 @@ from datetime import timedelta
 from lamina.evaluation.metrics import FALSE_POSITIVE_LIMIT
 from lamina.evaluation.problem import Problem, Words
 from lamina.registry.evaluation import Evaluation, Slice
-from lamina.scoring.trees_spec import ModelSpec
+from lamina.scoring.trained_spec import TrainedSpec
 
 CARD_FILE = "model_card.md"
 FEW = 30
@@ -20,13 +20,14 @@ MANY_LATE = 0.05
 SLICE_FIGURES = ("average_precision", "auc", "recall_at_fpr_001")
 
 
-def model_card(problem: Problem, spec: ModelSpec, slices: Sequence[Slice], evaluation: Evaluation | None = None) -> str:
+def model_card(
+    problem: Problem, spec: TrainedSpec, slices: Sequence[Slice], evaluation: Evaluation | None = None
+) -> str:
     """The card of the model of `spec`; with an `evaluation`, how it compared with the champion of that time."""
     words = problem.words
     parts = [
         f"# Model card: {spec.system}, {spec.logical_date}",
-        f"{words.predicts}: {spec.ensemble.xgboost:g} XGBoost + {spec.ensemble.lightgbm:g} "
-        f"LightGBM, corrected for under-sampling{', calibrated' if spec.calibration else ''}.",
+        f"{words.predicts}: {spec.made_of}.",
         "## Data",
         _data(spec, words),
         "## Figures on the test days",
@@ -50,7 +51,7 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
-def _data(spec: ModelSpec, words: Words) -> str:
+def _data(spec: TrainedSpec, words: Words) -> str:
     split, rows = spec.split, spec.rows
     facts = {
         "training days": f"{split.train_first} to {split.train_last}",
@@ -70,7 +71,7 @@ def _data(spec: ModelSpec, words: Words) -> str:
     return markdown_table(("what", "which"), facts.items())
 
 
-def _open_days(spec: ModelSpec) -> str:
+def _open_days(spec: TrainedSpec) -> str:
     first = spec.split.test_last + timedelta(days=1)
     return f"{first} to {spec.logical_date}, not used" if first <= spec.logical_date else "none"
 
@@ -104,7 +105,7 @@ def _slices(slices: Sequence[Slice], words: Words) -> str:
     return markdown_table(heading, rows)
 
 
-def _limits(spec: ModelSpec, words: Words) -> str:
+def _limits(spec: TrainedSpec, words: Words) -> str:
     return "\n".join(
         (
             f"- It knows what was known of {spec.split.train_first} to {spec.split.train_last}. {words.unseen}",
@@ -118,7 +119,7 @@ def _limits(spec: ModelSpec, words: Words) -> str:
     )
 
 
-def _about_decisions(spec: ModelSpec, words: Words) -> Iterable[str]:
+def _about_decisions(spec: TrainedSpec, words: Words) -> Iterable[str]:
     """What own decisions and late labels keep it from knowing."""
     rows = spec.rows
     if rows.unknown:
@@ -134,5 +135,5 @@ def _about_decisions(spec: ModelSpec, words: Words) -> Iterable[str]:
         )
 
 
-def _inputs(spec: ModelSpec) -> str:
+def _inputs(spec: TrainedSpec) -> str:
     return "\n".join(f"- `{part.name}`: {part.meaning}" for part in spec.inputs)

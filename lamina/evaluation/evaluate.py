@@ -18,11 +18,10 @@ from lamina.evaluation.table import Table, rows_to_test
 from lamina.evaluation.verdict import DECIDING, Rule, challenges, verdict
 from lamina.registry.evaluation import Contender, Evaluation
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
-from lamina.scoring import trees
+from lamina.scoring import trained
 from lamina.scoring.checked import all_finite
-from lamina.scoring.encode import Encoder
-from lamina.scoring.trees import TreesScorer
-from lamina.scoring.trees_spec import ModelSpec
+from lamina.scoring.trained import TrainedScorer
+from lamina.scoring.trained_spec import TrainedSpec
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,15 @@ class Loaded:
 
     problem: Problem
     version: ModelVersion
-    scorer: TreesScorer
+    scorer: TrainedScorer
 
     def on(self, rows: Table) -> Floats:
         """Its scores of `rows`, float64[n].
 
         Raises: BadScore: when one of them is no finite number.
         """
-        scores = self.scorer.score(Encoder(self.scorer.spec.inputs).matrix(rows.inputs, len(rows)))
-        return all_finite(scores, len(rows))
+        found = self.scorer.predict_columns(rows.inputs, len(rows))
+        return all_finite(found[self.scorer.outputs[0]], len(rows))
 
     def figures(self, rows: Table, scores: Floats) -> Contender:
         """What its scores of `rows` are worth."""
@@ -131,7 +130,7 @@ def _beside(rows: Table, champion: Loaded | None) -> tuple[Floats | None, tuple[
         return None, (f"champion {champion.version.version} cannot be compared with: {error}",)
 
 
-def _unseen(rows: Table, champion: ModelSpec) -> tuple[Table, tuple[str, ...]]:
+def _unseen(rows: Table, champion: TrainedSpec) -> tuple[Table, tuple[str, ...]]:
     """The rows after the champion's training days, or all of them with a remark when none with both kinds are left."""
     later = rows.take(rows.day > midnight_ms(champion.split.train_last) // DAY_MS)
     if len(later) == len(rows):
@@ -143,7 +142,7 @@ def _unseen(rows: Table, champion: ModelSpec) -> tuple[Table, tuple[str, ...]]:
 
 def _load(problem: Problem, registry: ModelRegistry, version: ModelVersion, folder: Path) -> Loaded:
     files = registry.download(version.name, version.version, folder / version.version)
-    return Loaded(problem, version, trees.load(files, problem.features))
+    return Loaded(problem, version, trained.load(files, problem.features))
 
 
 def _champion(

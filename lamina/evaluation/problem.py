@@ -12,7 +12,7 @@ from lamina.contracts.labels import LABEL_TIMESTAMP
 from lamina.contracts.systems import System
 from lamina.evaluation.metrics import Flags, Floats, Ints, Texts, accuracy, brier, ranking
 from lamina.evaluation.table import Table
-from lamina.scoring.trees_spec import ModelSpec
+from lamina.scoring.trained_spec import TrainedSpec
 
 Figures = Callable[[Table, Floats], dict[str, float]]
 """From rows and their scores, float64[n], figures by the names they are logged under; `auc` and `average_precision` are
@@ -25,7 +25,7 @@ Weights = Callable[[str, Texts, Ints, Flags], Floats]
 """For how many rows each counts, float64[n], 0 where its truth cannot be known; from the lake's URL, ids, times in
 epoch milliseconds, and whether any label arrived."""
 
-Sections = Callable[[ModelSpec], Sequence[tuple[str, str]]]
+Sections = Callable[[TrainedSpec], Sequence[tuple[str, str]]]
 """Headings and texts in Markdown that only this system's card has."""
 
 
@@ -64,7 +64,7 @@ def _count_alike(lake: str, ids: Texts, timestamp: Ints, labelled: Flags) -> Flo
     return np.ones(len(ids))
 
 
-def _nothing_more(spec: ModelSpec) -> Sequence[tuple[str, str]]:
+def _nothing_more(spec: TrainedSpec) -> Sequence[tuple[str, str]]:
     return ()
 
 

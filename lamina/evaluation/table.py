@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import LaminaError
 from lamina.evaluation.metrics import Flags, Floats, Ints, Outcomes, Texts, without_known
-from lamina.scoring.trees_spec import Split
+from lamina.scoring.trained_spec import Split
 
 TEST_SHARE = 0.3
 

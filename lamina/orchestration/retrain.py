@@ -1,7 +1,8 @@
 """Whether what is watched of a system asks for a retraining, for which day, and on which days: said once an hour.
 
 An alert of any kind asks for one. After it none is asked for until the cool-down is over, which is a day unless the
-settings say otherwise: labels come by the day, so that a second training would learn nothing new. What was asked for
+settings say otherwise: labels come by the day, so that a second training would learn nothing new. A training that had
+few days since the change is followed by one on twice as many, and by one on a whole window. What was asked for
 is a report of its own, of kind `retraining`: whoever asks again for the same hour hears the same, and the run's name
 and logical date are made from it, so that Airflow starts it once.
 
@@ -49,16 +50,16 @@ def choose_retraining(
     if (already := read_report(lake, system, KIND, hour, Retraining)) is not None:
         return already
     found = [read_report(lake, system, kind, hour, Summary) for kind in kinds(lake, system) if kind != KIND]
-    alarmed = [report for report in found if report is not None and report.alerts]
-    if not alarmed:
-        LOG.info("%s: no alert in the %d reports of %s", system, len([r for r in found if r]), f"{hour:{HOUR}}")
-        return None
+    there = [report for report in found if report is not None]
     earlier = [each for each in hours(lake, system, KIND) if each < hour]
     last = read_report(lake, system, KIND, earlier[-1], Retraining) if earlier else None
     if last is not None and hour - _hour(last) < cooldown:
         LOG.info("%s: %s was asked for less than %s before %s", system, last.run_id, cooldown, f"{hour:{HOUR}}")
         return None
-    chosen = _retraining(system, hour, alarmed, last, cooldown, rule or AfterDrift())
+    chosen = _retraining(system, hour, there, last, cooldown, rule or AfterDrift()) if there else None
+    if chosen is None:
+        LOG.info("%s: nothing in the %d reports of %s asks for a retraining", system, len(there), f"{hour:{HOUR}}")
+        return None
     write_report(lake, hour, chosen)
     LOG.info("%s: %s for %s, as %s", system, chosen.run_id, chosen.logical_date.date(), chosen.reason)
     return chosen
@@ -67,33 +68,48 @@ def choose_retraining(
 def _retraining(
     system: str,
     hour: datetime,
-    alarmed: Sequence[Summary],
+    there: Sequence[Summary],
     last: Retraining | None,
     cooldown: timedelta,
     rule: AfterDrift,
-) -> Retraining:
-    known_before_ms = max(report.known_before_ms for report in alarmed)
-    day = datetime.fromtimestamp(known_before_ms / 1000, tz=UTC).date() - timedelta(days=1)
-    since = min(datetime.fromtimestamp(report.window.start_ms / 1000, tz=UTC).date() for report in alarmed)
-    if last is not None and hour - _hour(last) < 2 * cooldown:
-        # The alert has stood since then: it is about the same change.
-        since = min(since, last.since)
-    window = window_after(since, day, label_days(system), rule)
-    alerts = [alert for report in alarmed for alert in report.alerts]
+) -> Retraining | None:
+    known_before_ms = max(report.known_before_ms for report in there)
+    day = _date(known_before_ms) - timedelta(days=1)
+    alarmed = [report for report in there if report.alerts]
+    if alarmed:
+        since = min(_date(report.window.start_ms) for report in alarmed)
+        if last is not None and hour - _hour(last) < 2 * cooldown:
+            # The alert has stood since then: it is about the same change.
+            since = min(since, last.since)
+        alerts = [alert for report in alarmed for alert in report.alerts]
+        reason = "; ".join(f"{alert.name} of {alert.subject}: {alert.message}" for alert in alerts)
+        window = window_after(since, day, label_days(system), rule)
+    elif last is not None:
+        since, window = last.since, window_after(last.since, day, label_days(system), rule)
+        had = last.conf.get("train_days", 0)
+        if window is None or had >= rule.most_train_days or window.train_days < min(2 * had, rule.most_train_days):
+            return None
+        reason = f"{last.run_id} had {had} days since the change to train on, and {window.train_days} are complete now"
+    else:
+        return None
     return Retraining(
         system=system,
         known_before_ms=known_before_ms,
         window=Window(
-            start_ms=min(report.window.start_ms for report in alarmed),
-            end_ms=max(report.window.end_ms for report in alarmed),
+            start_ms=min(report.window.start_ms for report in there),
+            end_ms=max(report.window.end_ms for report in there),
         ),
         since=since,
         run_id=f"drift__{hour:{HOUR}}",
         # Within the day that it trains for, and never midnight, which is the daily run's.
         logical_date=datetime.combine(day, time(hour.hour, 30), tzinfo=UTC),
         conf={} if window is None else window.parameters,
-        reason="; ".join(f"{alert.name} of {alert.subject}: {alert.message}" for alert in alerts),
+        reason=reason,
     )
+
+
+def _date(at_ms: int) -> date:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).date()
 
 
 def _hour(of: Retraining) -> datetime:

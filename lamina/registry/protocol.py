@@ -110,6 +110,14 @@ def find(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
     )
 
 
+def supersede_kind(registry: ModelRegistry, name: str, day: date, kind: str, *, by: ModelVersion) -> None:
+    """Tag the earlier versions of `name` for `day` that are of one `kind`, a tag of theirs: `by` takes their place."""
+    for version in registry.versions(name):
+        tags = version.tags
+        if version.version != by.version and (tags.get("kind"), tags.get("logical_date")) == (kind, day.isoformat()):
+            registry.tag(name, version.version, "superseded_by", by.run_id)
+
+
 def trained_for(registry: ModelRegistry, name: str, day: date) -> ModelVersion | None:
     """The newest version of `name` that was trained for `day` and not superseded."""
     for candidate in registry.versions(name):

@@ -28,7 +28,8 @@ from lamina.registry.searches import SearchLog, TrialRun
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder
 from lamina.scoring.inputs import Input, fingerprint
-from lamina.scoring.trees_spec import Ensemble, Split
+from lamina.scoring.trained_spec import Split
+from lamina.scoring.trees_spec import Ensemble
 from lamina.training.chosen import Chosen, Values
 from lamina.training.fit import Rows, Watch, fit_leaves, fit_trees, under_sample
 from lamina.training.recipe import Recipe, SearchRange

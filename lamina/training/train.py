@@ -22,8 +22,9 @@ from lamina.registry.evaluation import Slice
 from lamina.scoring.checked import all_finite
 from lamina.scoring.encode import Encoder, categories_of
 from lamina.scoring.inputs import Input, inputs_of
+from lamina.scoring.trained_spec import DEFAULTS, Rows, Split
 from lamina.scoring.trees import CompiledTrees, TreesScorer
-from lamina.scoring.trees_spec import DEFAULTS, Ensemble, ModelSpec, Rows, Split
+from lamina.scoring.trees_spec import Ensemble, ModelSpec
 from lamina.training.calibrate import fit_calibration, held_out_scores
 from lamina.training.chosen import Chosen
 from lamina.training.commit import commit

@@ -7,10 +7,10 @@ from pathlib import Path
 from lamina.contracts.activity_answers import PURCHASE
 from lamina.contracts.features import FeatureSet
 from lamina.definitions.activity import FEATURES
-from lamina.scoring import trees
-from lamina.scoring.trees import TreesScorer
+from lamina.scoring import trained
+from lamina.scoring.trained import TrainedScorer
 
 
-def load(folder: Path, features: FeatureSet = FEATURES) -> TreesScorer:
-    """Scores are probabilities of a purchase within a day. See `lamina.scoring.trees.load`."""
-    return trees.load(folder, features, PURCHASE)
+def load(folder: Path, features: FeatureSet = FEATURES) -> TrainedScorer:
+    """Scores are probabilities of a purchase within a day. See `lamina.scoring.trained.load`."""
+    return trained.load(folder, features, PURCHASE)

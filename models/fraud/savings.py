@@ -22,7 +22,7 @@ from lamina.rules.bands import SEVERITY
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook, load_rules
 from lamina.rules.costs import Costs
 from lamina.rules.kinds import FEATURES_READ
-from lamina.scoring.trees_spec import ModelSpec
+from lamina.scoring.trained_spec import TrainedSpec
 from lamina.settings import Settings
 
 NO_MODEL, RULES_ONLY = "no_model", "rules_only"
@@ -140,7 +140,7 @@ def _outcomes(costs: Costs, rows: Table, actions: Mapping[str, Ints]) -> dict[st
     }
 
 
-def sections(spec: ModelSpec) -> Sequence[tuple[str, str]]:
+def sections(spec: TrainedSpec) -> Sequence[tuple[str, str]]:
     """For the card: what each policy of the rules file would have cost on the test days, where that was measured."""
     if not spec.money:
         return ()

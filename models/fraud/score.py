@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lamina.contracts.features import FeatureSet
 from lamina.definitions.fraud import FEATURES
-from lamina.scoring import trees
-from lamina.scoring.trees import TreesScorer
+from lamina.scoring import trained
+from lamina.scoring.trained import TrainedScorer
 
 
-def load(folder: Path, features: FeatureSet = FEATURES) -> TreesScorer:
-    """Scores are probabilities of fraud. See `lamina.scoring.trees.load`."""
-    return trees.load(folder, features)
+def load(folder: Path, features: FeatureSet = FEATURES) -> TrainedScorer:
+    """Scores are probabilities of fraud. See `lamina.scoring.trained.load`."""
+    return trained.load(folder, features)

@@ -14,7 +14,7 @@ from lamina.rules.bands import assess, most_severe
 from lamina.rules.book import EXPECTED_COST, FIXED_TABLE, RuleBook
 from lamina.rules.costs import ExpectedCosts, choose
 from lamina.scoring.checked import probability
-from lamina.scoring.trees import TreesScorer
+from lamina.scoring.trained import TrainedScorer
 from serving.stages.model import ServedModel
 
 
@@ -64,13 +64,13 @@ def settle(
     return Verdict(let, (reason, passing.reason), policy, costs, action, passing.share)
 
 
-Load = Callable[[Path, FeatureSet], TreesScorer]
+Load = Callable[[Path, FeatureSet], TrainedScorer]
 
 
 def loading_for(book: Callable[[], RuleBook], load: Load) -> Load:
     """`load`, which refuses a model that gives no probability, or that the policy in force cannot use."""
 
-    def loaded(folder: Path, features: FeatureSet) -> TreesScorer:
+    def loaded(folder: Path, features: FeatureSet) -> TrainedScorer:
         scorer = load(folder, features)
         try:
             probability(scorer.predict({}))

@@ -12,7 +12,7 @@ from lamina.clock import DAY_MS, midnight_ms
 from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, TrainingSetError, rows_to_learn, rows_to_test, split_days
-from lamina.scoring.trees_spec import Split
+from lamina.scoring.trained_spec import Split
 from models.fraud.problem import PROBLEM
 from tests.training_sets import DAY, training_columns, write_training_set
 

@@ -111,3 +111,25 @@ def test_an_earlier_hour_that_is_asked_about_late_does_not_look_at_what_came_aft
     earlier = HOUR - timedelta(hours=3)
     watched(lake, earlier)
     assert chosen(lake, earlier) is not None
+
+
+def test_a_training_on_few_days_is_followed_by_ones_on_twice_as_many_and_on_a_whole_window(lake: str) -> None:
+    watched(lake)
+    asked = {}
+    for later in range(16):
+        hour = HOUR + later * DAY
+        watched(lake, hour, alerts=int(later == 0))
+        if (found := chosen(lake, hour)) is not None:
+            asked[later] = (found.conf["train_days"], found.since)
+    assert asked == {0: (4, date(2025, 3, 1)), 4: (8, date(2025, 3, 1)), 10: (14, date(2025, 3, 1))}
+    watched(lake, HOUR + timedelta(hours=5), alerts=0)
+    assert chosen(lake, HOUR + timedelta(hours=5)) is None
+
+
+def test_a_drift_that_was_too_young_is_learnt_from_once_there_are_days_enough(lake: str) -> None:
+    watched(lake, since=date(2025, 3, 8))
+    chosen(lake)
+    for later in range(1, 8):
+        watched(lake, HOUR + later * DAY, alerts=0)
+    found = [chosen(lake, HOUR + later * DAY) for later in range(1, 8)]
+    assert [each.conf["train_days"] if each else None for each in found] == [None] * 6 + [4]

@@ -19,6 +19,12 @@ from lamina.scoring.trees_spec import LIGHTGBM_FILE, XGBOOST_FILE, Calibration
 from models.fraud.score import load
 
 
+def loaded(folder: Path) -> TreesScorer:
+    found = load(folder)
+    assert isinstance(found, TreesScorer)
+    return found
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = train_small_model(tmp_path_factory.mktemp("model"))
@@ -30,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scorer(folder: Path) -> TreesScorer:
-    return load(folder)
+    return loaded(folder)
 
 
 def with_calibration(scorer: TreesScorer, calibration: Calibration | None) -> TreesScorer:
@@ -80,7 +86,7 @@ def test_scores_tell_rows_apart(scorer: TreesScorer) -> None:
 
 @pytest.mark.parametrize("calibration", [None, Calibration(slope=1.4, intercept=0.6)])
 def test_contributions_and_bias_add_up_to_the_score(folder: Path, calibration: Calibration | None) -> None:
-    made = load(folder)
+    made = loaded(folder)
     scorer = with_calibration(made, calibration)
     for row in [*drawn(scorer, 40), {}]:
         contributions = scorer.explain(row)

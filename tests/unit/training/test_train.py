@@ -62,6 +62,7 @@ def test_the_same_rows_and_seed_give_the_same_weights(table: Table, trained: Tra
 def test_what_is_saved_scores_as_it_did_in_the_test(table: Table, trained: Trained, tmp_path: Path) -> None:
     trained.save(tmp_path)
     scorer = load(tmp_path)
+    assert isinstance(scorer, TreesScorer)
     rows = table.take(rows_to_test(table, trained.spec.split, 0))
     few = rows.take(np.arange(50))
     served = scorer.predict_batch([{n: few.inputs[n][i] for n in FEATURES.model_features} for i in range(50)])[SCORE]

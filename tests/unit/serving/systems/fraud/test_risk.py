@@ -19,6 +19,7 @@ from lamina.rules.bands import Band
 from lamina.rules.book import RuleBook
 from lamina.rules.costs import Costs
 from lamina.rules.passing import PassThrough
+from lamina.scoring.trees import TreesScorer
 from lamina.scoring.trees_spec import Calibration, ModelSpec
 from models.fraud import score
 from serving.stages.model import Model, ServedModel
@@ -127,6 +128,7 @@ def test_costs_and_contributions_are_those_of_the_answered_score(tmp_path: Path)
     add_version(bench.registry, 0.5, tmp_path, "champion")
     bench.start()
     scorer = score.load(calibrated(tmp_path / "trees"))
+    assert isinstance(scorer, TreesScorer)
     bench.champion.current = Model(FEATURES.system, "1", scorer)
     bench.rules.book = CHEAPEST
     found = asyncio.run(bench.decide("u1", amount=900.0))
