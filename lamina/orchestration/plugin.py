@@ -1,6 +1,7 @@
-"""An Airflow plugin: a run of a logical date in the future fails when it starts, whoever triggered it.
+"""An Airflow plugin: a run of a logical date in the future fails when it starts, whoever triggered it; and reports have
+pages that tasks lead to.
 
-Airflow starts none of such a run's tasks, so no task can refuse it: it would be "running" until that day, and hold up
+Airflow starts no task of a run in the future, so none can refuse it: it would be "running" until that day, and hold up
 every run behind it. The entry point `airflow.plugins` of this package brings it into every Airflow that has lamina.
 """
 
@@ -15,6 +16,7 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow.utils.state import DagRunState
 
 from lamina.clock import system_clock
+from lamina.orchestration.report_link import PREFIX
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -40,8 +42,16 @@ class FutureRuns:
         )
 
 
+async def reports(scope: Any, receive: Any, send: Any) -> None:
+    """The pages of reports, for Airflow's server; its other processes, which read this too, need nothing of them."""
+    from lamina.orchestration.report_pages import app
+
+    await app(scope, receive, send)
+
+
 class LaminaPlugin(AirflowPlugin):  # type: ignore[misc]
     """What this package adds to Airflow."""
 
     name = "lamina"
     listeners: ClassVar[list[ModuleType | Any]] = [FutureRuns()]
+    fastapi_apps: ClassVar[list[dict[str, Any]]] = [{"name": "reports", "app": reports, "url_prefix": PREFIX}]

@@ -55,7 +55,8 @@ def test_fraud_has_a_model_and_three_topics() -> None:
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
     daily = {"archive_daily", *(f"features_daily_{system}" for system in system_names())}
-    assert set(dags) == daily | {"features_backfill"} | {f"ml_model_training_{system}" for system in MODELS}
+    models = {f"{dag}_{system}" for system in MODELS for dag in ("ml_model_training", "monitoring")}
+    assert set(dags) == daily | {"features_backfill"} | models
 
 
 def test_a_day_is_rebuilt_published_and_compared_once_its_topics_are_there(dags: dict[str, Any]) -> None:
@@ -108,7 +109,8 @@ def test_days_run_once_over_and_one_at_a_time(dags: dict[str, Any]) -> None:
         if dag_id == "features_backfill":
             assert dag["timetable"] == "NullTimetable"
         else:
-            assert (dag["timetable"], dag["schedule"]) == ("CronDataIntervalTimetable", "0 0 * * *")
+            schedule = "0 * * * *" if dag_id.startswith("monitoring_") else "0 0 * * *"
+            assert (dag["timetable"], dag["schedule"]) == ("CronDataIntervalTimetable", schedule)
         assert dag["catchup"] is False
         assert dag["max_active_runs"] == 1
 
@@ -136,6 +138,17 @@ def test_a_backfill_is_one_job_of_the_range_it_is_given(dags: dict[str, Any]) ->
     given = dict(zip(job["arguments"][::2], job["arguments"][1::2], strict=True))
     assert given == {f"--{name}": f"{{{{ params['{name}'] }}}}" for name in ("system", "from", "to")}
     assert Path(job["application"]).name == "backfill.py"
+
+
+def test_every_report_of_an_hour_may_ask_for_a_training(dags: dict[str, Any]) -> None:
+    for system in MODELS:
+        hourly = dags[f"monitoring_{system}"]
+        reports = {name for name, task in hourly["tasks"].items() if task["operator"] == "MonitorOperator"}
+        assert {"performance", "estimated"} <= reports
+        assert _edges(hourly) == {(name, "choose_retraining") for name in reports} | {("choose_retraining", "retrain")}
+        for name in reports:
+            assert f" monitor {name} --system {system} --at " in hourly["tasks"][name]["arguments"]
+        assert hourly["params"] == {"known_at": None}
 
 
 def test_nothing_heavy_is_imported_when_dags_are_read(read: dict[str, Any]) -> None:
