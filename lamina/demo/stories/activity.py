@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -74,10 +74,12 @@ class Tested(Part):
 class Views(Part):
     """Views of the live day that got a prediction, and what followed within a day, by what the world knows.
 
+    `asked` are all views of the day; the others were answered without the model.
     `best` are the scores of the chances that the world drew with. Points are (number, predicted on average, share that
     was followed): by tenth of the views, from the least to the most likely, and by the first hour of some hours.
     """
 
+    asked: int = Field(ge=0)
     views: int = Field(ge=0)
     followed: int = Field(ge=0)
     predicted: float = Field(ge=0, description="Purchases, by the sum of the predictions.")
@@ -164,6 +166,7 @@ def told_of(predicted: Mapping[str, float], truth: pa.Table, chances: pa.Table, 
     tenth = np.empty(len(score), dtype=np.int64)
     tenth[np.argsort(score, kind="stable")] = 1 + np.arange(len(score)) * 10 // max(len(score), 1)
     return Views(
+        asked=len(ids),
         views=len(score),
         followed=int(followed.sum()),
         predicted=float(score.sum()),
@@ -194,9 +197,11 @@ def _points(group: NDArray[np.int64], score: NDArray[np.float64], followed: NDAr
 
 def remark(found: Views) -> str:
     """What came of the live day's views, and how well it was foretold."""
+    without = found.asked - found.views
+    others = f" {without:,} others were answered by a fallback, without the model." if without else ""
     return (
         f"Of {found.views:,} views of the live day {found.followed:,} were followed by a purchase of the item within "
-        f"a day; the predictions add up to {found.predicted:.1f}."
+        f"a day; the predictions add up to {found.predicted:.1f}.{others}"
     )
 
 
@@ -232,23 +237,31 @@ def _lived(found: Views | None) -> Section:
         return Section(title)
     return Section(
         title,
-        note=f"{figure(found.views)} views were answered by the model. The chances that the world drew with "
-        "know tastes, prices and whims that no feature sees.",
+        note=f"{figure(found.views)} of {figure(found.asked)} views were answered by the model. The chances that the "
+        "world drew with know tastes, prices and whims that no feature sees.",
         measures=_measures(found.scores, found.best),
         pictures=(
-            Picture(
-                _lines("tenths", "tenth of the views, the most likely last", found.by_tenth),
-                "By prediction",
-                "Where the lines meet, a probability is what it says.",
-            ),
-            Picture(
-                _lines("hours", f"hour of the day, UTC, in steps of {BAND_HOURS}", found.by_hour),
-                "By hour",
-                f"Hours with fewer than {FEWEST_VIEWS} views are left out.",
-            ),
+            *_groups(found),
             Picture(Bars("events", "Events of the day by type", found.events), "From a look to a purchase"),
         ),
     )
+
+
+def _groups(found: Views) -> Iterator[Picture]:
+    """Predicted and bought by groups of views, where there are enough of them."""
+    if found.by_tenth:
+        yield Picture(
+            _lines("tenths", "tenth of the views, the most likely last", found.by_tenth),
+            "By prediction",
+            "Where the lines meet, a probability is what it says. "
+            f"A tenth has {found.followed / 10:.0f} purchases: chance has its say.",
+        )
+    if found.by_hour:
+        yield Picture(
+            _lines("hours", f"hour of the day, UTC, in steps of {BAND_HOURS}", found.by_hour),
+            "By hour",
+            f"Hours with fewer than {FEWEST_VIEWS} views are left out.",
+        )
 
 
 def _lines(name: str, across: str, points: Sequence[Point]) -> Lines:

@@ -121,3 +121,17 @@ def test_a_view_without_a_model_counts_as_unanswered(
     found, _ = tell([])
     assert isinstance(found, ActivityResults)
     assert found.views and (found.views.views, found.views.scores.auc, found.views.by_tenth) == (0, None, [])
+
+
+def test_views_that_no_model_answered_are_told(tell: Tell, tmp_path: Path) -> None:
+    served = rows(story(options(tmp_path)), lambda event: 0.03)
+    found, page = tell([*served[:10], *({**row, "outputs": "{}"} for row in served[10:])])
+    assert isinstance(found, ActivityResults)
+    assert found.views and (found.views.views, found.views.asked) == (10, len(served))
+    assert f" {len(served) - 10:,} others were answered by a fallback" in found.remarks[0]
+    html = render(found, page)
+    assert f"10 of {len(served):,} views were answered by the model" in html
+    # Too few for a chart of groups.
+    assert "By prediction" not in html and "From a look to a purchase" in html
+    every, _ = tell(served)
+    assert "fallback" not in every.remarks[0]
