@@ -13,7 +13,7 @@ import orjson
 
 from lamina.monitoring import metrics
 
-Labels = tuple[str, ...]
+Whose = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Of the answers of one system, milliseconds: a bucket's end, below which so many of them lie; None: above all."""
+class Spread:
+    """Of the answers of one version, a bucket's end below which so many of them lie; None: above all buckets."""
 
     system: str
+    version: str
     answers: int
-    p50_ms: float | None
-    p99_ms: float | None
+    p50: float | None
+    p99: float | None
 
 
 @dataclass(frozen=True)
@@ -54,28 +55,39 @@ class Looks:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._now, self._at_s = monotonic, 0.0
-        self._before: dict[Labels, float] = {}
+        self._before: dict[Whose, float] = {}
 
     def traffic(self) -> list[Traffic]:
         """By system, version and status."""
         now_s = self._now()
-        now = {tuple(each.labels.values()): each.value for each in _samples(metrics.PREDICTIONS, "_total")}
+        now = {
+            (each.labels["system"], each.labels["model_version"], each.labels["status"]): each.value
+            for each in _samples(metrics.PREDICTIONS, "_total")
+        }
         since_s, before = now_s - self._at_s, self._before
         self._at_s, self._before = now_s, now
-        return [
-            Traffic(*labels, int(n), (n - before.get(labels, 0)) / since_s if before and since_s > 0 else None)  # type: ignore[call-arg]
-            for labels, n in sorted(now.items())
-        ]
+        rate = (lambda whose: (now[whose] - before.get(whose, 0)) / since_s) if before and since_s > 0 else None
+        return [Traffic(*whose, int(n), rate(whose) if rate else None) for whose, n in sorted(now.items())]
 
 
-def latencies() -> list[Latency]:
-    """By system, of all answers since the process began."""
-    buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    for each in _samples(metrics.PREDICTION_LATENCY, "_bucket"):
-        buckets[each.labels["system"]][float(each.labels["le"])] += each.value
+def latencies() -> list[Spread]:
+    """From a request's arrival to its answer, milliseconds, of all answers since the process began."""
+    return _spreads(metrics.PREDICTION_LATENCY, 1000.0)
+
+
+def ages() -> list[Spread]:
+    """Age of the newest event in the features of an answer, seconds, since the process began."""
+    return _spreads(metrics.FEATURE_AGE, 1.0)
+
+
+def _spreads(metric: Any, scale: float) -> list[Spread]:
+    buckets: dict[tuple[str, str], dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    for each in _samples(metric, "_bucket"):
+        whose = each.labels["system"], each.labels.get("model_version", "-")
+        buckets[whose][float(each.labels["le"])] += each.value
     return [
-        Latency(system, int(found[inf]), _quantile(found, 0.5), _quantile(found, 0.99))
-        for system, found in sorted(buckets.items())
+        Spread(*whose, int(found[inf]), _quantile(found, 0.5, scale), _quantile(found, 0.99, scale))
+        for whose, found in sorted(buckets.items())
         if found[inf]
     ]
 
@@ -99,15 +111,15 @@ def _samples(metric: Any, ending: str) -> Iterable[Any]:
     return (sample for family in metric.collect() for sample in family.samples if sample.name.endswith(ending))
 
 
-def _quantile(buckets: Mapping[float, float], share: float) -> float | None:
-    """The end of the first bucket that holds `share`, milliseconds; buckets count what is at most as long.
+def _quantile(buckets: Mapping[float, float], share: float, scale: float) -> float | None:
+    """`scale` times the end of the first bucket that holds `share`; each bucket counts what is at most its end.
 
-    >>> _quantile({0.01: 90, 0.1: 99, inf: 100}, 0.5), _quantile({0.01: 90, inf: 100}, 0.99)
+    >>> _quantile({0.01: 90, 0.1: 99, inf: 100}, 0.5, 1000), _quantile({0.01: 90, inf: 100}, 0.99, 1000)
     (10.0, None)
     """
     wanted = share * buckets[inf]
     end = next(end for end in sorted(buckets) if buckets[end] >= wanted)
-    return None if end == inf else 1000 * end
+    return None if end == inf else scale * end
 
 
 def _rank(values: Sequence[float], share: float) -> float:

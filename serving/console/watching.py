@@ -80,6 +80,7 @@ class WatchPages:
                 ready=ready,
                 traffic=self.looks.traffic(),
                 latencies=figures.latencies(),
+                ages=figures.ages(),
                 sides=figures.sides(newest),
                 answers={system: [figures.shown(raw) for raw in found] for system, found in answers.items()},
                 cases=_or_problem(lambda: reading.counts(self.database)),

@@ -37,7 +37,7 @@ def test_latency_is_the_end_of_a_bucket() -> None:
         for _ in range(times):
             metrics.PREDICTION_LATENCY.labels(**labels).observe(seconds)
     (row,) = (row for row in figures.latencies() if row.system == "timed")
-    assert (row.answers, row.p50_ms, row.p99_ms) == (100, 1.0, 5.0)
+    assert (row.answers, row.p50, row.p99) == (100, 1.0, 5.0)
 
 
 def test_versions_and_arms_of_the_newest_answers() -> None:
@@ -58,3 +58,11 @@ def test_what_a_table_says_of_an_answer() -> None:
     shown = figures.shown(payment(2).to_json())
     assert (shown["request_id"], shown["subjects"], shown["action"]) == ("r-2", "user u-1, merchant m-2", "review")
     assert shown["score"] == pytest.approx(0.64) and shown["version"] == "no model"
+
+
+def test_how_fresh_features_were() -> None:
+    for age_s, times in ((3.0, 60), (1e9, 40)):
+        for _ in range(times):
+            metrics.FEATURE_AGE.labels(**labelled(metrics.FEATURE_AGE, "aged")).observe(age_s)
+    (row,) = (row for row in figures.ages() if row.system == "aged")
+    assert (row.answers, row.p50, row.p99) == (100, 5.0, None)
