@@ -29,6 +29,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "reviews_url": addresses.database,
         "api_host": addresses.listener,
         "metrics_host": addresses.listener,
+        "otlp_url": addresses.server,
     }
 )
 """What holds for a field's value; a folder or file is checked by its type."""

@@ -201,6 +201,12 @@ class Settings(ConsoleSettings, PredictionSettings):
         ROOT / "serving/systems/fraud/rules/experiment.yaml",
         description="Versioned file with the experiment between models, if one runs.",
     )
+    otlp_url: str | None = Field(
+        None,
+        description="Address of an OpenTelemetry collector, such as http://127.0.0.1:4318, to which the API and the "
+        "sink send traces; none: nothing is traced.",
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="Share of the requests that are traced, where any are.")
     topic_prefix: str = Field(
         "", pattern=TOPIC_PREFIX, description="Put before every topic name; lets tests share a broker."
     )

@@ -9,7 +9,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -19,6 +21,7 @@ from lamina.contracts.problems import Problem
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
 from lamina.monitoring.exported import Exported
+from lamina.monitoring.tracing import API, tracer_provider
 from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
 from lamina.registry.protocol import ModelRegistry
@@ -50,6 +53,9 @@ from serving.supervision import Background, take_down
 from serving.systems import build_all
 from serving.taken_feedback import FeedbackReader
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 log = logging.getLogger(__name__)
 
 SUMMARY = "Answers of each system, and predictions of registered models"
@@ -78,6 +84,7 @@ class Service:
     watched: Exported
     reviews: Reviews
     registry: ModelRegistry
+    traces: TracerProvider | None = None
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
 
@@ -103,6 +110,7 @@ class Service:
                     ("the event log", events_s + 1, lambda: asyncio.to_thread(self.events.stop, events_s)),
                     ("predictions", 3 * CLOSE_S, self.predictions.close),
                     ("the systems", CLOSE_S, self._close_systems),
+                    *([("traces", CLOSE_S, partial(asyncio.to_thread, self.traces.shutdown))] if self.traces else []),
                 ]
             )
 
@@ -204,7 +212,10 @@ def make_service(
     feedback = FeedbackReader({name: definitions.record(name) for name in systems}, checks, clock)
     watched = Exported(settings.lake_url)
     reviews = make_reviews(settings, {name: each.reviewing for name, each in systems.items()}, events, clock)
-    return Service(settings, events, systems, predictions, checks, changeovers, feedback, watched, reviews, source)
+    traces = tracer_provider(settings, API)
+    return Service(
+        settings, events, systems, predictions, checks, changeovers, feedback, watched, reviews, source, traces
+    )
 
 
 def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> FastAPI:
@@ -250,5 +261,9 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
         app.add_middleware(LocalAdmin, open_metrics=settings.metrics_are_open)
     else:
         app.add_middleware(KeyCheck, keys=keys, open_metrics=settings.metrics_are_open)
+    if service.traces is not None:
+        from serving.middleware.traced import Traced
+
+        app.add_middleware(Traced, tracer=service.traces.get_tracer("lamina"))
     app.add_middleware(RequestContext, new_id=new_id, leaving=service.leaving)
     return app

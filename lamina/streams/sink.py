@@ -29,6 +29,7 @@ from lamina.streams import dead_letters
 from lamina.streams.batch import is_data, make_batch
 from lamina.streams.identity import identity_of
 from lamina.streams.sink_metrics import NoMetrics, SinkMetrics, waiting
+from lamina.streams.tile_traces import TellTiles, tracing, untold
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, TopicPartition
@@ -70,6 +71,7 @@ class TileSink:
 
     def __init__(self, options: SinkOptions, store: OnlineStore, metrics: NoMetrics | None = None) -> None:
         self._options, self._store, self._metrics = options, store, metrics or NoMetrics()
+        self.tell: TellTiles = untold
         self._stopped = False
         self._log, self._topic_id = "", ""
         self._sequence = WriteSequence(uuid.uuid4().hex, 0)
@@ -224,6 +226,7 @@ class TileSink:
             sequence = self._sequence.next()
             applied = self._until_done(lambda: self._store.write_tiles(batch.tiles, sequence))
             self._sequence = sequence
+            self.tell(batch, system_clock())
         if batch.broken:
             dead_letters.write(self._options.bootstrap, self._options.topic_prefix, batch.broken)
         self._written.update(batch.offsets)
@@ -315,7 +318,8 @@ def main(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sink.stop())
     try:
-        sink.run()
+        with tracing(settings) as sink.tell:
+            sink.run()
     except LaminaError as error:
         sys.stderr.write(f"sink: {error}\n")
         raise typer.Exit(1) from error

@@ -24,6 +24,7 @@ from serving.middleware.errors import LONGEST_FIELD, problem
 from serving.middleware.keys import CLIENT, SOURCES
 from serving.routes.json_route import JsonRoute
 from serving.stages.log import EventLog, Outgoing
+from serving.stages.trace import header
 from serving.taken_feedback import FeedbackReader, SourceRefused
 
 JSON = "application/json"
@@ -93,7 +94,7 @@ def feedback_router(reader: FeedbackReader, events: EventLog) -> APIRouter:
             except SourceRefused as error:
                 taken.append(FeedbackTaken(place=place, field="source", message=str(error)))
             else:
-                outgoing.append(Outgoing(MODEL_FEEDBACK, event.key, event.to_json()))
+                outgoing.append(Outgoing(MODEL_FEEDBACK, event.key, event.to_json(), header()))
                 taken.append(FeedbackTaken(place=place, accepted=event.feedback_id))
         if not outgoing:
             return problem(

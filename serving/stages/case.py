@@ -15,6 +15,7 @@ from serving.stages.kind import E
 from serving.stages.repeats import Found, Turn
 from serving.stages.routing import Lane
 from serving.stages.stopwatch import Stopwatch
+from serving.stages.trace import TRACE, RequestTrace
 
 J = TypeVar("J")
 NO_PAYLOAD: dict[str, JsonValue] = {}
@@ -25,16 +26,18 @@ class Case(Generic[E, J]):
     """One request. Who takes it gives the first four; each stage adds what it finds.
 
     started_ns: when it arrived, by `time.perf_counter_ns`; until_ns: until when a model may be asked, by the same.
-    explain: say what weighed most. row: the event as a mapping; raw: as its `to_json` writes it. snapshot: what the
-    store holds, None where it did not answer. held: what another process makes, or made, of the same event, None where
-    it is this one's to answer. judged: what the system said before the score. outputs: of the model, by name; empty
-    where none has answered. logged: the answer as it is logged.
+    explain: say what weighed most. trace: that of the request it came with, None where nobody traces. row: the
+    event as a mapping; raw: as its `to_json` writes it. snapshot: what the store holds, None where it did not
+    answer. held: what another process makes, or made, of the same event, None where it is this one's to answer.
+    judged: what the system said before the score. outputs: of the model, by name; empty where none has answered.
+    logged: the answer as it is logged.
     """
 
     event: E
     request_id: str
     started_ns: int
     explain: bool = False
+    trace: RequestTrace | None = field(default_factory=TRACE.get)
     row: dict[str, object] = field(init=False)
     raw: bytes = field(init=False)
     turn: Turn = field(init=False)

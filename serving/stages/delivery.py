@@ -12,7 +12,8 @@ from lamina.contracts.base import Event
 from lamina.contracts.topics import DEAD_LETTERS, LETTER_BYTES
 from lamina.monitoring import metrics
 from lamina.streams.refusals import is_final
-from serving.stages.journal import JournaledEvent, Place
+from serving.stages.journal import Place
+from serving.stages.segments import JournaledEvent
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -69,6 +70,20 @@ def make_producer(bootstrap: str, on_error: Callable[[KafkaError], None]) -> Pro
             "log_level": 2,
         }
     )
+
+
+def send_event(
+    producer: Producer, event: JournaledEvent, on_delivery: Callable[[KafkaError | None, Message], None]
+) -> None:
+    """Hand an event over, with its trace as the header `traceparent` where it has one.
+
+    Raises: BufferError, KafkaException: as the producer.
+    """
+    if event.trace:
+        headers: list[tuple[str, str | bytes | None]] = [("traceparent", event.trace)]
+        producer.produce(event.topic, event.value, event.key, on_delivery=on_delivery, headers=headers)
+    else:
+        producer.produce(event.topic, event.value, event.key, on_delivery=on_delivery)
 
 
 def send_letter(

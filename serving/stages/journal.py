@@ -1,9 +1,9 @@
 """Events on their way to Kafka, written down before a request is answered, until Kafka has acknowledged them.
 
-A line a file `<number>.events`: topic, key and JSON, with tabs between. What is written survives the end of the process
-in any way, `kill -9` included; of a machine that loses power the last moments may be lost. The file `acknowledged` says
-up to where Kafka has everything; what lies behind is sent again by the next start, so an event may arrive twice but not
-never, and in its order. `undeliverable` keeps what Kafka will never take.
+A line a file `<number>.events`: topic, key and JSON, with tabs between, and the trace behind where one is kept. What is
+written survives the end of the process in any way, `kill -9` included; of a machine that loses power the last moments
+may be lost. The file `acknowledged` says up to where Kafka has everything; what lies behind is sent again by the next
+start, so an event may arrive twice but not never, and in its order. `undeliverable` keeps what Kafka will never take.
 
 The journal is bounded, by size and by the age of what waits. Where it is full, or the disk is, it takes nothing more:
 what was answered is kept before what was not answered yet.
@@ -23,7 +23,7 @@ from typing import NamedTuple, NoReturn
 from lamina.clock import Clock, system_clock
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
-from serving.stages.segments import Segments, parts_of
+from serving.stages.segments import JournaledEvent, Segments, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +41,6 @@ class JournalFull(LaminaError):
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
-
-
-class JournaledEvent(NamedTuple):
-    """One event: the real name of its topic, its key, and its JSON."""
-
-    topic: str
-    key: bytes
-    value: bytes
-
-    @property
-    def line(self) -> bytes:
-        """The event as it is written down."""
-        return b"%s\t%s\t%s\n" % (self.topic.encode(), self.key, self.value)
 
 
 class Place(NamedTuple):

@@ -23,9 +23,10 @@ from lamina.errors import StreamError
 from lamina.monitoring import metrics
 from lamina.streams.refusals import is_final, is_purge, letter_of_unsent
 from lamina.streams.topics import create_topics
-from serving.stages.delivery import Sent, delivered_to, make_producer, send_letter
-from serving.stages.journal import Journal, JournaledEvent, Place
-from serving.stages.segments import UNDELIVERABLE
+from serving.stages.delivery import Sent, delivered_to, make_producer, send_event, send_letter
+from serving.stages.journal import Journal, Place
+from serving.stages.segments import UNDELIVERABLE, JournaledEvent
+from serving.stages.trace import header
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -40,11 +41,12 @@ RECALLED_BYTES = 16 * 1024 * 1024
 
 
 class Outgoing(NamedTuple):
-    """An event to publish: its topic, without the prefix, its key and its JSON."""
+    """An event to publish: its topic, without the prefix, its key, its JSON and the trace that it carries, if any."""
 
     topic: str
     key: str
     value: bytes
+    trace: bytes = b""
 
 
 class EventLog:
@@ -92,12 +94,12 @@ class EventLog:
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
         """Send `value` to `topic`; it is delivered in the end, whatever dies after this returns."""
-        self.publish_all([Outgoing(topic, key, value)])
+        self.publish_all([Outgoing(topic, key, value, header())])
 
     def publish_all(self, outgoing: Sequence[Outgoing]) -> None:
         """Send all of these, in their order, for the price of one write to the journal."""
         prefix = self._prefix
-        events = [JournaledEvent(prefix + topic, key.encode(), value) for topic, key, value in outgoing]
+        events = [JournaledEvent(prefix + topic, key.encode(), value, trace) for topic, key, value, trace in outgoing]
         with self._turn:
             places = self._journal.append(events)
             for event, place in zip(events, places, strict=True):
@@ -150,9 +152,7 @@ class EventLog:
         sent = Sent(self._delivered, place, event if alone else None)
         refused: KafkaError | None = None
         try:
-            self._producer.produce(  # type: ignore[union-attr]
-                event.topic, event.value, event.key, on_delivery=sent.delivered
-            )
+            send_event(self._producer, event, sent.delivered)  # type: ignore[arg-type]
         except BufferError:
             return False
         except KafkaException as error:

@@ -186,12 +186,15 @@ class Maker(Generic[E, J]):
         outgoing = []
         for case, _ in made:
             key = str(case.row[unit])
-            outgoing.append(Outgoing(topic, key, case.raw))
-            outgoing.append(Outgoing(answers, key, case.logged))
+            trace = b"" if case.trace is None else case.trace.header
+            outgoing.append(Outgoing(topic, key, case.raw, trace))
+            outgoing.append(Outgoing(answers, key, case.logged, trace))
         self._events.publish_all(outgoing)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS / len(made)
-        for _, served in made:
+        for case, served in made:
             record(served, log_ms)
+            if case.trace is not None:
+                case.trace.answered(served, self._kind.record.features.request.name, log_ms, time.time_ns())
             try:
                 self._count(served)
             except Exception:

@@ -8,6 +8,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from lamina.errors import LaminaError
 
@@ -18,6 +19,24 @@ SUFFIX = ".events"
 UNDELIVERABLE = "undeliverable"
 TOPIC = re.compile(rb"[A-Za-z0-9._-]{1,249}")
 """What Kafka takes for the name of a topic."""
+TRACE = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""A `traceparent`, as W3C writes it."""
+
+
+class JournaledEvent(NamedTuple):
+    """One event: the real name of its topic, its key, its JSON, and the trace it is a part of, if anybody traces."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    trace: bytes = b""
+
+    @property
+    def line(self) -> bytes:
+        """The event as it is written down."""
+        if self.trace:
+            return b"%s\t%s\t%s\t%s\n" % (self.topic.encode(), self.key, self.value, self.trace)
+        return b"%s\t%s\t%s\n" % (self.topic.encode(), self.key, self.value)
 
 
 class JournalTaken(LaminaError):
@@ -99,8 +118,9 @@ class Segments:
         return file
 
 
-def parts_of(line: bytes) -> tuple[str, bytes, bytes] | None:
-    r"""Topic, key and JSON of a line; None where it is no event: nothing behind it may wait for what nobody can read.
+def parts_of(line: bytes) -> tuple[str, bytes, bytes] | tuple[str, bytes, bytes, bytes] | None:
+    r"""Topic, key, JSON, and where there is one the trace, of a line; None where it is no event: nothing behind it may
+    wait for what nobody can read.
 
     >>> parts_of(b"labels\tuser-7\t{}\n"), parts_of(b"\0\0\t{}\n")
     (('labels', b'user-7', b'{}'), None)
@@ -109,4 +129,7 @@ def parts_of(line: bytes) -> tuple[str, bytes, bytes] | None:
     if len(rest) != 2 or not TOPIC.fullmatch(topic):
         log.error("a line of the journal, of %d bytes, is no event and is left out", len(line))
         return None
+    value, tab, trace = rest[1].rpartition(b"\t")
+    if tab and TRACE.fullmatch(trace):
+        return topic.decode(), rest[0], value, trace
     return topic.decode(), rest[0], rest[1]

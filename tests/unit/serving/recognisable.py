@@ -118,7 +118,7 @@ class KeptEvents(EventLog):
         self.kept: list[tuple[str, bytes]] = []
 
     def publish_all(self, outgoing: Sequence[Outgoing]) -> None:
-        self.kept += [(topic, value) for topic, _, value in outgoing]
+        self.kept += [(each.topic, each.value) for each in outgoing]
 
     @property
     def decisions(self) -> list[Decision]:

@@ -47,8 +47,8 @@ class Log:
     @property
     def events(self) -> list[Feedback]:
         """What was published."""
-        assert {topic for topic, _, _ in self.published} <= {MODEL_FEEDBACK}
-        return [Feedback.from_json(value) for _, _, value in self.published]
+        assert {each.topic for each in self.published} <= {MODEL_FEEDBACK}
+        return [Feedback.from_json(each.value) for each in self.published]
 
 
 @pytest.fixture

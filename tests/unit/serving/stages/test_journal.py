@@ -11,8 +11,8 @@ import pytest
 from lamina.monitoring import metrics
 from serving.stages import journal as journals
 from serving.stages import segments
-from serving.stages.journal import Journal, JournaledEvent, JournalFull, Place
-from serving.stages.segments import JournalTaken
+from serving.stages.journal import Journal, JournalFull, Place
+from serving.stages.segments import JournaledEvent, JournalTaken
 
 
 def event(n: int, topic: str = "transactions") -> JournaledEvent:
@@ -44,6 +44,25 @@ def test_events_come_back_in_order_after_a_kill(tmp_path: Path) -> None:
     second.append([event(5)])
     assert waiting(second) == [*(event(n, f"topic-{n % 2}") for n in range(5)), event(5)]
     second.close()
+
+
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_the_trace_of_an_event_survives_a_kill_and_is_no_part_of_the_event(tmp_path: Path) -> None:
+    traced = event(1)._replace(trace=TRACE)
+    first = opened(tmp_path)
+    first.append([event(0), traced, event(2)])
+    killed(first)
+    second = opened(tmp_path)
+    assert waiting(second) == [event(0), traced, event(2)]
+    assert [each.trace for each in waiting(second)] == [b"", TRACE, b""]
+    second.close()
+
+
+@pytest.mark.parametrize("behind", [b"", b"00-0af7", TRACE.upper(), TRACE + b"-1", b"x" + TRACE])
+def test_what_is_no_trace_stays_with_the_event(behind: bytes) -> None:
+    assert segments.parts_of(b"t\tk\t{}\t" + behind + b"\n") == ("t", b"k", b"{}\t" + behind)
 
 
 @pytest.mark.parametrize(

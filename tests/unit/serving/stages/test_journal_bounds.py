@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lamina.monitoring import metrics
-from serving.stages.journal import PROBE_BYTES, JournaledEvent, JournalFull
+from serving.stages.journal import PROBE_BYTES, JournalFull
+from serving.stages.segments import JournaledEvent
 from tests.unit.serving.stages.test_journal import Clocked, event, opened, waiting
 
 

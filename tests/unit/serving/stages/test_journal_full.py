@@ -16,7 +16,8 @@ def in_child(tmp_path: Path, code: str) -> str:
     prelude = """
 import os, resource, sys
 from pathlib import Path
-from serving.stages.journal import Journal, JournalFull, JournaledEvent, Place
+from serving.stages.journal import Journal, JournalFull, Place
+from serving.stages.segments import JournaledEvent
 folder = Path(sys.argv[1])
 def event(n, size=10):
     return JournaledEvent("transactions", b"user-%d" % n, b"x" * size)
@@ -145,7 +146,8 @@ print("well")
     script = tmp_path / "script.py"
     script.write_text(
         prelude
-        + "from pathlib import Path\nfrom serving.stages.journal import Journal, JournalFull, JournaledEvent\n"
+        + "from pathlib import Path\nfrom serving.stages.journal import Journal, JournalFull\n"
+        + "from serving.stages.segments import JournaledEvent\n"
         + f"folder = Path({str(tmp_path)!r})\n"
         + "def event(n, size): return JournaledEvent('transactions', b'user-%d' % n, b'x' * size)\n"
         + "def waiting(journal): return [e for e, _ in journal.read(journal.acknowledged)]\n"

@@ -19,8 +19,9 @@ from lamina.contracts.topics import DEAD_LETTERS
 from lamina.contracts.transactions import TRANSACTIONS
 from lamina.monitoring import metrics
 from serving.stages import log as logs
-from serving.stages.journal import Journal, JournaledEvent
+from serving.stages.journal import Journal
 from serving.stages.log import EventLog, Outgoing
+from serving.stages.segments import JournaledEvent
 
 AT_MS = 1_700_000_000_000
 Delivered = Callable[[KafkaError | None, object], None]

@@ -14,8 +14,9 @@ from lamina.contracts.transactions import TRANSACTIONS
 from lamina.errors import StreamError
 from lamina.monitoring import metrics
 from serving.stages import log as logs
-from serving.stages.journal import Journal, JournaledEvent
+from serving.stages.journal import Journal
 from serving.stages.log import PROBE_TIMEOUT_S, EventLog
+from serving.stages.segments import JournaledEvent
 from tests.unit.serving.stages.test_log import Broker, Delivered, Log, Producer, publish, running, until, value
 
 

@@ -20,9 +20,10 @@ from lamina.monitoring import metrics
 from lamina.store.memory import MemoryStore
 from lamina.store.protocol import Command, ReadKey, Snapshot
 from serving.stages import repeats
-from serving.stages.journal import Journal, JournaledEvent
+from serving.stages.journal import Journal
 from serving.stages.log import EventLog
 from serving.stages.repeats import Repeats, Turn
+from serving.stages.segments import JournaledEvent
 from serving.stages.shared_answers import Recorded
 from serving.systems.fraud.build import KEPT
 from serving.systems.fraud.decide import REQUESTS
