@@ -26,6 +26,7 @@ BENCHMARKS = (
     "freshness",
     "hot_swap",
     "kill_and_recount",
+    "loop",
     "online_read",
     "outages",
     "serving_throughput",
