@@ -38,6 +38,10 @@ class Kept:
         self._found[key] = (self._now() + for_s, future)
         return await asyncio.shield(future)
 
+    def drop(self, key: Hashable) -> None:
+        """Have it made anew for who asks next."""
+        self._found.pop(key, None)
+
     async def run(self, do: Callable[..., T], *given: Any, **named: Any) -> T:
         """What `do` returns, from a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(do, *given, **named))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -25,6 +26,9 @@ from serving.console.watching import page
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+TABLE = "what waits"
 QUEUE_S, LAKE_S = 3.0, 60.0
 SHOWN, MINE, SIMILAR, ENTRIES = 50, 5, 10, 20
 
@@ -52,12 +56,15 @@ class ReviewPages:
     async def waiting(self, request: Request) -> Response:
         """What waits, and what this analyst said last."""
         person = _person(request)
-        waits = await self.kept.get("queue", QUEUE_S, lambda: reading.waiting(self.queue.database, most=SHOWN))
+        table = await self.kept.get(TABLE, QUEUE_S, self._table)
         mine = await self.kept.run(reading.decided_by, self.queue.database, person.name, MINE)
-        content = render(
-            "queue.html", person=person, waiting=waits, mine=mine, now_ms=self.queue.clock(), undoable=self._undoable
-        )
+        content = render("queue.html", person=person, table=Markup(table), mine=mine, undoable=self._undoable)
         return page(request, "Review queue", "queue", content)
+
+    def _table(self) -> str:
+        """What waits, the same for all who look."""
+        waits = reading.waiting(self.queue.database, most=SHOWN)
+        return render("waiting.html", waiting=waits, now_ms=self.queue.clock())
 
     async def next(self, request: Request) -> Response:
         """The next case, now this analyst's."""
@@ -93,17 +100,17 @@ class ReviewPages:
             "can_undo": self._undoable(case, person),
             "longest_note": LONGEST_NOTE,
         }
-        return page(request, f"Case {case_id}", "queue", render("case.html", **values))
+        return page(request, f"Case {case_id}", "queue", await self.kept.run(render, "case.html", **values))
 
     async def take(self, request: Request) -> Response:
         """This case, now this analyst's."""
         person, case_id = _analyst(request), request.path_params["case_id"]
-        await self.kept.run(self.queue.take_case, person.name, case_id, senior=person.senior)
+        await self._do(self.queue.take_case, person.name, case_id, senior=person.senior)
         return _to_case(case_id)
 
     async def give_back(self, request: Request) -> Response:
         """The case is for others again."""
-        await self.kept.run(self.queue.give_back, _analyst(request).name, request.path_params["case_id"])
+        await self._do(self.queue.give_back, _analyst(request).name, request.path_params["case_id"])
         return RedirectResponse(f"{ROOT}/queue", 303)
 
     async def decide(self, request: Request) -> Response:
@@ -113,17 +120,23 @@ class ReviewPages:
         if verdict not in get_args(VerdictName):
             raise HTTPException(422, f"A verdict is one of {', '.join(get_args(VerdictName))}.")
         said: Callable[..., Verdict] = self.queue.decide
-        await self.kept.run(said, person.name, case_id, verdict, str(form.get("note", "")), senior=person.senior)
+        await self._do(said, person.name, case_id, verdict, str(form.get("note", "")), senior=person.senior)
         return await self._next(person, done=case_id)
 
     async def undo(self, request: Request) -> Response:
         """The case as it was, and this analyst's again."""
         person, case_id = _analyst(request), request.path_params["case_id"]
-        await self.kept.run(self.queue.undo, person.name, case_id)
+        await self._do(self.queue.undo, person.name, case_id)
         return _to_case(case_id)
 
+    async def _do(self, step: Callable[..., T], *given: Any, **named: Any) -> T:
+        """A step on the queue, which whoever did it is to see at once."""
+        done = await self.kept.run(step, *given, **named)
+        self.kept.drop(TABLE)
+        return done
+
     async def _next(self, person: Person, done: int | None = None) -> Response:
-        case = await self.kept.run(self.queue.take, person.name, senior=person.senior)
+        case = await self._do(self.queue.take, person.name, senior=person.senior)
         if case is None:
             return RedirectResponse(f"{ROOT}/queue", 303)
         return _to_case(case.case_id, done)

@@ -27,7 +27,7 @@ from serving.routes.health import Readiness
 NEWEST = 12
 QUICK_S, SLOW_S = 4.0, 30.0
 """How long a page's figures are kept: of what this process knows, and of what it asks others."""
-AUDIT_AT_ONCE = 100
+AUDIT_AT_ONCE, AUDIT_S = 50, 2.0
 
 Ready = Callable[[], Awaitable[Readiness]]
 Values = dict[str, Any]
@@ -118,9 +118,13 @@ class WatchPages:
         """What was done, the newest first."""
         asked = request.query_params.get("before", "")
         before = int(asked) if asked.isdigit() and len(asked) < 16 else None
-        entries = await self.kept.run(audit.entries, self.database, before=before, most=AUDIT_AT_ONCE)
-        older = entries[-1].seq if len(entries) == AUDIT_AT_ONCE else None
-        return page(request, "Audit log", "audit", render("audit.html", entries=entries, older=older))
+
+        def made() -> str:
+            entries = audit.entries(self.database, before=before, most=AUDIT_AT_ONCE)
+            older = entries[-1].seq if len(entries) == AUDIT_AT_ONCE else None
+            return render("audit.html", entries=entries, older=older)
+
+        return page(request, "Audit log", "audit", await self.kept.get(("audit", before), AUDIT_S, made))
 
     async def _made(self, template: str, look: Callable[[], object]) -> str:
         return await self.kept.get(template, SLOW_S, lambda: render(template, **_or_problem(look)))

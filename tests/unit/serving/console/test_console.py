@@ -258,3 +258,11 @@ def test_after_signing_in_one_goes_on_where_one_was(site: Site) -> None:
 def test_the_first_page_of_the_api_names_the_console(site: Site) -> None:
     page = Browser(site).ask("GET", "/")
     assert page.status_code == 200 and 'href="console/sign-in"' in page.text
+
+
+def test_who_does_something_sees_it_at_once(ann: Browser) -> None:
+    assert "with ann" not in ann.get("/queue").text
+    ann.post("/queue/next")
+    assert "with ann" in ann.get("/queue").text
+    ann.post("/cases/3/give-back")
+    assert "with ann" not in ann.get("/queue").text
