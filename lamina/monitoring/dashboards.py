@@ -106,6 +106,21 @@ MODEL = Dashboard(
             "none",
         ),
         Panel(
+            "Performance, estimated from scores",
+            "Of answers whose labels are not complete yet, and how far estimates were off where they are by now.",
+            (
+                Query(
+                    f"max by (system, model_version, metric) (model_performance_estimated{{{OWN}}})",
+                    "{{system}} {{model_version}} {{metric}}",
+                ),
+                Query(
+                    f"max by (system, model_version, metric) (model_performance_estimate_error{{{OWN}}})",
+                    "{{system}} {{model_version}} {{metric}}, off by",
+                ),
+            ),
+            "none",
+        ),
+        Panel(
             "Alerts of the newest reports",
             "By kind of report and name.",
             (Query(f"max by (system, report, alert) (monitoring_alerts{{{OWN}}})", "{{system}} {{report}} {{alert}}"),),

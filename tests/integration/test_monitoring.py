@@ -22,7 +22,7 @@ from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.lake import layout
 from lamina.local.prometheus import Programs
-from lamina.monitoring.forms import Counts, Figure, Group, PerformanceReport
+from lamina.monitoring.forms import Counts, Estimate, EstimatedPart, EstimatedReport, Figure, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, Window, hour_of, write_report
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER
@@ -103,6 +103,22 @@ def performance(settings: Settings, end_ms: int, *alerts: Alert) -> None:
     write_report(settings.lake_url, hour_of(end_ms - 1), made)
 
 
+def estimated(settings: Settings, end_ms: int) -> None:
+    """The estimates of that hour."""
+    window = Window(start_ms=end_ms - 3_600_000, end_ms=end_ms)
+    auc = Estimate(value=0.8, low=0.77, high=0.83, sampling_error=0.01)
+    part = EstimatedPart(model_version="1", rows=9, figures={"auc": auc})
+    made = EstimatedReport(
+        system="fraud",
+        known_before_ms=end_ms,
+        window=window,
+        recent=window,
+        parts=(part,),
+        mean_error={"1": {"auc": 0.02}},
+    )
+    write_report(settings.lake_url, hour_of(end_ms - 1), made)
+
+
 class Traffic:
     """Payments to the API, and tiles as the stream job would write them."""
 
@@ -129,6 +145,7 @@ def test_what_is_watched_is_there_and_a_fault_is_told_and_taken_back(
     now_ms = int(time.time() * 1000)
     low = Alert(name="auc_below_minimum", severity="critical", subject="1", value=0.6, threshold=0.7, message="low")
     performance(settings, now_ms - 3_600_000, low)
+    estimated(settings, now_ms)
     webhook, sink_port = Webhook(), free_port()
     targets = {"api": settings.api_port, "sink": sink_port}
     with (
