@@ -21,6 +21,7 @@ from lamina.contracts.problems import Problem
 from lamina.errors import LaminaError
 from lamina.monitoring import metrics
 from lamina.monitoring.exported import Exported
+from lamina.monitoring.label_joins import export_joins
 from lamina.monitoring.tracing import API, tracer_provider
 from lamina.registry.gate import latest_parity
 from lamina.registry.mlflow import MlflowRegistry
@@ -135,6 +136,8 @@ class Service:
         self.background.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
         self.background.every(PARITY_CHECK_S, "monitoring", lambda: asyncio.to_thread(self.read_monitoring))
         self.reviews.keep(self.background)
+        joins = partial(export_joins, self.settings.lake_url, tuple(self.systems))
+        self.background.every(PARITY_CHECK_S, "label joins", lambda: asyncio.to_thread(joins))
         self.background.start()
 
     async def readiness(self) -> Readiness:

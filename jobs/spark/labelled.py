@@ -27,7 +27,7 @@ def labelled(
         case ReportedLabel():
             found = _reported(rows, stood, request, label, known_before_ms)
         case FollowedLabel():
-            found = _followed(rows, stood, request, label, known_before_ms)
+            found = followed(rows, stood, label, known_before_ms, at=request.timestamp)
     return found.select(*requests.columns, label.column, LABEL_TIMESTAMP, *label.beside)
 
 
@@ -44,19 +44,18 @@ def _reported(
     return joined.withColumn(label.column, F.coalesce("_label", F.lit(False)))
 
 
-def _followed(
-    rows: DataFrame, events: DataFrame, request: EventSource, label: FollowedLabel, known_before_ms: int
-) -> DataFrame:
-    """Both kinds of events of the same keys in one order of time, the newest first: what follows a row came by before.
+def followed(rows: DataFrame, events: DataFrame, label: FollowedLabel, known_before_ms: int, *, at: str) -> DataFrame:
+    """`rows` with the label's column and `label_timestamp`; `at`: the column that holds a row's time, epoch ms.
 
-    All that is later is looked at, not only what is in time: that frame only grows, and each event is taken once.
+    Both kinds of events of the same keys in one order of time, the newest first: what follows a row came by before. All
+    that is later is looked at, not only what is in time: that frame only grows, and each event is taken once.
     """
     ts = F.col(label.source.timestamp)
     wanted = F.lit(True) if label.where is None else condition(label.where)
     following = events.where(wanted & (ts < known_before_ms)).select(
         *label.keys, ts.alias("_at"), ts.alias("_follows"), F.lit(False).alias("_row")
     )
-    asked = rows.withColumn("_at", F.col(request.timestamp)).withColumn("_row", F.lit(True))
+    asked = rows.withColumn("_at", F.col(at)).withColumn("_row", F.lit(True))
     later = Window.partitionBy(*label.keys).orderBy(F.col("_at").desc()).rangeBetween(Window.unboundedPreceding, -1)
     next_ms = F.min("_follows").over(later)
     in_time = F.col("_next") <= F.col("_at") + label.within.ms

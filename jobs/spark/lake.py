@@ -126,11 +126,21 @@ def answers(
 
     Raises: NotMigrated: the version before wrote some of them, in other columns.
     """
+    return envelopes(spark, lake, system, since=since, until=until).where(~F.col(SHADOW))
+
+
+def envelopes(
+    spark: SparkSession, lake: str, system: str, *, since: date | None = None, until: date | None = None
+) -> DataFrame:
+    """As `archived`, what `system` logged of its answers, and of what shadows would have said.
+
+    Raises: NotMigrated: as `answers`.
+    """
     topic = predictions_of(system)
     logged = archived(spark, lake, topic, since=since, until=until, schema=schema_of(Served))
     if not logged.where(F.col(SHADOW).isNull()).isEmpty():
         raise not_migrated(lake, topic)
-    return logged.where(~F.col(SHADOW) & (F.col("system") == system))
+    return logged.where(F.col("system") == system)
 
 
 def _arrival_last(names: Sequence[str], day: Column, file: Column, row: Column) -> list[Column]:
@@ -164,6 +174,13 @@ def without_duplicates(frame: DataFrame, id_column: str) -> UniqueEvents:
     once = frame.join(repeated, key == F.col("_key"), "left_anti")
     more = frame.join(repeated, key == F.col("_key"), "left_semi").withColumn("_place", F.row_number().over(first))
     return UniqueEvents(once.unionByName(more.where("_place = 1").drop("_place")), rows, rows - int(totals["ids"]))
+
+
+def first_to_arrive(frame: DataFrame, *columns: str) -> DataFrame:
+    """Of rows that are equal in `columns` the first to arrive; all of them are sorted, so they should be narrow."""
+    order = [F.col(c).asc_nulls_first() for c in ARRIVAL]
+    place = F.row_number().over(Window.partitionBy(*columns).orderBy(*order))
+    return frame.withColumn("_place", place).where("_place = 1").drop("_place")
 
 
 def read_events(

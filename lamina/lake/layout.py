@@ -13,6 +13,8 @@ ORIGIN = "origin=kafka"
 """In a day's partition: what was archived from Kafka, beside what was imported."""
 OFFSETS = "_offsets.json"
 """In that folder: which messages it holds."""
+JOIN_REPORT = "report.json"
+"""In the folder of a date's join of labels: its counts."""
 DAY = "day"
 """Names the partitions of what lies by the time of the events, not by that of their arrival."""
 
@@ -110,6 +112,16 @@ def joined(lake: str, system: str, day: date) -> str:
     'lake/joined/fraud/day=2018-08-08'
     """
     return f"{joined_of(lake, system)}/{DAY}={day.isoformat()}"
+
+
+def label_join(lake: str, system: str, day: date) -> str:
+    """What joining labels to answers of `system` found on the logical date `day`: its report, and feedback that is
+    about no answer.
+
+    >>> label_join("lake", "fraud", date(2018, 8, 8))
+    'lake/label_joins/fraud/2018-08-08'
+    """
+    return _join(lake, "label_joins", system, day.isoformat())
 
 
 def parity(lake: str, system: str, day: date) -> str:

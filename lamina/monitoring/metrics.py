@@ -86,6 +86,19 @@ BODIES_TOO_SLOW = Counter("bodies_too_slow_total", "Requests whose body did not 
 KEYS_REFUSED = Counter("keys_refused_total", "Requests with an unknown key, or without the right", ["key"])
 RATE_LIMITED = Counter("rate_limited_total", "Requests beyond the rate of their key", ["key"])
 CONCURRENCY_LIMITED = Counter("concurrency_limited_total", "Requests beyond what their key may have at once", ["key"])
+LABEL_JOIN_ANSWERS = Gauge(
+    "label_join_answers",
+    "Answers of the days that the newest join of labels made anew: joined (contradicted among them), assumed, waiting",
+    ["system", "status"],
+)
+LABEL_JOIN_FEEDBACK = Gauge(
+    "label_join_feedback",
+    "Feedback that the newest join of labels took: used, superseded, repeated, unmatched",
+    ["system", "outcome"],
+)
+LABEL_JOIN_DAY = Gauge(
+    "label_join_day_seconds", "Logical date of the newest join of labels, since the epoch", ["system"]
+)
 PARITY_MISMATCHES = Gauge("parity_mismatches", "Unexplained values in the newest parity report", ["system"])
 ROLLOUT_AGE = Gauge(
     "feature_rollout_age_seconds",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamina.catalog import EVENT_TOPICS
+from lamina.contracts.feedback import MODEL_FEEDBACK
 from lamina.definitions import record
 from lamina.settings import ROOT
 
@@ -62,6 +63,13 @@ PARITY = SparkJob(
     "missing and extra; see `<lake>/parity/<system>/<day>/report.html`.",
     driver_memory="2g",
 )
+JOIN_LABELS = SparkJob(
+    "join_labels",
+    "Joins what became known by the end of the day to the answers of every day that it may change: labels by the "
+    "record and by feedback, `<lake>/joined/<system>/day=<day>/`. Counts, and feedback that is about no answer, are in "
+    "`<lake>/label_joins/<system>/<day>/`.",
+    driver_memory="2g",
+)
 BACKFILL = SparkJob(
     "backfill",
     "Rebuilds the tiles of a range of days, one day after the other, and publishes the newest. A retry goes on with "
@@ -81,7 +89,7 @@ TRAINING_SET = SparkJob(
     driver_memory="3g",
 )
 
-JOBS = (ARCHIVE_DAY, BATCH_FEATURES, PUBLISH, PARITY, BACKFILL, EXTRACT_DATA, TRAINING_SET)
+JOBS = (ARCHIVE_DAY, BATCH_FEATURES, PUBLISH, PARITY, JOIN_LABELS, BACKFILL, EXTRACT_DATA, TRAINING_SET)
 
 
 def every_topic() -> tuple[str, ...]:
@@ -112,6 +120,24 @@ def archived_topics(system: str) -> tuple[str, ...]:
     # What was served is read for the comparison; it is no source of features.
     served = {found.served.name} if found.served else set()
     return tuple(sorted(served.union(found.feature_topics)))
+
+
+def feedback_topics(system: str) -> tuple[str, ...]:
+    """The topics on which something may be said of the answers of `system`, besides those of its features.
+
+    >>> feedback_topics("fraud")
+    ('model-feedback',)
+    """
+    return (MODEL_FEEDBACK,) if record(system).feedback else ()
+
+
+def logs_answers(system: str) -> bool:
+    """Whether what `system` answers is logged, so that labels can be joined to it.
+
+    >>> logs_answers("fraud")
+    True
+    """
+    return record(system).served is not None
 
 
 def has_model(system: str) -> bool:

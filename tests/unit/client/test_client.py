@@ -12,12 +12,14 @@ import pytest
 from fastapi import FastAPI
 
 from lamina.client import ApiError, ApiUnreachable, Client
+from lamina.contracts.feedback import FeedbackGiven
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Question
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.registry.memory import MemoryRegistry
 from lamina.settings import Settings
 from serving import client_code
 from serving.bootstrap import make_app, make_service
+from serving.routes.feedback import REJECTED
 from serving.systems.fraud.routes import LABEL, TRANSACTION
 from tests.unit.serving.in_process import InProcess
 from tests.unit.serving.recognisable import AsyncMemoryStore
@@ -45,6 +47,17 @@ def client(tmp_path: Path) -> Client:
     )
     service.events._journal.open()
     return Client("http://api", transport=InProcess(make_app(service)))
+
+
+def test_feedback_of_one_and_of_many(client: Client) -> None:
+    told = FeedbackGiven.model_validate(REJECTED)
+    with client as lamina:
+        assert lamina.feedback.send(told).accepted == "case-0007"
+        found = lamina.feedback.send_batch([told, told.model_copy(update={"action": "share"})])
+        assert (found.accepted, found.refused) == (1, 1)
+        assert (found.events[0].accepted, found.events[1].field) == ("case-0007", "action")
+        with pytest.raises(ApiError, match="source"):
+            lamina.feedback.send(told.model_copy(update={"source": "hearsay"}))
 
 
 def test_decisions_and_labels(client: Client) -> None:

@@ -16,6 +16,7 @@ from lamina.settings import ROOT
 
 DAGS = ROOT / "dags"
 MODELS = set(filter(has_model, system_names()))
+FED = {each.name for each in records() if each.feedback}
 TOPICS = {each.name: {*each.feature_topics, *([each.served.name] if each.served else [])} for each in records()}
 
 
@@ -63,9 +64,13 @@ def test_a_day_is_rebuilt_published_and_compared_once_its_topics_are_there(dags:
     for system in system_names():
         daily = dags[f"features_daily_{system}"]
         compared = {("wait_for_events", "parity"), ("wait_for_served", "parity")} if system in MODELS else set()
-        assert _edges(daily) == compared | set(pairwise(("wait_for_events", "batch_features", "publish")))
+        joined = {(f"wait_for_{what}", "join_labels") for what in ("events", "served") if system in MODELS}
+        said = {"model-feedback"} if system in FED else set()
+        joined |= {("wait_for_feedback", "join_labels")} if said else set()
+        assert _edges(daily) == compared | joined | set(pairwise(("wait_for_events", "batch_features", "publish")))
         served = {f"predictions-{system}"} if system in MODELS else set()
         waits = {"wait_for_events": TOPICS[system] - served} | ({"wait_for_served": served} if served else {})
+        waits |= {"wait_for_feedback": said} if said else {}
         for task, topics in waits.items():
             assert set(daily["tasks"][task]["inlets"]) == {f"lamina://topics/{topic}" for topic in topics}
         assert daily["params"] == {"wait_for_events": True}
@@ -126,7 +131,7 @@ def test_every_task_retries_with_growing_pauses_and_says_what_it_does(dags: dict
 def test_every_job_is_given_its_day_and_the_connection(dags: dict[str, Any]) -> None:
     daily = {dag_id: dag for dag_id, dag in dags.items() if dag_id != "features_backfill"}
     jobs = [task for dag in daily.values() for task in dag["tasks"].values() if task["application"]]
-    assert len(jobs) == 1 + 2 * len(system_names()) + 3 * len(MODELS)
+    assert len(jobs) == 1 + 2 * len(system_names()) + 4 * len(MODELS)
     for job in jobs:
         assert job["arguments"][:2] == ["--date", "{{ logical_day(dag_run) }}"]
         assert job["connection"] == "spark_default"
