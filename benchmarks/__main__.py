@@ -21,6 +21,7 @@ BENCHMARKS = (
     "busy_key",
     "console_load",
     "decision_latency",
+    "drift_alarms",
     "drift_scale",
     "fraud_handbook",
     "freshness",

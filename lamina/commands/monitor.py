@@ -78,5 +78,30 @@ def estimated(at: At, known_at: KnownAt = None, system: SystemName = DEFAULT_SYS
     publish(settings, hour, report, estimated_page(report, of.watching))
 
 
+@app.command()
+def drift(
+    at: At,
+    known_at: KnownAt = None,
+    system: SystemName = DEFAULT_SYSTEM,
+    page: Annotated[
+        bool, typer.Option("--page", help="Put Evidently's page beside the version even if nothing drifted.")
+    ] = False,
+) -> None:
+    """Report what drifted of features, scores and labels; replaces the report of that hour."""
+    from lamina.monitoring.command import publish
+    from lamina.monitoring.drift.page import drift_page
+    from lamina.monitoring.drift.watch import watch
+    from lamina.monitoring.drift.with_page import with_page
+    from lamina.registry.mlflow import MlflowRegistry
+
+    settings, of = load_settings(), record(system)
+    hour, end_ms, known_before_ms = times_of(at, known_at, settings.clock)
+    registry = MlflowRegistry(settings.mlflow_uri)
+    watched = watch(of, registry, settings.lake_url, end_ms=end_ms, known_before_ms=known_before_ms)
+    shown = page or bool(watched.report.alerts)
+    report = with_page(registry, watched) if shown else watched.report
+    publish(settings, hour, report, drift_page(report))
+
+
 def _at(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M")

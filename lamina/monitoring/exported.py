@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from prometheus_client import Gauge
 
 from lamina.monitoring import metrics
+from lamina.monitoring.drift.findings import MISSING, Kind
+from lamina.monitoring.drift.report import KIND as DRIFT
+from lamina.monitoring.drift.report import DriftReport
 from lamina.monitoring.forms import EstimatedReport, Figure, PerformanceReport
 from lamina.monitoring.reports import Summary, kinds, newest
 
@@ -30,7 +33,7 @@ class Exported:
 
         Raises: BrokenMonitoringReport: one of them cannot be read; every gauge keeps its value.
         """
-        found = [*self._alerts(system), *self._performance(system), *self._estimated(system)]
+        found = [*self._alerts(system), *self._performance(system), *self._estimated(system), *self._drift(system)]
         named = {(gauge, labels) for gauge, labels, _ in found}
         for gauge, labels, value in found:
             gauge.labels(*labels).set(value)
@@ -67,6 +70,17 @@ class Exported:
         for version, errors in report.mean_error.items() if report else ():
             for name, error in errors.items():
                 yield metrics.MODEL_PERFORMANCE_ESTIMATE_ERROR, (system, version, name), error
+
+    def _drift(self, system: str) -> Iterator[Shown]:
+        report = newest(self.lake, system, DRIFT, DriftReport)
+        for finding in report.findings if report else ():
+            if finding.effect is None or finding.adjusted is None:
+                continue
+            if finding.kind is not Kind.COVARIATE:
+                yield metrics.MODEL_DRIFT, (system, finding.kind.value), finding.effect
+            elif finding.statistic != MISSING:
+                yield metrics.FEATURE_DRIFT, (system, finding.subject), finding.effect
+                yield metrics.FEATURE_DRIFT_P, (system, finding.subject), finding.adjusted
 
 
 def _figures(system: str, version: str, figures: Mapping[str, Figure]) -> Iterator[Shown]:

@@ -141,6 +141,19 @@ MONITORING_ALERTS = Gauge(
 MONITORING_REPORT_END = Gauge(
     "monitoring_report_end_seconds", "Until when the newest report of a kind looks, Unix time", ["system", "report"]
 )
+FEATURE_DRIFT = Gauge(
+    "feature_drift_score",
+    "How far a feature is from what the model was trained on: Kolmogorov-Smirnov, or Jensen-Shannon of texts",
+    ["system", "feature_name"],
+)
+FEATURE_DRIFT_P = Gauge(
+    "feature_drift_p_value", "How likely chance alone gives it, corrected for all features", ["system", "feature_name"]
+)
+MODEL_DRIFT = Gauge(
+    "model_drift_score",
+    "How far scores (prediction), the share of positives (prior) and the AUC (concept) are from the model's own test",
+    ["system", "kind"],
+)
 PREDICT_ROWS = Counter("predict_rows_total", "Rows answered by /predict", ["model", "version", "status"])
 PREDICT_TIMEOUTS = Counter("predict_timeouts_total", "Calls to /predict that were not answered within their deadline")
 PREDICT_LATENCY = Histogram(

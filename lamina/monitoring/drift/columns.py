@@ -22,7 +22,7 @@ from lamina.monitoring.drift.distances import (
     shares_p,
 )
 from lamina.monitoring.drift.distributions import Distribution, Numbers, Texts
-from lamina.monitoring.drift.findings import Finding, Kind, State, not_compared
+from lamina.monitoring.drift.findings import MISSING, Finding, Kind, State, not_compared
 
 NEW_TEXTS_SHOWN = 5
 
@@ -135,7 +135,7 @@ def _missing(name: str, reference: Distribution, current: Distribution, watching
     found = Finding(
         kind=kind,
         subject=name,
-        statistic="missing",
+        statistic=MISSING,
         threshold=watching.missing,
         reference_rows=n,
         rows=m,

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+MISSING = "missing"
+"""The statistic of rows without a value."""
 CRITICAL_FROM = 2.5
 """A drift is critical from so many times its threshold on: the bands of PSI, 0.1 and 0.25, for every effect."""
 

@@ -28,11 +28,11 @@ from lamina.lake.write import open_lake, replacing
 from lamina.monitoring.drift.distributions import Distribution, Numbers, Texts, pooled_numbers, pooled_texts
 from lamina.monitoring.drift.sketch_files import SketchFileError, dump_sketches, load_sketches
 from lamina.monitoring.drift.sketches import NumberSketch, Sketch, TextSketch
+from lamina.monitoring.hours import HOUR_MS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HOUR_MS = 3_600_000
 FILE = "sketches.json"
 SCORES_OF = "scores of version "
 """Columns of the file with the scores of a version begin so. No feature's name has blanks."""
@@ -102,6 +102,15 @@ def served_hours(
             _keep(url, mark, kept)
         found.append(kept.served(at * HOUR_MS, kinds if names is None else names))
     return found
+
+
+def served_by(lake: str, system: str, start_ms: int, end_ms: int, known_before_ms: int) -> dict[str, int]:
+    """How many answers from `start_ms` to before `end_ms` each set of models gave, by their JSON text in the lake."""
+    import pyarrow.compute as pc
+
+    days = ingested_days(lake, predictions_of(system), since=day_of(start_ms) - CLOCK_SKEW)
+    models = _read(lake, system, ("models",), days, start_ms, end_ms, known_before_ms).column("models")
+    return {each["values"]: each["counts"] for each in pc.value_counts(models.combine_chunks()).to_pylist()}
 
 
 def _read(

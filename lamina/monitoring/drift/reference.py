@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lamina.monitoring.drift.columns import Sway, measure_sway
+from lamina.monitoring.drift.distributions import Distribution
 from lamina.monitoring.drift.ranking import Ranking, measure_ranking
 from lamina.monitoring.drift.sketch_files import SketchFileError, dump_sketches, load_sketches
-from lamina.monitoring.drift.sketches import NumberSketch, Sketch, sketch_columns
+from lamina.monitoring.drift.sketches import NumberSketch, Sketch, distributions, sketch_columns
 
 REFERENCE_FILE = "reference.json"
 """Of the run's artefacts, beside the model: serving does not need it."""
@@ -34,6 +36,11 @@ class Reference:
     days: tuple[tuple[float, float], ...]
     ranking: Ranking | None
     sway: Mapping[str, Sway] = field(default_factory=dict)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Distribution]:
+        """The features, as they are compared."""
+        return distributions(self.features)
 
     @property
     def rows(self) -> float:

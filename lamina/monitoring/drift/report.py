@@ -8,6 +8,8 @@ from lamina.monitoring.drift.findings import Finding
 from lamina.monitoring.reports import Alert, Part, Report, Window
 
 KIND = "drift"
+PAGE = "drift.html"
+"""Evidently's page among the artefacts of a version's run."""
 
 
 class Change(Part):
@@ -21,7 +23,8 @@ class Change(Part):
 
 class DriftReport(Report):
     """See `lamina.monitoring.reports`. `window` is that of the features and scores, `labels` that of the answers whose
-    labels are complete. findings: all comparisons. note: why there are none.
+    labels are complete. findings: all comparisons. no_verdict: why there are none. page: Evidently's page, as MLflow
+    names it; None where nothing drifted.
     """
 
     kind: str = KIND
@@ -30,7 +33,7 @@ class DriftReport(Report):
     findings: tuple[Finding, ...] = ()
     changes: tuple[Change, ...] = ()
     page: str | None = None
-    note: str | None = None
+    no_verdict: str = ""
 
 
 def alerts_of(findings: Sequence[Finding]) -> tuple[Alert, ...]:

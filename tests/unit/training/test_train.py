@@ -13,7 +13,8 @@ from lamina.definitions.fraud import FEATURES
 from lamina.evaluation.card import CARD_FILE, model_card
 from lamina.evaluation.plots import CURVES_FILE, RELIABILITY_FILE
 from lamina.evaluation.read import read_table
-from lamina.evaluation.table import Table, TrainingSetError, rows_to_test
+from lamina.evaluation.table import Table, TrainingSetError, rows_to_learn, rows_to_test
+from lamina.monitoring.drift.reference import REFERENCE_FILE, load_reference
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import SCORE
@@ -123,6 +124,26 @@ def test_publishing_records_and_registers(table: Table, tmp_path: Path) -> None:
     for part in ("## Data", "## Figures on the test days", "## Slices", "## Limits", "device mobile"):
         assert part in card
     assert f"{load(files).spec.rows.train:,} with" in card
+
+
+def test_a_version_keeps_what_it_was_trained_on_beside_its_model(table: Table, tmp_path: Path) -> None:
+    """Features of all rows learnt from; scores of all of the test days, of users who leave the test, too."""
+    registry = MemoryRegistry(tmp_path / "registry")
+    said = publish(RECIPE, registry, table, PLAN, min_auc=0.8)
+    kept = load_reference(registry.read("fraud", str(said["version"]), REFERENCE_FILE), REFERENCE_FILE)
+    files = registry.download("fraud", str(said["version"]), tmp_path / "served")
+    spec = load(files).spec
+    assert not (files / REFERENCE_FILE).exists()
+    assert sorted(kept.features) == sorted(kept.sway) == sorted(spec.names)
+    learn = table.take(rows_to_learn(table, PLAN.days, PLAN.seed))
+    served = table.take(rows_to_test(table, PLAN.days, PLAN.seed, known_leave=False))
+    amount = kept.features["amount"].distribution()
+    assert amount.count + amount.missing == len(learn) == spec.rows.train
+    assert kept.scores.distribution().count == len(served) > spec.rows.test
+    assert kept.positive_share == pytest.approx(
+        (learn.positive.sum() + served.positive.sum()) / (len(learn) + len(served))
+    )
+    assert kept.ranking is not None and kept.ranking.auc > 0.9
 
 
 def test_a_model_below_the_minimum_is_recorded_but_not_registered(table: Table, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from lamina.clock import midnight_ms
 from lamina.lake import layout
 from lamina.monitoring.drift import hours
 from lamina.monitoring.drift.distributions import Numbers, Texts
-from lamina.monitoring.drift.hours import FILE, HOUR_MS, Served, column_of, served_hours, windowed
+from lamina.monitoring.drift.hours import FILE, Served, column_of, served_hours, windowed
+from lamina.monitoring.hours import HOUR_MS
 from tests.unit.monitoring.drift.answers import ANSWER, answer, put
 
 DAY = date(2018, 8, 14)

@@ -1,0 +1,185 @@
+"""What drifted, by the answers in the lake and the labels that came: the report of an hour.
+
+Features and scores are those of `Watching.drift_hours` up to the end of the hour, a whole day: a part of one differs
+from any day by its hours alone. What is of the day of the week is looked at over a whole week. Labels are those of the
+last `Watching.label_days` of answers whose labels are complete, the AUC that of the last `Watching.days` of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from lamina.clock import DAY_MS
+from lamina.contracts.features import FeatureSet
+from lamina.contracts.served import MODEL
+from lamina.contracts.systems import System
+from lamina.contracts.watching import Watching
+from lamina.lake.joined import read_joined
+from lamina.monitoring.drift.columns import STEADY, compare_column
+from lamina.monitoring.drift.decide import decided
+from lamina.monitoring.drift.distributions import Distribution, Numbers, Texts
+from lamina.monitoring.drift.findings import Finding, Kind
+from lamina.monitoring.drift.hours import Served, served_by, served_hours, windowed
+from lamina.monitoring.drift.labels import compare_concept, compare_prior
+from lamina.monitoring.drift.reference import REFERENCE_FILE, Reference, load_reference
+from lamina.monitoring.drift.report import Change, DriftReport, alerts_of
+from lamina.monitoring.drift.sketch_files import SketchFileError
+from lamina.monitoring.drift.streams import DETECTORS, changes, rank_errors, risen
+from lamina.monitoring.hours import HOUR_MS, days_between
+from lamina.monitoring.reports import Window
+from lamina.monitoring.rows import COLUMNS, Rows, delay_ms, read_rows
+from lamina.registry.protocol import ModelRegistry, RegistryError
+
+WEEKLY = ("day_of_week", "weekend")
+"""Transforms of a request whose values a day cannot show."""
+WEEK_HOURS = 168
+SCORE = "score"
+"""What findings call the scores of the model."""
+
+
+def weekly_features(features: FeatureSet) -> frozenset[str]:
+    """The features that are of the day of the week."""
+    return frozenset(f.name for f in features.request_features if f.transform in WEEKLY)
+
+
+def label_window(system: System, end_ms: int, known_before_ms: int) -> Window:
+    """The times of the answers whose labels are looked at: the newest ones are just complete."""
+    complete = min(end_ms, known_before_ms - delay_ms(system))
+    return Window(start_ms=complete - system.watching.label_days * DAY_MS, end_ms=complete)
+
+
+def served_in(lake: str, system: System, reference: Reference, end_ms: int, known_before_ms: int) -> list[Served]:
+    """The hours before `end_ms`, oldest first: a week of them for what is of the day of the week, then those of all."""
+    kinds = {name: sketch.kind for name, sketch in reference.features.items()}
+    weekly = sorted(weekly_features(system.features) & set(kinds))
+    late_ms = end_ms - system.watching.drift_hours * HOUR_MS
+    of = (lake, system.name, kinds)
+    week = served_hours(*of, end_ms - WEEK_HOURS * HOUR_MS, late_ms, known_before_ms, weekly) if weekly else []
+    return week + served_hours(*of, late_ms, end_ms, known_before_ms)
+
+
+def compare_served(
+    reference: Reference, hours: Sequence[Served], version: str, weekly: frozenset[str], end_ms: int, watching: Watching
+) -> list[Finding]:
+    """What features and scores of `version` show, not decided yet. Args: hours: see `served_in`."""
+    late = [hour for hour in hours if hour.at_ms >= end_ms - watching.drift_hours * HOUR_MS]
+    found = []
+    for name, before in reference.columns.items():
+        now = windowed(hours if name in weekly else late, name) or _nothing(before)
+        # A day differs from a week by its weekday alone.
+        sway = STEADY if name in weekly else reference.sway.get(name, STEADY)
+        found += compare_column(name, before, now, watching, sway=sway)
+    scores = reference.scores.distribution()
+    served = windowed(late, SCORE, version) or _nothing(scores)
+    # A score that a model did not give is counted elsewhere: it is a fallback.
+    found += [f for f in compare_column(SCORE, scores, served, watching, Kind.PREDICTION) if f.statistic != "missing"]
+    return found
+
+
+def _nothing(like: Distribution) -> Distribution:
+    return Numbers(np.empty(0), np.empty(0), 0, 0.0) if isinstance(like, Numbers) else Texts({}, 0, 0, 0.0)
+
+
+def compare_labels(reference: Reference, rows: Rows, version: str, window: Window, watching: Watching) -> list[Finding]:
+    """What labels show, not decided yet: of all answers how many are positive, of `version` how it ranks them."""
+    served = rows.take(~rows.shadow & rows.known & (rows.weight > 0) & _inside(rows, window.start_ms, window.end_ms))
+    own = served.take(
+        (served.version == version) & _inside(served, window.end_ms - watching.days * DAY_MS, window.end_ms)
+    )
+    least = watching.min_rows
+    return [
+        compare_prior(reference, served.positive, served.weight, threshold=watching.prior, least_positives=least),
+        compare_concept(
+            reference, own.positive, own.score, own.unit, threshold=watching.concept, least_positives=least
+        ),
+    ]
+
+
+def rises(reference: Reference, rows: Rows, version: str, window: Window, arrived: Mapping[str, int]) -> list[Change]:
+    """Since when `version` ranks positive answers lower, by each detector that found it.
+
+    Args: arrived: when the label of each positive answer became known, epoch ms, by request id.
+    """
+    own = rows.take(
+        ~rows.shadow & rows.positive & (rows.version == version) & _inside(rows, window.start_ms, window.end_ms)
+    )
+    at = np.array([arrived[request] for request in own.request], np.int64)
+    order = np.lexsort((own.request.astype(str), at))
+    errors = rank_errors(reference.scores.distribution(), own.score[order])
+    found = []
+    for name, make in DETECTORS.items():
+        place = risen(errors, changes(make(), errors))
+        if place is not None:
+            found.append(
+                Change(
+                    detector=name,
+                    at_ms=int(at[order][place]),
+                    error_before=float(errors[:place].mean()),
+                    error_after=float(errors[place:].mean()),
+                )
+            )
+    return found
+
+
+def _inside(rows: Rows, start_ms: int, end_ms: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return (rows.timestamp >= start_ms) & (rows.timestamp < end_ms)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A report of an hour, and the columns that both sides have, for who wants to see them: reference and current."""
+
+    report: DriftReport
+    columns: tuple[Mapping[str, Distribution], Mapping[str, Distribution]] = ({}, {})
+
+
+def serving_version(lake: str, system: str, start_ms: int, end_ms: int, known_before_ms: int) -> str | None:
+    """The version that gave most of the answers, of several the newest; None where none gave any."""
+    counts: dict[str, int] = {}
+    for text, count in served_by(lake, system, start_ms, end_ms, known_before_ms).items():
+        used = orjson.loads(text).get(MODEL)
+        if used is not None:
+            counts[used["version"]] = counts.get(used["version"], 0) + count
+    return max(counts, key=lambda version: (counts[version], len(version), version), default=None)
+
+
+def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, known_before_ms: int) -> Watched:
+    """The report of the hour that ends at `end_ms`, against the reference of the version that gave most answers.
+
+    Args: known_before_ms: answers served, and labels that became known, at that time or later are not looked at.
+    """
+    name, watching = system.name, system.watching
+    window = Window(start_ms=end_ms - watching.drift_hours * HOUR_MS, end_ms=end_ms)
+    labels = label_window(system, end_ms, known_before_ms)
+    blank = DriftReport(system=name, known_before_ms=known_before_ms, window=window, labels=labels)
+    version = serving_version(lake, name, window.start_ms, end_ms, known_before_ms)
+    if version is None:
+        return Watched(blank.model_copy(update={"no_verdict": "no model gave an answer in the window"}))
+    try:
+        reference = load_reference(registry.read(name, version, REFERENCE_FILE), REFERENCE_FILE)
+    except (RegistryError, SketchFileError) as error:
+        return Watched(blank.model_copy(update={"model_version": version, "no_verdict": f"no reference: {error}"}))
+    hours = served_in(lake, system, reference, end_ms, known_before_ms)
+    joined = read_joined(lake, name, COLUMNS, days=days_between(labels.start_ms, labels.end_ms))
+    rows = read_rows(system, joined, known_before_ms)
+    found = [
+        *compare_served(reference, hours, version, weekly_features(system.features), end_ms, watching),
+        *compare_labels(reference, rows, version, labels, watching),
+    ]
+    final = decided(found, watching.significance)
+    arrived = dict(zip(*(joined.column(c).to_pylist() for c in ("request_id", "label_timestamp")), strict=True))
+    report = blank.model_copy(
+        update={
+            "model_version": version,
+            "findings": tuple(final),
+            "alerts": alerts_of(final),
+            "changes": tuple(rises(reference, rows, version, labels, arrived)),
+        }
+    )
+    before = dict(reference.columns) | {SCORE: reference.scores.distribution()}
+    now = {column: windowed(hours, column, version if column == SCORE else None) for column in before}
+    return Watched(report, (before, {key: column for key, column in now.items() if column is not None}))
