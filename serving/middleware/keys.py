@@ -10,7 +10,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lamina.contracts.transactions import LabelSource
@@ -57,6 +57,13 @@ class ApiKey(BaseModel):
         None, ge=1, description="Requests under way at once, those whose body arrives among them; none: unlimited."
     )
 
+    @field_validator("sources")
+    @classmethod
+    def _are_of_a_record(cls, sources: frozenset[str] | None) -> frozenset[str] | None:
+        if sources is not None and (unknown := sorted(sources - EVERY_SOURCE)):
+            raise ValueError(f"nobody knows {', '.join(unknown)}: there are {', '.join(sorted(EVERY_SOURCE))}")
+        return sources
+
     @model_validator(mode="after")
     def _has_a_rate(self) -> ApiKey:
         if self.burst is not None and self.per_second is None:
@@ -67,8 +74,6 @@ class ApiKey(BaseModel):
     def _has_labels_to_send(self) -> ApiKey:
         if self.sources is not None and "feedback" not in self.scopes:
             raise ValueError("sources needs the scope feedback")
-        if self.sources is not None and (unknown := sorted(self.sources - EVERY_SOURCE)):
-            raise ValueError(f"sources has {', '.join(unknown)}: there are {', '.join(sorted(EVERY_SOURCE))}")
         return self
 
     @property
