@@ -45,9 +45,13 @@ for system in system_names():
         if logs_answers(system):
             more = tuple(sorted(set(archived_topics(system)) - set(topics)))
             served = DayOfTopics(task_id="wait_for_served", topics=more, doc_md=WAITS.format(", ".join(more)))
-            join = SparkJobOperator(task_id="join_labels", job=JOIN_LABELS, arguments=of)
+            day = "{{ logical_day(dag_run) }}"
+            joined = f"label_joins/{system}/{day}"
+            join = SparkJobOperator(task_id="join_labels", job=JOIN_LABELS, arguments=of, report_folder=joined)
             [events, served] >> join
             if said := feedback_topics(system):
                 DayOfTopics(task_id="wait_for_feedback", topics=said, doc_md=WAITS.format(", ".join(said))) >> join
             if has_model(system):
-                [events, served] >> SparkJobOperator(task_id="parity", job=PARITY, arguments=of)
+                compared = f"parity/{system}/{day}"
+                parity = SparkJobOperator(task_id="parity", job=PARITY, arguments=of, report_folder=compared)
+                [events, served] >> parity

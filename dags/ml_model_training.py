@@ -89,6 +89,7 @@ for system in filter(has_model, system_names()):
             "evaluate_model",
             f"models.{system}.evaluate",
             {**MINIMUM, "better": "{{ params.better }}"},
+            report_folder=f"training/{system}/{{{{ logical_day(dag_run) }}}}",
             doc_md="Compares the new model with the champion on the same rows; writes `evaluation.json` and the "
             "version's model card.",
         )

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from lamina.orchestration.assets import DayOfAssets, topic_asset
 from lamina.orchestration.days import logical_day
 from lamina.orchestration.jobs import ARCHIVE_DAILY
+from lamina.orchestration.report_link import ReportLink
 from lamina.orchestration.spark import note_day, refuse_open_day, standings
 
 WAIT = "wait_for_events"
@@ -20,8 +21,12 @@ WAIT = "wait_for_events"
 class TopicGate(BaseOperator):  # type: ignore[misc]
     """Lets the day of a topic through, as an event of the topic's asset, when it was archived and passed its suite."""
 
+    template_fields = ("report_folder",)
+    operator_extra_links = (ReportLink(),)
+
     def __init__(self, *, topic: str, **kwargs: Any) -> None:
         self.topic = topic
+        self.report_folder = f"quality/{topic}/{{{{ logical_day(dag_run) }}}}"
         super().__init__(outlets=[topic_asset(topic)], **kwargs)
 
     def execute(self, context: Any) -> None:

@@ -8,14 +8,35 @@ from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 
+from lamina.orchestration.report_link import ReportLink
 from lamina.settings import ROOT
 
 
-def module_task(task_id: str, module: str, arguments: dict[str, str] | None = None, **kwargs: Any) -> BashOperator:
+class ReportingBash(BashOperator):  # type: ignore[misc]
+    """A command at the top of the repository, in the worker's environment, that leaves a report: the link leads there.
+
+    `report_folder`: of the report within the lake, templated.
+    """
+
+    template_fields = (*BashOperator.template_fields, "report_folder")
+    operator_extra_links = (ReportLink(),)
+
+    def __init__(self, *, report_folder: str, **kwargs: Any) -> None:
+        self.report_folder = report_folder
+        super().__init__(cwd=str(ROOT), append_env=True, **kwargs)
+
+
+def module_task(
+    task_id: str, module: str, arguments: dict[str, str] | None = None, report_folder: str = "", **kwargs: Any
+) -> BashOperator:
     """A task that runs `python -m <module> --date <day>` at the top of the repository, in the worker's environment.
 
-    `arguments` are templated; a non-zero exit fails the task, and its output is the task's log.
+    `arguments` are templated; a non-zero exit fails the task, and its output is the task's log. `report_folder`: as of
+    `ReportingBash`, where it leaves a report.
     """
     words = [word for name, value in (arguments or {}).items() for word in (f"--{name}", value)]
     command = f"{shlex.quote(sys.executable)} -m {module} --date {{{{ logical_day(dag_run) }}}} {' '.join(words)}"
-    return BashOperator(task_id=task_id, bash_command=command.rstrip(), cwd=str(ROOT), append_env=True, **kwargs)
+    given = {"task_id": task_id, "bash_command": command.rstrip(), **kwargs}
+    if report_folder:
+        return ReportingBash(report_folder=report_folder, **given)
+    return BashOperator(cwd=str(ROOT), append_env=True, **given)

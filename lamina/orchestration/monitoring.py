@@ -6,34 +6,27 @@ import shlex
 import sys
 from typing import Any
 
-from airflow.providers.standard.operators.bash import BashOperator
-
 from lamina.orchestration.hourly import KNOWN_AT
-from lamina.orchestration.report_link import ReportLink
-from lamina.settings import ROOT
+from lamina.orchestration.modules import ReportingBash
 
 KINDS = {
     "performance": "How well the models did, by the answers whose labels are complete, beside each version's own "
     "evaluation.",
     "estimated": "How well the models probably do where no label has come yet, and how right that was before.",
+    "drift": "What drifted of features, scores and labels, against the rows that the version was trained on.",
 }
 """Every report of an hour, each a command of `lamina monitor`, and what it says."""
 
 
-class MonitorOperator(BashOperator):  # type: ignore[misc]
+class MonitorOperator(ReportingBash):
     """Runs `lamina monitor <kind>` for the run's hour in the worker's environment. A run again replaces the report."""
 
-    template_fields = (*BashOperator.template_fields, "report_folder")
-    operator_extra_links = (ReportLink(),)
-
     def __init__(self, *, system: str, kind: str, **kwargs: Any) -> None:
-        self.report_folder = f"monitoring/{system}/{kind}/hour={{{{ logical_hour(dag_run) }}}}"
         known = f"{{{{ ' --known-at ' ~ params.{KNOWN_AT} if params.{KNOWN_AT} else '' }}}}"
         command = f"{shlex.quote(sys.executable)} -m lamina.cli monitor {kind} --system {system}"
         super().__init__(
             bash_command=f"{command} --at {{{{ logical_hour(dag_run) }}}}{known}",
-            cwd=str(ROOT),
-            append_env=True,
+            report_folder=f"monitoring/{system}/{kind}/hour={{{{ logical_hour(dag_run) }}}}",
             doc_md=KINDS[kind],
             **kwargs,
         )

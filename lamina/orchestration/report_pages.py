@@ -1,7 +1,8 @@
 """Pages of reports in the lake, given by Airflow's own server to who is signed in there: what links of tasks lead to.
 
 `/lamina/reports/monitoring/fraud/performance/hour=2018-08-21T07` is `report.html` of that folder, or where a report has
-no page `report.json`. Only folders that hold reports are looked into, and a page can run nothing and load nothing.
+no page `report.json`; of a training, `evaluation.json`. Only folders that hold reports are looked into, and a page can
+run nothing and load nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from lamina.settings import load_settings
 
-FOLDERS = frozenset({"monitoring", "parity", "quality"})
-PAGES = {"report.html": "text/html; charset=utf-8", "report.json": "application/json"}
+FOLDERS = frozenset({"label_joins", "monitoring", "parity", "quality", "training"})
+JSON = "application/json"
+PAGES = {"report.html": "text/html; charset=utf-8", "report.json": JSON, "evaluation.json": JSON}
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,199}")
 HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",

@@ -19,6 +19,7 @@ from lamina.errors import DayNotOver
 from lamina.orchestration.days import NoLogicalDate, logical_day, over_day
 from lamina.orchestration.handover import Handover, hand_over
 from lamina.orchestration.jobs import ARCHIVE_DAY, CODE, SparkJob
+from lamina.orchestration.report_link import ReportLink
 from lamina.settings import load_settings
 
 if TYPE_CHECKING:
@@ -32,13 +33,24 @@ class SparkJobOperator(SparkSubmitOperator):  # type: ignore[misc]
 
     Where it runs is the connection's business: `local[*]`, a standalone master, YARN or Kubernetes. `arguments` are
     given after `--date <day>`, several values as several options, and templated. A job that is not `dated` is given
-    its arguments alone.
+    its arguments alone. `report_folder`: where it leaves a report, the folder within the lake, templated; a link leads
+    there.
     """
 
+    template_fields = (*SparkSubmitOperator.template_fields, "report_folder")
+
     def __init__(
-        self, *, job: SparkJob, arguments: Mapping[str, str | Sequence[str]], dated: bool = True, **kwargs: Any
+        self,
+        *,
+        job: SparkJob,
+        arguments: Mapping[str, str | Sequence[str]],
+        dated: bool = True,
+        report_folder: str = "",
+        **kwargs: Any,
     ) -> None:
-        self.job, self.dated = job, dated
+        self.job, self.dated, self.report_folder = job, dated, report_folder
+        if report_folder:
+            self.operator_extra_links = (ReportLink(),)
         date_arguments = ["--date", "{{ logical_day(dag_run) }}"] if dated else []
         super().__init__(
             conn_id=CONNECTION,

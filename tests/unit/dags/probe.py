@@ -54,6 +54,8 @@ def describe(dag: DAG) -> dict[str, Any]:
                 "arguments": getattr(task, "application_args", None) or getattr(task, "bash_command", None),
                 "application": getattr(task, "application", None),
                 "connection": getattr(task, "_conn_id", None),
+                "links": sorted(link.name for link in task.operator_extra_links),
+                "report": getattr(task, "report_folder", None) or None,
                 "outlets": [asset.uri for asset in task.outlets if isinstance(asset, Asset)],
                 "inlets": [asset.uri for asset in task.inlets if isinstance(asset, Asset)],
             }

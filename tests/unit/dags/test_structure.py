@@ -14,6 +14,8 @@ from lamina.definitions import records, system_names
 from lamina.orchestration.jobs import has_model
 from lamina.settings import ROOT
 
+KINDS = ("performance", "estimated", "drift")
+
 DAGS = ROOT / "dags"
 MODELS = set(filter(has_model, system_names()))
 FED = {each.name for each in records() if each.feedback}
@@ -149,11 +151,29 @@ def test_every_report_of_an_hour_may_ask_for_a_training(dags: dict[str, Any]) ->
     for system in MODELS:
         hourly = dags[f"monitoring_{system}"]
         reports = {name for name, task in hourly["tasks"].items() if task["operator"] == "MonitorOperator"}
-        assert {"performance", "estimated"} <= reports
+        assert reports == set(KINDS)
         assert _edges(hourly) == {(name, "choose_retraining") for name in reports} | {("choose_retraining", "retrain")}
         for name in reports:
             assert f" monitor {name} --system {system} --at " in hourly["tasks"][name]["arguments"]
         assert hourly["params"] == {"known_at": None}
+
+
+def test_every_task_that_leaves_a_report_has_a_link_to_it(dags: dict[str, Any]) -> None:
+    day = "{{ logical_day(dag_run) }}"
+    expected = {
+        f"archive_daily.quality_gate.{topic}": f"quality/{topic}/{day}" for topic in set.union(*TOPICS.values())
+    }
+    for system in MODELS:
+        expected[f"features_daily_{system}.join_labels"] = f"label_joins/{system}/{day}"
+        expected[f"features_daily_{system}.parity"] = f"parity/{system}/{day}"
+        expected[f"ml_model_training_{system}.evaluate_model"] = f"training/{system}/{day}"
+        for kind in KINDS:
+            hour = "hour={{ logical_hour(dag_run) }}"
+            expected[f"monitoring_{system}.{kind}"] = f"monitoring/{system}/{kind}/{hour}"
+    tasks = {f"{dag_id}.{name}": task for dag_id, dag in dags.items() for name, task in dag["tasks"].items()}
+    assert {name: task["report"] for name, task in tasks.items() if task["report"]}.items() >= expected.items()
+    for name, task in tasks.items():
+        assert ("Report" in task["links"]) == (task["report"] is not None), name
 
 
 def test_nothing_heavy_is_imported_when_dags_are_read(read: dict[str, Any]) -> None:
