@@ -57,8 +57,10 @@ def needed(path: str) -> Right | None:
 
     >>> needed("/fraud/decisions/batch"), needed("/health/ready"), needed("/health"), needed("/metrics")
     ('decide', None, 'admin', 'metrics')
+    >>> needed("/console/queue"), needed("/consoles"), needed("/console/../admin/models")
+    (None, 'admin', 'admin')
     """
-    if path in OPEN or (path.startswith((OPEN_FOLDER, f"{OWN_DOOR}/")) and ".." not in path):
+    if path in OPEN or path == OWN_DOOR or (path.startswith((OPEN_FOLDER, f"{OWN_DOOR}/")) and ".." not in path):
         return None
     return _stated(path) or UNLISTED
 

@@ -266,3 +266,8 @@ def test_who_does_something_sees_it_at_once(ann: Browser) -> None:
     assert "with ann" in ann.get("/queue").text
     ann.post("/cases/3/give-back")
     assert "with ann" not in ann.get("/queue").text
+
+
+def test_the_address_without_its_last_stroke_leads_there(site: Site) -> None:
+    answer = Browser(site).ask("GET", "/console")
+    assert answer.status_code == 307 and answer.headers["location"].endswith("/console/")
