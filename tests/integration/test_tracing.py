@@ -180,7 +180,7 @@ def test_a_decision_is_followed_to_the_store(
     assert carried(settings, FRAUD_LABELS) == [f"00-{TRACE_ID}-{label.span_id.hex()}-01"]
 
     # The store: the tiles that the stream makes of the event are told in the trace that the answer links to.
-    made = speed_writes(PLAN.speed, {"transactions": [TRANSACTION], "fraud_labels": []}, int(time.time() * 1000))
+    made = speed_writes(PLAN.speed, {"transactions": [TRANSACTION], "fraud_labels": []}, 0)
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap})
     for tile in made:
         producer.produce(settings.topic_prefix + FEATURE_TILES, tile.payload, f"{tile.key}\t{tile.field}".encode())
