@@ -296,7 +296,8 @@ def measure(users: int, days: int, plants: int, step_hours: int, told: Callable[
         told(f"{size} drift planted")
     kinds = ("covariate", "prior", "concept")
     figures |= {f"found_{size}": min(figures[f"found_{size}_{kind}"] for kind in kinds) for size in SIZES}
-    figures["delay_h_medium"] = max(figures.get(f"delay_h_medium_{kind}", math.inf) for kind in kinds)
+    delays = [figures[key] for kind in kinds if (key := f"delay_h_medium_{kind}") in figures]
+    figures["delay_h_medium"] = max(delays) if len(delays) == len(kinds) else "not found"
     return figures
 
 

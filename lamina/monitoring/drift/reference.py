@@ -28,7 +28,7 @@ class Reference:
 
     days: rows and positive ones of each day, a row counting as often as it stands for others. ranking: how well the
     scores told the test rows apart, none left out. Scores are of the test since a model knows its training rows.
-    sway: how far single days of the test were from the training, by feature.
+    sway: how far single days of the test were from the training, by feature; of `SCORES` from the whole test.
     """
 
     features: Mapping[str, Sketch]
@@ -118,7 +118,7 @@ def make_reference(
         scores,
         tuple(zip(rows.tolist(), positives.tolist(), strict=True)),
         measure_ranking(test_positive, test_score, test_unit),
-        _sway(sketches, test_features, test_day),
+        _sway({**sketches, SCORES: scores}, {**test_features, SCORES: test_score}, test_day),
     )
 
 

@@ -25,7 +25,7 @@ from lamina.monitoring.drift.distributions import Distribution, Numbers, Texts
 from lamina.monitoring.drift.findings import Finding, Kind
 from lamina.monitoring.drift.hours import Served, served_by, served_hours, windowed
 from lamina.monitoring.drift.labels import compare_concept, compare_prior
-from lamina.monitoring.drift.reference import REFERENCE_FILE, Reference, load_reference
+from lamina.monitoring.drift.reference import REFERENCE_FILE, SCORES, Reference, load_reference
 from lamina.monitoring.drift.report import Change, DriftReport, alerts_of
 from lamina.monitoring.drift.sketch_files import SketchFileError
 from lamina.monitoring.drift.streams import DETECTORS, changes, rank_errors, risen
@@ -75,8 +75,10 @@ def compare_served(
         found += compare_column(name, before, now, watching, sway=sway)
     scores = reference.scores.distribution()
     served = windowed(late, SCORE, version) or _nothing(scores)
+    sway = reference.sway.get(SCORES, STEADY)
+    of_scores = compare_column(SCORE, scores, served, watching, Kind.PREDICTION, sway)
     # A score that a model did not give is counted elsewhere: it is a fallback.
-    found += [f for f in compare_column(SCORE, scores, served, watching, Kind.PREDICTION) if f.statistic != "missing"]
+    found += [f for f in of_scores if f.statistic != "missing"]
     return found
 
 

@@ -14,7 +14,7 @@ from lamina.evaluation.card import CARD_FILE, model_card
 from lamina.evaluation.plots import CURVES_FILE, RELIABILITY_FILE
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, TrainingSetError, rows_to_learn, rows_to_test
-from lamina.monitoring.drift.reference import REFERENCE_FILE, load_reference
+from lamina.monitoring.drift.reference import REFERENCE_FILE, SCORES, load_reference
 from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import SCORE
@@ -134,7 +134,7 @@ def test_a_version_keeps_what_it_was_trained_on_beside_its_model(table: Table, t
     files = registry.download("fraud", str(said["version"]), tmp_path / "served")
     spec = load(files).spec
     assert not (files / REFERENCE_FILE).exists()
-    assert sorted(kept.features) == sorted(kept.sway) == sorted(spec.names)
+    assert sorted(kept.features) == sorted(spec.names) and set(kept.sway) == {*spec.names, SCORES}
     learn = table.take(rows_to_learn(table, PLAN.days, PLAN.seed))
     served = table.take(rows_to_test(table, PLAN.days, PLAN.seed, known_leave=False))
     amount = kept.features["amount"].distribution()

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from lamina.monitoring.drift.reference import Reference, load_reference, make_reference
+from lamina.monitoring.drift.reference import SCORES, Reference, load_reference, make_reference
 from lamina.monitoring.drift.sketch_files import SketchFileError
 from lamina.monitoring.drift.sketches import NumberSketch
 
@@ -59,6 +59,7 @@ def test_sway_is_that_of_the_test_days() -> None:
     found = made(RNG.random(1_000) < 0.2).sway
     assert found["amount"].values == pytest.approx(0.38, abs=0.1)
     assert found["kind"].missing < 0.2
+    assert 0 < found[SCORES].values < 0.3 and found[SCORES].missing == 0
 
 
 def test_positives_in_series_vary_more_than_those_on_their_own() -> None:
