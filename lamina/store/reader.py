@@ -28,9 +28,10 @@ from lamina.store.tiles import TileColumns, decode_speed
 class FeatureVector:
     """The features of one request, and what they were made from.
 
-    seen: events of the speed layer by `TileSpec.seen_label`. through: end of the batch tiles by `TileSpec.key`, epoch
-    ms; absent without batch tiles. newest_ms: start of the newest tile of any entity, None without tiles. unknown: ids
-    of entities, by entity name, of which nothing is stored. stale: names of the views that lack more than they may.
+    seen: events of the speed layer by `TileSpec.seen_label`; values, of the sets of hot entities. through: end of the
+    batch tiles by `TileSpec.key`, epoch ms; absent without batch tiles. newest_ms: start of the newest tile of any
+    entity, None without tiles. unknown: ids of entities, by entity name, of which nothing is stored. stale: names of
+    the views that lack more than they may.
     """
 
     values: dict[str, Value]
