@@ -8,6 +8,7 @@ from hashlib import sha256
 import orjson
 
 from lamina.clock import Clock
+from lamina.contracts.expectations import CLOCK_SKEW_MS
 from lamina.contracts.feedback import Feedback, FeedbackGiven
 from lamina.contracts.systems import System
 from lamina.errors import ContractError, LaminaError
@@ -47,7 +48,10 @@ class FeedbackReader:
         )
         if given.timestamp is None and given.feedback_id is None:
             raise _wrong("timestamp", "give it, or a feedback_id: else the same event sent again would count twice")
-        timestamp = self._clock() if given.timestamp is None else given.timestamp
+        now_ms = self._clock()
+        timestamp = now_ms if given.timestamp is None else given.timestamp
+        if timestamp > now_ms + CLOCK_SKEW_MS:
+            raise _wrong("timestamp", f"lies in the future by more than {CLOCK_SKEW_MS // 60_000} minutes")
         told = {
             **given.model_dump(exclude={USER, ITEM}),
             "subjects": subjects,

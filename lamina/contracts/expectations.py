@@ -114,10 +114,10 @@ def present(*columns: str) -> tuple[Expectation, ...]:
     return tuple(Expectation("expect_column_values_to_not_be_null", {"column": c}) for c in columns)
 
 
-def mostly_unique(column: str, at_least: float, why: str) -> Expectation:
+def mostly_unique(column: str, at_least: float, why: str, severity: Severity = "critical") -> Expectation:
     """Of the values of `column`, at least this share are different; fewer means that a producer repeats itself."""
     kind = "expect_column_proportion_of_unique_values_to_be_between"
-    return Expectation(kind, {"column": column, "min_value": at_least}, why=why)
+    return Expectation(kind, {"column": column, "min_value": at_least}, severity, why)
 
 
 def matches(column: str, regex: str, why: str = "") -> Expectation:
@@ -145,13 +145,16 @@ def some_rows() -> Expectation:
     return Expectation("expect_table_row_count_to_be_between", {"min_value": 1}, "warning", "a day without events")
 
 
-def in_time(column: str = "timestamp", mostly: float = 0.95) -> tuple[Expectation, ...]:
+def in_time(
+    column: str = "timestamp", mostly: float = 0.95, severity: Severity = "critical"
+) -> tuple[Expectation, ...]:
     """Events carry a time around their day.
 
     What arrives after midnight, before the archive ran, is of the next day: that is a warning only. What is older than
-    the allowed lateness, or lies in the future, is a unit or a clock gone wrong.
+    the allowed lateness, or lies in the future, is a unit or a clock gone wrong: as bad as `severity` says.
     """
+    why = "a wrong unit, a wrong clock, or a replay of old events"
     return (
-        between(column, EARLIEST, NOW, mostly=mostly, why="a wrong unit, a wrong clock, or a replay of old events"),
+        between(column, EARLIEST, NOW, mostly=mostly, severity=severity, why=why),
         between(column, None, END_OF_DAY, mostly=mostly, severity="warning", why="the archive ran long after midnight"),
     )

@@ -86,6 +86,10 @@ def wrong(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(each["field"], each["message"]) for each in answer.json()["details"]]
 
 
+def test_a_clock_may_be_five_minutes_ahead(log: Log) -> None:
+    assert post(log, REJECTED | {"timestamp": NOW_MS + 300_000}).status_code == 202
+
+
 def test_what_is_said_is_published_and_accepted(log: Log) -> None:
     answer = post(log, REJECTED)
     assert (answer.status_code, answer.json()) == (202, {"accepted": "case-0007"})
@@ -140,6 +144,7 @@ def test_without_a_time_it_became_known_now_and_has_an_id(log: Log) -> None:
         ({"subjects": {"user": "a"}, "user_id": "b"}, "user_id", "is another one in subjects"),
         ({"subjects": {"user": ""}}, "subjects.user", "at least 1"),
         ({"timestamp": 5}, "timestamp", "milliseconds"),
+        ({"timestamp": NOW_MS + 300_001}, "timestamp", "future"),
         ({"value": "much"}, "value", "valid number"),
         ({"colour": "red"}, "colour", "not permitted"),
         ({"author": CARD}, "author", "looks like a card number"),
