@@ -1,7 +1,8 @@
 """Whether what is watched of a system asks for a retraining, for which day, and on which days: said once an hour.
 
-An alert of any kind asks for one. After it none is asked for until the cool-down is over, which is a day unless the
-settings say otherwise: labels come by the day, so that a second training would learn nothing new. A training that had
+An alert of any kind asks for one. No two are asked for within the cool-down, in whatever order hours are looked at,
+which is a day unless the settings say otherwise: labels come by the day, so that a second training would learn nothing
+new. A training that had
 few days since the change is followed by one on twice as many, and by one on a whole window. What was asked for
 is a report of its own, of kind `retraining`: whoever asks again for the same hour hears the same, and the run's name
 and logical date are made from it, so that Airflow starts it once.
@@ -42,8 +43,8 @@ class Retraining(Summary):
 def choose_retraining(
     lake: str, system: str, hour: datetime, cooldown: timedelta, rule: AfterDrift | None = None
 ) -> Retraining | None:
-    """The retraining that the reports of `hour` ask for, which is kept; None where they do not, there are none, or the
-    last one is not long enough ago.
+    """The retraining that the reports of `hour` ask for, which is kept; None where they do not, there are none, or
+    another was asked for within the cool-down, before or after.
 
     Raises: BrokenMonitoringReport: when a report cannot be read.
     """
@@ -51,11 +52,13 @@ def choose_retraining(
         return already
     found = [read_report(lake, system, kind, hour, Summary) for kind in kinds(lake, system) if kind != KIND]
     there = [report for report in found if report is not None]
-    earlier = [each for each in hours(lake, system, KIND) if each < hour]
-    last = read_report(lake, system, KIND, earlier[-1], Retraining) if earlier else None
-    if last is not None and hour - _hour(last) < cooldown:
-        LOG.info("%s: %s was asked for less than %s before %s", system, last.run_id, cooldown, f"{hour:{HOUR}}")
+    asked = hours(lake, system, KIND)
+    if near := [each for each in asked if abs(hour - each) < cooldown]:
+        at = f"{near[0]:{HOUR}}"
+        LOG.info("%s: one was asked for by %s, less than %s from %s", system, at, cooldown, f"{hour:{HOUR}}")
         return None
+    earlier = [each for each in asked if each < hour]
+    last = read_report(lake, system, KIND, earlier[-1], Retraining) if earlier else None
     chosen = _retraining(system, hour, there, last, cooldown, rule or AfterDrift()) if there else None
     if chosen is None:
         LOG.info("%s: nothing in the %d reports of %s asks for a retraining", system, len(there), f"{hour:{HOUR}}")

@@ -105,12 +105,18 @@ def test_alerts_of_all_kinds_count_and_the_oldest_window_wins(lake: str) -> None
     assert found.reason.count("auc_fell") == 2
 
 
-def test_an_earlier_hour_that_is_asked_about_late_does_not_look_at_what_came_after(lake: str) -> None:
-    watched(lake)
+@pytest.mark.parametrize(("earlier", "asks"), [(1, False), (23, False), (24, True)])
+def test_an_hour_that_is_asked_about_late_asks_for_none_within_the_cool_down(
+    lake: str, earlier: int, asks: bool
+) -> None:
+    watched(lake, since=date(2025, 3, 4))
     chosen(lake)
-    earlier = HOUR - timedelta(hours=3)
-    watched(lake, earlier)
-    assert chosen(lake, earlier) is not None
+    before = HOUR - timedelta(hours=earlier)
+    watched(lake, before, since=date(2025, 3, 5))
+    found = chosen(lake, before)
+    assert (found is not None) is asks
+    if found is not None:
+        assert found.since == date(2025, 3, 5), "what came after is not looked at otherwise"
 
 
 def test_a_training_on_few_days_is_followed_by_ones_on_twice_as_many_and_on_a_whole_window(lake: str) -> None:
