@@ -52,14 +52,14 @@ class ReviewQueue:
     def open(self, found: Iterable[NewCase], read: Mapping[tuple[str, int], int] | None = None) -> int:
         """Put these into the queue; returns how many were not in it yet.
 
+        Of an event there is one case, however often it is asked about; of an answer without event one a request.
+
         Args: read: up to where a topic was read to find them, by the topic's id and partition.
         """
         now_ms, opened = self.clock(), 0
         with self.database.writing() as connection:
             for case in found:
-                known = sa.select(CASES.c.case_id).where(
-                    CASES.c.system == case.system, CASES.c.request_id == case.request_id
-                )
+                known = sa.select(CASES.c.case_id).where(CASES.c.system == case.system, _same(case))
                 if connection.execute(known).first() is not None:
                     continue
                 fields = {name: each for name, each in vars(case).items() if name != "subjects"}
@@ -221,6 +221,12 @@ class ReviewQueue:
         if case.holder != analyst or (case.held_until or 0) <= now_ms:
             audit.note(connection, now_ms, analyst, "take", case.case_id, {**detail, "until": until})
         return replace(case, holder=analyst, held_until=until)
+
+
+def _same(case: NewCase) -> sa.ColumnElement[bool]:
+    if case.event_id is None:
+        return CASES.c.event_id.is_(None) & (CASES.c.request_id == case.request_id)
+    return CASES.c.event_id == case.event_id
 
 
 def _number(made: sa.CursorResult[tuple[object, ...]]) -> int:

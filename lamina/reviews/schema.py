@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
@@ -22,6 +21,7 @@ NAME, ID = 64, 256
 """Longest name of a system, entity or analyst, and longest id, in characters."""
 ANSWERS = "verdict IN ('approve', 'reject')"
 STANDS = "undone_at IS NULL"
+HAS_EVENT, HAS_NO_EVENT = "event_id IS NOT NULL", "event_id IS NULL"
 
 METADATA = MetaData()
 # SQLite numbers rows by itself only in a column of exactly this type.
@@ -43,10 +43,26 @@ CASES = Table(
     Column("holder", String(NAME)),
     Column("held_until", BigInteger),
     Column("evidence", Text, nullable=False),
-    UniqueConstraint("system", "request_id", name="review_cases_of_a_request"),
     CheckConstraint("state IN ('open', 'escalated', 'decided')", name="review_cases_state"),
     Index("review_cases_by_loss", "state", "expected_loss"),
     Index("review_cases_by_uncertainty", "state", "uncertainty"),
+    # Two indexes, since nulls differ from each other: the id of a request is the client's, and may be that of several.
+    Index(
+        "review_cases_of_an_event",
+        "system",
+        "event_id",
+        unique=True,
+        sqlite_where=text(HAS_EVENT),
+        postgresql_where=text(HAS_EVENT),
+    ),
+    Index(
+        "review_cases_of_a_request",
+        "system",
+        "request_id",
+        unique=True,
+        sqlite_where=text(HAS_NO_EVENT),
+        postgresql_where=text(HAS_NO_EVENT),
+    ),
 )
 """`evidence`: the answer's envelope, as JSON. `holder` works on the case until `held_until`. Times are epoch ms."""
 

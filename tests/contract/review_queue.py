@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from lamina.reviews.cases import Case, NewCase, Verdict
 from lamina.reviews.database import Database
 from lamina.reviews.errors import AuditBroken, HeldByAnother, NoSuchCase, ReviewsUnavailable, TooLate
 from lamina.reviews.queue import QueueOptions, ReviewQueue
-from lamina.reviews.schema import AUDIT, METADATA, VERDICTS
+from lamina.reviews.schema import AUDIT, CASES, METADATA, VERDICTS
 
 MINUTE_MS = 60_000
 
@@ -86,6 +87,32 @@ class ReviewQueueContract:
         assert queue.open([new_case(1), new_case(2), new_case(1)]) == 2
         assert queue.open([new_case(2)]) == 0
         assert reading.counts(queue.database) == {"shop": {"open": 2}}
+
+    def test_payments_under_one_request_id_are_a_case_each(self, queue: ReviewQueue) -> None:
+        """The id of a request is the client's: a gateway gives several payments the same."""
+        first, second = new_case(1), replace(new_case(2), request_id="r-1")
+        assert queue.open([first, second]) == 2
+        assert queue.open([second, first]) == 0
+        assert sorted(str(case.event_id) for case in reading.waiting(queue.database)) == ["e-1", "e-2"]
+
+    def test_a_payment_that_is_asked_about_again_is_no_second_case(self, queue: ReviewQueue) -> None:
+        queue.open([new_case(1)])
+        assert queue.open([replace(new_case(2), event_id="e-1")]) == 0
+        assert queue.open([replace(new_case(2), event_id="e-1", system="another")]) == 1
+
+    def test_without_an_event_it_is_one_case_a_request(self, queue: ReviewQueue) -> None:
+        nameless = replace(new_case(1), event_id=None)
+        assert queue.open([new_case(1), nameless, nameless]) == 2
+        assert queue.open([replace(nameless, request_id="r-2"), nameless]) == 1
+
+    @pytest.mark.parametrize("event_id", ["e-1", None])
+    def test_the_database_has_one_case_of_it(self, queue: ReviewQueue, event_id: str | None) -> None:
+        """Whatever the code does."""
+        queue.open([replace(new_case(1), event_id=event_id)])
+        with pytest.raises(ReviewsUnavailable):
+            with queue.database.writing() as connection:
+                row = {name: each for name, each in vars(new_case(1)).items() if name != "subjects"}
+                connection.execute(CASES.insert().values({**row, "event_id": event_id, "opened_at": 1, "state": "open"}))
 
     def test_up_to_where_a_topic_was_read_is_committed_with_the_cases(self, queue: ReviewQueue) -> None:
         queue.open([new_case(1)], {("topic-a", 0): 5, ("topic-a", 3): 7})

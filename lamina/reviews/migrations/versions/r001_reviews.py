@@ -30,11 +30,17 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(64)),
         sa.Column("held_until", sa.BigInteger),
         sa.Column("evidence", sa.Text, nullable=False),
-        sa.UniqueConstraint("system", "request_id", name="review_cases_of_a_request"),
         sa.CheckConstraint("state IN ('open', 'escalated', 'decided')", name="review_cases_state"),
     )
     op.create_index("review_cases_by_loss", "review_cases", ["state", "expected_loss"])
     op.create_index("review_cases_by_uncertainty", "review_cases", ["state", "uncertainty"])
+    for name, column, where in (
+        ("review_cases_of_an_event", "event_id", sa.text("event_id IS NOT NULL")),
+        ("review_cases_of_a_request", "request_id", sa.text("event_id IS NULL")),
+    ):
+        op.create_index(
+            name, "review_cases", ["system", column], unique=True, sqlite_where=where, postgresql_where=where
+        )
     op.create_table(
         "review_subjects",
         sa.Column("case_id", _NUMBER, sa.ForeignKey("review_cases.case_id"), primary_key=True),
