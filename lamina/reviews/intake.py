@@ -3,6 +3,7 @@
 Reads what is logged of each answer anyway, so no answer waits for it. Up to where a topic was read is in the same
 database, committed with the cases found: a restart goes on there, a database that was restored reads on from what it
 knows, an empty one from the topics' beginning. Of two processes each reads some of the partitions.
+An answer of which no case can be made, or no label, becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from lamina.clock import Clock
+from lamina.contracts.cards import starred
 from lamina.contracts.dead_letters import DeadLetter
+from lamina.contracts.served import Served
 from lamina.contracts.topics import predictions_of
 from lamina.errors import ContractError, StreamError
-from lamina.reviews.cases import NewCase, Reviewing
+from lamina.reviews.cases import Answer, NewCase, Reviewing
 from lamina.reviews.queue import ReviewQueue
 from lamina.streams import dead_letters
 from lamina.streams.batch import is_data
@@ -60,6 +63,7 @@ class Intake:
         self._consumer: Consumer | None = None
         self._logs: dict[str, str] = {}
         self._read: dict[tuple[str, int], int] = {}
+        self._lettered: set[tuple[str, int, int]] = set()
         self._noted_s = 0.0
 
     def step(self) -> int:
@@ -142,13 +146,17 @@ class Intake:
                 continue
             try:
                 case = _case(name, raw, reviewing)
-            except ContractError as error:
-                letters.append(dead_letters.make_letter(name, partition, offset, str(error), raw, self._clock()))
+            except Exception as error:
+                # Whatever it is: the message would hold up all that come after it.
+                if (name, partition, offset) not in self._lettered:
+                    reason = _reason(error)
+                    letters.append(dead_letters.make_letter(name, partition, offset, reason, raw, self._clock()))
                 continue
             if case is not None:
                 cases.append(case)
         if letters:
             dead_letters.write(self._bootstrap, self._prefix, letters)
+            self._lettered.update((each.topic, each.partition, each.offset) for each in letters)
         return self._note(cases)
 
     def _note(self, cases: list[NewCase]) -> int:
@@ -158,6 +166,8 @@ class Intake:
         read, self._read = self._read, {}
         opened = self._queue.open(cases, read)
         self._noted_s = now_s
+        # What was noted is not read again.
+        self._lettered.clear()
         return opened
 
     def _drop(self) -> None:
@@ -170,4 +180,15 @@ def _case(topic: str, raw: bytes, reviewing: Reviewing) -> NewCase | None:
     served = read_event(topic, raw)
     if getattr(served, "shadow", False) or getattr(served, "action", None) != reviewing.action:
         return None
-    return reviewing.case(served)  # type: ignore[arg-type]
+    assert isinstance(served, Served), "the topic's contract"
+    case = reviewing.case(served)
+    # A verdict that cannot become its labels would hold up all that are said after it.
+    for answer in get_args(Answer):
+        reviewing.labels(served, answer, served.timestamp)
+    return case
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ContractError):
+        return str(error)
+    return starred(f"no case can be made of it: {type(error).__name__}: {error}")

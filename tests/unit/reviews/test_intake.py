@@ -13,6 +13,7 @@ from lamina.contracts.topics import predictions_of
 from lamina.reviews import intake as intake_module
 from lamina.reviews import reading
 from lamina.reviews.database import Database, database_url
+from lamina.reviews.errors import ReviewsUnavailable
 from lamina.reviews.intake import Intake
 from lamina.reviews.queue import ReviewQueue
 from serving.systems.fraud.review import reviewing
@@ -84,6 +85,48 @@ def test_what_cannot_be_read_is_a_dead_letter_and_holds_up_nothing(
     assert bench.take(b'{"action":"review"', raw()) == 1
     (letter,) = written
     assert (letter.topic, letter.partition, letter.offset) == (FRAUD, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"payload": {"amount": 20.0}}, "KeyError: 'cost_approve'"),
+        ({"payload": {"cost_approve": None}}, "KeyError: 'amount'"),
+        ({"payload": {"cost_approve": None, "amount": "much"}}, "AssertionError"),
+        ({"event_id": None}, "AssertionError: a payment has an id"),
+        ({"subjects": {"user": "u-1"}}, "KeyError: 'merchant'"),
+    ],
+)
+def test_what_no_case_or_label_can_be_made_of_is_a_dead_letter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], reason: str
+) -> None:
+    written: list[DeadLetter] = []
+    monkeypatch.setattr(
+        "lamina.reviews.intake.dead_letters.write", lambda bootstrap, prefix, letters: written.extend(letters)
+    )
+    assert bench.take(raw(request_id="r-9", **changes), raw(), first=4) == 1
+    assert bench.waiting == ["r-1"] and bench.queue.read_up_to("fraud-log") == {2: 6}
+    (letter,) = written
+    assert letter.offset == 4 and reason in letter.reason
+
+
+def test_a_letter_is_written_once_while_the_database_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(
+        "lamina.reviews.intake.dead_letters.write",
+        lambda bootstrap, prefix, letters: written.extend(each.offset for each in letters),
+    )
+    with monkeypatch.context() as away:
+        away.setattr(bench.queue, "open", raises)
+        for _ in range(3):
+            with pytest.raises(ReviewsUnavailable):
+                bench.take(raw(event_id=None), raw(), first=4)
+    assert bench.take(raw(event_id=None), raw(), raw(event_id=None), first=4) == 1
+    assert written == [4, 6]
+
+
+def raises(*_: object) -> int:
+    raise ReviewsUnavailable("away")
 
 
 def test_the_newest_answers_of_every_system_are_kept(bench: Bench) -> None:
