@@ -2,6 +2,7 @@
 
 An answer is judged once its label is complete: so long after it as the label's delay. Before that, those of which
 something was said are mostly positive, as nobody reports that nothing happened, and would make any model look good.
+So the label of a row has to be complete when the row was joined, too, which is before anybody asks for a report.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lamina.evaluation.decided import counts_for
 from lamina.evaluation.metrics import Flags, Floats, Ints, Texts, day_number
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.table import Table
-from lamina.lake.joined import ASSUMED, SAID
+from lamina.lake.joined import ASSUMED, SAID, WAITING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,7 @@ COLUMNS = (
     *("request_id", "timestamp", "subjects", "score", "action", "intended", "propensity", "model_version", "arm"),
     *("shadow", *LABEL_COLUMNS, "features", "payload"),
 )
+SETTLED = "_settled"
 SECOND_MS = 1000
 
 
@@ -75,12 +77,13 @@ def read_rows(system: System, joined: pa.Table, known_before_ms: int, unit: str 
     Args: joined: with `COLUMNS`; known_before_ms: labels that became known at that time or later are not looked at;
     unit: key of the entity whose rows are no independent evidence, else the first subject is it.
     """
+    joined = joined.append_column(SETTLED, [_settled(joined)])
     joined = joined.filter(joined.column("score").is_valid())
     # The lake gives rows in no order, and the same rows have to give the same figures.
     joined = joined.sort_by(
         [(name, "ascending") for name in ("timestamp", "request_id", "shadow", "model_version", "arm")]
     )
-    column = {name: joined.column(name) for name in COLUMNS}
+    column = {name: joined.column(name) for name in (*COLUMNS, SETTLED)}
     timestamp = column["timestamp"].to_numpy().astype(np.int64)
     shadow = column["shadow"].to_numpy(zero_copy_only=False).astype(bool)
     said, complete = _labels(system, column, timestamp, known_before_ms)
@@ -117,7 +120,28 @@ def _labels(system: System, column: Mapping[str, Any], timestamp: Ints, known_be
     said = (status == SAID) & (at < known_before_ms)
     over = timestamp + delay_ms(system) < known_before_ms
     # A row that still waited when it was joined may have been spoken of since.
-    return said, over & np.isin(status.astype(str), (SAID, ASSUMED))
+    settled = column[SETTLED].to_numpy(zero_copy_only=False)
+    return said, over & settled & np.isin(status.astype(str), (SAID, ASSUMED))
+
+
+def _settled(joined: pa.Table) -> Flags:
+    """Which rows had complete labels when they were joined, as far as their days show it: a day is joined as a whole,
+    and silence is taken for negative in order of time. Where rows wait, what was said of others later than all those
+    is early.
+    """
+    import pyarrow.compute as pc
+
+    timestamp = joined.column("timestamp").to_numpy().astype(np.int64)
+    assumed, waits = (
+        pc.equal(joined.column("label_status"), status).to_numpy(zero_copy_only=False).astype(bool)
+        for status in (ASSUMED, WAITING)
+    )
+    days, place = np.unique(day_number(timestamp), return_inverse=True)
+    last, whole = np.full(len(days), -1, np.int64), np.ones(len(days), bool)
+    np.maximum.at(last, place[assumed], timestamp[assumed])
+    whole[place[waits]] = False
+    found: Flags = whole[place] | (timestamp <= last[place])
+    return found
 
 
 def _flagged(system: System, texts: Mapping[str, Texts], score: Floats, shadow: Flags) -> Floats:

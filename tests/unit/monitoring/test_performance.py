@@ -113,6 +113,25 @@ def test_a_row_that_still_waited_when_it_was_joined_is_not_taken_for_negative() 
     assert whole(report(rows)).rows == 900
 
 
+@pytest.mark.parametrize("hour", [0, 9])
+def test_what_became_complete_after_rows_were_joined_is_not_judged_by_its_frauds_alone(hour: int) -> None:
+    rows = calibrated(7000)
+    joined = BEGIN_MS + 6 * DAY_MS + hour * 3_600_000
+    for r in rows:
+        r |= waiting() if not r["label"] and r["timestamp"] >= joined else {}
+    early = [r for r in rows if r["timestamp"] < joined]
+    found, alone = whole(report(rows)), whole(report(early))
+    # Frauds later than the last row whose silence was heard are not looked at.
+    assert len(early) - 10 < found.rows <= len(early) < 7000 - 500
+    assert found.positives / found.rows == pytest.approx(alone.positives / alone.rows, abs=0.002)
+    assert report(rows).counts.said_early > 50
+
+
+def test_a_day_of_which_all_was_said_is_complete() -> None:
+    rows = [row(n, **said(BEGIN_MS + 9, float(n % 2))) for n in range(100)]
+    assert (whole(report(rows)).rows, whole(report(rows)).positives) == (100, 50)
+
+
 def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_rows() -> None:
     rows = calibrated(400)
     assert report(rows).model_dump_json() == report(rows[::-1]).model_dump_json()
