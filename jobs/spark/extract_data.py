@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.corrected import corrected
 from jobs.spark.labelled import labelled
 from jobs.spark.lake import ARRIVAL, read_events, spark_source, spark_url
 from jobs.spark.revisions import events_of
@@ -38,7 +39,7 @@ def rows_url(lake: str, system: str, day: date) -> str:
 def extract(spark: SparkSession, lake: str, system: System, day: date, first: date, last: date) -> dict[str, Any]:
     """Write the labelled rows of the days `first` to `last`; returns how many, and how many of them are positive.
 
-    Raises: DefinitionError: when the system has no label.
+    Raises: DefinitionError: when the system has no label; NotMigrated: as `corrected`.
     """
     begin_ms, end_ms = midnight_ms(first), midnight_ms(next_day(last))
     request, label = system.features.request, system.learnt_label
@@ -46,7 +47,9 @@ def extract(spark: SparkSession, lake: str, system: System, day: date, first: da
     events = events_of(spark, lake, label.source, from_ms=begin_ms, until=day)
     ts = F.col(request.timestamp)
     wanted = requests.frame.where((ts >= begin_ms) & (ts < end_ms)).drop(*ARRIVAL)
-    rows = labelled(wanted, events.frame, request, label, midnight_ms(next_day(day)))
+    known_before_ms = midnight_ms(next_day(day))
+    rows = labelled(wanted, events.frame, request, label, known_before_ms)
+    rows = corrected(spark, lake, system, rows, until=day, known_before_ms=known_before_ms)
     target = rows_url(lake, system.name, day)
     with replacing(target) as staging:
         rows.write.mode("append").parquet(spark_url(staging))
