@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from benchmarks.messages import consume
 from lamina.clock import system_clock
+from lamina.contracts.feedback import MODEL_FEEDBACK, Feedback
 from lamina.contracts.fraud_decisions import DECISION_TOPIC, PREDICTIONS
 from lamina.contracts.platform_topics import PLATFORM_TOPICS
+from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel
+from lamina.registry.memory import MemoryRegistry
 from lamina.reviews import reading
 from lamina.reviews.database import Database, database_url
 from lamina.reviews.intake import Intake
 from lamina.reviews.queue import ReviewQueue
+from lamina.settings import Settings
 from lamina.streams import dead_letters
 from lamina.streams.produce import EventProducer
 from lamina.streams.topics import create_topics
 from serving.systems.fraud.review import reviewing
+from tests.integration.serving import decide, free_port, running
+from tests.integration.serving import until as until_true
 from tests.unit.serving.systems.fraud.test_review import BOOK, answer
 
 PATIENCE_S = 60.0
@@ -139,3 +148,47 @@ def test_a_database_that_fails_for_a_while_loses_nothing(answers: Answers, monke
 
 def letters(answers: Answers) -> int:
     return sum(1 for _ in dead_letters.read(answers.kafka, answers.prefix, PREDICTIONS))
+
+
+@pytest.mark.services
+def test_a_payment_is_reviewed_and_what_was_said_is_published(
+    kafka: str, clean_redis: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Through the API itself: the decision, the queue, the verdict on a page, the events that it becomes."""
+    settings = Settings(
+        api_port=free_port(),
+        kafka_bootstrap=kafka,
+        redis_url=SecretStr(clean_redis),
+        topic_prefix=topic_prefix,
+        stack_dir=tmp_path / "stack",
+        lake_url=str(tmp_path / "lake"),
+        review_undo_s=0,
+        # Under whatever else this machine does.
+        redis_timeout_ms=1_000,
+        decision_deadline_ms=10_000,
+    )
+    create_topics(kafka, topic_prefix)
+    with running(settings, MemoryRegistry(tmp_path / "registry")) as (client, service):
+        answer = decide(client, country="KP", user_country="KP")
+        assert answer["action"] == "review"
+        assert client.post("/console/sign-in", data={"name": "ann"}).status_code == 303
+
+        def looked() -> str:
+            return client.get("/console/queue").text
+
+        until_true(lambda: "user-00000153" in looked(), within_s=PATIENCE_S)
+        token = re.findall(r'name="form_token" value="([^"]+)"', looked())[0]
+        case = client.post("/console/queue/next", data={"form_token": token}).headers["location"]
+        page = client.get(case)
+        assert "high_risk_country" in page.text and "KP" in page.text
+        said = client.post(f"{case}/verdict", data={"form_token": token, "verdict": "reject", "note": "called him"})
+        assert said.status_code == 303
+        until_true(lambda: bool(consume(settings, FRAUD_LABELS)), within_s=PATIENCE_S)
+        assert "newest answers of fraud" in client.get("/console/").text.lower()
+        until_true(lambda: service.background.problems is None, within_s=PATIENCE_S)
+        service.reviews.publish()
+    (label,) = [FraudLabel.from_json(value) for _, value in consume(settings, FRAUD_LABELS)]
+    (feedback,) = [Feedback.from_json(value) for _, value in consume(settings, MODEL_FEEDBACK)]
+    assert (label.transaction_id, label.is_fraud, label.source) == (answer["transaction_id"], True, "analyst")
+    assert (feedback.request_id, feedback.author, feedback.action) == (answer["request_id"], "ann", "reject")
+    assert label.timestamp == feedback.timestamp
