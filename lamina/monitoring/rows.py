@@ -40,7 +40,8 @@ class Rows:
 
     version: texts. arm: texts, None where no experiment ran. score: float64[n]. flagged: float64[n], 1 where the system
     took it for positive, NaN of a shadow of a system that acts. weight: for how many rows each counts, 0 where its
-    truth cannot be known. said: of all of them, how many labels had come before they were complete.
+    truth cannot be known. told_at: when its label became known, epoch ms, NaN where nothing was said. said: of all of
+    them, how many labels had come before they were complete.
     """
 
     request: Texts
@@ -54,6 +55,7 @@ class Rows:
     known: Flags
     positive: Flags
     weight: Floats
+    told_at: Floats
     features: Texts
     payload: Texts
     said: int = 0
@@ -102,6 +104,7 @@ def read_rows(system: System, joined: pa.Table, known_before_ms: int, unit: str 
         known=complete,
         positive=said & complete & (label > 0),
         weight=_weights(system, texts, said, shadow, _texts(column["request_id"])),
+        told_at=column["label_timestamp"].to_numpy(zero_copy_only=False).astype(np.float64),
         features=_texts(column["features"]),
         payload=_texts(column["payload"]),
         said=int((said & ~complete & ~shadow).sum()),

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from lamina.clock import Clock, system_clock
 from lamina.registry.names import check_alias, check_name
-from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, RegistryError, TrainingRun, find
+from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, NotInRegistry, RegistryError, TrainingRun, find
 
 
 class MemoryRegistry:
@@ -110,5 +110,5 @@ class MemoryRegistry:
         """See `ModelRegistry.read`."""
         path = self._folder / find(self, name, version).run_id / file
         if not path.is_file():
-            raise RegistryError(f"{name!r} version {version} has no {file}")
+            raise NotInRegistry(f"{name!r} version {version} has no {file}")
         return path.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 
 from lamina.registry.connection import MlflowConnection, pages
 from lamina.registry.names import check_alias, check_name, is_name
-from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, RegistryError, TrainingRun, find
+from lamina.registry.protocol import MODEL_FOLDER, ModelVersion, NotInRegistry, RegistryError, TrainingRun, find
 
 PAGE = 200
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -190,7 +190,7 @@ class MlflowRegistry(MlflowConnection):
         run_id = find(self, name, version).run_id
         with self.asking(f"read {file} of {name!r} version {version}"):
             if file not in {found.path for found in self.client.list_artifacts(run_id)}:
-                raise RegistryError(f"{name!r} version {version} has no {file}")
+                raise NotInRegistry(f"{name!r} version {version} has no {file}")
             with tempfile.TemporaryDirectory(prefix="lamina-artefact-") as folder:
                 copied = mlflow.artifacts.download_artifacts(
                     run_id=run_id, artifact_path=file, dst_path=folder, tracking_uri=self.uri

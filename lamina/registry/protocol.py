@@ -25,6 +25,10 @@ class RegistryError(LaminaError):
     """A registry that does not answer, or has not got what was asked for."""
 
 
+class NotInRegistry(RegistryError):
+    """It answers: there is no such version, or the version has no such file."""
+
+
 @dataclass(frozen=True)
 class TrainingRun:
     """What is kept of one training. `artefacts` is a folder; its sub-folder `model` is what can be registered."""
@@ -92,20 +96,23 @@ class ModelRegistry(Protocol):
         """Put a copy of `file` beside the model of the version, among its run's artefacts; replaces one of its name."""
 
     def read(self, name: str, version: str, file: str) -> str:
-        """The text of an artefact of the version's run, such as its model card."""
+        """The text of an artefact of the version's run, such as its model card.
+
+        Raises: NotInRegistry: there is none of that name.
+        """
 
 
 def find(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
     """The version of `name` called `version`.
 
-    Raises: RegistryError: when there is none; lists those that there are.
+    Raises: NotInRegistry: when there is none; lists those that there are.
     """
     versions = registry.versions(name)
     for candidate in versions:
         if candidate.version == version:
             return candidate
     known = ", ".join(v.version for v in versions) or "none"
-    raise RegistryError(
+    raise NotInRegistry(
         f"model {name!r} has no version {version}; it has {known}. `lamina models list {name}` shows them"
     )
 

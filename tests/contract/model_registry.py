@@ -16,6 +16,7 @@ from lamina.registry.protocol import (
     MODEL_FOLDER,
     PREVIOUS,
     ModelRegistry,
+    NotInRegistry,
     RegistryError,
     TrainingRun,
     find,
@@ -291,7 +292,7 @@ class RegistryContract:
             assert registry.read(name, version, "card.md") == text
         folder = registry.download(name, version, tmp_path / "served")
         assert [file.name for file in folder.iterdir()] == ["weights.txt"]
-        with pytest.raises(RegistryError, match=r"has no other\.md"):
+        with pytest.raises(NotInRegistry, match=r"has no other\.md"):
             registry.read(name, version, "other.md")
 
     def test_promotion_remembers_who_served_before(self, registry: ModelRegistry, name: str, tmp_path: Path) -> None:

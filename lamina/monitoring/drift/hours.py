@@ -160,14 +160,14 @@ def _keep(url: str, mark: str, served: _Sketches) -> None:
 def _sketched(
     lake: str, system: str, kinds: Mapping[str, str], days: Sequence[date], start_ms: int, known_before_ms: int
 ) -> _Sketches:
-    columns = ("request_id", "timestamp", "outputs", "models", "features")
+    columns = ("request_id", "event_id", "timestamp", "outputs", "models", "features")
     answers = _read(lake, system, columns, days, start_ms, start_ms + HOUR_MS, known_before_ms)
     # The lake gives rows in no order, and holds some twice.
-    answers = answers.sort_by([("timestamp", "ascending"), ("request_id", "ascending")])
+    answers = answers.sort_by([("timestamp", "ascending"), ("request_id", "ascending"), ("event_id", "ascending")])
     served = _Sketches(
         {name: TextSketch() if kind == TextSketch.kind else NumberSketch() for name, kind in kinds.items()}
     )
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for batch in answers.to_batches(max_chunksize=BATCH):
         rows = [row for row in _once(batch.to_pylist(), seen) if row["features"] != "{}"]
         given = [orjson.loads(row["features"]) for row in rows]
@@ -179,10 +179,11 @@ def _sketched(
     return served
 
 
-def _once(rows: list[dict[str, Any]], seen: set[str]) -> Iterator[dict[str, Any]]:
+def _once(rows: list[dict[str, Any]], seen: set[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     for row in rows:
-        if row["request_id"] not in seen:
-            seen.add(row["request_id"])
+        # Two answers may have one request id, as clients give it.
+        if (key := (row["request_id"], row["event_id"])) not in seen:
+            seen.add(key)
             yield row
 
 

@@ -32,7 +32,7 @@ from lamina.monitoring.drift.streams import DETECTORS, changes, rank_errors, ris
 from lamina.monitoring.hours import HOUR_MS, days_between
 from lamina.monitoring.reports import Window
 from lamina.monitoring.rows import COLUMNS, Rows, delay_ms, read_rows
-from lamina.registry.protocol import ModelRegistry, RegistryError
+from lamina.registry.protocol import ModelRegistry, NotInRegistry
 
 WEEKLY = ("day_of_week", "weekend")
 """Transforms of a request whose values a day cannot show."""
@@ -101,15 +101,14 @@ def compare_labels(reference: Reference, rows: Rows, version: str, window: Windo
     ]
 
 
-def rises(reference: Reference, rows: Rows, version: str, window: Window, arrived: Mapping[str, int]) -> list[Change]:
-    """Since when `version` ranks positive answers lower, by each detector that found it.
-
-    Args: arrived: when the label of each positive answer became known, epoch ms, by request id.
+def rises(reference: Reference, rows: Rows, version: str, window: Window) -> list[Change]:
+    """Since when `version` ranks positive answers lower, in order of what became known of them, by each detector that
+    found it.
     """
     own = rows.take(
         ~rows.shadow & rows.positive & (rows.version == version) & _inside(rows, window.start_ms, window.end_ms)
     )
-    at = np.array([arrived[request] for request in own.request], np.int64)
+    at = own.told_at.astype(np.int64)
     order = np.lexsort((own.request.astype(str), at))
     errors = rank_errors(reference.scores.distribution(), own.score[order])
     found = []
@@ -153,6 +152,7 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
     """The report of the hour that ends at `end_ms`, against the reference of the version that gave most answers.
 
     Args: known_before_ms: answers served, and labels that became known, at that time or later are not looked at.
+    Raises: RegistryError: the registry does not answer, which is no verdict on what drifted.
     """
     name, watching = system.name, system.watching
     window = Window(start_ms=end_ms - watching.drift_hours * HOUR_MS, end_ms=end_ms)
@@ -163,7 +163,7 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
         return Watched(blank.model_copy(update={"no_verdict": "no model gave an answer in the window"}))
     try:
         reference = load_reference(registry.read(name, version, REFERENCE_FILE), REFERENCE_FILE)
-    except (RegistryError, SketchFileError) as error:
+    except (NotInRegistry, SketchFileError) as error:
         return Watched(blank.model_copy(update={"model_version": version, "no_verdict": f"no reference: {error}"}))
     hours = served_in(lake, system, reference, end_ms, known_before_ms)
     joined = read_joined(lake, name, COLUMNS, days=days_between(labels.start_ms, labels.end_ms))
@@ -173,13 +173,12 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
         *compare_labels(reference, rows, version, labels, watching),
     ]
     final = decided(found, watching.significance)
-    arrived = dict(zip(*(joined.column(c).to_pylist() for c in ("request_id", "label_timestamp")), strict=True))
     report = blank.model_copy(
         update={
             "model_version": version,
             "findings": tuple(final),
             "alerts": alerts_of(final),
-            "changes": tuple(rises(reference, rows, version, labels, arrived)),
+            "changes": tuple(rises(reference, rows, version, labels)),
         }
     )
     before = dict(reference.columns) | {SCORE: reference.scores.distribution()}

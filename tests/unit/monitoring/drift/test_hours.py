@@ -72,6 +72,12 @@ def test_answers_that_came_twice_shadows_and_those_without_features_do_not_count
     assert (found.rows, numbers([found]), numbers([found], version="3")) == (1, [1.0], [0.5])
 
 
+def test_answers_to_two_events_count_even_under_one_request_id(tmp_path: Path) -> None:
+    one, other = (answer(0, BEGIN_MS, {"amount": n}, 0.5, event_id=f"txn-{n}") for n in (1.0, 2.0))
+    put(tmp_path, DAY, [one, other, one])
+    assert sorted(numbers(read(tmp_path))) == [1.0, 2.0]
+
+
 def test_scores_are_kept_by_version_and_without_a_model_there_are_none(tmp_path: Path) -> None:
     old, new = answer(0, BEGIN_MS, {"amount": 1.0}, 0.2), answer(1, BEGIN_MS, {"amount": 1.0}, 0.4, version="4")
     put(tmp_path, DAY, [old, new, answer(2, BEGIN_MS, {"amount": 1.0}, 0.0, outputs={}, models={})])

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from lamina.cli import app
 from lamina.clock import DAY_MS, day_of, midnight_ms
 from lamina.lake import layout
+from lamina.lake.joined import ASSUMED
 from lamina.monitoring.drift import with_page
 from lamina.monitoring.drift.findings import Kind, State
 from lamina.monitoring.drift.reference import REFERENCE_FILE, make_reference
@@ -26,7 +27,7 @@ from lamina.monitoring.hours import HOUR_MS
 from lamina.monitoring.reports import newest
 from lamina.registry import mlflow
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+from lamina.registry.protocol import MODEL_FOLDER, RegistryError, TrainingRun
 from tests.unit.monitoring.drift.answers import answer, put
 from tests.unit.monitoring.joined import BEGIN_MS, calibrated, table
 
@@ -176,6 +177,33 @@ def test_a_model_that_ranks_worse_is_told(lake: Callable[..., str]) -> None:
     where = lake(quality=0.2)
     run(where)
     assert [alert.name for alert in reported(where).alerts] == ["concept_drift"]
+
+
+def test_a_request_id_of_two_answers_does_not_stop_the_report(lake: Callable[..., str]) -> None:
+    where = lake()
+    file = next(Path(layout.joined_of(where, "fraud")).rglob("*.parquet"))
+    rows = pq.read_table(file).to_pylist()
+    fraud = next(r for r in rows if r["label"])
+    rows.append({**fraud, "event_id": "another", "label": 0.0, "label_timestamp": None, "label_status": ASSUMED})
+    pq.write_table(table(rows), file)
+    assert run(where).exit_code == 0
+    assert reported(where).no_verdict == ""
+
+
+def test_a_registry_that_does_not_answer_is_an_error_and_leaves_the_report_as_it_was(
+    lake: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = lake(shift=5.0)
+    run(where)
+    before = file_of(where).read_bytes()
+
+    def away(*_: object) -> str:
+        raise RegistryError("MLflow is away")
+
+    monkeypatch.setattr(MemoryRegistry, "read", away)
+    with pytest.raises(RegistryError, match="away"):
+        run(where)
+    assert file_of(where).read_bytes() == before
 
 
 @pytest.mark.parametrize(("version", "note"), [("4", "no reference: 'fraud' version 4 has no"), ("9", "no reference")])
