@@ -73,7 +73,7 @@ def estimated(system: System, joined: pa.Table, *, end_ms: int, known_before_ms:
         learnt = _learnt(now, version, system.watching.min_rows)
         part = _estimate(EstimatedPart(model_version=version, rows=len(own)), own, learnt)
         parts.append(part)
-        alerts += list(_alerts(system, part, learnt.realised))
+        alerts += list(_alerts(system, part, learnt.realised, recent.start_ms))
     days = list(_days(system, joined, served, min(end_ms, known_before_ms)))
     return EstimatedReport(
         system=system.name,
@@ -169,10 +169,15 @@ def _mean_error(days: list[EstimatedPart]) -> dict[str, dict[str, float]]:
     return {version: {name: float(np.mean(each)) for name, each in own.items()} for version, own in found.items()}
 
 
-def _alerts(system: System, part: EstimatedPart, realised: Mapping[str, float]) -> Iterator[Alert]:
+def _alerts(system: System, part: EstimatedPart, realised: Mapping[str, float], since_ms: int) -> Iterator[Alert]:
     """As of figures by labels, but a warning: what scores make likely is no proof."""
     figures = {name: Figure(value=e.value, low=e.low, high=e.high) for name, e in part.figures.items()}
     for alert in alerts_of(system.watching, f"version {part.model_version}", figures, realised):
         yield alert.model_copy(
-            update={"name": f"estimated_{alert.name}", "severity": "warning", "message": f"estimated: {alert.message}"}
+            update={
+                "name": f"estimated_{alert.name}",
+                "severity": "warning",
+                "message": f"estimated: {alert.message}",
+                "since_ms": since_ms,
+            }
         )

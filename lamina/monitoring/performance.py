@@ -102,7 +102,8 @@ def _alerts(problem: Problem, report: PerformanceReport) -> Iterator[Alert]:
     for group in report.groups:
         if group.is_whole and not group.shadow and not group.no_verdict:
             own = report.baselines.get(group.model_version, {})
-            yield from alerts_of(problem.record.watching, f"version {group.model_version}", group.figures, own)
+            for alert in alerts_of(problem.record.watching, f"version {group.model_version}", group.figures, own):
+                yield alert.model_copy(update={"since_ms": report.recent.start_ms})
 
 
 def _strangers(problem: Problem, every: Rows, seen: Flags) -> Flags:

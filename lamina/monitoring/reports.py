@@ -47,7 +47,8 @@ class Window(Part):
 
 class Alert(Part):
     """Something that a person should be told. `subject`: what it is about, such as a version or a feature; `value`:
-    what was found, and `threshold`: what it passed.
+    what was found, and `threshold`: what it passed; `since_ms`: the start of the rows that it is of, epoch ms,
+    None where it is of the whole window.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Alert(Part):
     value: float
     threshold: float
     message: str
+    since_ms: int | None = None
 
 
 class Report(Part):

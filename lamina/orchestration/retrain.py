@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from lamina.monitoring.hours import HOUR
-from lamina.monitoring.reports import Summary, Window, hours, kinds, read_report, write_report
+from lamina.monitoring.reports import Alert, Summary, Window, hours, kinds, read_report, write_report
 from lamina.orchestration.after_drift import AfterDrift, window_after
 from lamina.orchestration.jobs import label_days
 
@@ -29,7 +29,8 @@ LOG = logging.getLogger(__name__)
 
 class Retraining(Summary):
     """A training that was asked for: the run `run_id` of `ml_model_training_<system>` for the logical date, given
-    `conf`. `since` is the first day of what is taken for another world than before; `reason` says why, for people.
+    `conf`. `since` is the first day of what is taken for another world than before, that of the oldest rows which an
+    alert is of; `reason` says why, for people.
     """
 
     kind: str = KIND
@@ -80,7 +81,7 @@ def _retraining(
     day = _date(known_before_ms) - timedelta(days=1)
     alarmed = [report for report in there if report.alerts]
     if alarmed:
-        since = min(_date(report.window.start_ms) for report in alarmed)
+        since = min(_date(_since_ms(report, alert)) for report in alarmed for alert in report.alerts)
         if last is not None and hour - _hour(last) < 2 * cooldown:
             # The alert has stood since then: it is about the same change.
             since = min(since, last.since)
@@ -109,6 +110,10 @@ def _retraining(
         conf={} if window is None else window.parameters,
         reason=reason,
     )
+
+
+def _since_ms(report: Summary, alert: Alert) -> int:
+    return report.window.start_ms if alert.since_ms is None else alert.since_ms
 
 
 def _date(at_ms: int) -> date:

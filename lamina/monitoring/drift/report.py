@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lamina.monitoring.drift.findings import Finding
 from lamina.monitoring.reports import Alert, Part, Report, Window
@@ -36,8 +36,11 @@ class DriftReport(Report):
     no_verdict: str = ""
 
 
-def alerts_of(findings: Sequence[Finding]) -> tuple[Alert, ...]:
-    """An alert for each finding that drifted, the furthest beyond its threshold first."""
+def alerts_of(findings: Sequence[Finding], since_ms: Callable[[Finding], int]) -> tuple[Alert, ...]:
+    """An alert for each finding that drifted, the furthest beyond its threshold first.
+
+    Args: since_ms: gives the start of the rows that a finding is of, epoch milliseconds.
+    """
     drifted = [(finding, finding.severity) for finding in findings]
     return tuple(
         Alert(
@@ -47,6 +50,7 @@ def alerts_of(findings: Sequence[Finding]) -> tuple[Alert, ...]:
             value=finding.effect or 0.0,
             threshold=finding.threshold,
             message=finding.message,
+            since_ms=since_ms(finding),
         )
         for finding, severity in sorted(drifted, key=lambda each: -each[0].certain / each[0].threshold)
         if severity is not None

@@ -126,6 +126,15 @@ def rises(reference: Reference, rows: Rows, version: str, window: Window) -> lis
     return found
 
 
+def since_ms(finding: Finding, window: Window, labels: Window, weekly: frozenset[str], watching: Watching) -> int:
+    """The start of the rows that a finding is of, epoch ms. Args: window, labels: those of the report."""
+    if finding.kind is Kind.PRIOR:
+        return labels.start_ms
+    if finding.kind is Kind.CONCEPT:
+        return max(labels.start_ms, labels.end_ms - watching.days * DAY_MS)
+    return window.end_ms - WEEK_HOURS * HOUR_MS if finding.subject in weekly else window.start_ms
+
+
 def _inside(rows: Rows, start_ms: int, end_ms: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return (rows.timestamp >= start_ms) & (rows.timestamp < end_ms)
 
@@ -168,8 +177,9 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
     hours = served_in(lake, system, reference, end_ms, known_before_ms)
     joined = read_joined(lake, name, COLUMNS, days=days_between(labels.start_ms, labels.end_ms))
     rows = read_rows(system, joined, known_before_ms)
+    weekly = weekly_features(system.features)
     found = [
-        *compare_served(reference, hours, version, weekly_features(system.features), end_ms, watching),
+        *compare_served(reference, hours, version, weekly, end_ms, watching),
         *compare_labels(reference, rows, version, labels, watching),
     ]
     final = decided(found, watching.significance)
@@ -177,7 +187,7 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
         update={
             "model_version": version,
             "findings": tuple(final),
-            "alerts": alerts_of(final),
+            "alerts": alerts_of(final, lambda finding: since_ms(finding, window, labels, weekly, watching)),
             "changes": tuple(rises(reference, rows, version, labels)),
         }
     )

@@ -122,6 +122,8 @@ def test_scores_that_tell_less_apart_are_an_alert_before_any_label() -> None:
         "estimated_auc_fell",
     ]
     assert {alert.severity for alert in found.alerts} == {"warning"}
+    assert {alert.since_ms for alert in found.alerts} == {found.recent.start_ms}
+    assert found.recent.start_ms > found.window.start_ms
     assert not report(first + second + third, min_auc=0.0, max_fall=1.0).alerts
 
 

@@ -203,6 +203,7 @@ def test_a_fall_below_its_own_evaluation_is_told(own: dict[str, float], expected
     assert found.baselines == {"3": own}
     for alert in found.alerts:
         assert alert.severity == "warning" and alert.threshold == pytest.approx(0.94) and alert.value < 0.94
+        assert alert.since_ms == found.recent.start_ms > found.window.start_ms
 
 
 def test_a_fall_that_chance_explains_is_not_told() -> None:

@@ -15,11 +15,18 @@ DAY = timedelta(days=1)
 
 
 def watched(
-    lake: str, hour: datetime = HOUR, *, alerts: int = 1, kind: str = "performance", since: date = date(2025, 3, 1)
+    lake: str,
+    hour: datetime = HOUR,
+    *,
+    alerts: int = 1,
+    kind: str = "performance",
+    since: date = date(2025, 3, 1),
+    of: date | None = None,
 ) -> None:
-    """A report of an hour, of rows from `since` on, that has so many alerts."""
+    """A report of an hour, of rows from `since` on, that has so many alerts: of rows from `of` on if given."""
     known = int(hour.timestamp() * 1000)
     alert = Alert(name="auc_fell", severity="critical", subject="7", value=0.8, threshold=0.9, message="0.8 after 0.95")
+    alert = alert.model_copy(update={"since_ms": midnight_ms(of) if of else None})
     window = Window(start_ms=midnight_ms(since), end_ms=known)
     report = Report(kind=kind, system=SYSTEM, known_before_ms=known, window=window, alerts=(alert,) * alerts)
     write_report(lake, hour, report)
@@ -103,6 +110,20 @@ def test_alerts_of_all_kinds_count_and_the_oldest_window_wins(lake: str) -> None
     assert found is not None
     assert found.since == date(2025, 3, 2)
     assert found.reason.count("auc_fell") == 2
+
+
+def test_the_change_is_as_old_as_the_rows_that_an_alert_is_of_and_not_as_the_window(lake: str) -> None:
+    watched(lake, since=date(2025, 2, 15), of=date(2025, 3, 1))
+    watched(lake, kind="drift", since=date(2025, 2, 1), alerts=0)
+    found = chosen(lake)
+    assert found is not None and found.since == date(2025, 3, 1)
+    assert found.conf == {"train_days": 4, "test_days": 3, "gap_days": 0}
+
+
+def test_labels_reach_back_further_than_the_window_of_what_is_served(lake: str) -> None:
+    watched(lake, kind="drift", since=date(2025, 3, 14), of=date(2025, 2, 8))
+    found = chosen(lake)
+    assert found is not None and found.since == date(2025, 2, 8)
 
 
 @pytest.mark.parametrize(("earlier", "asks"), [(1, False), (23, False), (24, True)])

@@ -16,21 +16,24 @@ from typer.testing import CliRunner
 
 from lamina.cli import app
 from lamina.clock import DAY_MS, day_of, midnight_ms
+from lamina.definitions import record
 from lamina.lake import layout
 from lamina.lake.joined import ASSUMED
 from lamina.monitoring.drift import with_page
-from lamina.monitoring.drift.findings import Kind, State
+from lamina.monitoring.drift.findings import Finding, Kind, State
 from lamina.monitoring.drift.reference import REFERENCE_FILE, make_reference
 from lamina.monitoring.drift.report import PAGE, DriftReport
+from lamina.monitoring.drift.watch import since_ms
 from lamina.monitoring.exported import Exported
 from lamina.monitoring.hours import HOUR_MS
-from lamina.monitoring.reports import newest
+from lamina.monitoring.reports import Window, newest
 from lamina.registry import mlflow
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, RegistryError, TrainingRun
 from tests.unit.monitoring.drift.answers import answer, put
 from tests.unit.monitoring.joined import BEGIN_MS, calibrated, table
 
+WATCHING = record("fraud").watching
 END = date(2018, 8, 22)
 END_MS = midnight_ms(END)
 AT = "2018-08-21T23"
@@ -160,6 +163,7 @@ def test_a_shift_of_a_feature_is_told_and_the_same_question_gives_the_same_bytes
     assert "amount: ks" in run(where).output
     report = reported(where)
     assert [(a.name, a.subject, a.severity) for a in report.alerts] == [("covariate_drift", "amount", "warning")]
+    assert report.alerts[0].since_ms == report.window.start_ms
     assert report.page is not None and report.page.endswith(f"/{PAGE}")
     assert pages == [["amount", "merchant_category", "score", "weekend"]]
     shown = file_of(where).with_name("report.html").read_text()
@@ -176,7 +180,28 @@ def test_a_shift_of_a_feature_is_told_and_the_same_question_gives_the_same_bytes
 def test_a_model_that_ranks_worse_is_told(lake: Callable[..., str]) -> None:
     where = lake(quality=0.2)
     run(where)
-    assert [alert.name for alert in reported(where).alerts] == ["concept_drift"]
+    (alert,) = reported(where).alerts
+    labels = reported(where).labels
+    assert labels is not None
+    assert (alert.name, alert.since_ms) == ("concept_drift", labels.end_ms - WATCHING.days * DAY_MS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "days"),
+    [
+        (Kind.COVARIATE, "amount", 1),
+        (Kind.COVARIATE, "weekend", 7),
+        (Kind.PREDICTION, "score", 1),
+        (Kind.PRIOR, "label", 7 + WATCHING.label_days),
+        (Kind.CONCEPT, "label", 7 + WATCHING.days),
+    ],
+)
+def test_a_finding_is_as_old_as_the_rows_that_it_is_of(kind: Kind, subject: str, days: int) -> None:
+    finding = Finding(kind=kind, subject=subject, statistic="s", threshold=0.1, reference_rows=1, rows=1)
+    complete = END_MS - 7 * DAY_MS
+    window = Window(start_ms=END_MS - DAY_MS, end_ms=END_MS)
+    labels = Window(start_ms=complete - WATCHING.label_days * DAY_MS, end_ms=complete)
+    assert since_ms(finding, window, labels, frozenset({"weekend"}), WATCHING) == END_MS - days * DAY_MS
 
 
 def test_a_request_id_of_two_answers_does_not_stop_the_report(lake: Callable[..., str]) -> None:
