@@ -26,14 +26,15 @@ KEYS = {
     "ann": ("ann-secret-0123456789", "scopes: [feedback], sources: [analyst]"),
     "bob": ("bob-secret-0123456789", "scopes: [feedback], sources: [analyst]"),
     "boss": ("boss-secret-0123456789", "scopes: [admin]"),
-    "eve": ("eve-secret-0123456789", "scopes: [metrics]"),
+    "eve": ("eve-secret-0123456789", "scopes: [console]"),
+    "scraper": ("scraper-secret-0123456789", "scopes: [metrics]"),
     "shop": ("shop-secret-0123456789", "scopes: [decide]"),
 }
 START_MS = 1_735_689_600_000
 
 
 def keys_file(folder: Path) -> Path:
-    """A key each for two analysts, an operator, who only looks, and a client without any right here."""
+    """A key each for two analysts, an operator, who only looks, and two clients without any right here."""
     file = folder / "keys.yaml"
     lines = [
         f"{{name: {name}, sha256: {sha256(key.encode()).hexdigest()}, {more}}}" for name, (key, more) in KEYS.items()

@@ -1,7 +1,7 @@
 """Who is signed in to the console, as what, and for how long: by the API keys, or without any by being on this machine.
 
-The cookie holds a name and a number, signed. What its bearer may do is looked up in the keys with each request, so that
-a key that is taken away ends its sessions.
+The cookie holds a name, what tells its key from others, and a number, signed. What its bearer may do is looked up in the
+keys with each request, so that a key that is taken away, or replaced under its name, ends its sessions.
 """
 
 from __future__ import annotations
@@ -36,17 +36,19 @@ NAME = r"[a-z][a-z0-9_-]{0,63}"
 TRIES, TRY_EVERY_S = 10, 6.0
 """Attempts to sign in that an address has at once, and after how long it has one more."""
 ADDRESSES = 10_000
+DIGITS = 16
+"""Of a key's SHA-256 in a session."""
 
 
 def role_of(key: ApiKey) -> Role | None:
     """What the bearer of a key is in the console: who may administer an operator, whose word is an analyst's an
-    analyst, who may read the metrics a viewer.
+    analyst, who has the console's own scope a viewer.
     """
     if "admin" in key.scopes:
         return "operator"
     if "feedback" in key.scopes and ANALYST in key.label_sources:
         return "analyst"
-    return "viewer" if "metrics" in key.scopes else None
+    return "viewer" if "console" in key.scopes else None
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,14 @@ class People:
         self._count_try(connection)
         found = self._entered(connection, key, name)
         metrics.SIGN_INS.labels("let in").inc()
-        return self._sessions.dumps([found, secrets.token_urlsafe(12)])
+        return self._sessions.dumps([found, self._key_of(found), secrets.token_urlsafe(12)])
 
     def person(self, connection: HTTPConnection) -> Person | None:
         """Who sends this, or None."""
         with suppress(BadData, ValueError, TypeError):
-            name, number = self._sessions.loads(connection.cookies.get(COOKIE, ""), max_age=self.session_s)
+            name, key, number = self._sessions.loads(connection.cookies.get(COOKIE, ""), max_age=self.session_s)
             role = self._role(connection, name)
-            if role is not None:
+            if role is not None and compare_digest(key, self._key_of(name)):
                 return Person(name, role, str(self._forms.dumps([name, number])))
         return None
 
@@ -126,6 +128,10 @@ class People:
         if not self.has_keys:
             return "operator" if is_local(connection.scope) else None
         return role_of(self._keys[name]) if name in self._keys else None
+
+    def _key_of(self, name: str) -> str:
+        """What tells the key of this name from the one before it; nothing where there are no keys."""
+        return self._keys[name].sha256[:DIGITS] if self.has_keys else ""
 
     def _entered(self, connection: HTTPConnection, key: str, name: str) -> str:
         if not self.has_keys:
@@ -143,7 +149,10 @@ class People:
             raise Refused(401, "No key that is known here.")
         if role_of(found) is None:
             metrics.SIGN_INS.labels("refused").inc()
-            raise Refused(403, "This key has no right to the console: it needs the scope metrics, feedback or admin.")
+            raise Refused(
+                403,
+                "This key has no right to the console: it needs the scope console or admin, or feedback as an analyst.",
+            )
         return found.name
 
     def _count_try(self, connection: HTTPConnection) -> None:

@@ -12,7 +12,8 @@ from lamina.addresses import is_loopback
 from lamina.definitions import system_names
 from lamina.errors import LaminaError
 
-Right = Literal["decide", "feedback", "admin", "metrics"]
+Right = Literal["decide", "feedback", "admin", "metrics", "console"]
+"""`console` is for no path: who has it may look at the pages of `OWN_DOOR`."""
 # The first that fits decides.
 RIGHTS: tuple[tuple[str, Right], ...] = (
     *((f"/{system}/labels", "feedback") for system in system_names()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_over_tls_the_cookie_stays_there(site: Site) -> None:
     assert "Secure" in browser.sign_in("ann").headers["set-cookie"].split("; ")
 
 
-@pytest.mark.parametrize(("name", "status"), [("shop", 403), ("a-guess", 401), ("", 401)])
+@pytest.mark.parametrize(("name", "status"), [("shop", 403), ("scraper", 403), ("a-guess", 401), ("", 401)])
 def test_who_has_no_right_is_not_let_in(site: Site, name: str, status: int) -> None:
     answer = Browser(site).sign_in(name)
     assert answer.status_code == status and "set-cookie" not in answer.headers
@@ -140,6 +141,31 @@ def test_a_key_that_is_taken_away_ends_its_sessions(tmp_path: Path, ann: Browser
     browser = Browser(again)
     browser.http.cookies.set(COOKIE, ann.http.cookies[COOKIE], path="/console")
     assert browser.get("/models").status_code == 303
+    again.close()
+
+
+def test_a_key_that_is_replaced_under_its_name_ends_its_sessions(tmp_path: Path, ann: Browser) -> None:
+    keys = tmp_path / "keys.yaml"
+    old, new = (sha256(key.encode()).hexdigest() for key in (KEYS["ann"][0], "another-secret-0123456789"))
+    keys.write_text(keys.read_text().replace(old, new))
+    again = Site(tmp_path, cases=0, keys=keys)
+    browser = Browser(again)
+    browser.http.cookies.set(COOKIE, ann.http.cookies[COOKIE], path="/console")
+    assert browser.get("/models").status_code == 303
+    assert browser.sign_in("another-secret-0123456789").status_code == 303
+    assert browser.get("/models").status_code == 200
+    again.close()
+
+
+def test_a_session_that_was_begun_without_keys_ends_where_there_are_some(tmp_path: Path) -> None:
+    without = Site(tmp_path, keys=False)
+    browser = Browser(without)
+    browser.sign_in("ann")
+    without.close()
+    again = Site(tmp_path, cases=0)
+    other = Browser(again)
+    other.http.cookies.set(COOKIE, browser.http.cookies[COOKIE], path="/console")
+    assert other.get("/models").status_code == 303
     again.close()
 
 
