@@ -17,26 +17,27 @@ MOST = 500
 class Kept:
     """What `make` gave, by key, until it is too old. Who asks while it is being made waits for the same.
 
+    Each has threads of its own: what is slow in one holds up nothing in another.
+
     Args: monotonic: seconds of a clock.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._now = monotonic
         self._pool = ThreadPoolExecutor(THREADS, "console")
-        self._found: dict[Hashable, tuple[float, asyncio.Future[Any]]] = {}
+        self._found: dict[Hashable, asyncio.Future[tuple[Any, float]]] = {}
 
     async def get(self, key: Hashable, for_s: float, make: Callable[[], T]) -> T:
-        """What `make` gives, not older than `for_s` seconds. What it raises is kept for nobody."""
-        known = self._found.get(key)
-        if known is not None and known[0] > self._now() and not _failed(known[1]):
-            found: T = await asyncio.shield(known[1])
-            return found
-        future = asyncio.get_running_loop().run_in_executor(self._pool, make)
-        self._found.pop(key, None)
-        while len(self._found) >= MOST:
-            self._found.pop(next(iter(self._found)))
-        self._found[key] = (self._now() + for_s, future)
-        return await asyncio.shield(future)
+        """What `make` gave, for `for_s` seconds from when it was there. What it raises is kept for nobody."""
+        future = self._found.get(key)
+        if future is None or (future.done() and not self._is_good(future)):
+            future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: (make(), self._now() + for_s))
+            self._found.pop(key, None)
+            while len(self._found) >= MOST:
+                self._found.pop(next(iter(self._found)))
+            self._found[key] = future
+        found: T = (await asyncio.shield(future))[0]
+        return found
 
     def drop(self, key: Hashable) -> None:
         """Have it made anew for who asks next."""
@@ -46,6 +47,5 @@ class Kept:
         """What `do` returns, from a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(do, *given, **named))
 
-
-def _failed(future: asyncio.Future[Any]) -> bool:
-    return future.done() and (future.cancelled() or future.exception() is not None)
+    def _is_good(self, future: asyncio.Future[tuple[Any, float]]) -> bool:
+        return not future.cancelled() and future.exception() is None and future.result()[1] > self._now()

@@ -25,9 +25,9 @@ def make_console(
     ready: Callable[[], Awaitable[Readiness]],
 ) -> Console:
     """The console of these systems. Args: keys: None where there are none."""
-    kept, queue = Kept(), reviews.queue
+    queue = reviews.queue
     return Console(
         People(keys, lambda: console_secret(settings), settings.console_session_s),
-        WatchPages(settings, systems, registry, queue.database, ready, reviews.intake.newest, kept),
-        ReviewPages(queue, settings.lake_url, kept),
+        WatchPages(settings, systems, registry, queue.database, ready, reviews.intake.newest, Kept()),
+        ReviewPages(queue, settings.lake_url, Kept(), Kept()),
     )

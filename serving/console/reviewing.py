@@ -35,10 +35,15 @@ SHOWN, MINE, SIMILAR, ENTRIES = 50, 5, 10, 20
 
 @dataclass(frozen=True)
 class ReviewPages:
-    """The pages over `queue`. Args: lake: where events and labels of the past are."""
+    """The pages over `queue`.
+
+    Args: lake: where events and labels of the past are; steps: where what is done with the queue is done, which waits
+    for no look into the lake; kept: what the lake had.
+    """
 
     queue: ReviewQueue
     lake: str
+    steps: Kept
     kept: Kept
 
     def routes(self) -> list[Route]:
@@ -56,8 +61,8 @@ class ReviewPages:
     async def waiting(self, request: Request) -> Response:
         """What waits, and what this analyst said last."""
         person = _person(request)
-        table = await self.kept.get(TABLE, QUEUE_S, self._table)
-        mine = await self.kept.run(reading.decided_by, self.queue.database, person.name, MINE)
+        table = await self.steps.get(TABLE, QUEUE_S, self._table)
+        mine = await self.steps.run(reading.decided_by, self.queue.database, person.name, MINE)
         content = render("queue.html", person=person, table=Markup(table), mine=mine, undoable=self._undoable)
         return page(request, "Review queue", "queue", content)
 
@@ -74,15 +79,15 @@ class ReviewPages:
         """Everything that is known of a case."""
         person, case_id = _person(request), request.path_params["case_id"]
         database = self.queue.database
-        case = await self.kept.run(reading.case, database, case_id)
-        similar = await self.kept.run(reading.similar, database, case, SIMILAR)
+        case = await self.steps.run(reading.case, database, case_id)
+        similar = await self.steps.run(reading.similar, database, case, SIMILAR)
         truths = await self._found(("truths", case_id), lambda: sights.truths(self.lake, similar), {})
         events = await self._found(
             ("events", case_id), lambda: sights.recent_events(self.lake, case.system, case), ([], [])
         )
-        entries = await self.kept.run(audit.entries, database, case_id=case_id, most=ENTRIES)
+        entries = await self.steps.run(audit.entries, database, case_id=case_id, most=ENTRIES)
         done = request.query_params.get("done", "")
-        before = await self.kept.run(reading.case, database, int(done)) if done.isdigit() and len(done) < 16 else None
+        before = await self.steps.run(reading.case, database, int(done)) if done.isdigit() and len(done) < 16 else None
         now_ms = self.queue.clock()
         values: dict[str, Any] = {
             "person": person,
@@ -100,7 +105,7 @@ class ReviewPages:
             "can_undo": self._undoable(case, person),
             "longest_note": LONGEST_NOTE,
         }
-        return page(request, f"Case {case_id}", "queue", await self.kept.run(render, "case.html", **values))
+        return page(request, f"Case {case_id}", "queue", await self.steps.run(render, "case.html", **values))
 
     async def take(self, request: Request) -> Response:
         """This case, now this analyst's."""
@@ -131,8 +136,8 @@ class ReviewPages:
 
     async def _do(self, step: Callable[..., T], *given: Any, **named: Any) -> T:
         """A step on the queue, which whoever did it is to see at once."""
-        done = await self.kept.run(step, *given, **named)
-        self.kept.drop(TABLE)
+        done = await self.steps.run(step, *given, **named)
+        self.steps.drop(TABLE)
         return done
 
     async def _next(self, person: Person, done: int | None = None) -> Response:

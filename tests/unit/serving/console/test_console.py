@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -14,6 +16,7 @@ import pytest
 from itsdangerous import TimestampSigner
 
 from lamina.reviews import audit, reading
+from serving.console import sights
 from serving.console.people import COOKIE, TRIES
 from tests.console_site import KEYS, Site
 
@@ -220,6 +223,36 @@ def test_two_analysts_never_have_one_case(site: Site, ann: Browser) -> None:
     assert bob.post("/cases/3/take").status_code == 409
     answer = bob.post("/cases/3/verdict", verdict="approve")
     assert answer.status_code == 409 and "not yours" in answer.text
+
+
+@pytest.mark.parametrize("paths", [("/dead-letters", "/runs"), ("/cases/1", "/cases/2")])
+def test_slow_pages_hold_up_no_verdict(
+    site: Site, ann: Browser, monkeypatch: pytest.MonkeyPatch, paths: tuple[str, str]
+) -> None:
+    go_on, begun = threading.Event(), list[object]()
+
+    def slow(*given: object) -> None:
+        begun.append(given)
+        go_on.wait(60)
+        raise OSError("away")
+
+    ann.post("/queue/next")
+    token = TOKEN.search(ann.get("/queue").text).group(1)  # type: ignore[union-attr]
+    for name in ("letters", "runs", "recent_events"):
+        monkeypatch.setattr(sights, name, slow)
+
+    async def run() -> httpx.Response:
+        pages = [asyncio.create_task(ann.http.get(f"/console{path}")) for path in paths]
+        while len(begun) < len(paths):
+            await asyncio.sleep(0.01)
+        said = {"form_token": token, "verdict": "reject"}
+        try:
+            return await asyncio.wait_for(ann.http.post("/console/cases/3/verdict", data=said), 10)
+        finally:
+            go_on.set()
+            assert [(await page).status_code for page in pages] == [200, 200]
+
+    assert site.runner.run(run()).headers["location"] == "/console/cases/2?done=3"
 
 
 def test_undo_within_its_minute(site: Site, ann: Browser) -> None:

@@ -51,6 +51,42 @@ def test_it_is_made_anew_once_it_is_too_old() -> None:
     assert asyncio.run(run()) == [1, 1, 2, 2]
 
 
+def test_it_is_kept_from_when_it_was_made() -> None:
+    now_s, made = [100.0], Made()
+    found = Kept(lambda: now_s[0])
+    made.may_go_on.clear()
+
+    async def run() -> list[int]:
+        first = asyncio.create_task(found.get("page", 5.0, made))
+        await asyncio.sleep(0)
+        now_s[0] = 120.0
+        made.may_go_on.set()
+        seen = [await first]
+        for at_s in (124.9, 125.0):
+            now_s[0] = at_s
+            seen.append(await found.get("page", 5.0, made))
+        return seen
+
+    assert asyncio.run(run()) == [1, 1, 2]
+
+
+def test_what_takes_longer_than_it_is_kept_is_not_made_twice_at_once() -> None:
+    now_s, made = [100.0], Made()
+    found = Kept(lambda: now_s[0])
+    made.may_go_on.clear()
+
+    async def run() -> list[int]:
+        first = asyncio.create_task(found.get("page", 5.0, made))
+        await asyncio.sleep(0)
+        now_s[0] += 10.0
+        second = asyncio.create_task(found.get("page", 5.0, made))
+        await asyncio.sleep(0)
+        made.may_go_on.set()
+        return [await first, await second]
+
+    assert asyncio.run(run()) == [1, 1] and made.times == 1
+
+
 def test_a_failure_is_kept_for_nobody() -> None:
     found, tries = Kept(lambda: 0.0), list[int]()
 
