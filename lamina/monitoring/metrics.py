@@ -170,6 +170,7 @@ PREDICTION_CACHE = Counter(
 )
 REVIEW_CASES = Gauge("review_cases", "Cases of the review queue by state", ["system", "state"])
 REVIEW_LABELS = Counter("review_labels_total", "Verdicts that were published as labels", ["system", "verdict"])
+CONSOLE_ERRORS = Counter("console_errors_total", "Pages of the console that were answered with an error", ["status"])
 SIGN_INS = Counter("console_sign_ins_total", "Attempts to sign in to the console", ["outcome"])
 
 

@@ -59,6 +59,6 @@ def _own(request: Request, error: Exception) -> Response:
 
 
 def _told(request: Request, status: int, text: str) -> Response:
-    metrics.INVALID_REQUESTS.labels(str(status)).inc()
+    metrics.CONSOLE_ERRORS.labels(str(status)).inc()
     person = getattr(request.state, PERSON, None)
     return HTMLResponse(render("told.html", person=person, title=f"{status}", here="", text=text), status)

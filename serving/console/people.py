@@ -1,7 +1,7 @@
 """Who is signed in to the console, as what, and for how long: by the API keys, or without any by being on this machine.
 
-The cookie holds a name, what tells its key from others, and a number, signed. What its bearer may do is looked up in the
-keys with each request, so that a key that is taken away, or replaced under its name, ends its sessions.
+The cookie holds a name, what tells its key from others, and a number, signed. What its bearer may do is looked up in
+the keys with each request, so that a key that is taken away, or replaced under its name, ends its sessions.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ import httpx
 import pytest
 from itsdangerous import TimestampSigner
 
+from lamina.monitoring import metrics
 from lamina.reviews import audit, reading
+from lamina.reviews.errors import ReviewsUnavailable
 from serving.console import sights
 from serving.console.people import COOKIE, TRIES
 from tests.console_site import KEYS, Site
@@ -281,6 +283,27 @@ def test_what_is_escalated_is_for_an_operator(site: Site, ann: Browser) -> None:
 
 def test_a_case_that_is_not_there(ann: Browser) -> None:
     assert ann.get("/cases/99").status_code == 404
+
+
+def test_what_goes_wrong_here_counts_against_no_decision(
+    site: Site, ann: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`invalid_requests_total` is what the availability of the API is measured by."""
+    counters = (metrics.INVALID_REQUESTS, metrics.CONSOLE_ERRORS)
+
+    def counted(status: str) -> list[float]:
+        return [counter.labels(status)._value.get() for counter in counters]
+
+    before, missing = counted("503"), counted("404")
+
+    def away(*given: object, **named: object) -> None:
+        raise ReviewsUnavailable("the database is away")
+
+    monkeypatch.setattr(reading, "case", away)
+    assert ann.get("/cases/1").status_code == 503
+    assert ann.get("/nowhere").status_code == 404
+    assert counted("503") == [before[0], before[1] + 1]
+    assert counted("404") == [missing[0], missing[1] + 1]
 
 
 def test_files_of_the_pages_are_for_everybody(site: Site) -> None:
