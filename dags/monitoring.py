@@ -13,7 +13,7 @@ DOC = """
 
 The run with the logical date **H** reports on the hour that begins then, once it is over, by what was known at its end:
 from the joined rows that `features_daily_<system>` makes. Each task's link leads to its report. Where an alert asks for
-it, the training is started, at most once in the cool-down.
+it, the training is started, at most once in the cool-down; a report that could not be made holds up no other's.
 
 To look at an hour again, clear its run, or trigger with that hour as the **logical date**. With `known_at` it sees what
 was known before that time; the same hour with the same `known_at` gives the same report.

@@ -92,15 +92,18 @@ def drift(
     from lamina.monitoring.drift.page import drift_page
     from lamina.monitoring.drift.watch import watch
     from lamina.monitoring.drift.with_page import with_page
+    from lamina.monitoring.reports import PAGE, write_report
     from lamina.registry.mlflow import MlflowRegistry
 
     settings, of = load_settings(), record(system)
     hour, end_ms, known_before_ms = times_of(at, known_at, settings.clock)
     registry = MlflowRegistry(settings.mlflow_uri)
     watched = watch(of, registry, settings.lake_url, end_ms=end_ms, known_before_ms=known_before_ms)
-    shown = page or bool(watched.report.alerts)
-    report = with_page(registry, watched) if shown else watched.report
-    publish(settings, hour, report, drift_page(report))
+    publish(settings, hour, watched.report, drift_page(watched.report))
+    if page or watched.report.alerts:
+        report = with_page(registry, watched)
+        if report.page is not None:
+            write_report(settings.lake_url, hour, report, {PAGE: drift_page(report)})
 
 
 def _at(at_ms: int) -> str:

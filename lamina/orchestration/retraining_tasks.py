@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import BaseOperator, chain
+from airflow.sdk import BaseOperator, TriggerRule, chain
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lamina.orchestration.days import HasLogicalDate
@@ -52,7 +52,9 @@ def retrain_when_asked(system: str) -> BaseOperator:
     choose = ChooseRetraining(
         task_id=CHOOSE,
         system=system,
-        doc_md="Reads the hour's reports: an alert asks for a retraining, at most once in the cool-down.",
+        # A report that could not be made says nothing; the others may ask all the same.
+        trigger_rule=TriggerRule.ALL_DONE,
+        doc_md="Reads the reports that the hour has: an alert asks for a retraining, at most once in the cool-down.",
     )
     said = f"ti.xcom_pull(task_ids='{CHOOSE}')"
     trigger = TriggerDagRunOperator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -10,17 +11,23 @@ from lamina.monitoring.drift.report import PAGE, DriftReport
 from lamina.monitoring.drift.watch import Watched
 from lamina.registry.protocol import ModelRegistry, find
 
+LOG = logging.getLogger(__name__)
+
 
 def with_page(registry: ModelRegistry, watched: Watched) -> DriftReport:
     """The report with a link to Evidently's page, which is put beside the version; there is one, of the newest report
-    that has it.
+    that has it. Where it cannot be made or put there, the log says why, and the report has no link.
     """
     report, (before, now) = watched.report, watched.columns
     if report.model_version is None or not now:
         return report
-    with tempfile.TemporaryDirectory(prefix="lamina-drift-") as folder:
-        file = Path(folder) / PAGE
-        write_page(file, before, now)
-        registry.attach(report.system, report.model_version, file)
-    run_id = find(registry, report.system, report.model_version).run_id
+    try:
+        with tempfile.TemporaryDirectory(prefix="lamina-drift-") as folder:
+            file = Path(folder) / PAGE
+            write_page(file, before, now)
+            registry.attach(report.system, report.model_version, file)
+        run_id = find(registry, report.system, report.model_version).run_id
+    except Exception:  # of Evidently or of the artefact store: what drifted is said without the page
+        LOG.exception("no page of what drifted of %s version %s", report.system, report.model_version)
+        return report
     return report.model_copy(update={"page": f"runs:/{run_id}/{PAGE}"})

@@ -153,6 +153,9 @@ def test_every_report_of_an_hour_may_ask_for_a_training(dags: dict[str, Any]) ->
         reports = {name for name, task in hourly["tasks"].items() if task["operator"] == "MonitorOperator"}
         assert reports == set(KINDS)
         assert _edges(hourly) == {(name, "choose_retraining") for name in reports} | {("choose_retraining", "retrain")}
+        # Also where another report could not be made.
+        assert hourly["tasks"]["choose_retraining"]["trigger_rule"] == "all_done"
+        assert hourly["tasks"]["retrain"]["trigger_rule"] == "all_success"
         for name in reports:
             assert f" monitor {name} --system {system} --at " in hourly["tasks"][name]["arguments"]
         assert hourly["params"] == {"known_at": None}

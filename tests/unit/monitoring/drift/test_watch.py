@@ -177,6 +177,32 @@ def test_a_shift_of_a_feature_is_told_and_the_same_question_gives_the_same_bytes
     assert file_of(where).read_bytes() == before
 
 
+@pytest.mark.parametrize("broken", ["write_page", "attach"])
+def test_what_drifted_is_told_where_its_page_cannot_be_made(
+    lake: Callable[..., str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(with_page if broken == "write_page" else MemoryRegistry, broken, fail)
+    where = lake(shift=5.0)
+    done = run(where)
+    assert done.exit_code == 0 and done.output.count("amount: ks") == 1
+    report = reported(where)
+    assert [a.name for a in report.alerts] == ["covariate_drift"] and report.page is None
+    assert "no page of what drifted of fraud version 3" in caplog.text and "no space" in caplog.text
+
+
+def test_a_report_is_there_before_its_page_is_made(lake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(with_page, "write_page", killed)
+    where = lake(shift=5.0)
+    run(where)
+    assert [a.name for a in reported(where).alerts] == ["covariate_drift"]
+
+
 def test_a_model_that_ranks_worse_is_told(lake: Callable[..., str]) -> None:
     where = lake(quality=0.2)
     run(where)
