@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from prometheus_client import Gauge
 
 from lamina.monitoring import metrics
-from lamina.monitoring.drift.findings import MISSING, Kind
+from lamina.monitoring.drift.findings import MISSING, Kind, State
 from lamina.monitoring.drift.report import KIND as DRIFT
 from lamina.monitoring.drift.report import DriftReport
 from lamina.monitoring.forms import EstimatedReport, Figure, PerformanceReport
-from lamina.monitoring.reports import Summary, kinds, newest
+from lamina.monitoring.reports import Report, Summary, kinds, newest
 
 Shown = tuple[Gauge, tuple[str, ...], float]
 """A gauge, its labels, and its value."""
@@ -52,28 +52,38 @@ class Exported:
 
     def _performance(self, system: str) -> Iterator[Shown]:
         report = newest(self.lake, system, "performance", PerformanceReport)
-        for group in report.groups if report else ():
-            if group.is_whole and not group.shadow:
-                yield metrics.MODEL_PERFORMANCE_LABELS, (system, group.model_version), float(group.rows)
-                # Figures of too few rows would pass for good or bad ones.
-                if not group.no_verdict:
-                    yield from _figures(system, group.model_version, group.figures)
+        if report is None:
+            return
+        whole = [group for group in report.groups if group.is_whole and not group.shadow]
+        yield _no_verdict(report, judged=any(not group.no_verdict for group in whole))
+        for group in whole:
+            yield metrics.MODEL_PERFORMANCE_LABELS, (system, group.model_version), float(group.rows)
+            # Figures of too few rows would pass for good or bad ones.
+            if not group.no_verdict:
+                yield from _figures(system, group.model_version, group.figures)
 
     def _estimated(self, system: str) -> Iterator[Shown]:
         report = newest(self.lake, system, "estimated", EstimatedReport)
-        for part in report.parts if report else ():
-            for name, estimate in part.figures.items() if part.day is None else ():
+        if report is None:
+            return
+        recent = [part for part in report.parts if part.day is None]
+        yield _no_verdict(report, judged=any(not part.no_verdict for part in recent))
+        for part in recent:
+            for name, estimate in part.figures.items():
                 labels = (system, part.model_version, name)
                 yield metrics.MODEL_PERFORMANCE_ESTIMATED, labels, estimate.value
                 yield metrics.MODEL_PERFORMANCE_ESTIMATED_LOW, labels, estimate.low
                 yield metrics.MODEL_PERFORMANCE_ESTIMATED_HIGH, labels, estimate.high
-        for version, errors in report.mean_error.items() if report else ():
+        for version, errors in report.mean_error.items():
             for name, error in errors.items():
                 yield metrics.MODEL_PERFORMANCE_ESTIMATE_ERROR, (system, version, name), error
 
     def _drift(self, system: str) -> Iterator[Shown]:
         report = newest(self.lake, system, DRIFT, DriftReport)
-        for finding in report.findings if report else ():
+        if report is None:
+            return
+        yield _no_verdict(report, judged=any(f.state in (State.STABLE, State.DRIFTED) for f in report.findings))
+        for finding in report.findings:
             if finding.effect is None or finding.adjusted is None:
                 continue
             if finding.kind is not Kind.COVARIATE:
@@ -81,6 +91,10 @@ class Exported:
             elif finding.statistic != MISSING:
                 yield metrics.FEATURE_DRIFT, (system, finding.subject), finding.effect
                 yield metrics.FEATURE_DRIFT_P, (system, finding.subject), finding.adjusted
+
+
+def _no_verdict(report: Report, *, judged: bool) -> Shown:
+    return metrics.MONITORING_NO_VERDICT, (report.system, report.kind), float(not judged)
 
 
 def _figures(system: str, version: str, figures: Mapping[str, Figure]) -> Iterator[Shown]:

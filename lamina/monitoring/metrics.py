@@ -141,6 +141,11 @@ MONITORING_ALERTS = Gauge(
 MONITORING_REPORT_END = Gauge(
     "monitoring_report_end_seconds", "Until when the newest report of a kind looks, Unix time", ["system", "report"]
 )
+MONITORING_NO_VERDICT = Gauge(
+    "monitoring_no_verdict",
+    "1 where the newest report of a kind had too little to go by to judge anything, else 0",
+    ["system", "report"],
+)
 FEATURE_DRIFT = Gauge(
     "feature_drift_score",
     "How far a feature is from what the model was trained on: Kolmogorov-Smirnov, or Jensen-Shannon of texts",

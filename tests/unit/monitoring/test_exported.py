@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
+from lamina.monitoring.drift.findings import Finding, Kind, State
+from lamina.monitoring.drift.report import DriftReport
 from lamina.monitoring.exported import Exported
 from lamina.monitoring.forms import Counts, Estimate, EstimatedPart, EstimatedReport, Figure, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, BrokenMonitoringReport, Window, write_report
@@ -98,6 +101,47 @@ def test_estimates_of_the_last_days_and_their_error_are_shown(tmp_path: Path) ->
     ends = [shown(f"model_performance_estimated{end}", "11") for end in ("", "_low", "_high")]
     assert (*ends, shown("model_performance_estimate_error", "11")) == (0.8, 0.77, 0.83, 0.02)
     assert shown("model_performance_estimated", "12") is None, "a day alone is no verdict on now"
+
+
+def no_verdict(kind: str) -> float | None:
+    return REGISTRY.get_sample_value("monitoring_no_verdict", {"system": "fraud", "report": kind})
+
+
+def test_a_performance_report_that_judges_no_version_is_seen_to_say_nothing(tmp_path: Path) -> None:
+    exported = Exported(str(tmp_path))
+    few, good = group("3", Figure(value=0.9), no_verdict="few"), group("4", Figure(value=0.9))
+    of_a_day, shadow = (good.model_copy(update=update) for update in ({"day": "2018-08-09"}, {"shadow": True}))
+    for groups, expected in (((), 1), ((few, of_a_day, shadow), 1), ((few, good), 0)):
+        write_report(str(tmp_path), SEVEN, report(*groups))
+        exported.show("fraud")
+        assert no_verdict("performance") == expected
+
+
+def test_an_estimate_of_a_past_day_alone_says_nothing_of_now(tmp_path: Path) -> None:
+    window = Window(start_ms=0, end_ms=9)
+    of_a_day = EstimatedPart(model_version="11", rows=9, day="2018-08-20")
+    now = EstimatedPart(model_version="11", rows=9)
+    few = now.model_copy(update={"no_verdict": "few"})
+    for parts, expected in (((of_a_day,), 1), ((of_a_day, few), 1), ((few, now), 0)):
+        made = EstimatedReport(
+            system="fraud", known_before_ms=9, window=window, recent=window, parts=parts, mean_error={}
+        )
+        write_report(str(tmp_path), SEVEN, made)
+        Exported(str(tmp_path)).show("fraud")
+        assert no_verdict("estimated") == expected
+
+
+def test_a_drift_report_that_could_compare_nothing_is_seen_to(tmp_path: Path) -> None:
+    window = Window(start_ms=0, end_ms=9)
+    blank = DriftReport(system="fraud", known_before_ms=9, window=window, labels=window)
+    of = Finding(kind=Kind.COVARIATE, subject="amount", statistic="ks", threshold=0.1, reference_rows=9, rows=9)
+    few, empty, stable, drifted = (
+        replace(of, state=state) for state in (State.TOO_FEW, State.EMPTY, State.STABLE, State.DRIFTED)
+    )
+    for findings, expected in (((), 1), ((few, empty), 1), ((few, stable), 0), ((drifted, few), 0)):
+        write_report(str(tmp_path), SEVEN, blank.model_copy(update={"findings": findings}))
+        Exported(str(tmp_path)).show("fraud")
+        assert no_verdict("drift") == expected
 
 
 def test_a_report_that_cannot_be_read_leaves_the_gauges_as_they_are(tmp_path: Path) -> None:
