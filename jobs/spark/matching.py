@@ -39,17 +39,18 @@ _TEXTS = "map<string,string>"
 
 def feedback_of(spark: SparkSession, lake: str, system: System, *, until: date, known_before_ms: int) -> DataFrame:
     """What was said of the answers of `system`, by the end of the day `until` and before a time; each event has an id
-    `SAID`, and is `REPEATED` where the same came before.
+    `SAID`, and is `REPEATED` where the same client said it before. What came without a key is of one client.
     """
     found = archived(spark, lake, MODEL_FEEDBACK, until=until)
     # What is not of the contract of today has no system.
     found = found.where((F.col("system") == system.name) & (F.col("timestamp") < known_before_ms))
     order = [F.col(name).asc_nulls_first() for name in ARRIVAL]
-    same = Window.partitionBy("source", "feedback_id").orderBy(*order)
+    identity = F.coalesce("client", F.lit("")), F.col("source"), F.col("feedback_id")
+    same = Window.partitionBy(*identity).orderBy(*order)
     return found.withColumns(
         {
             REPEATED: F.row_number().over(same) > 1,
-            SAID: F.concat_ws("\x00", "source", "feedback_id"),
+            SAID: F.concat_ws("\x00", *identity),
             SUBJECTS: F.from_json("subjects", _TEXTS),
             VALUE: _value(system.feedback) if system.feedback else F.lit(None).cast("double"),
         }

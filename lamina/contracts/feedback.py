@@ -8,8 +8,8 @@ An analyst looked at a payment and rejects it; a shop tells that a user bought t
      "value": 28.76, "source": "shop", "timestamp": 1735689649076}
 
 What it makes of the answer is in the system's record (`lamina.contracts.feedback_label`). An event has an identity, and
-so counts once however often it comes: `feedback_id` among those of its system and source. Who may speak as one source
-cannot keep another's event out by taking its id.
+so counts once however often it comes: `feedback_id` among those of its system, source and client. So nobody can keep
+another's event out by taking its id, and two shops may count their orders alike. All without a key are one client.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Feedback(Event):
     """
 
     system: str = Field(min_length=1, max_length=128)
-    feedback_id: Identifier = Field(description="Its identity, among those of its system and source.")
+    feedback_id: Identifier = Field(description="Its identity, among those of its system, source and client.")
     request_id: RequestId | None = Field(None, description="Of the request that was answered.")
     event_id: Identifier | None = Field(None, description="Of the event that was answered, such as a transaction.")
     subjects: dict[str, Identifier] = Field(default_factory=dict, description="Whom it is about: ids by entity.")

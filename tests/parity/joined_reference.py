@@ -37,6 +37,8 @@ class Row(NamedTuple):
 
 
 Key = tuple[str, str | None]
+Identity = tuple[str | None, str, str]
+"""Client, source and id of what was said."""
 Arrived = Sequence[tuple[date, Any]]
 
 
@@ -59,7 +61,7 @@ class Reference:
         statements = self._by_record(answers, [e for day, e in events if day <= self.day])
         feedback, repeated = self._feedback(said)
         found = {identity: self._answer(f, answers) for identity, (_, f) in feedback.items()}
-        fed: dict[tuple[Key, str | None], dict[Statement, tuple[str, str]]] = {}
+        fed: dict[tuple[Key, str | None], dict[Statement, Identity]] = {}
         for identity, (place, f) in feedback.items():
             if (about := found[identity]) is not None:
                 value = self.system.feedback.says(f.action, f.value)  # type: ignore[union-attr]
@@ -85,13 +87,14 @@ class Reference:
                 found.setdefault((each.request_id, each.event_id, each.shadow, each.arm), each)
         return found
 
-    def _feedback(self, said: Arrived) -> tuple[dict[tuple[str, str], tuple[int, Feedback]], int]:
-        found: dict[tuple[str, str], tuple[int, Feedback]] = {}
+    def _feedback(self, said: Arrived) -> tuple[dict[Identity, tuple[int, Feedback]], int]:
+        found: dict[Identity, tuple[int, Feedback]] = {}
         repeated = 0
         for place, (day, f) in enumerate(said):
             if day <= self.day and f.system == self.system.name and f.timestamp < self.known_before_ms:
-                repeated += (f.source, f.feedback_id) in found
-                found.setdefault((f.source, f.feedback_id), (place, f))
+                identity = (f.client, f.source, f.feedback_id)
+                repeated += identity in found
+                found.setdefault(identity, (place, f))
         return found, repeated
 
     def _answer(self, f: Feedback, answers: dict[Key, Served]) -> tuple[Key, str | None] | None:

@@ -103,6 +103,7 @@ class Happened:
             feedback_id=f"f{rng.randrange(80)}",
             action=rng.choice([*self.system.feedback.grades, *self.system.feedback.grades, "unheard-of", None]),
             source=rng.choice(self.system.feedback_sources),
+            client=rng.choice((None, None, "a", "b")),
             timestamp=self._time() + rng.choice((0, 0, 1, DAY_MS, 9 * DAY_MS)),
             **named,
         )
@@ -224,6 +225,23 @@ def test_a_lake_without_answers_has_nothing_to_join(spark: SparkSession, tmp_pat
     assert (counts["days"], counts["answers"], counts["feedback"], counts["unmatched"]) == ([], 0, 1, 1)
     found = latest_join(lake, "fraud")
     assert found is not None and (found.date, found.unmatched) == (day, 1)
+
+
+def test_clients_that_count_alike_do_not_take_each_others_labels(spark: SparkSession, tmp_path: Path) -> None:
+    """Two shops number their orders from 1, and one of them sends twice."""
+    lake, day, subjects = str(tmp_path), day_of(START_MS), {"user": "u", "merchant": "m"}
+    asked = [answer("fraud", f"t-{n}", subjects, START_MS, f"r-{n}") for n in (1, 2, 3)]
+    put(lake, predictions_of("fraud"), Served, list(asked), day)
+
+    def said(client: str | None, request: str) -> Feedback:
+        told: dict[str, Any] = {"system": "fraud", "source": "customer", "timestamp": START_MS + 1}
+        return Feedback(**told, feedback_id="1", action="fraud", client=client, request_id=request)
+
+    first, second, third = said("here", "r-1"), said("there", "r-2"), said(None, "r-3")
+    put(lake, MODEL_FEEDBACK, Feedback, [first, second, third, first, third], day)
+    counts = join(spark, lake, record("fraud"), day)
+    assert {key[0]: row.label for key, row in found_in(lake, "fraud").items()} == {"r-1": 1.0, "r-2": 1.0, "r-3": 1.0}
+    assert (counts["feedback"], counts["used"], counts["repeated"], counts["unmatched"]) == (5, 3, 2, 0)
 
 
 def test_the_example_of_the_concept_page(spark: SparkSession, tmp_path: Path) -> None:
