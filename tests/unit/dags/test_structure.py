@@ -152,7 +152,10 @@ def test_every_report_of_an_hour_may_ask_for_a_training(dags: dict[str, Any]) ->
         hourly = dags[f"monitoring_{system}"]
         reports = {name for name, task in hourly["tasks"].items() if task["operator"] == "MonitorOperator"}
         assert reports == set(KINDS)
-        assert _edges(hourly) == {(name, "choose_retraining") for name in reports} | {("choose_retraining", "retrain")}
+        after = {(name, task) for name in reports for task in ("choose_retraining", "all_reported")}
+        assert _edges(hourly) == after | {("choose_retraining", "retrain")}
+        # A report that fails fails the run.
+        assert hourly["tasks"]["all_reported"]["trigger_rule"] == "all_success"
         # Also where another report could not be made.
         assert hourly["tasks"]["choose_retraining"]["trigger_rule"] == "all_done"
         assert hourly["tasks"]["retrain"]["trigger_rule"] == "all_success"
