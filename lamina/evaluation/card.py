@@ -10,7 +10,6 @@ from lamina.evaluation.problem import Problem, Words
 from lamina.registry.evaluation import Evaluation, Slice
 from lamina.scoring.trained_spec import TrainedSpec
 
-CARD_FILE = "model_card.md"
 FEW = 30
 """Figures of a slice with fewer positive rows say little."""
 

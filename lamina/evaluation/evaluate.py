@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import BadScore, ModelUnavailable
-from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.card import model_card
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.resample import differences
@@ -17,7 +17,7 @@ from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, rows_to_test
 from lamina.evaluation.verdict import DECIDING, Rule, challenges, verdict
 from lamina.registry.evaluation import Contender, Evaluation
-from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, trained_for
+from lamina.registry.protocol import CARD_FILE, CHAMPION, ModelRegistry, ModelVersion, trained_for
 from lamina.scoring import trained
 from lamina.scoring.checked import all_finite
 from lamina.scoring.trained import TrainedScorer

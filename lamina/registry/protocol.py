@@ -19,6 +19,8 @@ CHALLENGER = "challenger"
 
 MODEL_FOLDER = "model"
 """Folder of a run's artefacts that holds what serving downloads."""
+CARD_FILE = "model_card.md"
+"""File of a version that people read first."""
 
 
 class RegistryError(LaminaError):

@@ -25,12 +25,12 @@ from sklearn.metrics import log_loss
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import ModelUnavailable
-from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.card import model_card
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, refuse_one_sided, rows_to_learn, rows_to_test
-from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, ModelVersion, TrainingRun, supersede_kind
+from lamina.registry.protocol import CARD_FILE, MODEL_FOLDER, ModelRegistry, ModelVersion, TrainingRun, supersede_kind
 from lamina.scoring import trees
 from lamina.scoring.blend import BlendScorer, BlendSpec, Member
 from lamina.scoring.checked import all_finite

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from lamina.clock import DAY_MS, midnight_ms
-from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.card import model_card
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, TrainingSetError, refuse_one_sided, rows_to_learn, rows_to_test
 from lamina.lake import layout
 from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
-from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun, supersede_kind
+from lamina.registry.protocol import CARD_FILE, MODEL_FOLDER, ModelRegistry, TrainingRun, supersede_kind
 from lamina.scoring.encode import categories_of
 from lamina.scoring.inputs import Input, inputs_of
 from lamina.scoring.linear import LinearScorer, LinearSpec

@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.card import model_card
 from lamina.evaluation.table import Table
 from lamina.monitoring.drift.reference import REFERENCE_FILE
-from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, TrainingRun
+from lamina.registry.protocol import CARD_FILE, MODEL_FOLDER, ModelRegistry, TrainingRun
 from lamina.scoring.trees_spec import ModelSpec
 from lamina.training.chosen import Chosen
 from lamina.training.recipe import Policies, Recipe

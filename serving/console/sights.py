@@ -15,7 +15,6 @@ from lamina import definitions
 from lamina.catalog import CONTRACTS
 from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.features import EventSource
-from lamina.evaluation.card import CARD_FILE
 from lamina.lake import layout
 from lamina.lake.partitions import ingested_days
 from lamina.lake.write import open_lake
@@ -23,7 +22,7 @@ from lamina.monitoring import reports
 from lamina.orchestration.airflow_client import AirflowClient
 from lamina.orchestration.airflow_runs import DagRun
 from lamina.registry.gate import Parity, latest_parity
-from lamina.registry.protocol import CHALLENGER, CHAMPION, ModelRegistry, ModelVersion, RegistryError
+from lamina.registry.protocol import CARD_FILE, CHALLENGER, CHAMPION, ModelRegistry, ModelVersion, RegistryError
 from lamina.reviews.cases import Case
 from lamina.settings import Settings
 from lamina.streams import dead_letters

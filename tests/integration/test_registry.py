@@ -17,11 +17,10 @@ import typer
 from typer.testing import CliRunner
 
 from lamina.cli import app
-from lamina.evaluation.card import CARD_FILE
 from lamina.lake import layout
 from lamina.registry import deploy
 from lamina.registry.mlflow import MlflowRegistry
-from lamina.registry.protocol import CHAMPION, PREVIOUS
+from lamina.registry.protocol import CARD_FILE, CHAMPION, PREVIOUS
 from models.fraud import evaluate, train
 from models.fraud.score import load
 from serving.stages.model import ServedModel

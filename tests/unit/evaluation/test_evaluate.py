@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from lamina.definitions.fraud import FEATURES
 from lamina.errors import BadScore
-from lamina.evaluation.card import CARD_FILE
 from lamina.evaluation.evaluate import evaluate
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table
@@ -18,7 +17,7 @@ from lamina.evaluation.verdict import Rule, challenges, verdict
 from lamina.registry.deploy import promote
 from lamina.registry.evaluation import Contender, Interval
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+from lamina.registry.protocol import CARD_FILE, MODEL_FOLDER, TrainingRun
 from lamina.scoring.trees import TreesScorer
 from lamina.training.publish import publish
 from lamina.training.train import SplitKind, Trained, TrainingPlan, train

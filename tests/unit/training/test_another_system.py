@@ -18,7 +18,6 @@ from lamina.contracts.features import Entity, EventSource, FeatureSet, FeatureVi
 from lamina.contracts.labels import FollowedLabel
 from lamina.contracts.served import served_topic
 from lamina.contracts.systems import System
-from lamina.evaluation.card import CARD_FILE
 from lamina.evaluation.evaluate import evaluate
 from lamina.evaluation.metrics import Flags, Floats, ranking
 from lamina.evaluation.problem import Problem, Words
@@ -28,6 +27,7 @@ from lamina.evaluation.table import Table
 from lamina.lake import layout
 from lamina.registry.deploy import promote
 from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import CARD_FILE
 from lamina.scoring import trees
 from lamina.training.publish import publish
 from lamina.training.recipe import Recipe

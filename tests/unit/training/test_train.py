@@ -10,12 +10,13 @@ import pytest
 
 from lamina.clock import DAY_MS
 from lamina.definitions.fraud import FEATURES
-from lamina.evaluation.card import CARD_FILE, model_card
+from lamina.evaluation.card import model_card
 from lamina.evaluation.plots import CURVES_FILE, RELIABILITY_FILE
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table, TrainingSetError, rows_to_learn, rows_to_test
 from lamina.monitoring.drift.reference import REFERENCE_FILE, SCORES, load_reference
 from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import CARD_FILE
 from lamina.scoring.encode import Encoder
 from lamina.scoring.protocol import SCORE
 from lamina.scoring.trees import TreesScorer

@@ -14,13 +14,13 @@ import pytest
 from lamina.clock import midnight_ms
 from lamina.contracts.labels import LABEL_TIMESTAMP
 from lamina.definitions.activity import FEATURES, PURCHASED, SYSTEM, USER_EVENTS
-from lamina.evaluation.card import CARD_FILE
 from lamina.evaluation.evaluate import evaluate
 from lamina.evaluation.read import read_table
 from lamina.evaluation.table import Table
 from lamina.features import training_set
 from lamina.lake import layout
 from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import CARD_FILE
 from lamina.scoring.load import load
 from lamina.training.publish import publish
 from lamina.training.train import TrainingPlan
