@@ -141,8 +141,11 @@ class Stack:
         return load_settings(**{name.removeprefix(PREFIX).lower(): value for name, value in self.env.items()})
 
     def airflow_env(self) -> dict[str, str]:
-        """Variables for any `airflow` command on this stack."""
-        return self.env | airflow_env(self._known_plan())
+        """Variables for any `airflow` command on this stack: lamina's that it was started with among them, such as
+        the schedule, since a command that reads a DAG writes down what it read for the scheduler.
+        """
+        started = {name: value for name, value in self._base_env.items() if name.startswith(PREFIX)}
+        return started | self.env | airflow_env(self._known_plan())
 
     def flink_env(self) -> dict[str, str]:
         """Variables for `flink run` and PyFlink against this stack's cluster."""
