@@ -11,7 +11,8 @@ from lamina.commands.jobs import run_module
 from lamina.commands.output import make_console, make_table
 from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
 from lamina.definitions import record, system_names
-from lamina.monitoring.hours import HOUR, At, KnownAt, days_between, times_of
+from lamina.lake.layout import HOUR
+from lamina.monitoring.hours import At, KnownAt, days_between, times_of
 from lamina.settings import load_settings
 
 app = typer.Typer(name="monitor", no_args_is_help=True)

@@ -47,6 +47,15 @@ def name_of(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1]
 
 
+def newest_file(fs: Any, folder: str, name: str) -> str | None:
+    """Path of the file `name` in the last of the folders in `folder` that has one; None where none has.
+
+    What is named by days is so looked into from the newest on.
+    """
+    files = (f"{path}/{name}" for path in reversed(children(fs, folder)))
+    return next((file for file in files if fs.exists(file)), None)
+
+
 def move(fs: Any, origin: str, target: str) -> None:
     """Rename a file, or on a disk a folder, to a name that is free or, for a file, is replaced."""
     if renames_folders(fs):

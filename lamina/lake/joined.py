@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lamina.lake import layout
-from lamina.lake.files import children, name_of
+from lamina.lake.files import children
+from lamina.lake.partitions import partition_days
 from lamina.lake.write import open_lake
 
 if TYPE_CHECKING:
@@ -72,11 +73,7 @@ def joined_days(lake: str, system: str, *, since: date | None = None, until: dat
 
     Args: since, until: first and last day that is asked for.
     """
-    fs, path = open_lake(layout.joined_of(lake, system))
-    names = (name_of(entry) for entry in children(fs, path))
-    prefix = f"{layout.DAY}="
-    days = sorted(date.fromisoformat(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
-    return [d for d in days if (since is None or d >= since) and (until is None or d <= until)]
+    return partition_days(layout.joined_of(lake, system), layout.DAY, since=since, until=until)
 
 
 def joined_dataset(lake: str, system: str, *, days: Sequence[date] | None = None) -> ds.Dataset:

@@ -15,6 +15,8 @@ OFFSETS = "_offsets.json"
 """In that folder: which messages it holds."""
 JOIN_REPORT = "report.json"
 """In the folder of a date's join of labels: its counts."""
+HOUR = "%Y-%m-%dT%H"
+"""How an hour (UTC) is written in the names of folders."""
 DAY = "day"
 """Names the partitions of what lies by the time of the events, not by that of their arrival."""
 
@@ -139,7 +141,7 @@ def sketches(lake: str, system: str, hour: datetime) -> str:
     >>> sketches("lake", "fraud", datetime(2018, 8, 8, 7))
     'lake/sketches/fraud/hour=2018-08-08T07'
     """
-    return _join(lake, "sketches", system, f"hour={hour:%Y-%m-%dT%H}")
+    return _join(lake, "sketches", system, f"hour={hour:{HOUR}}")
 
 
 def rejects(lake: str, name: str, source: str) -> str:
@@ -202,4 +204,4 @@ def monitoring(lake: str, system: str, kind: str, hour: datetime) -> str:
     >>> monitoring("lake", "fraud", "performance", datetime(2018, 8, 21, 7))
     'lake/monitoring/fraud/performance/hour=2018-08-21T07'
     """
-    return f"{monitored(lake, system)}/{kind}/hour={hour:%Y-%m-%dT%H}"
+    return f"{monitored(lake, system)}/{kind}/hour={hour:{HOUR}}"

@@ -20,6 +20,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from lamina.evaluation.metrics import Flags, Floats
+from lamina.monitoring.drift.ranking import share_below
 from lamina.monitoring.forms import Estimate
 
 BAND = 3.0
@@ -156,8 +157,7 @@ def _auc_spread(positive: Flags, score: Floats) -> Spread:
         positive, score = ~positive, -score
     others = np.sort(score[~positive])
     rarer = score[positive]
-    beaten = (np.searchsorted(others, rarer, "left") + np.searchsorted(others, rarer, "right")) / (2 * len(others))
-    return Spread(float(np.std(beaten)), float(positive.mean()))
+    return Spread(float(np.std(share_below(others, rarer))), float(positive.mean()))
 
 
 def _precision_spread(positive: Flags, score: Floats, rng: np.random.Generator) -> Spread:

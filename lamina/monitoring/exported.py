@@ -17,6 +17,8 @@ from lamina.monitoring.reports import Report, Summary, kinds, newest
 
 Shown = tuple[Gauge, tuple[str, ...], float]
 """A gauge, its labels, and its value."""
+FORMS: Mapping[str, type[Report]] = {"performance": PerformanceReport, "estimated": EstimatedReport, DRIFT: DriftReport}
+"""The form of each kind of report of which more is shown than what all kinds have."""
 
 
 @dataclass
@@ -33,7 +35,8 @@ class Exported:
 
         Raises: BrokenMonitoringReport: one of them cannot be read; every gauge keeps its value.
         """
-        found = [*self._alerts(system), *self._performance(system), *self._estimated(system), *self._drift(system)]
+        reports = (newest(self.lake, system, kind, FORMS.get(kind, Summary)) for kind in kinds(self.lake, system))
+        found = [shown for report in reports if report is not None for shown in _shown(report)]
         named = {(gauge, labels) for gauge, labels, _ in found}
         for gauge, labels, value in found:
             gauge.labels(*labels).set(value)
@@ -41,56 +44,55 @@ class Exported:
             gauge.remove(*labels)
         self._shown[system] = named
 
-    def _alerts(self, system: str) -> Iterator[Shown]:
-        for kind in kinds(self.lake, system):
-            report = newest(self.lake, system, kind, Summary)
-            if report is None:
-                continue
-            yield metrics.MONITORING_REPORT_END, (system, kind), report.window.end_ms / 1000
-            for (name, severity), n in Counter((alert.name, alert.severity) for alert in report.alerts).items():
-                yield metrics.MONITORING_ALERTS, (system, kind, name, severity), float(n)
 
-    def _performance(self, system: str) -> Iterator[Shown]:
-        report = newest(self.lake, system, "performance", PerformanceReport)
-        if report is None:
-            return
-        whole = [group for group in report.groups if group.is_whole and not group.shadow]
-        yield _no_verdict(report, judged=any(not group.no_verdict for group in whole))
-        for group in whole:
-            yield metrics.MODEL_PERFORMANCE_LABELS, (system, group.model_version), float(group.rows)
-            # Figures of too few rows would pass for good or bad ones.
-            if not group.no_verdict:
-                yield from _figures(system, group.model_version, group.figures)
+def _shown(report: Report) -> Iterator[Shown]:
+    """What is shown of a report: that it is there, its alerts, and what only its kind has."""
+    yield metrics.MONITORING_REPORT_END, (report.system, report.kind), report.window.end_ms / 1000
+    for (name, severity), n in Counter((alert.name, alert.severity) for alert in report.alerts).items():
+        yield metrics.MONITORING_ALERTS, (report.system, report.kind, name, severity), float(n)
+    match report:
+        case PerformanceReport():
+            yield from _performance(report)
+        case EstimatedReport():
+            yield from _estimated(report)
+        case DriftReport():
+            yield from _drift(report)
 
-    def _estimated(self, system: str) -> Iterator[Shown]:
-        report = newest(self.lake, system, "estimated", EstimatedReport)
-        if report is None:
-            return
-        recent = [part for part in report.parts if part.day is None]
-        yield _no_verdict(report, judged=any(not part.no_verdict for part in recent))
-        for part in recent:
-            for name, estimate in part.figures.items():
-                labels = (system, part.model_version, name)
-                yield metrics.MODEL_PERFORMANCE_ESTIMATED, labels, estimate.value
-                yield metrics.MODEL_PERFORMANCE_ESTIMATED_LOW, labels, estimate.low
-                yield metrics.MODEL_PERFORMANCE_ESTIMATED_HIGH, labels, estimate.high
-        for version, errors in report.mean_error.items():
-            for name, error in errors.items():
-                yield metrics.MODEL_PERFORMANCE_ESTIMATE_ERROR, (system, version, name), error
 
-    def _drift(self, system: str) -> Iterator[Shown]:
-        report = newest(self.lake, system, DRIFT, DriftReport)
-        if report is None:
-            return
-        yield _no_verdict(report, judged=any(f.state in (State.STABLE, State.DRIFTED) for f in report.findings))
-        for finding in report.findings:
-            if finding.effect is None or finding.adjusted is None:
-                continue
-            if finding.kind is not Kind.COVARIATE:
-                yield metrics.MODEL_DRIFT, (system, finding.kind.value), finding.effect
-            elif finding.statistic != MISSING:
-                yield metrics.FEATURE_DRIFT, (system, finding.subject), finding.effect
-                yield metrics.FEATURE_DRIFT_P, (system, finding.subject), finding.adjusted
+def _performance(report: PerformanceReport) -> Iterator[Shown]:
+    whole = [group for group in report.groups if group.is_whole and not group.shadow]
+    yield _no_verdict(report, judged=any(not group.no_verdict for group in whole))
+    for group in whole:
+        yield metrics.MODEL_PERFORMANCE_LABELS, (report.system, group.model_version), float(group.rows)
+        # Figures of too few rows would pass for good or bad ones.
+        if not group.no_verdict:
+            yield from _figures(report.system, group.model_version, group.figures)
+
+
+def _estimated(report: EstimatedReport) -> Iterator[Shown]:
+    recent = [part for part in report.parts if part.day is None]
+    yield _no_verdict(report, judged=any(not part.no_verdict for part in recent))
+    for part in recent:
+        for name, estimate in part.figures.items():
+            labels = (report.system, part.model_version, name)
+            yield metrics.MODEL_PERFORMANCE_ESTIMATED, labels, estimate.value
+            yield metrics.MODEL_PERFORMANCE_ESTIMATED_LOW, labels, estimate.low
+            yield metrics.MODEL_PERFORMANCE_ESTIMATED_HIGH, labels, estimate.high
+    for version, errors in report.mean_error.items():
+        for name, error in errors.items():
+            yield metrics.MODEL_PERFORMANCE_ESTIMATE_ERROR, (report.system, version, name), error
+
+
+def _drift(report: DriftReport) -> Iterator[Shown]:
+    yield _no_verdict(report, judged=any(f.state in (State.STABLE, State.DRIFTED) for f in report.findings))
+    for finding in report.findings:
+        if finding.effect is None or finding.adjusted is None:
+            continue
+        if finding.kind is not Kind.COVARIATE:
+            yield metrics.MODEL_DRIFT, (report.system, finding.kind.value), finding.effect
+        elif finding.statistic != MISSING:
+            yield metrics.FEATURE_DRIFT, (report.system, finding.subject), finding.effect
+            yield metrics.FEATURE_DRIFT_P, (report.system, finding.subject), finding.adjusted
 
 
 def _no_verdict(report: Report, *, judged: bool) -> Shown:

@@ -9,8 +9,8 @@ import typer
 
 from lamina.clock import Clock, day_of
 from lamina.errors import LaminaError
+from lamina.lake.layout import HOUR
 
-HOUR = "%Y-%m-%dT%H"
 HOUR_MS = 3_600_000
 KNOWN_AT_FORMATS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]
 

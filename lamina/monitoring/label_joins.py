@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lamina.clock import midnight_ms
 from lamina.errors import LaminaError
 from lamina.lake import layout
-from lamina.lake.files import children
+from lamina.lake.files import newest_file
 from lamina.lake.write import open_lake
 from lamina.monitoring import metrics
 
@@ -51,13 +51,13 @@ def latest_join(lake: str, system: str) -> LabelJoin | None:
     Raises: BrokenJoinReport: names the file that cannot be read.
     """
     fs, folder = open_lake(layout.label_join(lake, system, date.min).rsplit("/", 1)[0])
-    reports = [file for day in children(fs, folder) if fs.exists(file := f"{day}/{layout.JOIN_REPORT}")]
-    if not reports:
+    report = newest_file(fs, folder, layout.JOIN_REPORT)
+    if report is None:
         return None
     try:
-        return LabelJoin.model_validate_json(fs.cat_file(reports[-1]))
+        return LabelJoin.model_validate_json(fs.cat_file(report))
     except ValidationError as error:
-        raise BrokenJoinReport(f"{reports[-1]} is no report of a join: run jobs.spark.join_labels again") from error
+        raise BrokenJoinReport(f"{report} is no report of a join: run jobs.spark.join_labels again") from error
 
 
 def export_joins(lake: str, systems: Iterable[str]) -> None:

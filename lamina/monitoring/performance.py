@@ -21,7 +21,7 @@ from lamina.monitoring.fallen import alerts_of
 from lamina.monitoring.figures import RESAMPLES, Weighed, measure
 from lamina.monitoring.forms import Beside, Counts, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, Window
-from lamina.monitoring.rows import Rows, as_table, delay_ms, read_rows
+from lamina.monitoring.rows import Rows, as_table, complete_until, delay_ms, read_rows
 from lamina.orchestration.days import TRAIN_DAYS
 
 DAYS = 14
@@ -41,7 +41,7 @@ def days_to_read(problem: Problem, end_ms: int, known_before_ms: int, days: int 
 
 def window_of(problem: Problem, end_ms: int, known_before_ms: int, days: int = DAYS) -> Window:
     """From a midnight on, so many days of answers whose labels can be complete, and all later ones up to `end_ms`."""
-    complete = min(end_ms, known_before_ms - delay_ms(problem.record))
+    complete = complete_until(problem.record, end_ms, known_before_ms)
     return Window(start_ms=midnight_ms(day_of(complete) - timedelta(days=days)), end_ms=end_ms)
 
 
@@ -67,10 +67,8 @@ def performance(
     seen = complete & (every.weight > 0)
     judged = _strangers(problem, every, seen) if problem.known_leave else seen
     rows = every.take(judged)
-    recent = Window(
-        start_ms=min(end_ms, known_before_ms - delay_ms(problem.record)) - problem.record.watching.days * DAY_MS,
-        end_ms=min(end_ms, known_before_ms - delay_ms(problem.record)),
-    )
+    last = complete_until(problem.record, end_ms, known_before_ms)
+    recent = Window(start_ms=last - problem.record.watching.days * DAY_MS, end_ms=last)
     late = rows.take(rows.timestamp >= recent.start_ms)
     groups = tuple(_groups(problem, rows, late, resamples))
     found = baselines(sorted({group.model_version for group in groups if not group.shadow}))

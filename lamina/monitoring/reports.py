@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.files import children, name_of
-from lamina.lake.layout import checked_name
+from lamina.lake.layout import HOUR, checked_name
 from lamina.lake.write import open_lake, replacing
-from lamina.monitoring.hours import HOUR, HOUR_MS
+from lamina.monitoring.hours import HOUR_MS
 
 REPORT = "report.json"
 PAGE = "report.html"

@@ -30,7 +30,6 @@ COLUMNS = (
     *("shadow", *LABEL_COLUMNS, "features", "payload"),
 )
 SETTLED = "_settled"
-SECOND_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,12 @@ def read_rows(system: System, joined: pa.Table, known_before_ms: int, unit: str 
 
 def delay_ms(system: System) -> int:
     """How long after an answer its label is complete."""
-    return system.learnt_label.delay.s * SECOND_MS
+    return system.learnt_label.delay.ms
+
+
+def complete_until(system: System, end_ms: int, known_before_ms: int) -> int:
+    """Until when, epoch ms, the labels of the answers before `end_ms` are complete by what was known before a time."""
+    return min(end_ms, known_before_ms - delay_ms(system))
 
 
 def _labels(system: System, column: Mapping[str, Any], timestamp: Ints, known_before_ms: int) -> tuple[Flags, Flags]:

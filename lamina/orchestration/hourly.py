@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param
 
+from lamina.lake.layout import HOUR
 from lamina.orchestration.daily import daily
 from lamina.orchestration.days import HasLogicalDate, logical_day
 from lamina.settings import UNSCHEDULED, load_settings
@@ -46,4 +47,4 @@ def logical_hour(run: HasLogicalDate) -> str:
     logical_day(run)
     at = run.logical_date
     assert isinstance(at, datetime), "a run without one has no day either"
-    return f"{at:%Y-%m-%dT%H}"
+    return f"{at:{HOUR}}"

@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from lamina.monitoring.hours import HOUR
+from lamina.clock import day_of
+from lamina.lake.layout import HOUR
 from lamina.monitoring.reports import Alert, Summary, Window, hours, kinds, read_report, write_report
-from lamina.orchestration.after_drift import AfterDrift, window_after
+from lamina.orchestration.after_drift import USUAL, AfterDrift, window_after
 from lamina.orchestration.jobs import label_days
 
 KIND = "retraining"
@@ -42,7 +43,7 @@ class Retraining(Summary):
 
 
 def choose_retraining(
-    lake: str, system: str, hour: datetime, cooldown: timedelta, rule: AfterDrift | None = None
+    lake: str, system: str, hour: datetime, cooldown: timedelta, rule: AfterDrift = USUAL
 ) -> Retraining | None:
     """The retraining that the reports of `hour` ask for, which is kept; None where they do not, there are none, or
     another was asked for within the cool-down, before or after.
@@ -60,7 +61,7 @@ def choose_retraining(
         return None
     earlier = [each for each in asked if each < hour]
     last = read_report(lake, system, KIND, earlier[-1], Retraining) if earlier else None
-    chosen = _retraining(system, hour, there, last, cooldown, rule or AfterDrift()) if there else None
+    chosen = _retraining(system, hour, there, last, cooldown, rule) if there else None
     if chosen is None:
         LOG.info("%s: nothing in the %d reports of %s asks for a retraining", system, len(there), f"{hour:{HOUR}}")
         return None
@@ -78,10 +79,10 @@ def _retraining(
     rule: AfterDrift,
 ) -> Retraining | None:
     known_before_ms = max(report.known_before_ms for report in there)
-    day = _date(known_before_ms) - timedelta(days=1)
+    day = day_of(known_before_ms) - timedelta(days=1)
     alarmed = [report for report in there if report.alerts]
     if alarmed:
-        since = min(_date(_since_ms(report, alert)) for report in alarmed for alert in report.alerts)
+        since = min(day_of(_since_ms(report, alert)) for report in alarmed for alert in report.alerts)
         if last is not None and hour - _hour(last) < 2 * cooldown:
             # The alert has stood since then: it is about the same change.
             since = min(since, last.since)
@@ -114,10 +115,6 @@ def _retraining(
 
 def _since_ms(report: Summary, alert: Alert) -> int:
     return report.window.start_ms if alert.since_ms is None else alert.since_ms
-
-
-def _date(at_ms: int) -> date:
-    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).date()
 
 
 def _hour(of: Retraining) -> datetime:

@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import BaseOperator, TriggerRule, chain
 from airflow.sdk.exceptions import AirflowSkipException
 
+from lamina.lake.layout import HOUR
 from lamina.orchestration.days import HasLogicalDate
 from lamina.settings import load_settings
 
@@ -38,7 +39,7 @@ class ChooseRetraining(BaseOperator):  # type: ignore[misc]
         cooldown = timedelta(hours=settings.retraining_cooldown_h)
         chosen = choose_retraining(settings.lake_url, self.system, hour, cooldown)
         if chosen is None:
-            raise AirflowSkipException(f"nothing asks for a retraining of {self.system} at {hour:%Y-%m-%dT%H}")
+            raise AirflowSkipException(f"nothing asks for a retraining of {self.system} at {hour:{HOUR}}")
         self.log.info("%s for %s: %s", chosen.run_id, chosen.logical_date, chosen.reason)
         return as_value(chosen)
 

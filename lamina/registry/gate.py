@@ -11,7 +11,7 @@ from datetime import date
 
 from lamina.errors import LaminaError
 from lamina.lake import layout
-from lamina.lake.files import children
+from lamina.lake.files import newest_file
 from lamina.lake.write import open_lake
 from lamina.registry.evaluation import Evaluation
 
@@ -53,16 +53,16 @@ def latest_parity(lake: str, system: str) -> Parity | None:
     Raises: BrokenReport: when the report does not say how many mismatches there were.
     """
     fs, folder = open_lake(layout.parity(lake, system, date.min).rsplit("/", 1)[0])
-    reports = [file for day in children(fs, folder) if fs.exists(file := f"{day}/{REPORT}")]
-    if not reports:
+    report = newest_file(fs, folder, REPORT)
+    if report is None:
         return None
     try:
-        found = json.loads(fs.cat_file(reports[-1]))
-        day = date.fromisoformat(reports[-1].split("/")[-2])
+        found = json.loads(fs.cat_file(report))
+        day = date.fromisoformat(report.split("/")[-2])
         return Parity(day, int(found["compared"]), int(found["mismatches"]))
     except (KeyError, TypeError, ValueError):
         raise BrokenReport(
-            f"{reports[-1]} does not say how many values were compared and differed: run the parity job again"
+            f"{report} does not say how many values were compared and differed: run the parity job again"
         ) from None
 
 

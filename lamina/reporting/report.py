@@ -14,18 +14,23 @@ from lamina.reporting.results import DemoResults, Figure, Hop
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(results: DemoResults, page: Page) -> str:
-    """The page, with the sections that every run has and those of `page`.
-
-    Every text in both is escaped; the only markup that is not is the charts' own.
-    """
-    templates = Environment(
+def environment() -> Environment:
+    """Where the templates of all pages are read from; every text is escaped unless it is markup."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render(results: DemoResults, page: Page) -> str:
+    """The page, with the sections that every run has and those of `page`.
+
+    Every text in both is escaped; the only markup that is not is the charts' own.
+    """
+    templates = environment()
     templates.filters.update(
         drawn=lambda chart: Markup(charts.draw(chart)),
         figure=figure,

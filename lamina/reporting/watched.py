@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lamina.reporting.report import TEMPLATES
+from lamina.reporting.report import TEMPLATES, environment
 
 Cell = str | tuple[str, str]
 """What stands in a table, or that and a note below it."""
@@ -29,13 +28,7 @@ class Sheet:
 
 def render(title: str, report: Any, sheets: Sequence[Sheet]) -> bytes:
     """The page of a report, which has a window, a time, alerts and why there is no verdict. Every text is escaped."""
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment()
     templates.filters["time"] = lambda at_ms: datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%-d %B %Y, %H:%M")
     # Markup is right here: matplotlib wrote the charts, and escapes the texts it is given.
     sections = [{**vars(sheet), "charts": [Markup(chart) for chart in sheet.charts]} for sheet in sheets]

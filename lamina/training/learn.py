@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lamina.clock import DAY_MS, midnight_ms
+from lamina.clock import DAY_MS, day_of, midnight_ms
 from lamina.evaluation.card import model_card
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.slices import measure_slices
@@ -101,7 +101,7 @@ def learn_days(
     """
     last = day - timedelta(days=delay_days + test_days)
     inputs = _inputs(problem, table)
-    first = date.fromordinal(date(1970, 1, 1).toordinal() + int(table.day.min()))
+    first = day_of(int(table.day.min()) * DAY_MS)
     if kept is not None and (_meanings(kept.learner.inputs) != _meanings(inputs) or kept.through < first - ONE_DAY):
         kept = None
     since = first if kept is None else kept.through + ONE_DAY

@@ -40,8 +40,8 @@ def measure_ranking(positive: Flags, score: Floats, unit: NDArray[Any]) -> Ranki
     if not (ones and zeros):
         return None
     rank = np.sort(score[~positive]), np.sort(score[positive])
-    above = _share_below(rank[0], score[positive])
-    below = 1 - _share_below(rank[1], score[~positive])
+    above = share_below(rank[0], score[positive])
+    below = 1 - share_below(rank[1], score[~positive])
     auc = float(above.mean())
     _, place = np.unique(unit, return_inverse=True)
     units = int(place.max()) + 1
@@ -58,7 +58,7 @@ def measure_ranking(positive: Flags, score: Floats, unit: NDArray[Any]) -> Ranki
     return Ranking(auc, max(float(variance), 0.0), ones, ones + zeros)
 
 
-def _share_below(ascending: Floats, values: Floats) -> Floats:
+def share_below(ascending: Floats, values: Floats) -> Floats:
     """For each value the share of the others below it, ties counting half."""
     low, high = (np.searchsorted(ascending, values, side=side) for side in ("left", "right"))
     shares: Floats = (low + high) / (2 * len(ascending))

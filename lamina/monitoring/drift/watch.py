@@ -31,7 +31,7 @@ from lamina.monitoring.drift.sketch_files import SketchFileError
 from lamina.monitoring.drift.streams import DETECTORS, changes, rank_errors, risen
 from lamina.monitoring.hours import HOUR_MS, days_between
 from lamina.monitoring.reports import Window
-from lamina.monitoring.rows import COLUMNS, Rows, delay_ms, read_rows
+from lamina.monitoring.rows import COLUMNS, Rows, complete_until, read_rows
 from lamina.registry.protocol import ModelRegistry, NotInRegistry
 
 WEEKLY = ("day_of_week", "weekend")
@@ -48,7 +48,7 @@ def weekly_features(features: FeatureSet) -> frozenset[str]:
 
 def label_window(system: System, end_ms: int, known_before_ms: int) -> Window:
     """The times of the answers whose labels are looked at: the newest ones are just complete."""
-    complete = min(end_ms, known_before_ms - delay_ms(system))
+    complete = complete_until(system, end_ms, known_before_ms)
     return Window(start_ms=complete - system.watching.label_days * DAY_MS, end_ms=complete)
 
 
