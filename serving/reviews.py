@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import get_args
 
 from lamina.clock import Clock
 from lamina.contracts.feedback import MODEL_FEEDBACK, Feedback
 from lamina.monitoring import metrics
 from lamina.reviews import reading
-from lamina.reviews.cases import Case, Reviewing, Verdict
+from lamina.reviews.cases import ANALYST, Case, Reviewing, State, Verdict
 from lamina.reviews.database import Database, database_url
 from lamina.reviews.intake import Intake
 from lamina.reviews.queue import QueueOptions, ReviewQueue
@@ -19,7 +20,6 @@ from lamina.settings import Settings
 from serving.stages.log import EventLog, Outgoing
 from serving.supervision import Background
 
-ANALYST = "analyst"
 INTAKE_S, PUBLISH_S, COUNT_S = 1.0, 2.0, 15.0
 
 
@@ -55,7 +55,7 @@ class Reviews:
         """Set the figures of the queue."""
         found = reading.counts(self.queue.database)
         for system in self.reviewing:
-            for state in ("open", "escalated", "decided"):
+            for state in get_args(State):
                 metrics.REVIEW_CASES.labels(system, state).set(found.get(system, {}).get(state, 0))
 
     def _send(self, case: Case, verdict: Verdict) -> None:

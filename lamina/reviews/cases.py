@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 from lamina.contracts.served import Served
 
 State = Literal["open", "escalated", "decided"]
+ANALYST = "analyst"
+"""The source of what people say of cases."""
 Answer = Literal["approve", "reject"]
 VerdictName = Literal["approve", "reject", "escalate"]
 
@@ -48,6 +50,10 @@ class Verdict:
         """Whether it was not taken back."""
         return self.undone_at is None
 
+    def can_be_undone(self, now_ms: int) -> bool:
+        """Whether it has not become a label yet, and its time to be taken back is not over."""
+        return self.published_at is None and self.publish_at > now_ms
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case(NewCase):
@@ -64,6 +70,11 @@ class Case(NewCase):
     def served(self) -> Served:
         """The answer."""
         return Served.from_json(self.evidence.encode())
+
+    @property
+    def standing(self) -> Verdict | None:
+        """The newest verdict that was not taken back."""
+        return next((verdict for verdict in reversed(self.verdicts) if verdict.stands), None)
 
     def held_by_another(self, analyst: str, now_ms: int) -> bool:
         """Whether somebody else works on it now."""

@@ -131,7 +131,7 @@ class ReviewQueue:
         now_ms, note = self.clock(), note.strip()[:LONGEST_NOTE]
         with self.database.writing() as connection:
             case = _case(connection, case_id)
-            standing = _standing(case)
+            standing = case.standing
             if standing and (standing.author, standing.verdict) == (analyst, verdict) and case.state != "open":
                 return standing
             if case.state not in _for(senior):
@@ -161,12 +161,12 @@ class ReviewQueue:
         now_ms = self.clock()
         with self.database.writing() as connection:
             case = _case(connection, case_id)
-            last = _standing(case)
+            last = case.standing
             if last is None or last.author != analyst:
                 raise HeldByAnother(f"nothing that you said of case {case_id} stands")
             if case.held_by_another(analyst, now_ms):
                 raise HeldByAnother(f"{case.holder} works on case {case_id} already")
-            if last.published_at is not None or last.publish_at <= now_ms:
+            if not last.can_be_undone(now_ms):
                 raise TooLate(f"the verdict on case {case_id} cannot be taken back any more")
             connection.execute(
                 VERDICTS.update().where(VERDICTS.c.verdict_id == last.verdict_id).values(undone_at=now_ms)
@@ -248,10 +248,6 @@ def _case(connection: sa.Connection, case_id: int) -> Case:
     if not found:
         raise NoSuchCase(f"there is no case {case_id}")
     return found[0]
-
-
-def _standing(case: Case) -> Verdict | None:
-    return next((verdict for verdict in reversed(case.verdicts) if verdict.stands), None)
 
 
 def _set(connection: sa.Connection, case_id: int, **values: object) -> None:

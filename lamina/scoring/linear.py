@@ -82,11 +82,7 @@ class LinearScorer:
 
     def predict_batch(self, rows: Sequence[Mapping[str, Value]]) -> Outputs:
         """See `Scorer.predict_batch`."""
-        columns: dict[str, NDArray[np.generic]] = {
-            name: np.array([_number(row.get(name)) for row in rows], np.float64) for name in self.spec.numbers
-        }
-        columns |= {name: np.array([row.get(name) for row in rows], object) for name in self.spec.texts}
-        return self.predict_columns(columns, len(rows))
+        return self.predict_columns(self._columns(rows), len(rows))
 
     def predict_columns(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Outputs:
         """See `Scorer.predict_columns`."""
@@ -95,13 +91,15 @@ class LinearScorer:
 
     def explain(self, features: Mapping[str, Value]) -> list[tuple[str, float]]:
         """What each input added to the log-odds, largest in size first; with the intercept they add up to them."""
-        columns: dict[str, NDArray[np.generic]] = {
-            name: np.array([_number(features.get(name))], np.float64) for name in self.spec.numbers
-        }
-        columns |= {name: np.array([features.get(name)], object) for name in self.spec.texts}
-        parts = self._parts(columns, 1)[0]
+        parts = self._parts(self._columns([features]), 1)[0]
         named = zip((*self.spec.numbers, *self.spec.texts), parts.tolist(), strict=True)
         return sorted(named, key=lambda item: -abs(item[1]))
+
+    def _columns(self, rows: Sequence[Mapping[str, Value]]) -> dict[str, NDArray[np.generic]]:
+        columns: dict[str, NDArray[np.generic]] = {
+            name: np.array([_number(row.get(name)) for row in rows], np.float64) for name in self.spec.numbers
+        }
+        return columns | {name: np.array([row.get(name) for row in rows], object) for name in self.spec.texts}
 
     def _parts(self, columns: Mapping[str, NDArray[np.generic]], rows: int) -> Float64s:
         """float64[rows, inputs]: what each adds to the log-odds, numbers first."""

@@ -25,18 +25,17 @@ from sklearn.metrics import log_loss
 
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import ModelUnavailable
-from lamina.evaluation.card import model_card
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.problem import Problem
-from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, refuse_one_sided, rows_to_learn, rows_to_test
-from lamina.registry.protocol import CARD_FILE, MODEL_FOLDER, ModelRegistry, ModelVersion, TrainingRun, supersede_kind
+from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, ModelVersion
 from lamina.scoring import trees
 from lamina.scoring.blend import BlendScorer, BlendSpec, Member
 from lamina.scoring.checked import all_finite
 from lamina.scoring.trained_spec import Rows, Split
 from lamina.scoring.trees import TreesScorer
 from lamina.training.commit import commit
+from lamina.training.further import record_further
 
 KIND = "blend"
 """Tag `kind` of a version that is one."""
@@ -131,19 +130,11 @@ def publish_blend(
         folder = Path(name) / "run"
         spec = _save(problem, plan, chosen, weigh, test, folder)
         scores = _scores(BlendScorer(spec, [each.scorer for _, each in chosen]), test)
-        card = model_card(problem, spec, measure_slices(problem, test, scores))
-        (folder / CARD_FILE).write_text(card, encoding="utf-8")
         members = {each.version: each.weight for each in spec.members}
-        tags = {"features": spec.fingerprint, "git_commit": spec.git_commit, "kind": KIND}
         logged = {f"member.{version}": weight for version, weight in members.items()}
-        run = TrainingRun(problem.system, plan.day, folder, parameters=logged, metrics=spec.metrics, tags=tags)
-        run_id = registry.record(run)
-    registered = None
-    if spec.metrics["auc"] >= min_auc:
-        tags |= {"system": problem.system, "logical_date": plan.day.isoformat(), "min_auc": f"{min_auc:g}"}
-        made = registry.register(problem.system, run_id, tags)
-        supersede_kind(registry, problem.system, plan.day, KIND, by=made)
-        registered = made.version
+        run_id, registered = record_further(
+            problem, registry, spec, folder, test, scores, min_auc, kind=KIND, parameters=logged
+        )
     return {"run_id": run_id, "version": registered, "metrics": spec.metrics, "members": members}
 
 

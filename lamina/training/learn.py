@@ -16,20 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from lamina.clock import DAY_MS, day_of, midnight_ms
-from lamina.evaluation.card import model_card
 from lamina.evaluation.problem import Problem
-from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, TrainingSetError, refuse_one_sided, rows_to_learn, rows_to_test
 from lamina.lake import layout
 from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
-from lamina.registry.protocol import CARD_FILE, MODEL_FOLDER, ModelRegistry, TrainingRun, supersede_kind
-from lamina.scoring.encode import categories_of
-from lamina.scoring.inputs import Input, inputs_of
+from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry
+from lamina.scoring.inputs import Input
 from lamina.scoring.linear import LinearScorer, LinearSpec
 from lamina.scoring.trained_spec import Rows, Split
 from lamina.training.commit import commit
+from lamina.training.further import record_further
 from lamina.training.online import BrokenState, OnlineLearner, OnlinePlan, in_order_of_labels
+from lamina.training.train import learnt_inputs
 
 STATE = "online.json"
 KIND = "online"
@@ -100,7 +99,7 @@ def learn_days(
     anew.
     """
     last = day - timedelta(days=delay_days + test_days)
-    inputs = _inputs(problem, table)
+    inputs = learnt_inputs(problem, table)
     first = day_of(int(table.day.min()) * DAY_MS)
     if kept is not None and (_meanings(kept.learner.inputs) != _meanings(inputs) or kept.through < first - ONE_DAY):
         kept = None
@@ -147,29 +146,15 @@ def publish_online(
     spec = _spec(problem, day, learner, split, table, test)
     scores = LinearScorer(spec).predict_columns(test.inputs, len(test))["score"]
     spec = spec.model_copy(update={"metrics": problem.figures(test, scores)})
-    tags = {"features": spec.fingerprint, "git_commit": spec.git_commit, "kind": KIND}
     with tempfile.TemporaryDirectory(prefix="lamina-online-") as name:
         folder = Path(name)
         (folder / MODEL_FOLDER).mkdir()
         spec.write(folder / MODEL_FOLDER)
-        card = model_card(problem, spec, measure_slices(problem, test, scores))
-        (folder / CARD_FILE).write_text(card, encoding="utf-8")
         logged = {"drifts": learner.drifts, "rate": learner.rate, "rows": learner.rows}
-        run = TrainingRun(problem.system, day, folder, parameters=logged, metrics=spec.metrics, tags=tags)
-        run_id = registry.record(run)
-    registered = None
-    if spec.metrics["auc"] >= min_auc:
-        tags |= {"system": problem.system, "logical_date": day.isoformat(), "min_auc": f"{min_auc:g}"}
-        made = registry.register(problem.system, run_id, tags)
-        supersede_kind(registry, problem.system, day, KIND, by=made)
-        registered = made.version
+        run_id, registered = record_further(
+            problem, registry, spec, folder, test, scores, min_auc, kind=KIND, parameters=logged
+        )
     return {"run_id": run_id, "version": registered, "metrics": spec.metrics, "drifts": learner.drifts}
-
-
-def _inputs(problem: Problem, table: Table) -> tuple[Input, ...]:
-    features = problem.features
-    texts = (name for name in features.model_features if name in features.categorical)
-    return inputs_of(features, {name: categories_of(table.inputs[name]) for name in texts})
 
 
 def _meanings(inputs: tuple[Input, ...]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from lamina.contracts.served import MODEL
 from lamina.monitoring import metrics
 
 Whose = tuple[str, str, str]
@@ -99,8 +100,7 @@ def sides(newest: Mapping[str, Sequence[bytes]]) -> list[Side]:
         for raw in answers:
             served = orjson.loads(raw)
             if not served.get("shadow"):
-                model = served["models"].get("model") or {}
-                found[system, model.get("version", "no model"), served.get("arm") or "-"].append(served["latency_ms"])
+                found[system, _version(served), served.get("arm") or "-"].append(served["latency_ms"])
     return [
         Side(system, version, arm, len(times), _rank(times, 0.5), _rank(times, 0.99))
         for (system, version, arm), times in sorted(found.items())
@@ -132,17 +132,20 @@ def _rank(values: Sequence[float], share: float) -> float:
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
+def _version(served: Mapping[str, Any]) -> str:
+    return str((served["models"].get(MODEL) or {}).get("version", "no model"))
+
+
 def shown(raw: bytes) -> dict[str, Any]:
     """What a table says of an answer, from its JSON."""
     served = orjson.loads(raw)
-    model = served["models"].get("model") or {}
     return {
         "served_at": served["served_at"],
         "request_id": served["request_id"],
         "subjects": ", ".join(f"{entity} {each}" for entity, each in served["subjects"].items()),
         "score": next(iter(served["outputs"].values()), None),
         "action": served.get("action") or "-",
-        "version": model.get("version", "no model"),
+        "version": _version(served),
         "arm": served.get("arm") or "-",
         "fallback": served["fallback"],
         "shadow": served.get("shadow", False),

@@ -24,6 +24,7 @@ from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 
 from lamina.monitoring import metrics
+from lamina.reviews.cases import ANALYST
 from lamina.settings import Settings
 from serving.middleware.access import is_local
 from serving.middleware.keys import ApiKey, Bucket
@@ -31,7 +32,6 @@ from serving.middleware.keys import ApiKey, Bucket
 Role = Literal["viewer", "analyst", "operator"]
 COOKIE = "lamina_console"
 SECRET_FILE = "console.secret"
-ANALYST = "analyst"
 NAME = r"[a-z][a-z0-9_-]{0,63}"
 TRIES, TRY_EVERY_S = 10, 6.0
 """Attempts to sign in that an address has at once, and after how long it has one more."""

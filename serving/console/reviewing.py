@@ -155,13 +155,8 @@ class ReviewPages:
             return nothing
 
     def _undoable(self, case: Case, person: Person) -> bool:
-        last = next((verdict for verdict in reversed(case.verdicts) if verdict.stands), None)
-        return (
-            last is not None
-            and last.author == person.name
-            and last.published_at is None
-            and last.publish_at > self.queue.clock()
-        )
+        last = case.standing
+        return last is not None and last.author == person.name and last.can_be_undone(self.queue.clock())
 
 
 def _to_case(case_id: int, done: int | None = None) -> Response:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 
 from lamina import definitions
 from lamina.catalog import CONTRACTS
+from lamina.clock import day_of
 from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.features import EventSource
 from lamina.lake import layout
@@ -159,7 +160,6 @@ def truths(lake: str, cases: Sequence[Case]) -> dict[str, str]:
     """What became known of the answers of these cases, by request id: by the joined rows of their days."""
     import pyarrow.dataset as ds
 
-    from lamina.clock import day_of
     from lamina.lake.joined import SAID, read_joined
 
     if not cases:

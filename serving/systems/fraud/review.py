@@ -7,11 +7,10 @@ from collections.abc import Callable
 from lamina.contracts.fraud_decisions import MERCHANT, SCORE, USER
 from lamina.contracts.served import Served
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel
-from lamina.reviews.cases import Answer, Label, Reviewing
+from lamina.reviews.cases import ANALYST, Answer, Label, Reviewing
 from lamina.rules.book import RuleBook
 
 ACTION = "review"
-ANALYST = "analyst"
 RULED = 1.0
 """What counts as the probability of fraud where a rule asked for a review and no model was there to weigh it."""
 
