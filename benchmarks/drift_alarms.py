@@ -16,7 +16,6 @@ than the usual one: drift planted in them is `..._covariate_swaying`, and no par
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,15 +24,14 @@ from statistics import median
 from typing import Annotated, Any
 
 import numpy as np
-import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
+from benchmarks.fraud_world import world_table
 from benchmarks.report import emit
-from lamina.clock import DAY_MS, day_of
-from lamina.definitions.fraud import FEATURES, FRAUD_LABELS, FRAUD_REPORTS, SYSTEM, TRANSACTIONS
+from lamina.clock import DAY_MS, day_of, midnight_ms
+from lamina.definitions.fraud import FEATURES, SYSTEM
 from lamina.evaluation.table import Table
-from lamina.features.training import training_set
 from lamina.monitoring.drift.columns import STEADY, compare_column
 from lamina.monitoring.drift.decide import decided
 from lamina.monitoring.drift.distributions import Numbers
@@ -43,7 +41,8 @@ from lamina.monitoring.drift.labels import compare_concept, compare_prior
 from lamina.monitoring.drift.reference import Reference
 from lamina.monitoring.drift.sketches import distributions, sketch_columns
 from lamina.monitoring.drift.watch import compare_served, weekly_features
-from lamina.scoring.encode import Encoder, as_input
+from lamina.monitoring.hours import HOUR_MS
+from lamina.scoring.encode import Encoder
 from lamina.training.train import TrainingPlan, scorer_of, train
 from lamina.worlds.fraud.world import LABEL_DELAY_DAYS, FraudWorld
 from models.fraud.recipe import RECIPE
@@ -53,7 +52,6 @@ START = date(2025, 1, 1)
 WARM_DAYS = 90
 """Until the longest windows are full: before that, features do drift."""
 TRAINED_ON_DAYS = 35
-HOUR_MS = 3_600_000
 SIZES = ("small", "medium", "large")
 KS, PRIOR, CONCEPT = (0.05, 0.15, 0.30), (1.2, 1.5, 2.0), (0.03, 0.06, 0.12)
 HORIZON_HOURS, HORIZON_DAYS = 7 * 24, 42
@@ -84,38 +82,17 @@ class Live:
 def make_live(users: int, days: int) -> Live:
     """The world's last `days` days, with the features and the model of the days before."""
     world = FraudWorld(seed=SEED, users=users, days=WARM_DAYS + TRAINED_ON_DAYS + days, start=START)
-    every = list(world.stream())
-    labels = pa.concat_tables([world.labels_known_on(n) for n in range(world.days + LABEL_DELAY_DAYS)])
-    events = {TRANSACTIONS.name: pa.concat_tables(every), FRAUD_LABELS.name: labels, FRAUD_REPORTS.name: labels}
-    frame = training_set(pa.concat_tables(every[WARM_DAYS:]), FEATURES, events=events)
-    rows = pa.Table.from_pandas(frame, preserve_index=False).sort_by([("timestamp", "ascending")])
-    del frame
-    at = rows["timestamp"].to_numpy().astype(np.int64)
-    ids = rows["transaction_id"].to_pylist()
-    known = dict(zip(labels["transaction_id"].to_pylist(), labels["timestamp"].to_pylist(), strict=True))
-    scenarios = dict(zip(labels["transaction_id"].to_pylist(), labels["scenario"].to_pylist(), strict=True))
-    table = Table(
-        id=np.array(ids, object),
-        inputs={name: as_input(rows[name]) for name in FEATURES.model_features},
-        positive=np.array([i in known for i in ids]),
-        unit=np.array(rows["user_id"].to_pylist(), object),
-        day=at // DAY_MS,
-        columns={
-            "amount": rows["amount"].to_numpy().astype(np.float64),
-            "scenario": np.array([scenarios.get(i) for i in ids], object),
-            "country": np.array(rows["country"].to_pylist(), object),
-        },
-        weight=np.ones(len(ids)),
-        waited=np.array([(known[i] - t) / DAY_MS if i in known else math.nan for i, t in zip(ids, at, strict=True)]),
-    )
+    # Everything is known in the end: what labels show is looked at as late as they are complete.
+    known = START + timedelta(days=world.days - 1 + LABEL_DELAY_DAYS)
+    table, _ = world_table(world, known, TRAINED_ON_DAYS + days)
     begin = START + timedelta(days=WARM_DAYS + TRAINED_ON_DAYS)
+    begin_ms = midnight_ms(begin)
     trained = train(RECIPE, table, TrainingPlan(begin))
-    live = table.take(table.day >= (begin - date(1970, 1, 1)).days)
+    live = table.take(table.day >= begin_ms // DAY_MS)
     scorer = scorer_of(trained.spec, trained.members)
     score = scorer.score(Encoder(trained.spec.inputs).matrix(live.inputs, len(live)))
-    begin_ms = (begin - date(1970, 1, 1)).days * DAY_MS
     _, unit = np.unique(live.unit, return_inverse=True)
-    at = at[-len(live) :]
+    at = live.columns["timestamp"].astype(np.int64)
     return Live(live, at, unit, np.asarray(score, np.float64), trained.reference, begin_ms, begin_ms + days * DAY_MS)
 
 

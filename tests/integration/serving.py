@@ -5,23 +5,30 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
 import uvicorn
 
 from benchmarks.messages import consume
+from benchmarks.small_model import promote, train_small_model
 from benchmarks.tiles import batch_writes, speed_writes
 from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.definitions.fraud import FEATURES
-from lamina.registry.protocol import ModelRegistry
+from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
 from lamina.store.redis import RedisStore
+from lamina.streams.topics import create_topics
 from serving.bootstrap import Service, make_app, make_service
 from serving.systems.fraud.routes import TRANSACTION
 
@@ -35,6 +42,55 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def small_registry(folder: Path) -> MemoryRegistry:
+    """A registry in which a small model is the champion of fraud."""
+    train_small_model(folder / "run" / MODEL_FOLDER)
+    made = MemoryRegistry(folder / "registry")
+    promote(made, folder / "run")
+    return made
+
+
+def settings_of_fraud(folder: Path, kafka: str, redis: str, topic_prefix: str, **more: Any) -> Settings:
+    """Those of an API that serves fraud alone, with patience for a machine at work; its topics are made."""
+    create_topics(kafka, topic_prefix)
+    return Settings(
+        stack_dir=folder / "stack",
+        lake_url=str(folder / "lake"),
+        served_systems=frozenset({"fraud"}),
+        kafka_bootstrap=kafka,
+        topic_prefix=topic_prefix,
+        redis_url=Settings(redis_url=redis).redis_url,
+        mlflow_uri="http://127.0.0.1:1",
+        champion_poll_s=0.1,
+        api_port=free_port(),
+        redis_timeout_ms=2000,
+        decision_deadline_ms=20_000,
+        **more,
+    )
+
+
+@contextmanager
+def posts_to(port: int, take: Callable[[str, Message, bytes], None]) -> Iterator[None]:
+    """A server that gives path, headers and body of each POST to `take`, and answers 200."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            take(self.path, self.headers, self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager

@@ -18,17 +18,24 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
-from benchmarks.small_model import promote, train_small_model
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.lake import layout
 from lamina.local.prometheus import Programs
 from lamina.monitoring.forms import Counts, Estimate, EstimatedPart, EstimatedReport, Figure, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, Window, hour_of, write_report
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import MODEL_FOLDER
 from lamina.settings import ROOT, Settings
-from lamina.streams.topics import create_topics
-from tests.integration.serving import decide, free_port, past, remember, running, until
+from tests.integration.serving import (
+    decide,
+    free_port,
+    past,
+    posts_to,
+    remember,
+    running,
+    settings_of_fraud,
+    small_registry,
+    until,
+)
 from tests.integration.watched import Watched, Webhook, watching
 from tests.watching import ALERTS, RULES, panels, plain
 
@@ -37,28 +44,12 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def registry(tmp_path: Path) -> MemoryRegistry:
-    train_small_model(tmp_path / "run" / MODEL_FOLDER)
-    made = MemoryRegistry(tmp_path / "registry")
-    promote(made, tmp_path / "run")
-    return made
+    return small_registry(tmp_path)
 
 
 @pytest.fixture
 def settings(tmp_path: Path, kafka: str, clean_redis: str, topic_prefix: str) -> Settings:
-    create_topics(kafka, topic_prefix)
-    return Settings(
-        stack_dir=tmp_path / "stack",
-        lake_url=str(tmp_path / "lake"),
-        served_systems=frozenset({"fraud"}),
-        kafka_bootstrap=kafka,
-        topic_prefix=topic_prefix,
-        redis_url=Settings(redis_url=clean_redis).redis_url,
-        mlflow_uri="http://127.0.0.1:1",
-        champion_poll_s=0.1,
-        api_port=free_port(),
-        redis_timeout_ms=2000,
-        decision_deadline_ms=20_000,
-    )
+    return settings_of_fraud(tmp_path, kafka, clean_redis, topic_prefix)
 
 
 @contextmanager
@@ -151,7 +142,7 @@ def test_what_is_watched_is_there_and_a_fault_is_told_and_taken_back(
     with (
         running(settings, registry) as (client, service),
         sink(settings, tmp_path, sink_port),
-        webhook.listening(),
+        posts_to(webhook.port, webhook.take),
         watching(prometheus, tmp_path, targets, webhook) as watched,
     ):
         traffic = Traffic(client, settings)

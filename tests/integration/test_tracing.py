@@ -6,12 +6,11 @@ import gzip
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,14 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from benchmarks.small_model import promote, train_small_model
 from benchmarks.tiles import speed_writes
 from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.contracts.transactions import FRAUD_LABELS, TRANSACTIONS
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import MODEL_FOLDER
 from lamina.settings import ROOT, Settings
-from lamina.streams.topics import create_topics
 from serving.systems.fraud.routes import LABEL, TRANSACTION
-from tests.integration.serving import PLAN, free_port, running, until
+from tests.integration.serving import PLAN, free_port, posts_to, running, settings_of_fraud, small_registry, until
 
 pytestmark = pytest.mark.services
 TRACE_ID, CLIENT_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -50,66 +46,29 @@ class Collector:
     def of(self, service: str, name: str) -> list[Any]:
         return [span for told_by, span in list(self.spans) if told_by == service and span.name == name]
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        spans = self.spans
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                assert self.path == "/v1/traces"
-                for told in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    (service,) = [a.value.string_value for a in told.resource.attributes if a.key == "service.name"]
-                    spans.extend((service, span) for scope in told.scope_spans for span in scope.spans)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
+    def take(self, path: str, headers: Message, body: bytes) -> None:
+        assert path == "/v1/traces"
+        sent = gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body
+        for told in ExportTraceServiceRequest.FromString(sent).resource_spans:
+            (service,) = [a.value.string_value for a in told.resource.attributes if a.key == "service.name"]
+            self.spans.extend((service, span) for scope in told.scope_spans for span in scope.spans)
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> MemoryRegistry:
-    train_small_model(tmp_path / "run" / MODEL_FOLDER)
-    made = MemoryRegistry(tmp_path / "registry")
-    promote(made, tmp_path / "run")
-    return made
+    return small_registry(tmp_path)
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     made = Collector()
-    with made.listening():
+    with posts_to(made.port, made.take):
         yield made
 
 
 @pytest.fixture
 def settings(tmp_path: Path, kafka: str, clean_redis: str, topic_prefix: str, collector: Collector) -> Settings:
-    create_topics(kafka, topic_prefix)
-    return Settings(
-        stack_dir=tmp_path / "stack",
-        lake_url=str(tmp_path / "lake"),
-        served_systems=frozenset({"fraud"}),
-        kafka_bootstrap=kafka,
-        topic_prefix=topic_prefix,
-        redis_url=Settings(redis_url=clean_redis).redis_url,
-        mlflow_uri="http://127.0.0.1:1",
-        champion_poll_s=0.1,
-        api_port=free_port(),
-        redis_timeout_ms=2000,
-        decision_deadline_ms=20_000,
-        otlp_url=collector.url,
-    )
+    return settings_of_fraud(tmp_path, kafka, clean_redis, topic_prefix, otlp_url=collector.url)
 
 
 def carried(settings: Settings, topic: str) -> list[str]:

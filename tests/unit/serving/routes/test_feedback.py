@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from lamina.contracts.feedback import MODEL_FEEDBACK, MOST_EVENTS, Feedback
 from lamina.contracts.feedback_label import FeedbackLabel
@@ -18,12 +16,10 @@ from lamina.contracts.systems import System
 from lamina.definitions import record
 from serving.card_numbers import CardNumbers
 from serving.checks import Checks
-from serving.masking import REQUEST_ID
-from serving.middleware import errors
-from serving.middleware.keys import KeyCheck, LocalAdmin, load_keys
 from serving.routes.feedback import BOUGHT, REJECTED, feedback_router
 from serving.stages.log import Outgoing
 from serving.taken_feedback import FeedbackReader
+from tests.unit.serving.guarded import post_guarded
 from tests.unit.serving.systems.fraud.test_labels import KEYS, written
 
 NOW_MS = 1_735_700_000_000
@@ -66,20 +62,9 @@ def post(
     key: str = "",
     client: str = "127.0.0.1",
 ) -> httpx.Response:
-    app = FastAPI()
     known = systems or {name: record(name) for name in ("fraud", "activity")}
     reader = FeedbackReader(known, Checks(CardNumbers({"user_id"})), lambda: NOW_MS)
-    app.include_router(feedback_router(reader, cast(Any, log)))
-    errors.install(app)
-    guarded = LocalAdmin(app) if keys is None else KeyCheck(app, load_keys(keys))
-
-    async def ask() -> httpx.Response:
-        REQUEST_ID.set("r")
-        transport = httpx.ASGITransport(guarded, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": key}) as asking:
-            return await asking.post(path, json=body)
-
-    return asyncio.run(ask())
+    return post_guarded(feedback_router(reader, cast(Any, log)), path, body, keys=keys, key=key, client=client)
 
 
 def wrong(answer: httpx.Response) -> list[tuple[str, str]]:

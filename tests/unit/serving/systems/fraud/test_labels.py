@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from lamina.contracts.transactions import FRAUD_LABELS
 from serving.card_numbers import CardNumbers
 from serving.checks import Checks
-from serving.masking import REQUEST_ID
-from serving.middleware import errors
-from serving.middleware.keys import KeyCheck, KeysError, LocalAdmin, load_keys
+from serving.middleware.keys import KeysError, load_keys
 from serving.systems.fraud.routes import LABEL, fraud_router
+from tests.unit.serving.guarded import post_guarded
 
 KEYS = {
     "bank": "scopes: [feedback], sources: [chargeback]",
@@ -50,18 +47,8 @@ def written(folder: Path, keys: dict[str, str]) -> Path:
 def post(
     log: Log, source: str, *, keys: Path | None = None, key: str = "", client: str = "127.0.0.1"
 ) -> httpx.Response:
-    app = FastAPI()
-    app.include_router(fraud_router(cast(Any, None), cast(Any, log), Checks(CardNumbers(()))))
-    errors.install(app)
-    guarded = LocalAdmin(app) if keys is None else KeyCheck(app, load_keys(keys))
-
-    async def ask() -> httpx.Response:
-        REQUEST_ID.set("r")
-        transport = httpx.ASGITransport(guarded, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": key}) as asking:
-            return await asking.post("/fraud/labels", json={**LABEL, "source": source})
-
-    return asyncio.run(ask())
+    router = fraud_router(cast(Any, None), cast(Any, log), Checks(CardNumbers(())))
+    return post_guarded(router, "/fraud/labels", {**LABEL, "source": source}, keys=keys, key=key, client=client)
 
 
 @pytest.mark.parametrize(
