@@ -101,8 +101,10 @@ def delete_before(bootstrap: str, places: Sequence[TopicPartition]) -> None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    # Held until the answers are there: they never come to a client that nobody holds.
+    admin = AdminClient({"bootstrap.servers": bootstrap})
     try:
-        for future in AdminClient({"bootstrap.servers": bootstrap}).delete_records(list(places)).values():
+        for future in admin.delete_records(list(places)).values():
             future.result(ANSWER_S)
     except (KafkaException, TimeoutError) as error:
         raise StreamError(f"messages on {bootstrap} cannot be deleted ({error}): see `make status`") from error
