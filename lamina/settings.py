@@ -207,6 +207,11 @@ class Settings(ConsoleSettings, PredictionSettings):
         "sink send traces; none: nothing is traced.",
     )
     trace_share: float = Field(1.0, ge=0, le=1, description="Share of the requests that are traced, where any are.")
+    trace_clients: bool = Field(
+        False,
+        description="Go on with the trace that a client names, and trace what it asks to have traced; else requests "
+        "begin traces of their own, with a link to the client's.",
+    )
     topic_prefix: str = Field(
         "", pattern=TOPIC_PREFIX, description="Put before every topic name; lets tests share a broker."
     )

@@ -267,6 +267,7 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     if service.traces is not None:
         from serving.middleware.traced import Traced
 
-        app.add_middleware(Traced, tracer=service.traces.get_tracer("lamina"))
+        tracer = service.traces.get_tracer("lamina")
+        app.add_middleware(Traced, tracer=tracer, trusted=settings.trace_clients)
     app.add_middleware(RequestContext, new_id=new_id, leaving=service.leaving)
     return app

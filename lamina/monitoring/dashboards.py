@@ -121,6 +121,12 @@ MODEL = Dashboard(
             "none",
         ),
         Panel(
+            "How far from the model's own test",
+            "By the newest drift report: scores (prediction), the share of positives (prior), the AUC (concept).",
+            (Query(f"max by (system, kind) (model_drift_score{{{OWN}}})", "{{system}} {{kind}}"),),
+            "none",
+        ),
+        Panel(
             "Alerts of the newest reports",
             "By kind of report and name.",
             (Query(f"max by (system, report, alert) (monitoring_alerts{{{OWN}}})", "{{system}} {{report}} {{alert}}"),),
@@ -172,6 +178,17 @@ FEATURES = Dashboard(
             "Messages that broke their contract",
             "Within a quarter of an hour.",
             (Query('max(increase(lamina_topic_messages_total{topic="dead-letters"}[15m]))', "dead letters"),),
+        ),
+        Panel(
+            "Features that are furthest from the training",
+            "By the newest drift report, ten of a system: Kolmogorov-Smirnov, or Jensen-Shannon of texts.",
+            (
+                Query(
+                    f"topk by (system) (10, max by (system, feature_name) (feature_drift_score{{{OWN}}}))",
+                    "{{system}} {{feature_name}}",
+                ),
+            ),
+            "none",
         ),
         Panel(
             "Values that parity does not explain",

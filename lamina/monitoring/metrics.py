@@ -80,6 +80,9 @@ JOURNAL_ROLLS_FAILED = Counter("journal_rolls_failed_total", "Files of the journ
 JOURNAL_OLDEST = Gauge("journal_oldest_seconds", "Age of the oldest event that Kafka has not acknowledged yet")
 BACKGROUND_FAILURES = Counter("background_failures_total", "Failures of tasks in the background", ["task"])
 INVALID_REQUESTS = Counter("invalid_requests_total", "Requests that were refused", ["status"])
+REQUESTS_TAKEN = Counter(
+    "requests_taken_total", "Requests that brought events, labels or feedback and were taken, by their topic", ["topic"]
+)
 IN_FLIGHT = Gauge("requests_in_flight", "Requests at work now")
 REQUESTS_SHED = Counter("requests_shed_total", "Requests refused because too many were at work")
 BODIES_TOO_SLOW = Counter("bodies_too_slow_total", "Requests whose body did not arrive in time")

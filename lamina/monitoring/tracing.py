@@ -39,7 +39,7 @@ def tracer_provider(settings: Settings, service: str) -> TracerProvider | None:
 
     by_id = TraceIdRatioBased(settings.trace_share)
     provider = TracerProvider(
-        # A client that traces has decided already. Of a tile nobody has: the id of its trace decides.
+        # A client that is trusted has decided already. Of a tile nobody has: the id of its trace decides.
         sampler=by_id if service == SINK else ParentBased(by_id),
         resource=Resource.create({"service.name": service}),
         shutdown_on_exit=False,

@@ -18,6 +18,7 @@ from lamina.clock import Clock, midnight_ms, require_over, system_clock
 from lamina.orchestration.airflow_runs import (
     AirflowBusy,
     AirflowError,
+    AirflowSlow,
     AirflowUnavailable,
     DagMissing,
     DagRun,
@@ -30,12 +31,13 @@ POLL_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 LOG_LINES = 25
 FINISHED = frozenset({"success", "failed"})
-BUSY_ATTEMPTS = 5
+ATTEMPTS = 5
 
 
 class AirflowClient:
     """Talks to the API server at `url`. Without `username` it asks for the token that a server without logins gives.
-    `clock` says which days are over.
+    `clock` says which days are over. What Airflow failed on is sent `attempts` times, and so is a question that it did
+    not answer within `timeout_s`.
 
     >>> client = AirflowClient("http://127.0.0.1:8080")  # nothing is opened yet
     >>> client.run_url(DagRun(dag_id="features_daily", dag_run_id="manual__1", state="queued"))
@@ -53,11 +55,13 @@ class AirflowClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Clock = system_clock,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.url = url.rstrip("/")
         self._login = {"username": username, "password": password} if username else None
         self._monotonic, self._sleep, self._clock = monotonic, sleep, clock
         self._token: str | None = None
+        self._attempts = attempts
         self._http = httpx.Client(
             base_url=self.url,
             timeout=timeout_s,
@@ -236,10 +240,12 @@ class AirflowClient:
         return self._send(method, path, **arguments).json()
 
     def _send(self, method: str, path: str, *, allow: HTTPStatus | None = None, **arguments: Any) -> httpx.Response:
-        # On SQLite, a write beside another is refused now and then, and rolled back.
+        # On SQLite, a write beside another is refused now and then, and rolled back. What was not answered in time may
+        # have been done all the same: only what changes nothing is asked again.
+        again = (AirflowBusy, AirflowSlow) if method == "GET" else (AirflowBusy,)
         patient = Retrying(
-            retry=retry_if_exception_type(AirflowBusy),
-            stop=stop_after_attempt(BUSY_ATTEMPTS),
+            retry=retry_if_exception_type(again),
+            stop=stop_after_attempt(self._attempts),
             wait=wait_exponential(max=8),
             sleep=self._sleep,
             reraise=True,
@@ -275,6 +281,7 @@ class AirflowClient:
         try:
             return self._http.request(method, path, **arguments)
         except httpx.TransportError as error:
-            raise AirflowUnavailable(
+            kind = AirflowSlow if isinstance(error, httpx.ReadTimeout) else AirflowUnavailable
+            raise kind(
                 f"Airflow at {self.url} does not answer ({error}): start it with `make up` and see `make status`"
             ) from error

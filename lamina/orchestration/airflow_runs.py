@@ -21,6 +21,10 @@ class AirflowBusy(AirflowUnavailable):
     """Airflow's API server failed on a request that changed nothing: its database was locked, say."""
 
 
+class AirflowSlow(AirflowUnavailable):
+    """Airflow's API server did not answer in time; whether it did what was asked is not known."""
+
+
 class DagMissing(AirflowError):
     """Airflow does not know the DAG; the message holds import errors, if there are any."""
 

@@ -116,7 +116,7 @@ def runs(settings: Settings) -> list[tuple[DagRun, str]]:
 
     Raises: AirflowError: it does not answer.
     """
-    with AirflowClient(settings.airflow_url, timeout_s=AIRFLOW_S) as airflow:
+    with AirflowClient(settings.airflow_url, timeout_s=AIRFLOW_S, attempts=1) as airflow:
         return [(run, airflow.run_url(run)) for run in airflow.newest_runs(RUNS)]
 
 

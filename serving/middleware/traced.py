@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode, Tracer, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,10 +16,14 @@ UNTRACED = ("/health/", "/metrics", "/docs")
 
 
 class Traced:
-    """Goes on with the trace that a client sends (`traceparent`), or begins one."""
+    """Begins a trace for each request, which links to the one that its client names (`traceparent`).
 
-    def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
-        self._app, self._tracer = app, tracer
+    Where clients are trusted it goes on with theirs: who names a trace decides then whether the request is traced, so
+    that one client could have all of its own traced, whatever share is wanted.
+    """
+
+    def __init__(self, app: ASGIApp, tracer: Tracer, *, trusted: bool) -> None:
+        self._app, self._tracer, self._trusted = app, tracer, trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -27,8 +32,14 @@ class Traced:
             return
         carried = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in HEADERS}
         attributes = {"http.request.method": scope["method"]}
+        named = PROPAGATOR.extract(carried)
+        theirs = get_current_span(named).get_span_context()
         span = self._tracer.start_span(
-            "request", PROPAGATOR.extract(carried), kind=SpanKind.SERVER, attributes=attributes
+            "request",
+            named if self._trusted else Context(),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            links=[Link(theirs)] if theirs.is_valid and not self._trusted else None,
         )
 
         async def send_told(message: Message) -> None:

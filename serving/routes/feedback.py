@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import SkipValidation, ValidationError
 
@@ -23,11 +22,11 @@ from serving.masking import mask
 from serving.middleware.errors import LONGEST_FIELD, problem
 from serving.middleware.keys import CLIENT, SOURCES
 from serving.routes.json_route import JsonRoute
+from serving.routes.taken import accepted, taken
 from serving.stages.log import EventLog, Outgoing
 from serving.stages.trace import header
 from serving.taken_feedback import FeedbackReader, SourceRefused
 
-JSON = "application/json"
 REJECTED = {
     "system": "fraud",
     "feedback_id": "case-0007",
@@ -79,32 +78,32 @@ def feedback_router(reader: FeedbackReader, events: EventLog) -> APIRouter:
         except SourceRefused as error:
             return problem(403, "forbidden", [{"field": "source", "message": str(error)}])
         events.publish(MODEL_FEEDBACK, event.key, event.to_json())
-        return Response(orjson.dumps({"accepted": event.feedback_id}), 202, media_type=JSON)
+        return accepted(MODEL_FEEDBACK, event.feedback_id)
 
     @router.post("/batch", status_code=202, response_model=BatchTaken, summary="Say what became of several answers")
     async def send_batch(request: Request, feedback: Many) -> Response:
         """What can be read is published; what cannot is told by its place in the batch. 422: nothing was taken."""
-        taken: list[FeedbackTaken] = []
+        told: list[FeedbackTaken] = []
         outgoing: list[Outgoing] = []
         for place, given in enumerate(feedback):
             try:
                 event = take(request, _read(given))
             except ContractError as error:
-                taken.append(FeedbackTaken(place=place, field=mask(error.field)[:LONGEST_FIELD], message=error.reason))
+                told.append(FeedbackTaken(place=place, field=mask(error.field)[:LONGEST_FIELD], message=error.reason))
             except SourceRefused as error:
-                taken.append(FeedbackTaken(place=place, field="source", message=str(error)))
+                told.append(FeedbackTaken(place=place, field="source", message=str(error)))
             else:
                 outgoing.append(Outgoing(MODEL_FEEDBACK, event.key, event.to_json(), header()))
-                taken.append(FeedbackTaken(place=place, accepted=event.feedback_id))
+                told.append(FeedbackTaken(place=place, accepted=event.feedback_id))
         if not outgoing:
             return problem(
                 422,
                 "invalid_request",
-                [{"field": f"{each.place}.{each.field}", "message": each.message or ""} for each in taken],
+                [{"field": f"{each.place}.{each.field}", "message": each.message or ""} for each in told],
             )
         events.publish_all(outgoing)
-        made = BatchTaken(accepted=len(outgoing), refused=len(taken) - len(outgoing), events=taken)
-        return Response(made.to_json(), 202, media_type=JSON)
+        made = BatchTaken(accepted=len(outgoing), refused=len(told) - len(outgoing), events=told)
+        return taken(MODEL_FEEDBACK, made.to_json())
 
     return router
 

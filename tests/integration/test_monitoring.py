@@ -21,6 +21,8 @@ from confluent_kafka import Producer
 from lamina.contracts.topics import FEATURE_TILES
 from lamina.lake import layout
 from lamina.local.prometheus import Programs
+from lamina.monitoring.drift.findings import Finding, Kind
+from lamina.monitoring.drift.report import DriftReport
 from lamina.monitoring.forms import Counts, Estimate, EstimatedPart, EstimatedReport, Figure, Group, PerformanceReport
 from lamina.monitoring.reports import Alert, Window, hour_of, write_report
 from lamina.registry.memory import MemoryRegistry
@@ -110,6 +112,27 @@ def estimated(settings: Settings, end_ms: int) -> None:
     write_report(settings.lake_url, hour_of(end_ms - 1), made)
 
 
+def drift(settings: Settings, end_ms: int) -> None:
+    """What is found of a feature and of the scores in that hour: no drift."""
+    found = (
+        Finding(
+            kind=kind,
+            subject=subject,
+            statistic="ks",
+            threshold=0.1,
+            reference_rows=9000,
+            rows=900,
+            effect=0.02,
+            p=0.4,
+            adjusted=0.8,
+        )
+        for kind, subject in ((Kind.COVARIATE, "amount"), (Kind.PREDICTION, "score"))
+    )
+    window = Window(start_ms=end_ms - 86_400_000, end_ms=end_ms)
+    made = DriftReport(system="fraud", known_before_ms=end_ms, window=window, model_version="1", findings=tuple(found))
+    write_report(settings.lake_url, hour_of(end_ms - 1), made)
+
+
 class Traffic:
     """Payments to the API, and tiles as the stream job would write them."""
 
@@ -137,6 +160,7 @@ def test_what_is_watched_is_there_and_a_fault_is_told_and_taken_back(
     low = Alert(name="auc_below_minimum", severity="critical", subject="1", value=0.6, threshold=0.7, message="low")
     performance(settings, now_ms - 3_600_000, low)
     estimated(settings, now_ms)
+    drift(settings, now_ms)
     webhook, sink_port = Webhook(), free_port()
     targets = {"api": settings.api_port, "sink": sink_port}
     with (

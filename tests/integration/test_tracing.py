@@ -68,7 +68,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture
 def settings(tmp_path: Path, kafka: str, clean_redis: str, topic_prefix: str, collector: Collector) -> Settings:
-    return settings_of_fraud(tmp_path, kafka, clean_redis, topic_prefix, otlp_url=collector.url)
+    return settings_of_fraud(tmp_path, kafka, clean_redis, topic_prefix, otlp_url=collector.url, trace_clients=True)
 
 
 def carried(settings: Settings, topic: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.activity_answers import PageView, PurchasePrediction, fields_of
@@ -14,6 +13,7 @@ from lamina.contracts.served import Served
 from lamina.contracts.user_events import USER_EVENTS, UserEvent
 from serving.checks import Checks
 from serving.routes.json_route import JsonRoute
+from serving.routes.taken import accepted
 from serving.stages.case import Case
 from serving.stages.log import EventLog
 from serving.stages.pipeline import Pipeline
@@ -63,7 +63,7 @@ def activity_router(views: Pipeline[PageView, None], events: EventLog, checks: C
         """The event is published; the features and the next training see it. A view may be reported here as well."""
         checks.take([event])
         events.publish(USER_EVENTS, event.user_id, event.to_json())
-        return Response(orjson.dumps({"accepted": event.event_id}), 202, media_type=JSON)
+        return accepted(USER_EVENTS, event.event_id)
 
     return router
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from lamina.contracts.base import json_of
@@ -16,6 +15,7 @@ from serving.checks import Checks
 from serving.middleware.errors import problem
 from serving.middleware.keys import SOURCES
 from serving.routes.json_route import JsonRoute
+from serving.routes.taken import accepted
 from serving.stages.case import Case
 from serving.stages.log import EventLog
 from serving.stages.pipeline import Pipeline
@@ -110,7 +110,7 @@ def fraud_router(decisions: Pipeline[Transaction, Ruled], events: EventLog, chec
             return problem(403, "forbidden", [{"field": "source", "message": "this client may not claim this source"}])
         checks.take([label])
         events.publish(FRAUD_LABELS, label.user_id, label.to_json())
-        return Response(orjson.dumps({"accepted": label.transaction_id}), 202, media_type=JSON)
+        return accepted(FRAUD_LABELS, label.transaction_id)
 
     return router
 

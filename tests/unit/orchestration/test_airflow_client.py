@@ -9,7 +9,7 @@ import pytest
 
 from lamina.clock import DAY_MS, Clock, midnight_ms, system_clock
 from lamina.errors import LaminaError
-from lamina.orchestration.airflow_client import AirflowClient
+from lamina.orchestration.airflow_client import ATTEMPTS, AirflowClient
 from lamina.orchestration.airflow_runs import (
     AirflowError,
     AirflowUnavailable,
@@ -31,7 +31,9 @@ RUN = {
 Answer = tuple[int, Any]
 
 
-def _client(answer: Callable[[str, str, Any], Answer], clock: Clock = system_clock) -> AirflowClient:
+def _client(
+    answer: Callable[[str, str, Any], Answer], clock: Clock = system_clock, attempts: int = ATTEMPTS
+) -> AirflowClient:
     """A client whose requests are answered by `answer(method, path, body)`; time passes by a second a look."""
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -49,6 +51,7 @@ def _client(answer: Callable[[str, str, Any], Answer], clock: Clock = system_clo
         monotonic=lambda: next(seconds),
         sleep=lambda _: None,
         clock=clock,
+        attempts=attempts,
     )
 
 
@@ -181,6 +184,47 @@ def test_a_server_that_stays_away_ends_the_waiting() -> None:
 
     with pytest.raises(AirflowUnavailable, match="timed out"):
         _client(answer).wait(DagRun.model_validate(RUN), 5)
+
+
+def test_a_question_that_is_not_answered_in_time_is_asked_again() -> None:
+    looks = iter([httpx.ReadTimeout("timed out"), httpx.ReadTimeout("timed out"), None])
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        error = next(looks)
+        if error:
+            raise error
+        return 200, {"task_instances": [_task("archive", "success")]}
+
+    assert [task.task_id for task in _client(answer).tasks(DagRun.model_validate(RUN))] == ["archive"]
+
+
+@pytest.mark.parametrize(("attempts", "error"), [(1, httpx.ReadTimeout), (5, httpx.ConnectError)])
+def test_who_does_not_want_to_wait_and_a_server_that_is_not_there_are_told_at_once(
+    attempts: int, error: type[httpx.TransportError]
+) -> None:
+    asked: list[str] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        asked.append(path)
+        raise error("no answer")
+
+    with pytest.raises(AirflowUnavailable, match="no answer"):
+        _client(answer, attempts=attempts).newest_runs(5)
+    assert len(asked) == 1
+
+
+def test_what_changes_something_is_not_sent_again_when_it_may_have_been_done() -> None:
+    sent: list[str] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        sent.append(method)
+        if method == "GET":
+            return 200, {"dag_runs": []}
+        raise httpx.ReadTimeout("timed out")
+
+    with pytest.raises(AirflowUnavailable, match="timed out"):
+        _client(answer).trigger("features_daily", DAY)
+    assert sent == ["GET", "POST"]
 
 
 def test_a_dag_that_cannot_be_imported_is_reported_with_the_cause() -> None:

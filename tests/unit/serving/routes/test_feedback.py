@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from lamina.contracts.feedback import MODEL_FEEDBACK, MOST_EVENTS, Feedback
 from lamina.contracts.feedback_label import FeedbackLabel
@@ -67,6 +68,11 @@ def post(
     return post_guarded(feedback_router(reader, cast(Any, log)), path, body, keys=keys, key=key, client=client)
 
 
+def counted() -> float:
+    """How many requests with feedback have counted as answered well."""
+    return REGISTRY.get_sample_value("requests_taken_total", {"topic": MODEL_FEEDBACK}) or 0.0
+
+
 def wrong(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(each["field"], each["message"]) for each in answer.json()["details"]]
 
@@ -76,7 +82,9 @@ def test_a_clock_may_be_five_minutes_ahead(log: Log) -> None:
 
 
 def test_what_is_said_is_published_and_accepted(log: Log) -> None:
+    before = counted()
     answer = post(log, REJECTED)
+    assert counted() == before + 1
     assert (answer.status_code, answer.json()) == (202, {"accepted": "case-0007"})
     (event,) = log.events
     assert (event.system, event.event_id, event.action, event.author) == ("fraud", "txn-0001", "reject", "ann")
@@ -194,8 +202,9 @@ def test_of_a_batch_what_is_right_is_published_and_the_rest_told_by_its_place(tm
         REJECTED | {"source": "chargeback"},
         REJECTED | {"feedback_id": "b"},
     ]
+    before = counted()
     answer = post(log, batch, "/feedback/batch", keys=keys, key="office")
-    assert answer.status_code == 202
+    assert answer.status_code == 202 and counted() == before + 1, "it is one request"
     found = answer.json()
     assert (found["accepted"], found["refused"]) == (2, 3)
     assert [each["place"] for each in found["events"]] == [0, 1, 2, 3, 4]
@@ -206,8 +215,9 @@ def test_of_a_batch_what_is_right_is_published_and_the_rest_told_by_its_place(tm
 
 @pytest.mark.parametrize("many", [0, MOST_EVENTS + 1])
 def test_a_batch_has_a_size(log: Log, many: int) -> None:
+    before = counted()
     assert post(log, [REJECTED] * many, "/feedback/batch").status_code == 422
-    assert not log.published
+    assert not log.published and counted() == before
 
 
 def test_a_full_batch_is_one_write(log: Log) -> None:

@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
 from starlette.types import Receive, Scope, Send
 
@@ -52,7 +53,9 @@ def parent(span: ReadableSpan) -> int | None:
     return span.parent.span_id if span.parent is not None else None
 
 
-def ask(tracer: Any, path: str, status: int = 200, traceparent: str | None = None) -> list[bytes]:
+def ask(
+    tracer: Any, path: str, status: int = 200, traceparent: str | None = None, *, trusted: bool = True
+) -> list[bytes]:
     """One request through the middleware; what its events would carry."""
     carried = []
 
@@ -63,7 +66,7 @@ def ask(tracer: Any, path: str, status: int = 200, traceparent: str | None = Non
         await send({"type": "http.response.body", "body": b""})
 
     async def run() -> None:
-        transport = httpx.ASGITransport(Traced(app, tracer))
+        transport = httpx.ASGITransport(Traced(app, tracer, trusted=trusted))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             await client.post(path, headers={} if traceparent is None else {"traceparent": traceparent})
 
@@ -79,6 +82,25 @@ def test_a_request_goes_on_with_the_trace_of_its_client(tracer: Any, spans: InMe
     assert carried == f"00-{trace_id:032x}-{span_id:016x}-01".encode()
     assert dict(span.attributes or {}) == {"http.request.method": "POST", "http.response.status_code": 200}
     assert TRACE.get() is None
+
+
+def test_who_is_not_trusted_decides_nothing_and_is_linked_to(tracer: Any, spans: InMemorySpanExporter) -> None:
+    (carried,) = ask(tracer, "/fraud/decisions", traceparent=CLIENT, trusted=False)
+    (span,) = spans.get_finished_spans()
+    assert parent(span) is None and carried.split(b"-")[1] != CLIENT.split("-")[1].encode()
+    assert [f"{link.context.trace_id:032x}-{link.context.span_id:016x}" for link in span.links] == [CLIENT[3:-3]]
+
+    ask(tracer, "/fraud/decisions", traceparent="not one", trusted=False)
+    assert spans.get_finished_spans()[-1].links == ()
+
+
+def test_a_client_has_itself_traced_only_where_it_is_trusted(spans: InMemorySpanExporter) -> None:
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.0)), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    for trusted, traced in ((False, 0), (True, 1)):
+        (carried,) = ask(provider.get_tracer("tests"), "/fraud/decisions", traceparent=CLIENT, trusted=trusted)
+        assert len(spans.get_finished_spans()) == traced
+        assert carried.endswith(b"-01") is trusted
 
 
 def test_a_request_without_a_trace_begins_one(tracer: Any, spans: InMemorySpanExporter) -> None:
