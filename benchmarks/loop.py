@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +25,11 @@ import typer
 from benchmarks.api import POLL_OFTEN, serving_api
 from benchmarks.hot_swap import swap_under_load
 from benchmarks.loop_days import Days
-from benchmarks.loop_ways import Way, days_between
+from benchmarks.loop_ways import Pace, Way, days_between
 from benchmarks.report import Figure, emit
 from benchmarks.small_model import promote
 
-USERS, QUICK_USERS = 3000, 800
-BEFORE_DAYS, AFTER_DAYS = 36, 42
+BEFORE_DAYS = 36
 RATE = 200
 WEEK, ONE_DAY = timedelta(days=6), timedelta(days=1)
 """A week from its first day to its last, and a day."""
@@ -43,19 +43,38 @@ def main(
 ) -> None:
     """Measure, print, and end with 1 when a bar is missed."""
     with tempfile.TemporaryDirectory(prefix="lamina-bench-") as name:
-        ways = simulate(Days.of(QUICK_USERS if quick else USERS, BEFORE_DAYS, AFTER_DAYS), Path(name), quick=quick)
+        form = QUICK if quick else LONG
+        ways = simulate(form, Path(name))
         figures = compare(ways)
         retraining = ways["retraining"]
-        figures |= swapped([retraining.artefacts(v) for v in ("1", retraining.champion)], 8 if quick else 30)
+        figures |= swapped([retraining.artefacts(v) for v in ("1", retraining.champion)], form.seconds)
     if not emit("loop", figures, BARS, json_file):
         raise typer.Exit(1)
 
 
-def simulate(days: Days, folder: Path, *, quick: bool) -> dict[str, Way]:
-    """Each way over all days from a week before the shift on; a short run tries few."""
-    first = Way(days, folder / "first")
+@dataclass(frozen=True)
+class Form:
+    """How large a world is, for how many days it has shifted, which ways are tried on it, and for how many seconds the
+    API is asked.
+    """
+
+    users: int
+    after_days: int
+    ways: tuple[str, ...]
+    pace: Pace
+    seconds: int
+
+
+LONG = Form(3000, 42, ("nothing", "retraining", "ensemble", "online", "daily"), Pace(), 30)
+QUICK = Form(500, 28, ("nothing", "retraining"), Pace(timedelta(days=2), 40), 8)
+
+
+def simulate(form: Form, folder: Path) -> dict[str, Way]:
+    """Each way over all days from a week before the shift on."""
+    days = Days.of(form.users, BEFORE_DAYS, form.after_days)
+    first = Way(days, folder / "first", form.pace)
     first.train(days.shift - timedelta(days=1))
-    found = {name: Way.after(first, folder / name) for name in (QUICK_ACTS if quick else ACTS)}
+    found = {name: Way.after(first, folder / name) for name in form.ways}
     for name, way in found.items():
         act = ACTS[name]
         for day in days_between(days.shift - timedelta(days=7), days.last):
@@ -88,7 +107,6 @@ ACTS: Mapping[str, Callable[[Way, date], None]] = {
     "daily": Way.train,
 }
 """What is done at the end of a day."""
-QUICK_ACTS = ("nothing", "retraining")
 
 
 def compare(ways: Mapping[str, Way]) -> dict[str, Figure]:

@@ -35,10 +35,15 @@ from models.fraud.score import load
 
 PROBLEM = RECIPE.problem
 WATCHING = PROBLEM.record.watching
-COOLDOWN = timedelta(days=1)
 DELAY_DAYS = TrainingPlan.delay_days
-RESAMPLES = 100
-"""For the intervals of a day's report."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a retraining may be asked for, and the resamples for the intervals of a day's report."""
+
+    cooldown: timedelta = timedelta(days=1)
+    resamples: int = 100
 
 
 @dataclass
@@ -47,6 +52,7 @@ class Way:
 
     days: Days
     folder: Path
+    pace: Pace = Pace()
     serves: dict[date, str] = field(default_factory=dict)
     trained: int = 0
     alerts: list[date] = field(default_factory=list)
@@ -59,7 +65,7 @@ class Way:
     @classmethod
     def after(cls, first: Way, folder: Path) -> Way:
         """A way that begins with the version that serves by `first`."""
-        found = cls(first.days, folder)
+        found = cls(first.days, folder, first.pace)
         day = first.scorer(first.champion).spec.logical_date
         run = found.registry.record(TrainingRun(PROBLEM.system, day, first.artefacts(first.champion)))
         version = found.registry.register(PROBLEM.system, run, {"logical_date": day.isoformat()})
@@ -168,7 +174,7 @@ class Way:
             rows = self.days.between(own[0], own[-1])
             if min(rows.positive.sum(), (~rows.positive).sum()) >= WATCHING.min_rows:
                 weighed = Weighed.of(rows.positive, self.scores(rows), _nobody(rows), np.ones(len(rows)))
-                figures = measure(weighed, rows.unit, resamples=RESAMPLES)
+                figures = measure(weighed, rows.unit, resamples=self.pace.resamples)
                 alerts = tuple(alerts_of(WATCHING, version, figures, self.scorer(version).spec.metrics))
         if alerts:
             self.alerts.append(day)
@@ -183,7 +189,7 @@ class Way:
 
     def asked(self, day: date) -> Mapping[str, int] | None:
         """The parameters of the training that the report of `day` asks for, or None."""
-        found = choose_retraining(str(self.folder / "lake"), PROBLEM.system, hour_of_day(day), COOLDOWN)
+        found = choose_retraining(str(self.folder / "lake"), PROBLEM.system, hour_of_day(day), self.pace.cooldown)
         return None if found is None else found.conf
 
 
