@@ -13,6 +13,8 @@ KEEP ?=
 DEMO ?=
 # What to give pytest, lamina up and the benchmarks: make test ARGS="-k store -x", make up ARGS="--only kafka,redis".
 ARGS ?=
+# In how many processes make test runs: two for the whole suite, its own for what ARGS names.
+PROCESSES ?= $(if $(strip $(ARGS)),0,2)
 
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
@@ -100,7 +102,7 @@ format: .venv/.stamp ## Rewrite the sources in the project's format
 	@.venv/bin/ruff check --fix $(SOURCES)
 
 test: env networks ## Run the whole suite on real services
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses $(PROCESSES) $(ARGS)
 
 test-unit: .venv/.stamp ## Run the tests that need no service
 	@$(PY) -m pytest tests/unit $(ARGS)

@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psutil
 import pytest
@@ -22,6 +22,7 @@ from lamina.local.jvm import FRUGAL
 from lamina.local.stack import Stack
 from lamina.settings import ROOT, load_settings
 from tests.networks import Networks
+from tests.processes import Begun, ByServers, settle_in
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,6 +34,21 @@ PREFIX = "lamina-test-"
 TORCH = ROOT / ".venv-networks"
 """The environment with torch, where somebody made it."""
 NO_PROMETHEUS = "there is no Prometheus here"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With `--numprocesses`: each of them settles in, and the one that asks them says where they are."""
+    if (given := getattr(config, "workerinput", None)) is not None:
+        settle_in(given["workerid"])
+    elif config.getoption("dist", "no") != "no":
+        reporter = cast(pytest.TerminalReporter, config.pluginmanager.getplugin("terminalreporter"))
+        config.pluginmanager.register(Begun(reporter))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServers:
+    """Who gets which tests."""
+    return ByServers(config, log)
 
 
 def _clear_killed_sessions() -> None:
@@ -96,10 +112,14 @@ def flink_url(stack: Stack) -> str:
     return stack.start("flink")["flink"]
 
 
-@pytest.fixture(scope="session")
-def airflow_url(stack: Stack) -> str:
-    """Address of a real Airflow; `stack.airflow_env()` are the variables for its command line."""
-    return stack.start("airflow")["airflow"]
+@pytest.fixture(scope="module")
+def airflow_url(stack: Stack) -> Iterator[str]:
+    """Address of a real Airflow, for one module: even with nothing to do its five processes keep a core busy in part.
+
+    `stack.airflow_env()` are the variables for its command line.
+    """
+    yield stack.start("airflow")["airflow"]
+    stack.stop_service("airflow")
 
 
 @pytest.fixture(scope="session")

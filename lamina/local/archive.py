@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -23,7 +24,8 @@ def members(root: Path) -> list[Path]:
 def pack(target: Path, root: Path = ROOT) -> Path:
     """`target`, written beside its place and moved there last."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
+    # Two may pack at the same time.
+    partial = target.with_suffix(f".{os.getpid()}.partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in members(root):
             entry = zipfile.ZipInfo(member.as_posix(), EPOCH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ from benchmarks.small_model import promote, train_small_model
 from benchmarks.tiles import batch_writes, speed_writes
 from lamina.contracts.fraud_decisions import PREDICTIONS
 from lamina.definitions.fraud import FEATURES
+from lamina.local.ports import random_port
 from lamina.registry.memory import MemoryRegistry
 from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry
 from lamina.semantics.events import EventRow
@@ -39,9 +40,8 @@ NUMBERS = count(10_000)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Under those that the system hands to connections: one of them could take it before the server listens."""
+    return random_port(set(), random.Random())
 
 
 def small_registry(folder: Path) -> MemoryRegistry:

@@ -1,5 +1,6 @@
-"""The DAGs in a real Airflow: read, triggered, waited for, and one Spark job through the connection `spark_default`.
+"""The stack's Airflow, and the DAGs in it: read, triggered, waited for, and one Spark job through `spark_default`.
 
+All that needs it is here: while it runs it takes a part of a core, so this module starts it and stops it.
 A whole day of `features_daily` and a whole training run are part of the end-to-end test of the main job.
 """
 
@@ -14,6 +15,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 from jobs.spark import offsets
@@ -21,8 +23,10 @@ from lamina.clock import day_of, system_clock
 from lamina.contracts.user_events import USER_EVENTS
 from lamina.lake import layout
 from lamina.lake.manifest import read_manifest
+from lamina.local import orphans
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
+from lamina.local.service import get_json
 from lamina.local.stack import Stack
 from lamina.orchestration.airflow_client import AirflowClient
 from lamina.orchestration.airflow_runs import AirflowError, DagRun, DagRunFailed, DagRunTimedOut
@@ -42,6 +46,42 @@ TRAINING = "ml_model_training_fraud"
 def airflow(airflow_url: str) -> Iterator[AirflowClient]:
     with AirflowClient(airflow_url) as client:
         yield client
+
+
+def test_every_process_can_be_found_by_its_marker(stack: Stack, kafka: str, redis_url: str, airflow_url: str) -> None:
+    """Redis and Airflow rewrite their titles, which can wipe the environment that orphans are found by."""
+    supervisor = psutil.Process(stack._supervisor.pid())
+    found = {process.pid for process in orphans.of_stack(stack.layout.stack_dir)}
+    for child in supervisor.children(recursive=True):
+        assert child.pid in found or not child.is_running(), child
+
+
+def test_no_part_of_airflow_is_dead(airflow_url: str) -> None:
+    """What its home page shows in green and red."""
+    health = get_json(f"{airflow_url}/api/v2/monitor/health")
+    assert {part: state["status"] for part, state in health.items()} == dict.fromkeys(
+        ("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy"
+    )
+
+
+def test_no_secret_of_the_stack_is_in_the_arguments_of_a_process(stack: Stack, airflow_url: str) -> None:
+    """Everybody on a machine reads these, in `ps`."""
+    secrets = stack._known_plan().secrets.values()
+    supervisor = psutil.Process(stack._supervisor.pid())
+    commands = [" ".join(child.cmdline()) for child in supervisor.children(recursive=True)]
+    assert len(commands) >= 4
+    assert not [command for command in commands if any(secret in command for secret in secrets)]
+
+
+@pytest.mark.slow
+def test_airflow_uses_the_file_at_the_top_level(airflow_url: str, stack: Stack) -> None:
+    binary = str(Path(sys.executable).parent / "airflow")
+    for section, key, value in [("core", "parallelism", "4"), ("core", "load_examples", "False")]:
+        command = [binary, "config", "get-value", section, key]
+        env = {**os.environ, **stack.airflow_env()}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.strip().splitlines()[-1] == value
+    assert get_json(f"{airflow_url}/api/v2/monitor/health")["scheduler"]["status"] == "healthy"
 
 
 def test_airflow_reads_every_dag(airflow: AirflowClient) -> None:

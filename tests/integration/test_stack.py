@@ -61,31 +61,6 @@ def test_the_stack_outlives_kill_9_of_its_supervisor(tmp_path: Path) -> None:
     assert orphans.of_stack(tmp_path / "s") == []
 
 
-def test_every_process_can_be_found_by_its_marker(stack: Stack, kafka: str, redis_url: str, airflow_url: str) -> None:
-    """Redis and Airflow rewrite their titles, which can wipe the environment that orphans are found by."""
-    supervisor = psutil.Process(stack._supervisor.pid())
-    found = {process.pid for process in orphans.of_stack(stack.layout.stack_dir)}
-    for child in supervisor.children(recursive=True):
-        assert child.pid in found or not child.is_running(), child
-
-
-def test_no_part_of_airflow_is_dead(airflow_url: str) -> None:
-    """What its home page shows in green and red."""
-    health = get_json(f"{airflow_url}/api/v2/monitor/health")
-    assert {part: state["status"] for part, state in health.items()} == dict.fromkeys(
-        ("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy"
-    )
-
-
-def test_no_secret_of_the_stack_is_in_the_arguments_of_a_process(stack: Stack, airflow_url: str) -> None:
-    """Everybody on a machine reads these, in `ps`."""
-    secrets = stack._known_plan().secrets.values()
-    supervisor = psutil.Process(stack._supervisor.pid())
-    commands = [" ".join(child.cmdline()) for child in supervisor.children(recursive=True)]
-    assert len(commands) >= 4
-    assert not [command for command in commands if any(secret in command for secret in secrets)]
-
-
 def test_settings_of_another_process_find_the_stack(tmp_path: Path) -> None:
     with _quiet(tmp_path / "s", "redis") as stack:
         script = "from lamina.settings import load_settings as s; print(s().redis_url.get_secret_value())"
@@ -169,14 +144,3 @@ def test_flink_offers_its_slots_and_checkpoints_to_a_folder(flink_url: str, stac
     config = {entry["key"]: entry["value"] for entry in get_json(f"{flink_url}/jobmanager/config")}
     assert config["execution.checkpointing.dir"].startswith("file:")
     assert str(stack.layout.stack_dir) in config["execution.checkpointing.dir"]
-
-
-@pytest.mark.slow
-def test_airflow_uses_the_file_at_the_top_level(airflow_url: str, stack: Stack) -> None:
-    binary = str(Path(sys.executable).parent / "airflow")
-    for section, key, value in [("core", "parallelism", "4"), ("core", "load_examples", "False")]:
-        command = [binary, "config", "get-value", section, key]
-        env = {**os.environ, **stack.airflow_env()}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-        assert done.stdout.strip().splitlines()[-1] == value
-    assert get_json(f"{airflow_url}/api/v2/monitor/health")["scheduler"]["status"] == "healthy"

@@ -63,7 +63,15 @@ def test_jars_are_fetched_again_when_their_sums_change(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "asked"), [("test", "-m pytest"), ("demo", "-m lamina.demo"), ("up", "-m lamina.cli up")]
+    ("target", "asked"),
+    [("test", "-m pytest --numprocesses 2"), ("demo", "-m lamina.demo"), ("up", "-m lamina.cli up")],
 )
 def test_a_home_that_is_empty_is_no_obstacle(checkout: Path, target: str, asked: str) -> None:
     assert f"{ASKED} {asked}" in [line.strip() for line in make(checkout, target).splitlines()]
+
+
+def test_a_part_of_the_suite_does_not_wait_for_further_processes(checkout: Path) -> None:
+    asked = [line.strip() for line in make(checkout, "test", "ARGS=tests/unit -x").splitlines()]
+    assert f"{ASKED} -m pytest --numprocesses 0 tests/unit -x" in asked
+    asked = [line.strip() for line in make(checkout, "test", "ARGS=tests/unit", "PROCESSES=3").splitlines()]
+    assert f"{ASKED} -m pytest --numprocesses 3 tests/unit" in asked
