@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -41,8 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if (given := getattr(config, "workerinput", None)) is not None:
         settle_in(given["workerid"])
     elif config.getoption("dist", "no") != "no":
-        reporter = cast(pytest.TerminalReporter, config.pluginmanager.getplugin("terminalreporter"))
-        config.pluginmanager.register(Begun(reporter))
+        config.pluginmanager.register(Begun(config.pluginmanager))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -131,8 +130,9 @@ def spark() -> Iterator[SparkSession]:
         "spark.master": "local[2]",
         "spark.sql.shuffle.partitions": "2",
         "spark.driver.memory": "2g",
-        # Many small jobs: the optimising compiler would cost more than it gives, half of the processor time here.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # Many small jobs: the optimising compiler would cost more than it gives, half of the processor time here. What
+        # they compile in a session is more than the 48 MB that there are for it without that compiler.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=200m",
     }
     session = make_session("tests", conf=options)
     yield session

@@ -45,15 +45,17 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc]
 class Begun:
     """Says when a file that starts servers begins: dots alone do not show what takes long."""
 
-    def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        self._reporter, self._began, self._seen = reporter, time.monotonic(), set[str]()
+    def __init__(self, plugins: pytest.PytestPluginManager) -> None:
+        self._plugins, self._began, self._seen = plugins, time.monotonic(), set[str]()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Once a file."""
         file = nodeid.partition("::")[0]
         if file not in self._seen and scope(nodeid) != file:
             self._seen.add(file)
-            self._reporter.write_line(f"{time.monotonic() - self._began:6.0f} s  {file}")
+            reporter = self._plugins.getplugin("terminalreporter")
+            assert isinstance(reporter, pytest.TerminalReporter)
+            reporter.write_line(f"{time.monotonic() - self._began:6.0f} s  {file}")
 
 
 def settle_in(worker: str) -> None:

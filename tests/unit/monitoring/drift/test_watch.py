@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,6 @@ END = date(2018, 8, 22)
 END_MS = midnight_ms(END)
 AT = "2018-08-21T23"
 A_DAY = 720
-RNG = np.random.default_rng(11)
 KINDS = np.array(["web", "shop"], object)
 
 
@@ -50,14 +51,16 @@ def register(registry: MemoryRegistry, folder: Path, reference: str | None) -> N
     registry.register("fraud", registry.record(TrainingRun("fraud", END, folder)), {})
 
 
+@pytest.fixture(scope="module")
 def reference() -> str:
     """Of payments of whom a seventh or two are at the weekend, and of 12 % frauds that the scores mean."""
+    rng = np.random.default_rng(11)
     rows = [r for r in calibrated(6_000, days=6)]
     positive, score = np.array([r["label"] == 1 for r in rows]), np.array([r["score"] for r in rows])
     features = {
-        "amount": RNG.normal(50, 10, 6_000),
-        "weekend": (RNG.random(6_000) < 2 / 7).astype(np.float64),
-        "merchant_category": RNG.choice(KINDS, 6_000),
+        "amount": rng.normal(50, 10, 6_000),
+        "weekend": (rng.random(6_000) < 2 / 7).astype(np.float64),
+        "merchant_category": rng.choice(KINDS, 6_000),
     }
     return make_reference(
         features,
@@ -85,15 +88,13 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return found
 
 
-@pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Makes a lake with a week of answers, and four weeks of joined rows of version 3."""
-    registry = MemoryRegistry(tmp_path / "registry")
-    monkeypatch.setattr(mlflow, "MlflowRegistry", lambda uri: registry)
-    for n in range(1, 5):
-        register(registry, tmp_path / f"run-{n}", reference() if n != 4 else None)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float, float, str], Path]:
+    """Lakes with a week of answers, and four weeks of joined rows of version 3; each is made once."""
 
-    def make(*, shift: float = 0.0, quality: float = 2.0, version: str = "3") -> str:
+    @cache
+    def make(shift: float, quality: float, version: str) -> Path:
+        lake, rng = tmp_path_factory.mktemp("lake"), np.random.default_rng(12)
         scores = np.array([r["score"] for r in calibrated(A_DAY, seed=5)])
         for n in range(7):
             day = day_of(END_MS - (n + 1) * DAY_MS)
@@ -103,24 +104,40 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
                     n * A_DAY + i,
                     int(at[i]),
                     {
-                        "amount": float(RNG.normal(50, 10)) + (shift if n == 0 else 0.0),
+                        "amount": float(rng.normal(50, 10)) + (shift if n == 0 else 0.0),
                         "weekend": float(day.weekday() >= 5),
-                        "merchant_category": str(RNG.choice(KINDS)),
+                        "merchant_category": str(rng.choice(KINDS)),
                     },
                     float(scores[i]),
                     version,
                 )
                 for i in range(A_DAY)
             ]
-            put(tmp_path / "lake", day, rows)
+            put(lake, day, rows)
         joined = calibrated(5_000, days=7, seed=3, quality=quality)
         for day in {day_of(row["timestamp"]) for row in joined}:
-            folder = Path(layout.joined(str(tmp_path / "lake"), "fraud", day))
+            folder = Path(layout.joined(str(lake), "fraud", day))
             folder.mkdir(parents=True)
             pq.write_table(table([r for r in joined if day_of(r["timestamp"]) == day]), folder / "part-0.parquet")
-        return str(tmp_path / "lake")
+        return lake
 
     return make
+
+
+@pytest.fixture
+def lake(
+    made: Callable[[float, float, str], Path], reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """A copy of one of these lakes, and four versions, of whom the last has no reference."""
+    registry = MemoryRegistry(tmp_path / "registry")
+    monkeypatch.setattr(mlflow, "MlflowRegistry", lambda uri: registry)
+    for n in range(1, 5):
+        register(registry, tmp_path / f"run-{n}", reference if n != 4 else None)
+
+    def copy(*, shift: float = 0.0, quality: float = 2.0, version: str = "3") -> str:
+        return str(shutil.copytree(made(shift, quality, version), tmp_path / "lake"))
+
+    return copy
 
 
 def run(lake: str, *arguments: str) -> Any:

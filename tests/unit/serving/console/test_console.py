@@ -18,6 +18,7 @@ from itsdangerous import TimestampSigner
 from lamina.monitoring import metrics
 from lamina.reviews import audit, reading
 from lamina.reviews.errors import ReviewsUnavailable
+from lamina.streams import dead_letters
 from serving.console import sights
 from serving.console.people import COOKIE, TRIES
 from tests.console_site import KEYS, Site
@@ -51,7 +52,9 @@ class Browser:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    # No Kafka listens, and nobody has to wait for it as long as a person would.
+    monkeypatch.setattr(dead_letters, "ANSWER_S", 0.5)
     site = Site(tmp_path)
     yield site
     site.close()
