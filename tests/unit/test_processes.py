@@ -47,7 +47,8 @@ def test_a_process_has_a_main_module_with_a_name(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ports, "LOWEST", ports.LOWEST)
     monkeypatch.setattr(ports, "HIGHEST", ports.HIGHEST)
     nameless = ModuleType("__main__")
-    nameless.__spec__ = None
+    monkeypatch.setattr(nameless, "__spec__", None)
     monkeypatch.setitem(sys.modules, "__main__", nameless)
     settle_in("gw0")
-    assert nameless.__spec__ is not None and nameless.__spec__.name == "pytest.__main__"
+    spec = nameless.__spec__
+    assert spec is not None and spec.name == "pytest.__main__"
