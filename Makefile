@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# The demo's knobs: SYSTEM=whose, DATA=folder of third-party files, KEEP=1 leaves the stack up.
+# The demo's knobs: SYSTEM=whose, DATA=folder of third-party files, ACTS=1 leaves out the second act, KEEP=1 leaves the
+# stack up.
 SYSTEM ?= fraud
 DATA ?=
 KEEP ?=
@@ -114,7 +115,7 @@ client: .venv/.stamp ## Write the Python client anew from the API's routes
 	@$(PY) -m serving.client_code
 
 demo: env dist/code.zip ## Watch fraud being caught, or SYSTEM=another at work; DATA=folder of third-party files, KEEP=1 leaves the stack up
-	@SYSTEM="$(SYSTEM)" DATA="$(DATA)" KEEP="$(KEEP)" $(PY) -m lamina.demo $(ARGS)
+	@SYSTEM="$(SYSTEM)" DATA="$(DATA)" KEEP="$(KEEP)" ACTS="$(or $(ACTS),2)" $(PY) -m lamina.demo $(ARGS)
 
 bench: env dist/code.zip ## Run every benchmark
 	@$(PY) -m benchmarks $(ARGS)

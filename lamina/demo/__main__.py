@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def main(
     rate: Annotated[float | None, typer.Option(min=1, help="Requests a second on the live day.")] = None,
     users: Annotated[int | None, typer.Option(min=50, help="Users of the simulated world.")] = None,
     days: Annotated[int | None, typer.Option(min=30, help="Days of the simulated world.")] = None,
+    acts: Annotated[int, typer.Option(envvar="ACTS", min=1, max=2, help="1 leaves out the change of the world.")] = 2,
 ) -> None:
     """Run the main job of a system, from history to a report; what is not said is as the system's story has it."""
     console = Console()
@@ -40,13 +42,16 @@ def main(
     folder = left.folder_of(home)
     with tempfile.TemporaryDirectory(prefix="lamina-demo-") as scratch:
         story = load_story(system, Options(users, days, Path(data) if data else None, Path(scratch)))
+        if acts == 1:
+            story = replace(story, second=None)
         _clear(folder)
         # Old events are replayed: a scheduled run for yesterday would take them for yesterday's.
         own = {
             **story.prepare(folder),
             "LAMINA_DAG_SCHEDULE": UNSCHEDULED,
             "LAMINA_SERVED_SYSTEMS": story.system,
-            "LAMINA_CLOCK_AT": f"{next_day(story.source.live_day)}T00:00:00Z",
+            # That of the jobs: each is run for a day, and knows what was known by its end.
+            "LAMINA_CLOCK_AT": f"{next_day(story.last_day)}T00:00:00Z",
         }
         left.note(folder, own)
         stack = Stack(folder, env={**os.environ, **own})
@@ -67,8 +72,11 @@ def main(
         console.print("stop it with: make down DEMO=1")
     else:
         console.print("its lake, model and topics are kept: make up DEMO=1 starts the stack on them again")
-    if results.lost or results.wrong:
-        raise LaminaError(f"{results.lost} rows lost, {results.wrong} values wrong: see {report}")
+    failed = results.repair.failures if results.repair else 0
+    if results.lost or results.wrong or failed:
+        raise LaminaError(
+            f"{results.lost} rows lost, {results.wrong} values wrong, {failed} requests failed: see {report}"
+        )
 
 
 def _clear(folder: Path) -> None:

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import httpx
 from rich.console import Console
 
 from lamina.contracts.topics import predictions_of
 from lamina.definitions import load
 from lamina.demo import collect
+from lamina.demo.champion import api_url, wait_for_version
 from lamina.demo.freshness import FreshnessProbe
 from lamina.demo.hops import hops
 from lamina.demo.live import LiveResult, Route
 from lamina.demo.posting import DemoError, post_day, wait_for_kafka
+from lamina.demo.runs import Runs
+from lamina.demo.second import Second
+from lamina.demo.second_page import sections
 from lamina.demo.sources import History, LiveDay
 from lamina.demo.stages import Stages
-from lamina.demo.story import Run, Story
+from lamina.demo.story import Run, SecondAct, Story
 from lamina.lake.answers import SHADOW, read_answers
 from lamina.local.stack import Stack
 from lamina.local.streams import start_streams
-from lamina.orchestration.airflow_client import AirflowClient
-from lamina.orchestration.airflow_runs import TaskState
 from lamina.orchestration.jobs import ARCHIVE_DAILY
 from lamina.reporting.page import Page
 from lamina.reporting.results import DemoResults
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
-
-DAG_TIMEOUT_S = 1800.0
-MODEL_TIMEOUT_S = 120.0
 
 
 @dataclass
@@ -69,7 +66,12 @@ class MainJob:
         self._await_champion(settings)
         live, probe, day = self._live(settings)
         self._day(settings, self.source.live_day, "next morning: archive, features, parity")
-        return self._results(settings, history, day, live, probe)
+        found, page = self._results(settings, history, day, live, probe)
+        if self.story.second is not None:
+            found, page = self._second(settings, self.story.second, found, page)
+        # The last stages are among those that are shown.
+        seconds = (datetime.now(tz=UTC) - self._began).total_seconds()
+        return found.model_copy(update={"seconds": seconds, "stages": self.stages.done}), page
 
     def _start(self) -> Settings:
         with self.stages.run("start the stack") as stage:
@@ -108,38 +110,17 @@ class MainJob:
 
     def _await_champion(self, settings: Settings) -> None:
         with self.stages.run("wait until the champion is served", log="api") as stage:
-            stage.figures["version"] = self._wait_for_champion(settings)
+            stage.figures["version"] = wait_for_version(settings, self.story.system)
 
     def _dag(self, settings: Settings, dag: str, day: date, conf: dict[str, Any]) -> int:
         """Run `dag` for `day` to its end; returns how many tasks it has."""
-
-        def show(task: TaskState) -> None:
-            if task.state in ("running", "success", "failed", "up_for_retry"):
-                self.console.print(f"  [dim]{dag}: {task.task_id}: {task.state}[/]", highlight=False)
-
-        with AirflowClient(settings.airflow_url, clock=self.source.clock) as airflow:
-            tasks = airflow.run_day(dag, day, DAG_TIMEOUT_S, conf, rerun=True, on_change=show)
-        return len(tasks)
-
-    def _wait_for_champion(self, settings: Settings) -> str:
-        deadline = time.monotonic() + MODEL_TIMEOUT_S
-        while time.monotonic() < deadline:
-            answer = httpx.get(f"{_api(settings)}/health/ready", timeout=10)
-            found = answer.json()["dependencies"].get(f"model of {self.story.system}")
-            if found is None:
-                raise DemoError(
-                    f"the API serves no {self.story.system}: is there a serving/systems/{self.story.system}?"
-                )
-            if found["version"]:
-                return str(found["version"])
-            time.sleep(1)
-        raise DemoError(f"the API serves no model after {MODEL_TIMEOUT_S:.0f} s: see {self.stack.layout.log('api')}")
+        return len(Runs(settings, self.console, self.source.clock).day(dag, day, conf))
 
     def _live(self, settings: Settings) -> tuple[LiveResult, FreshnessProbe, LiveDay]:
         day = self.source.live()
         with self.stages.run(f"live day {day.day} at {self.rate_s:g} requests/s", log="api") as stage:
             probe = FreshnessProbe(make_plan(load(self.story.system)), settings.redis_url.get_secret_value())
-            result = post_day(self.story, day, probe, _api(settings), self.rate_s, self.console)
+            result = post_day(self.story, day, probe, api_url(settings), self.rate_s, self.console)
             if result.failed:
                 raise DemoError(f"{sum(result.failed.values())} requests failed: {dict(result.failed)}")
             stage.rows = result.answered
@@ -173,18 +154,18 @@ class MainJob:
                 environment=collect.environment(),
                 remarks=_remarks(story, probe),
             )
-            found, page = story.tell(common, Run(settings, day, live))
-        # This stage is one of those that are shown.
-        seconds = (datetime.now(tz=UTC) - self._began).total_seconds()
-        return found.model_copy(update={"seconds": seconds, "stages": self.stages.done}), page
+            return story.tell(common, Run(settings, day, live))
+
+    def _second(self, settings: Settings, act: SecondAct, found: DemoResults, page: Page) -> tuple[DemoResults, Page]:
+        """What the second act adds."""
+        folder = self.stack.layout.stack_dir
+        repair, more = Second(self.story, act, settings, folder, self.stages, self.console, self.rate_s).run()
+        found = found.model_copy(update={"repair": repair, "hops": [*found.hops, *more]})
+        return found, replace(page, sections=(*page.sections, *sections(repair)))
 
     @property
     def _unanswered(self) -> list[Route]:
         return [route for route in self.story.routes if not route.is_answered]
-
-
-def _api(settings: Settings) -> str:
-    return f"http://{settings.api_host}:{settings.api_port}"
 
 
 def _archived(lake_url: str, topic: str, day: date) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ def in_order(events: Iterable[tuple[Route, Iterable[tuple[int, bytes]]]]) -> lis
 
 async def post_all(
     base_url: str,
-    posts: Sequence[Post],
+    posts: Iterable[Post],
     rate_s: float,
     on_done: Callable[[], None],
     watch: Callable[[Post, float], Coroutine[Any, Any, None]] | None = None,

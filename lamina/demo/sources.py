@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from lamina.clock import Clock, midnight_ms, next_day
 from lamina.contracts.features import EventSource
 from lamina.errors import LaminaError
 from lamina.lake import layout
+from lamina.lake.schemas import without_position
 from lamina.lake.write import SourceWriter
 from lamina.orchestration.days import TRAIN_DAYS
 from lamina.worlds.protocol import World
@@ -60,6 +61,23 @@ class Source(Protocol):
         """What is posted on the live day."""
 
 
+def put_days(world: World, days: Iterable[int], lake_url: str, source: str) -> dict[str, int]:
+    """Put days of `world` into the lake, as files of `source`; returns rows by topic."""
+    rows: dict[str, int] = {}
+    writers: dict[str, SourceWriter] = {}
+    for n in days:
+        partition = layout.ingested(world.date_of(n))
+        for topic, table in world.day(n).items():
+            rows[topic] = rows.get(topic, 0) + table.num_rows
+            if table.num_rows:
+                if topic not in writers:
+                    writers[topic] = SourceWriter(layout.topic(lake_url, topic), source)
+                writers[topic].add(partition, without_position(table))
+    for writer in writers.values():
+        writer.commit()
+    return rows
+
+
 class WorldSource(Source):
     """A simulated world, of which the last day goes live. The model is trained on the newest complete labels."""
 
@@ -71,19 +89,7 @@ class WorldSource(Source):
 
     def import_history(self, lake_url: str) -> History:
         """See `Source.import_history`."""
-        rows: dict[str, int] = {}
-        writers: dict[str, SourceWriter] = {}
-        for n in range(self.world.days - 1):
-            partition = layout.ingested(self.world.date_of(n))
-            for topic, table in self.world.day(n).items():
-                rows[topic] = rows.get(topic, 0) + table.num_rows
-                if table.num_rows:
-                    if topic not in writers:
-                        writers[topic] = SourceWriter(layout.topic(lake_url, topic), "world")
-                    writers[topic].add(partition, table)
-        for writer in writers.values():
-            writer.commit()
-        return History(rows, 0)
+        return History(put_days(self.world, range(self.world.days - 1), lake_url, "world"), 0)
 
     def live(self) -> LiveDay:
         """See `Source.live`."""

@@ -6,15 +6,21 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
+from lamina.contracts.served import Served
 from lamina.demo import stories
 from lamina.demo.live import LiveResult, Route
 from lamina.demo.sources import LiveDay, Source
 from lamina.errors import LaminaError
+from lamina.registry.protocol import ModelVersion
 from lamina.reporting.page import Page
 from lamina.reporting.results import DemoResults, Percentiles
+from lamina.scoring.protocol import Scorer, Value
 from lamina.settings import Settings
+from lamina.worlds.protocol import World
 
 
 class NoStory(LaminaError):
@@ -43,6 +49,33 @@ class Run:
     live: LiveResult
 
 
+Answering = Callable[[Mapping[str, Any], Mapping[str, Value], float], Served]
+"""Makes the answer to a request from its event, its features and its score, as the system would have given it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondAct:
+    """How a story goes on: from the day after its live day the world is another, and nobody tells the model.
+
+    Args: world: that of the story up to then, and as it changes, with days beyond those that are told of; changed: what
+    is another, in a sentence; positives: ids of the requests of a day, by its number, that are positive; answering:
+    given the stack's folder, a loaded model and its version, how the system answers by it; scored: of an answer of the
+    API, which version gave which score; days: so many go by until the labels of enough of them are complete, without
+    being posted, but for the last.
+    """
+
+    world: World
+    changed: str
+    positives: Callable[[int], frozenset[str]]
+    answering: Callable[[Path, Scorer, ModelVersion], Answering]
+    scored: Callable[[Mapping[str, Any]], tuple[str | None, float | None]]
+    days: int = 14
+
+    def number(self, day: date) -> int:
+        """The number of a day in the world."""
+        return (day - self.world.start).days
+
+
 @dataclass(frozen=True, kw_only=True)
 class Story:
     """The demo of `system` on `source`.
@@ -51,7 +84,7 @@ class Story:
     them answered; prepare: given a folder, variables of the stack beside the usual; trained: metrics of the model by
     the name that the stage shows; facts: the report shows metrics that begin so; target: latency aimed at; tell: the
     results, from those that every system has, and the sections of the page; rate_s: how many requests a second the
-    live day is posted with, where nothing else is asked for.
+    live day is posted with, where nothing else is asked for; second: how it goes on, if it does.
     """
 
     system: str
@@ -64,6 +97,12 @@ class Story:
     target: Percentiles
     tell: Callable[[DemoResults, Run], tuple[DemoResults, Page]]
     rate_s: float = 75
+    second: SecondAct | None = None
+
+    @property
+    def last_day(self) -> date:
+        """The last day that any job is run for."""
+        return self.source.live_day + timedelta(days=self.second.days if self.second else 0)
 
     @property
     def asked(self) -> Route:

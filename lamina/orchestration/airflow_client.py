@@ -14,7 +14,8 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from lamina import proxies
-from lamina.clock import Clock, midnight_ms, require_over, system_clock
+from lamina.clock import Clock, require_over, system_clock
+from lamina.monitoring.hours import times_of
 from lamina.orchestration.airflow_runs import (
     AirflowBusy,
     AirflowError,
@@ -32,6 +33,7 @@ REQUEST_TIMEOUT_S = 30.0
 LOG_LINES = 25
 FINISHED = frozenset({"success", "failed"})
 ATTEMPTS = 5
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 class AirflowClient:
@@ -111,18 +113,13 @@ class AirflowClient:
 
     def find(self, dag_id: str, day: date) -> DagRun | None:
         """The run of `dag_id` for `day`, or None."""
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        runs = self._json(
-            "GET",
-            f"/dags/{dag_id}/dagRuns",
-            params={
-                "logical_date_gte": start.isoformat(),
-                "logical_date_lt": (start + timedelta(days=1)).isoformat(),
-                "order_by": "-run_after",
-                "limit": 1,
-            },
-        )["dag_runs"]
-        return DagRun.model_validate(runs[0]) if runs else None
+        return self._find(dag_id, _start_of(day), DAY)
+
+    def named(self, dag_id: str, run_id: str) -> DagRun | None:
+        """The run of `dag_id` of that name, or None."""
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}"
+        answer = self._send("GET", path, allow=HTTPStatus.NOT_FOUND)
+        return None if answer.status_code == HTTPStatus.NOT_FOUND else DagRun.model_validate(answer.json())
 
     def trigger(self, dag_id: str, day: date, conf: Mapping[str, Any] | None = None, *, rerun: bool = False) -> DagRun:
         """Start `dag_id` for the logical date `day`; `conf` overrides the DAG's parameters.
@@ -134,16 +131,32 @@ class AirflowClient:
         Airflow would not begin: it starts no task whose logical date lies in the future.
         """
         require_over(day, self._clock)
-        if midnight_ms(day) > system_clock():
+        return self._trigger(dag_id, _start_of(day), DAY, conf, rerun=rerun)
+
+    def trigger_hour(
+        self, dag_id: str, hour: datetime, conf: Mapping[str, Any] | None = None, *, rerun: bool = False
+    ) -> DagRun:
+        """As `trigger`, for a DAG that looks at every hour: `hour` is the start of the one, UTC.
+
+        Raises: HourNotOver: when it is not over. AirflowError: as `trigger`.
+        """
+        start = hour.replace(minute=0, second=0, microsecond=0)
+        times_of(start, None, self._clock)
+        return self._trigger(dag_id, start, HOUR, conf, rerun=rerun)
+
+    def _trigger(
+        self, dag_id: str, start: datetime, span: timedelta, conf: Mapping[str, Any] | None, *, rerun: bool
+    ) -> DagRun:
+        said = start.date().isoformat() if span == DAY else f"{start:%Y-%m-%dT%H}"
+        if round(start.timestamp() * 1000) > system_clock():
             raise AirflowError(
-                f"{dag_id} cannot run for {day}, which lies in the future: Airflow would start none of its tasks and "
+                f"{dag_id} cannot run for {said}, which lies in the future: Airflow would start none of its tasks and "
                 "no run after it. Set the clock of this machine right, or replay days of the past"
             )
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        earlier = self.find(dag_id, day)
+        earlier = self._find(dag_id, start, span)
         if earlier and not rerun:
             raise AirflowError(
-                f"{dag_id} has a run for {day} already ({earlier.state}): clear it at {self.run_url(earlier)}, "
+                f"{dag_id} has a run for {said} already ({earlier.state}): clear it at {self.run_url(earlier)}, "
                 "or ask for a rerun"
             )
         if earlier:
@@ -151,10 +164,23 @@ class AirflowClient:
         body = {
             "logical_date": start.isoformat(),
             "data_interval_start": start.isoformat(),
-            "data_interval_end": (start + timedelta(days=1)).isoformat(),
+            "data_interval_end": (start + span).isoformat(),
             "conf": dict(conf or {}),
         }
         return DagRun.model_validate(self._json("POST", f"/dags/{dag_id}/dagRuns", json=body))
+
+    def _find(self, dag_id: str, start: datetime, span: timedelta) -> DagRun | None:
+        runs = self._json(
+            "GET",
+            f"/dags/{dag_id}/dagRuns",
+            params={
+                "logical_date_gte": start.isoformat(),
+                "logical_date_lt": (start + span).isoformat(),
+                "order_by": "-run_after",
+                "limit": 1,
+            },
+        )["dag_runs"]
+        return DagRun.model_validate(runs[0]) if runs else None
 
     def tasks(self, run: DagRun) -> list[TaskState]:
         """The tasks of `run`, those that started first in order of their start, then the others."""
@@ -285,3 +311,7 @@ class AirflowClient:
             raise kind(
                 f"Airflow at {self.url} does not answer ({error}): start it with `make up` and see `make status`"
             ) from error
+
+
+def _start_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -132,6 +132,68 @@ class Environment(Part):
     versions: dict[str, str]
 
 
+class Span(Part):
+    """How well positive requests were told apart over some days; the interval is of draws of whom they are about.
+
+    None where there was nothing to measure, or an end that too few draws have.
+    """
+
+    name: str
+    first: date | None = None
+    last: date | None = None
+    versions: list[str] = Field(default_factory=list)
+    rows: int = Field(ge=0)
+    positives: int = Field(ge=0)
+    auc: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Told(Part):
+    """An alert of a report of monitoring. by_labels: it goes by labels, not by what was served alone."""
+
+    report: str
+    name: str
+    subject: str
+    severity: str
+    value: float
+    threshold: float
+    message: str
+    by_labels: bool
+
+
+class Repair(Part):
+    """A world that changed under a version that served, and what the platform did about it.
+
+    changed: what is another, since `since`. asked: the hour, UTC, whose reports were looked at. spans: before, during
+    and after. alerts: of those reports; shown: how they were told, in `shown_by`. run_id: the training that was asked
+    for; outcome: what the gate decided of it, and why; replaced_by: the version that took over. answered: how many
+    requests each version answered while it was trained and on the day after; failed: why how many were not. What it did
+    not come to is empty.
+    """
+
+    changed: str
+    since: date
+    asked: datetime
+    label_days: int
+    unposted: int = Field(description="Answers put into the lake instead of being asked for.")
+    spans: list[Span]
+    by_day: list[Span] = Field(default_factory=list)
+    alerts: list[Told] = Field(default_factory=list)
+    shown_by: str = ""
+    shown: list[str] = Field(default_factory=list)
+    run_id: str = ""
+    outcome: str = ""
+    replaced_by: str = ""
+    answered: dict[str, int] = Field(default_factory=dict)
+    failed: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def failures(self) -> int:
+        """Requests that got no answer."""
+        return sum(self.failed.values())
+
+
 class DemoResults(Part):
     """What a run of any system found out; a subclass adds what only that system's has.
 
@@ -149,6 +211,7 @@ class DemoResults(Part):
     parity: list[FeatureParity] | None = None
     model: Model | None = None
     environment: Environment
+    repair: Repair | None = None
     remarks: list[str] = Field(default_factory=list)
 
     @property

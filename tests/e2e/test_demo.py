@@ -51,6 +51,21 @@ def test_latency_and_freshness_were_measured(demo: DemoRun) -> None:
     assert results["freshness"]["percentiles"]["count"] > 10
 
 
+def test_a_change_of_the_world_is_told_by_labels_and_repaired_under_load(demo: DemoRun) -> None:
+    repair = demo.results["repair"]
+    assert [alert["name"] for alert in repair["alerts"] if alert["by_labels"]], repair["alerts"]
+    assert repair["shown"], "an alert is seen where a person looks"
+    assert repair["run_id"].startswith("drift__")
+    assert repair["replaced_by"] == "2", repair["outcome"]
+    assert repair["failed"] == {}
+    assert set(repair["answered"]) == {"1", "2"} and min(repair["answered"].values()) > 50, "it took over under load"
+    before, during, after = repair["spans"]
+    assert (before["versions"], during["versions"], after["versions"]) == (["1"], ["1"], ["2"])
+    assert during["auc"] < before["auc"] - 0.05
+    assert after["auc"] > (before["auc"] + during["auc"]) / 2
+    assert "The world changes" in demo.page
+
+
 def test_a_table_and_one_self_contained_report(demo: DemoRun) -> None:
     for stage in demo.results["stages"]:
         assert stage["name"][:20] in demo.printed

@@ -11,20 +11,32 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from lamina.contracts.fraud_decisions import MERCHANT, SCORE, USER, payload_of
+from lamina.contracts.fraud_decisions import RULES as RULES_STAGE
+from lamina.contracts.served import MODEL, ModelUsed, Served
+from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import FRAUD_LABELS, FRAUD_REPORTS, TRANSACTIONS
 from lamina.demo import collect
 from lamina.demo.live import Route
 from lamina.demo.sources import FileSource, WorldSource
-from lamina.demo.story import Options, Run, Story
+from lamina.demo.story import Answering, Options, Run, SecondAct, Story
+from lamina.registry.protocol import ModelVersion
 from lamina.reporting.page import Bars, Headline, Measure, Page, Picture, Section, told_apart
 from lamina.reporting.report import figure
 from lamina.reporting.results import DemoResults, Part, Percentiles
+from lamina.rules.book import load_rules
+from lamina.rules.settle import settle
+from lamina.scoring.protocol import Scorer, Value
 from lamina.settings import ROOT, Settings
+from lamina.worlds.fraud.shift import QUIET, Shift
 from lamina.worlds.fraud.world import FraudWorld
 
 SYSTEM = "fraud"
 SEED, START = 7, date(2026, 1, 5)
 USERS, DAYS = 1000, 45
+LOAD_DAYS = 8
+"""More than are posted while a model is trained."""
+NO_COSTS = (None, None, None)
 RULES = ROOT / "serving/systems/fraud/rules/fraud.yaml"
 TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)
 ROUTES = (
@@ -97,11 +109,61 @@ def story(options: Options) -> Story:
         users, days = options.users or USERS, options.days or DAYS
         world = FraudWorld(seed=SEED, users=users, days=days, start=START)
         name = f"fraud world, seed {SEED}: {users:,} users, {days} days"
-        return _on(WorldSource(world, name), world.listed_cards, published=False)
+        return _on(WorldSource(world, name), world.listed_cards, published=False, second=_second(users, days))
     return _on(_handbook(options.data, options.scratch), [], published=True)
 
 
-def _on(source: WorldSource | FileSource, listed_cards: list[str], *, published: bool) -> Story:
+def _second(users: int, days: int) -> SecondAct:
+    """Fraudsters learn what gives them away, from the day after the live one on."""
+    later = days + SecondAct.days + LOAD_DAYS
+    world = FraudWorld(seed=SEED, users=users, days=later, start=START, shift=Shift(days, QUIET))
+    return SecondAct(
+        world=world,
+        changed="fraudsters pay small amounts, slowly, from the owner's device, in other categories than before",
+        positives=lambda n: frozenset(world.truth(n)["transaction_id"].to_pylist()),
+        answering=answering,
+        scored=lambda answer: (answer["model_version"], answer.get("score")),
+    )
+
+
+def answering(folder: Path, scorer: Scorer, version: ModelVersion) -> Answering:
+    """Decisions by the rules of the stack in `folder` and the scores of a version; made in no time."""
+    book = load_rules(folder / "rules" / RULES.name)
+    models = {
+        MODEL: ModelUsed(name=version.name, version=version.version),
+        RULES_STAGE: ModelUsed(name=RULES_STAGE, version=book.version),
+    }
+    calibrated = bool(getattr(scorer, "calibrated", False))
+
+    def answer(event: Mapping[str, Any], values: Mapping[str, Value], score: float) -> Served:
+        payment = Transaction.model_validate(event)
+        ruled, reasons = book.judge(payment, values)
+        found = settle(book, ruled, payment.transaction_id, score, payment.amount, calibrated=calibrated)
+        return Served(
+            system=SYSTEM,
+            request_id=payment.transaction_id,
+            event_id=payment.transaction_id,
+            subjects={USER: payment.user_id, MERCHANT: payment.merchant_id},
+            outputs={SCORE: score},
+            action=found.action,
+            intended=found.intended,
+            propensity=found.propensity,
+            models=models,
+            features=dict(values),
+            seen={},
+            through={},
+            timestamp=payment.timestamp,
+            served_at=payment.timestamp,
+            latency_ms=0,
+            payload=payload_of([*reasons, *found.reasons], payment.amount, found.policy, found.costs or NO_COSTS),
+        )
+
+    return answer
+
+
+def _on(
+    source: WorldSource | FileSource, listed_cards: list[str], *, published: bool, second: SecondAct | None = None
+) -> Story:
     return Story(
         system=SYSTEM,
         answer="decision",
@@ -112,6 +174,7 @@ def _on(source: WorldSource | FileSource, listed_cards: list[str], *, published:
         facts="recall_scenario",
         target=TARGET,
         tell=partial(_tell, day=source.training_date, published=published),
+        second=second,
     )
 
 

@@ -16,12 +16,12 @@ from lamina.contracts.transactions import Transaction
 from lamina.definitions.fraud import SYSTEM
 from lamina.monitoring import metrics
 from lamina.rules.book import RuleBook
+from lamina.rules.settle import settle
 from serving.stages.case import Case, Verdict
 from serving.stages.explain import explained
 from serving.stages.kind import RequestKind
 from serving.stages.record import counter
 from serving.stages.stopwatch import Stopwatch
-from serving.systems.fraud.risk import settle
 
 REQUESTS = RequestKind(SYSTEM, Transaction)
 NO_COSTS = (None, None, None)

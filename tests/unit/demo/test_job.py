@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import orjson
 import pyarrow as pa
 import pytest
@@ -21,15 +21,17 @@ from lamina.contracts.user_events import USER_EVENTS
 from lamina.demo import collect, job, posting
 from lamina.demo.job import MainJob
 from lamina.demo.live import LiveResult, Post, Route
-from lamina.demo.posting import DemoError
+from lamina.demo.second import Second
+from lamina.demo.second_page import CHANGED, TOLD
 from lamina.demo.sources import WorldSource
 from lamina.demo.stories.fraud import FraudResults
 from lamina.demo.story import Options, Story, load_story
 from lamina.reporting.page import Page
 from lamina.reporting.report import render
-from lamina.reporting.results import DemoResults
+from lamina.reporting.results import DemoResults, Hop, Repair
 from lamina.settings import Settings, load_settings
 from lamina.worlds.protocol import World
+from tests.unit.demo.repaired import repaired
 
 METRICS = {"auc": 0.75, "average_precision": 0.5, "recall_scenario_card_testing": 0.25}
 
@@ -74,7 +76,7 @@ def clicks() -> Story:
 
 
 def fraud(folder: Path) -> Story:
-    return load_story("fraud", Options(users=60, days=30, data=None, scratch=folder))
+    return replace(load_story("fraud", Options(users=60, days=30, data=None, scratch=folder)), second=None)
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], tu
         monkeypatch.setattr(posting, "post_all", post_all)
         monkeypatch.setattr(job, "start_streams", lambda stack, settings, systems: None)
         monkeypatch.setattr(MainJob, "_dag", dag)
-        monkeypatch.setattr(MainJob, "_wait_for_champion", lambda *_: "1")
+        monkeypatch.setattr(job, "wait_for_version", lambda *_: "1")
         settings = load_settings().model_copy(update={"lake_url": str(tmp_path / "lake")})
         done = MainJob(story, Stack(tmp_path, settings), Console(file=io.StringIO()), rate_s=75)  # type: ignore[arg-type]
         return done, *done.run()
@@ -133,7 +135,7 @@ class Stack:
     """A stack that is there at once."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self.layout, self.services = SimpleNamespace(logs=folder), ("kafka", "api")
+        self.layout, self.services = SimpleNamespace(logs=folder, stack_dir=folder), ("kafka", "api")
         self._settings = settings
 
     def start(self) -> None:
@@ -190,17 +192,22 @@ def test_another_system_gives_a_story_and_nothing_else(
     assert "so more scores than in life" in found.remarks[0]
 
 
-def test_the_champion_that_is_waited_for_is_the_systems_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"model of fraud": {"version": "7"}, "model of activity": {"version": "2"}}
+def test_what_the_second_act_found_is_in_the_results_and_on_the_page(
+    run: Callable[[Story], tuple[MainJob, DemoResults, Page]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = load_story("fraud", Options(users=60, days=30, data=None, scratch=tmp_path))
+    repair = repaired()
+    played: list[Path] = []
 
-    def get(url: str, timeout: float) -> SimpleNamespace:
-        assert url.endswith("/health/ready")
-        return SimpleNamespace(json=lambda: {"dependencies": found})
+    def play(act: Second) -> tuple[Repair, list[Hop]]:
+        played.append(act.folder)
+        assert act.act is made.second
+        return repair, [Hop(path="second act", name="answered", expected=9, rows=8)]
 
-    monkeypatch.setattr(httpx, "get", get)
-    stack: Any = Stack(tmp_path, load_settings())
-    done = MainJob(clicks(), stack, Console(file=io.StringIO()), rate_s=75)
-    assert done._wait_for_champion(stack.settings()) == "2"
-    del found["model of activity"]
-    with pytest.raises(DemoError, match="serves no activity: is there a serving/systems/activity"):
-        done._wait_for_champion(stack.settings())
+    monkeypatch.setattr(Second, "run", play)
+    _, found, page = run(made)
+    assert played == [tmp_path]
+    assert found.repair == repair
+    assert found.lost == 1, "its hops count with the others"
+    assert [section.title for section in page.sections] == ["Detection", "Decisions", CHANGED, TOLD]
+    assert "0.981" in render(found, page)

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
@@ -82,6 +82,59 @@ def test_a_day_is_triggered_with_its_own_interval() -> None:
             },
         )
     ]
+
+
+def test_an_hour_is_triggered_with_its_own_interval_once_it_is_over() -> None:
+    sent: list[Any] = []
+    eleven = midnight_ms(DAY) + 23 * 3_600_000
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if method == "GET":
+            return 200, {"dag_runs": []}
+        sent.append((method, path, body))
+        return 200, RUN
+
+    hour = datetime(2018, 8, 21, 22, tzinfo=UTC)
+    _client(answer, lambda: eleven).trigger_hour("monitoring", hour)
+    interval = {"data_interval_start": hour.isoformat(), "data_interval_end": "2018-08-21T23:00:00+00:00"}
+    assert sent == [("POST", "/dags/monitoring/dagRuns", {"logical_date": hour.isoformat(), **interval, "conf": {}})]
+    with pytest.raises(LaminaError, match=r"2018-08-21T22 .* is not over"):
+        _client(answer, lambda: eleven - 1).trigger_hour("monitoring", hour)
+
+
+def test_an_hour_that_has_a_run_is_run_again_and_no_other_of_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[httpx.QueryParams] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        return (200, {"dag_runs": [RUN]}) if method == "GET" else (204, None) if method == "DELETE" else (200, RUN)
+
+    client = _client(answer)
+    send = client._request
+
+    def noted(method: str, path: str, **arguments: Any) -> httpx.Response:
+        asked.append(httpx.QueryParams(arguments.get("params")))
+        return send(method, path, **arguments)
+
+    monkeypatch.setattr(client, "_request", noted)
+    hour = datetime(2018, 8, 21, 22, tzinfo=UTC)
+    with pytest.raises(AirflowError, match="has a run for 2018-08-21T22 already"):
+        client.trigger_hour("monitoring", hour)
+    found = next(params for params in asked if "logical_date_gte" in params)
+    assert found["logical_date_gte"] == hour.isoformat()
+    assert found["logical_date_lt"] == "2018-08-21T23:00:00+00:00"
+    assert client.trigger_hour("monitoring", hour, rerun=True).dag_run_id == "manual__1"
+
+
+def test_a_run_is_found_by_its_name_or_is_not_there() -> None:
+    there = {"/dags/training/dagRuns/drift__2018-08-21T22": RUN}
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        return (200, there[path]) if path in there else (404, {"detail": "no"})
+
+    client = _client(answer)
+    found = client.named("training", "drift__2018-08-21T22")
+    assert found is not None and found.dag_run_id == "manual__1"
+    assert client.named("training", "drift__2018-08-21T21") is None
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,32 @@ def test_the_world_goes_into_the_lake_up_to_the_live_day(tmp_path: Path) -> None
     assert set(live.truth["transaction_id"].to_pylist()) <= set(happened["transaction_id"].to_pylist())
 
 
+def test_the_second_act_goes_on_with_the_same_world_and_other_frauds(tmp_path: Path) -> None:
+    made = story(options(tmp_path))
+    act = made.second
+    assert act is not None
+    live = made.source.live()
+    n = act.number(live.day)
+    assert all(act.world.day(n)[topic].equals(table) for topic, table in live.events.items())
+    assert act.positives(n) == frozenset(live.truth["transaction_id"].to_pylist())
+    assert made.last_day == act.world.date_of(n + act.days)
+    assert act.world.days > n + act.days + 1, "days after are there to be posted"
+
+    def amounts(days: range) -> list[float]:
+        rows = [row for day in days for row in act.world.day(day)[TRANSACTIONS.topic].to_pylist()]
+        frauds = frozenset[str]().union(*(act.positives(day) for day in days))
+        return [row["amount"] for row in rows if row["transaction_id"] in frauds]
+
+    # Attacks that began before go on for days as they began.
+    assert max(amounts(range(n - 6, n + 1))) > 3 * max(amounts(range(n + 8, n + 15)))
+
+
+def test_a_story_without_a_second_act_ends_with_its_live_day(handbook: Path, tmp_path: Path) -> None:
+    made = story(options(tmp_path, handbook))
+    assert made.second is None
+    assert made.last_day == made.source.live_day
+
+
 def test_the_handbook_leaves_its_last_day_for_the_api(handbook: Path, tmp_path: Path) -> None:
     source = story(options(tmp_path, handbook)).source
     live = source.live()
