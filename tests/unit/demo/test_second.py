@@ -39,6 +39,7 @@ from lamina.settings import load_settings
 from lamina.worlds.protocol import World
 
 FIRST_DAYS, GONE_DAYS = 3, 10
+FULL_RATE = 60.0
 LIVE = date(2026, 1, 5) + timedelta(days=FIRST_DAYS - 1 + GONE_DAYS)
 HOUR = datetime(LIVE.year, LIVE.month, LIVE.day, 23, tzinfo=UTC)
 
@@ -103,6 +104,7 @@ class Stage:
     asked: list[str] = field(default_factory=list)
     serves: str = "1"
     kafka: Counter[str] = field(default_factory=Counter)
+    loaded: Event = field(default_factory=Event)
 
     def answered(self, posts: Sequence[Post]) -> LiveResult:
         result = LiveResult(posted=len(posts) + self.fails.total(), failed=self.fails.copy())
@@ -116,6 +118,10 @@ class Stage:
         self.kafka[USER_EVENTS] += len(posts)
         self.kafka[predictions_of("activity")] += len(posts)
         return result
+
+
+def _id(post: Post) -> str:
+    return str(orjson.loads(post.body)["event_id"])
 
 
 AUC_FELL = Alert(
@@ -145,14 +151,15 @@ def play(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[R
         return stage.answered(posts_of(made, given[1].events))
 
     def post_until(url: str, posts: Iterator[Post], rate_s: float, stop: Event) -> LiveResult:
-        if stage.serves == "2":
+        if rate_s == FULL_RATE:
             found = list(posts)
-            stage.asked.append(f"{len(found)} requests at {rate_s:g} a second")
+            stage.asked.append(f"{len(found)} requests from {_id(found[0])} on at {rate_s:g} a second")
             return stage.answered(found)
         early = [next(posts) for _ in range(30)]
         result = stage.answered(early)
+        stage.loaded.set()
         assert stop.wait(10), "it is told when to end"
-        stage.asked.append(f"load at {rate_s:g} a second")
+        stage.asked.append(f"load from {_id(early[0])} on at {rate_s:g} a second")
         return result
 
     def day(runs: Any, dag: str, of: date, conf: dict[str, str]) -> list[str]:
@@ -173,6 +180,7 @@ def play(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[R
         return ["task"]
 
     def named(runs: Any, dag: str, run_id: str) -> list[str]:
+        assert stage.loaded.wait(10), "requests come in while it is trained"
         stage.asked.append(f"{dag} called {run_id}")
         return ["task"]
 
@@ -206,7 +214,7 @@ def play(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[R
     monkeypatch.setattr(collect, "evaluated", lambda *given: (SimpleNamespace(candidate=candidate), "run"))
     stage.kafka = Counter({USER_EVENTS: 5})
     console = Console(file=io.StringIO())
-    return Second(made, act, settings, folder, Stages(console, folder), console, rate_s=60).run()
+    return Second(made, act, settings, folder, Stages(console, folder), console, rate_s=FULL_RATE).run()
 
 
 def test_a_change_is_seen_and_repaired_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,8 +231,8 @@ def test_a_change_is_seen_and_repaired_under_load(tmp_path: Path, monkeypatch: p
         f"features_daily_activity for {LIVE}",
         f"monitoring_activity for {HOUR:%Y-%m-%dT%H}",
         "ml_model_training_activity called drift__x",
-        "load at 20 a second",
-        "24 requests at 60 a second",
+        "load from 13-0 on at 20 a second",
+        "24 requests from 14-6 on at 60 a second",
     ]
     assert [(each.name, each.versions) for each in repair.spans] == [
         ("before", ["1"]),

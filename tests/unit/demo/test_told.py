@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,16 +43,35 @@ def test_prometheus_tells_what_fires_of_the_system(monkeypatch: pytest.MonkeyPat
     assert OnPrometheus(API).told("fraud", wanted) == ["ModelPerformanceFell (auc_fell)"]
 
 
-def test_the_console_tells_what_its_page_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def console(monkeypatch: pytest.MonkeyPatch, sign_in: int) -> None:
+    """An API whose console answers so to a name, and shows its page to who has the cookie."""
     page = '<tr><th scope="row">auc_fell</th></tr> accuracy_fell'
-    serve(monkeypatch, f"{API}/console/measured", text=page)
-    assert OnConsole(API).told("fraud", {"auc_fell", "accuracy_fell"}) == ["auc_fell"]
 
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/console/sign-in":
+            assert request.content == b"name=demo"
+            return httpx.Response(sign_in, headers={"set-cookie": "lamina_console=x; Path=/console"})
+        assert request.url.path == "/console/measured"
+        return (
+            httpx.Response(200, text=page) if "lamina_console=x" in request.headers["cookie"] else httpx.Response(303)
+        )
 
-def test_without_prometheus_it_is_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = partial(httpx.Client, transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(httpx, "Client", client)
     monkeypatch.setattr(prometheus, "find", lambda: None)
+
+
+def test_without_prometheus_the_console_tells_what_its_page_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    console(monkeypatch, 303)
     with board(API) as found:
         assert isinstance(found, OnConsole)
+        assert found.told("fraud", {"auc_fell", "accuracy_fell"}) == ["auc_fell"]
+
+
+def test_a_console_that_lets_nobody_in_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    console(monkeypatch, 401)
+    with pytest.raises(DemoError, match=r"lets nobody in \(401\)"), board(API):
+        raise AssertionError("nobody is in")
 
 
 def test_a_prometheus_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
