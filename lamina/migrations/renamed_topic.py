@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
 from lamina.errors import ContractError, StreamError
 from lamina.migrations.step import Task
 from lamina.settings import Settings
@@ -214,10 +216,28 @@ def _parts(consumer: Consumer, name: str, archived: Mapping[int, int], *, whole:
     found = []
     for partition in sorted(topics[name].partitions):
         place = _Part(name, partition, 0, 0).at(0)
-        first, end = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+        first, end = _bounds(consumer, place)
         (done,) = consumer.committed([place], timeout=ANSWER_S)
         # A topic that was made anew ends before what was committed, or archived, of the old one.
         ends = () if whole else (done.offset, archived.get(partition, 0))
         start = max([first, *(at for at in ends if at <= end)])
         found.append(_Part(name, partition, start, end))
     return found
+
+
+def _bounds(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first offset of a partition, and the one after its last."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    def led_by_another(error: BaseException) -> bool:
+        return isinstance(error, KafkaException) and error.args[0].code() in (
+            KafkaError.NOT_LEADER_FOR_PARTITION,
+            KafkaError.LEADER_NOT_AVAILABLE,
+        )
+
+    # A topic that was made a moment ago, or whose broker has changed: the client learns of it by asking.
+    patient = Retrying(
+        retry=retry_if_exception(led_by_another), stop=stop_after_delay(ANSWER_S), wait=wait_fixed(0.2), reraise=True
+    )
+    first, end = patient(consumer.get_watermark_offsets, place, timeout=ANSWER_S)
+    return first, end

@@ -167,7 +167,16 @@ class AirflowClient:
             "data_interval_end": (start + span).isoformat(),
             "conf": dict(conf or {}),
         }
-        return DagRun.model_validate(self._json("POST", f"/dags/{dag_id}/dagRuns", json=body))
+        return self._start(dag_id, start, span, body)
+
+    def _start(self, dag_id: str, start: datetime, span: timedelta, body: Mapping[str, Any]) -> DagRun:
+        try:
+            return DagRun.model_validate(self._json("POST", f"/dags/{dag_id}/dagRuns", json=body))
+        except AirflowSlow:
+            # It may have been done all the same. Then there is a run, and no second one is asked for.
+            if found := self._find(dag_id, start, span):
+                return found
+            raise
 
     def _find(self, dag_id: str, start: datetime, span: timedelta) -> DagRun | None:
         runs = self._json(

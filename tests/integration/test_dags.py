@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -136,9 +136,10 @@ def test_a_day_that_is_not_over_fails_in_the_first_task(airflow: AirflowClient) 
     today, dag_id = day_of(system_clock()), "features_daily_activity"
     airflow.wait_for_dag(dag_id)
     airflow.unpause(dag_id)
-    run = airflow._json("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": f"{today}T00:00:00Z"})
+    start = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    run = airflow._start(dag_id, start, timedelta(days=1), {"logical_date": start.isoformat()})
     with pytest.raises(DagRunFailed, match=f"{today} is not over") as failure:
-        airflow.wait(DagRun.model_validate(run), PATIENCE_S)
+        airflow.wait(run, PATIENCE_S)
     first = airflow.tasks(failure.value.run)[0]
     assert (first.task_id, first.try_number) == (failure.value.task_id, 1)
 

@@ -277,7 +277,20 @@ def test_what_changes_something_is_not_sent_again_when_it_may_have_been_done() -
 
     with pytest.raises(AirflowUnavailable, match="timed out"):
         _client(answer).trigger("features_daily", DAY)
-    assert sent == ["GET", "POST"]
+    assert sent == ["GET", "POST", "GET"], "it is looked for, and not there"
+
+
+def test_a_run_whose_beginning_was_answered_too_late_is_found() -> None:
+    runs: list[dict[str, Any]] = []
+
+    def answer(method: str, path: str, body: Any) -> Answer:
+        if method == "GET":
+            return 200, {"dag_runs": runs}
+        runs.append(RUN)
+        raise httpx.ReadTimeout("timed out")
+
+    assert _client(answer).trigger("features_daily", DAY) == DagRun.model_validate(RUN)
+    assert len(runs) == 1
 
 
 def test_a_dag_that_cannot_be_imported_is_reported_with_the_cause() -> None:
