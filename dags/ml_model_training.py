@@ -3,7 +3,7 @@
 from airflow.sdk import DAG, Param, chain
 
 from lamina.definitions import record, system_names
-from lamina.orchestration.assets import DayOfAssets, features_asset, model_asset
+from lamina.orchestration.assets import DayOfAssets, features_asset, model_asset, training_asset
 from lamina.orchestration.daily import daily
 from lamina.orchestration.days import TEST_DAYS, TRAIN_DAYS
 from lamina.orchestration.deployment import ChooseChampion, KeepChampion
@@ -88,7 +88,7 @@ for system in filter(has_model, system_names()):
         evaluate = module_task(
             "evaluate_model",
             f"models.{system}.evaluate",
-            {**MINIMUM, "better": "{{ params.better }}"},
+            {**MINIMUM, "better": "{{ params.better }}", "kind": "training"},
             report_folder=f"training/{system}/{{{{ logical_day(dag_run) }}}}",
             doc_md="Compares the new model with the champion on the same rows; writes `evaluation.json` and the "
             "version's model card.",
@@ -104,12 +104,13 @@ for system in filter(has_model, system_names()):
             "deploy_model",
             "lamina.registry.deploy",
             of,
-            outlets=[model_asset(system)],
+            outlets=[model_asset(system), training_asset(system)],
             doc_md="Moves the registry's alias `champion` to the new version; serving reloads by itself.",
         )
         keep = KeepChampion(
             task_id="keep_champion",
             system=system,
+            outlets=[training_asset(system)],
             doc_md="Says why the champion stays; makes a version that is good enough the challenger.",
         )
         chain(wait, extract, engineer, train, evaluate, choose, [deploy, keep])

@@ -15,6 +15,7 @@ from lamina.evaluation.problem import Problem
 from lamina.evaluation.read import read_table
 from lamina.evaluation.verdict import Rule
 from lamina.registry.evaluation import write_evaluation
+from lamina.registry.protocol import Kind
 from lamina.settings import load_settings
 
 
@@ -31,6 +32,7 @@ def evaluate_command(problem: Problem) -> Callable[..., None]:
         better: Annotated[
             Rule, typer.Option(help="By the measured difference, or only when all of its interval is a gain.")
         ] = Rule.POINT,
+        kind: Annotated[Kind | None, typer.Option(help="How it was made; empty: the newest of the day.")] = None,
     ) -> None:
         """Compare the day's model with the champion; writes evaluation.json into the lake and prints it."""
         from lamina.registry.mlflow import MlflowRegistry
@@ -39,8 +41,8 @@ def evaluate_command(problem: Problem) -> Callable[..., None]:
         lake = settings.lake_url
         day = require_over(date.date(), settings.clock)
         table = read_table(lake, problem, day, problem.inputs)
-        found = evaluate(problem, MlflowRegistry(settings.mlflow_uri), table, day, min_auc, better)
-        write_evaluation(lake, found)
+        found = evaluate(problem, MlflowRegistry(settings.mlflow_uri), table, day, min_auc, better, kind)
+        write_evaluation(lake, found, kind or Kind.TRAINING)
         sys.stdout.write(found.model_dump_json() + "\n")
 
     return main

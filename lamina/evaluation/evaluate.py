@@ -17,7 +17,7 @@ from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, rows_to_test
 from lamina.evaluation.verdict import DECIDING, Rule, challenges, verdict
 from lamina.registry.evaluation import Contender, Evaluation
-from lamina.registry.protocol import CARD_FILE, CHAMPION, ModelRegistry, ModelVersion, trained_for
+from lamina.registry.protocol import CARD_FILE, CHAMPION, Kind, ModelRegistry, ModelVersion, trained_for
 from lamina.scoring import trained
 from lamina.scoring.checked import all_finite
 from lamina.scoring.trained import TrainedScorer
@@ -50,15 +50,22 @@ class Loaded:
 
 
 def evaluate(
-    problem: Problem, registry: ModelRegistry, table: Table, day: Day, min_auc: float, rule: Rule = Rule.POINT
+    problem: Problem,
+    registry: ModelRegistry,
+    table: Table,
+    day: Day,
+    min_auc: float,
+    rule: Rule = Rule.POINT,
+    kind: Kind | None = None,
 ) -> Evaluation:
-    """Whether the version trained for `day` should become the champion; writes that version's model card anew.
+    """Whether the version for `day` should become the champion; writes that version's model card anew. It is the newest
+    of the day, of one `kind` where that is given.
 
     Both are measured on the test rows of that version, as far as they are later than what the champion learnt from. A
     champion trained for a later day is never replaced, since a backfill of an old day is no reason to go back.
     """
     system = problem.system
-    version, current = trained_for(registry, system, day), registry.alias(system, CHAMPION)
+    version, current = trained_for(registry, system, day, kind), registry.alias(system, CHAMPION)
     nothing = Evaluation(
         system=system,
         logical_date=day,
@@ -71,7 +78,8 @@ def evaluate(
         reasons=(),
     )
     if version is None:
-        why = f"no version is registered for {day}: its AUC was below the minimum, or it was not trained"
+        made = "it was not trained" if kind in (None, Kind.TRAINING) else f"no {kind} was made"
+        why = f"no version is registered for {day}: its AUC was below the minimum, or {made}"
         return nothing.model_copy(update={"reasons": (why,)})
     with tempfile.TemporaryDirectory(prefix="lamina-evaluate-") as folder:
         candidate = _load(problem, registry, version, Path(folder))

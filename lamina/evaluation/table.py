@@ -22,6 +22,10 @@ class TrainingSetError(LaminaError):
     """A training set that is missing or cannot be learnt from."""
 
 
+class TooFewRows(TrainingSetError):
+    """One that is there and lacks rows: of one kind, or of some days."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Labelled rows in order of time, one array each: `inputs` by feature name, `day` in days since the epoch.
@@ -65,11 +69,11 @@ class Table:
 def refuse_one_sided(rows: Table, positives: str, what: str, remedy: str) -> None:
     """Nothing, when `rows` hold both kinds.
 
-    Raises: TrainingSetError: says of which rows, `what`, how those with the label are called, `positives`, and how to
+    Raises: TooFewRows: says of which rows, `what`, how those with the label are called, `positives`, and how to
     get others, `remedy`.
     """
     if rows.positive.all() or not rows.positive.any():
-        raise TrainingSetError(
+        raise TooFewRows(
             f"the {what} hold {len(rows)} usable rows with {rows.positive.sum()} known {positives}: both kinds are "
             f"needed. {remedy}"
         )

@@ -22,6 +22,11 @@ def features_asset(system: str) -> Asset:
     return Asset(name=f"features_{system}", uri=f"lamina://features/{system}", group="lamina")
 
 
+def training_asset(system: str) -> Asset:
+    """The training of `system`, once it is said who serves; each event of it carries the day in `extra`."""
+    return Asset(name=f"training_{system}", uri=f"lamina://trainings/{system}", group="lamina")
+
+
 def model_asset(system: str) -> Asset:
     """The champion of `system` in the model registry."""
     return Asset(name=f"champion_{system}", uri=f"lamina://models/{system}/champion", group="lamina")

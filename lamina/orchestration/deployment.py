@@ -7,6 +7,8 @@ from typing import Any
 from airflow.sdk import BaseBranchOperator, BaseOperator
 
 from lamina.orchestration.days import logical_day
+from lamina.orchestration.spark import note_day
+from lamina.registry.protocol import Kind
 from lamina.settings import load_settings
 
 
@@ -36,10 +38,12 @@ class ChooseChampion(BaseBranchOperator):  # type: ignore[misc]
 
 
 class KeepChampion(BaseOperator):  # type: ignore[misc]
-    """Leaves the champion, and makes a version that is good enough the challenger; says why, in log and value."""
+    """Leaves the champion, and makes a version that is good enough the challenger of its kind; says why, in log and
+    value. Outlets get the day.
+    """
 
-    def __init__(self, *, system: str, **kwargs: Any) -> None:
-        self.system = system
+    def __init__(self, *, system: str, kind: Kind = Kind.TRAINING, **kwargs: Any) -> None:
+        self.system, self.kind = system, kind
         super().__init__(**kwargs)
 
     def execute(self, context: Any) -> str:
@@ -49,6 +53,8 @@ class KeepChampion(BaseOperator):  # type: ignore[misc]
 
         settings = load_settings()
         enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
-        reasons = keep(settings.lake_url, settings.mlflow_uri, self.system, logical_day(context["dag_run"]), enough)
+        day = logical_day(context["dag_run"])
+        reasons = keep(settings.lake_url, settings.mlflow_uri, self.system, day, enough, self.kind)
         self.log.info("the champion of %s stays: %s", self.system, reasons)
+        note_day(self.outlets, context)
         return reasons

@@ -9,11 +9,25 @@ from typing import Any
 from airflow.providers.standard.operators.bash import BashOperator
 
 from lamina.orchestration.report_link import ReportLink
+from lamina.orchestration.spark import note_day
 from lamina.settings import ROOT
 
 
-class ReportingBash(BashOperator):  # type: ignore[misc]
-    """A command at the top of the repository, in the worker's environment, that leaves a report: the link leads there.
+class NotingBash(BashOperator):  # type: ignore[misc]
+    """A command at the top of the repository, in the worker's environment. Outlets get the day it was run for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(cwd=str(ROOT), append_env=True, **kwargs)
+
+    def execute(self, context: Any) -> Any:
+        """The last line that the command wrote."""
+        said = super().execute(context)
+        note_day(self.outlets, context)
+        return said
+
+
+class ReportingBash(NotingBash):
+    """One that leaves a report: the link leads there.
 
     `report_folder`: of the report within the lake, templated.
     """
@@ -23,7 +37,7 @@ class ReportingBash(BashOperator):  # type: ignore[misc]
 
     def __init__(self, *, report_folder: str, **kwargs: Any) -> None:
         self.report_folder = report_folder
-        super().__init__(cwd=str(ROOT), append_env=True, **kwargs)
+        super().__init__(**kwargs)
 
 
 def module_task(
@@ -39,4 +53,4 @@ def module_task(
     given = {"task_id": task_id, "bash_command": command.rstrip(), **kwargs}
     if report_folder:
         return ReportingBash(report_folder=report_folder, **given)
-    return BashOperator(cwd=str(ROOT), append_env=True, **given)
+    return NotingBash(**given)

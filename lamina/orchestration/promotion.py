@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from lamina.registry.evaluation import read_evaluation
-from lamina.registry.gate import ENOUGH, Enough, decide, latest_parity, may_challenge
+from lamina.registry.gate import ENOUGH, Enough, decide, latest_parity, may_be_tried
+from lamina.registry.protocol import Kind
 
 
 def decision(lake: str, system: str, day: date, enough: Enough = ENOUGH) -> tuple[bool, str]:
@@ -17,14 +18,17 @@ def decision(lake: str, system: str, day: date, enough: Enough = ENOUGH) -> tupl
     return deployed, "; ".join(reasons) or "no reason was given"
 
 
-def keep(lake: str, mlflow_uri: str, system: str, day: date, enough: Enough = ENOUGH) -> str:
-    """Leave the champion where it is, and why; the version of `day` becomes the challenger if it may be tried.
+def keep(
+    lake: str, mlflow_uri: str, system: str, day: date, enough: Enough = ENOUGH, kind: Kind = Kind.TRAINING
+) -> str:
+    """Leave the champion where it is, and why; the version of `day` becomes the challenger of its `kind` if it may be
+    tried.
 
     Raises: NoEvaluation, BrokenReport: see `decision`. RegistryError: when the registry does not answer.
     """
-    evaluation, parity = read_evaluation(lake, system, day), latest_parity(lake, system)
+    evaluation, parity = read_evaluation(lake, system, day, kind), latest_parity(lake, system)
     _, reasons = decide(evaluation, parity, enough)
-    if evaluation.candidate is not None and may_challenge(evaluation, parity, enough):
+    if evaluation.candidate is not None and may_be_tried(evaluation, parity):
         from lamina.registry.deploy import challenge, moved
         from lamina.registry.mlflow import MlflowRegistry
 
@@ -32,6 +36,6 @@ def keep(lake: str, mlflow_uri: str, system: str, day: date, enough: Enough = EN
         if (gone := moved(registry, evaluation)) is not None:
             reasons = (*reasons, gone)
         else:
-            challenge(registry, system, evaluation.candidate.version)
-            reasons = (*reasons, f"version {evaluation.candidate.version} is the challenger now")
+            challenge(registry, system, evaluation.candidate.version, kind.alias)
+            reasons = (*reasons, f"version {evaluation.candidate.version} is the {kind.alias} now")
     return "; ".join(reasons) or "no reason was given"

@@ -17,7 +17,7 @@ from lamina import entry
 from lamina.clock import require_over
 from lamina.registry.evaluation import Evaluation, read_evaluation
 from lamina.registry.gate import ENOUGH, Enough, Parity, decide, latest_parity, may_challenge
-from lamina.registry.protocol import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry, RegistryError, find
+from lamina.registry.protocol import CHALLENGER, CHAMPION, PREVIOUS, Kind, ModelRegistry, RegistryError, find
 from lamina.settings import load_settings
 
 
@@ -52,20 +52,21 @@ def promote(registry: ModelRegistry, name: str, version: str) -> None:
     if previous is not None and previous.version == wanted.version:
         # The champion before was deleted: nothing is left to return to.
         registry.drop_alias(name, PREVIOUS)
-    challenger = registry.alias(name, CHALLENGER)
-    if challenger is not None and challenger.version == wanted.version:
-        registry.drop_alias(name, CHALLENGER)
+    for alias in (kind.alias for kind in Kind):
+        challenger = registry.alias(name, alias)
+        if challenger is not None and challenger.version == wanted.version:
+            registry.drop_alias(name, alias)
 
 
-def challenge(registry: ModelRegistry, name: str, version: str) -> None:
-    """Make `version` the challenger: an experiment file can name it by that alias. Nothing serves it by itself.
+def challenge(registry: ModelRegistry, name: str, version: str, alias: str = CHALLENGER) -> None:
+    """Make `version` a challenger: an experiment file can name it by `alias`. Nothing serves it by itself.
 
     Raises: RegistryError: when there is no such version, or it is the champion.
     """
     wanted, champion = find(registry, name, version), registry.alias(name, CHAMPION)
     if champion is not None and champion.version == wanted.version:
         raise RegistryError(f"version {version} of {name!r} is the champion: it cannot challenge itself")
-    registry.set_alias(name, CHALLENGER, wanted.version)
+    registry.set_alias(name, alias, wanted.version)
 
 
 def rollback(registry: ModelRegistry, name: str) -> str:
@@ -110,12 +111,16 @@ def moved(registry: ModelRegistry, evaluation: Evaluation) -> str | None:
 
 
 def deploy(
-    registry: ModelRegistry, evaluation: Evaluation, parity: Parity | None, enough: Enough = ENOUGH
+    registry: ModelRegistry,
+    evaluation: Evaluation,
+    parity: Parity | None,
+    enough: Enough = ENOUGH,
+    kind: Kind = Kind.TRAINING,
 ) -> Deployment:
     """Promote the evaluated version when the gate lets it pass (`lamina.registry.gate.decide`).
 
-    One that stays behind becomes the challenger when it may (`lamina.registry.gate.may_challenge`). An evaluation
-    against a champion that has moved since changes nothing.
+    One that stays behind becomes the challenger of its `kind` when it may (`lamina.registry.gate.may_challenge`). An
+    evaluation against a champion that has moved since changes nothing.
     """
     name, candidate = evaluation.system, evaluation.candidate
     promoted, reasons = decide(evaluation, parity, enough)
@@ -124,8 +129,8 @@ def deploy(
     elif promoted and candidate is not None:
         promote(registry, name, candidate.version)
     elif candidate is not None and may_challenge(evaluation, parity, enough):
-        challenge(registry, name, candidate.version)
-    champion, previous, challenger = (registry.alias(name, alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER))
+        challenge(registry, name, candidate.version, kind.alias)
+    champion, previous, challenger = (registry.alias(name, alias) for alias in (CHAMPION, PREVIOUS, kind.alias))
     return Deployment(
         system=name,
         decision="promoted" if promoted else "kept",
@@ -140,15 +145,16 @@ def main(
     system: Annotated[str, typer.Option(help="The system whose model it is.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The logical date the model was trained for.")],
     lake_url: Annotated[str, typer.Option(help="Root of the lake; empty: from the settings.")] = "",
+    kind: Annotated[Kind, typer.Option(help="How the version was made.")] = Kind.TRAINING,
 ) -> None:
     """Move the alias `champion` to the version evaluated for the day, if it earned that; prints the decision."""
     from lamina.registry.mlflow import MlflowRegistry
 
     settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
     lake = settings.lake_url
-    evaluation = read_evaluation(lake, system, require_over(date.date(), settings.clock))
+    evaluation = read_evaluation(lake, system, require_over(date.date(), settings.clock), kind)
     enough = Enough(settings.parity_max_age_days, settings.parity_min_decisions)
-    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system), enough)
+    decided = deploy(MlflowRegistry(settings.mlflow_uri), evaluation, latest_parity(lake, system), enough, kind)
     sys.stdout.write(json.dumps(asdict(decided)) + "\n")
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lamina.errors import LaminaError
 from lamina.lake import layout
 from lamina.lake.write import open_lake
+from lamina.registry.protocol import Kind
 
 EVALUATION = "evaluation.json"
 POSITIVES = "frauds"
@@ -98,18 +99,21 @@ class Evaluation(BaseModel):
         return self
 
 
-def evaluation_url(lake: str, system: str, day: date) -> str:
-    """Where the evaluation of the version of `system` trained for `day` lies.
+def evaluation_url(lake: str, system: str, day: date, kind: Kind = Kind.TRAINING) -> str:
+    """Where the evaluation of the version of `system` for `day` lies; one that was not trained has a folder by `kind`.
 
     >>> evaluation_url("lake", "fraud", date(2018, 8, 21))
     'lake/training/fraud/2018-08-21/evaluation.json'
+    >>> evaluation_url("lake", "fraud", date(2018, 8, 21), "blend")
+    'lake/training/fraud/2018-08-21/blend/evaluation.json'
     """
-    return f"{layout.training(lake, system, day)}/{EVALUATION}"
+    folder = layout.training(lake, system, day)
+    return f"{folder}/{EVALUATION}" if kind is Kind.TRAINING else f"{folder}/{kind}/{EVALUATION}"
 
 
-def write_evaluation(lake: str, evaluation: Evaluation) -> str:
+def write_evaluation(lake: str, evaluation: Evaluation, kind: Kind = Kind.TRAINING) -> str:
     """Write the evaluation beside its training set, in the place of an earlier one; returns where."""
-    url = evaluation_url(lake, evaluation.system, evaluation.logical_date)
+    url = evaluation_url(lake, evaluation.system, evaluation.logical_date, kind)
     fs, path = open_lake(url)
     fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
     with fs.open(path, "w", encoding="utf-8") as file:
@@ -117,16 +121,19 @@ def write_evaluation(lake: str, evaluation: Evaluation) -> str:
     return url
 
 
-def read_evaluation(lake: str, system: str, day: date) -> Evaluation:
-    """The evaluation of the version of `system` trained for `day`.
+def read_evaluation(lake: str, system: str, day: date, kind: Kind = Kind.TRAINING) -> Evaluation:
+    """The evaluation of the version of `system` for `day` that was made in one way.
 
     Raises: NoEvaluation: when there is none, or it is not one.
     """
-    url = evaluation_url(lake, system, day)
+    url = evaluation_url(lake, system, day, kind)
+    asked = "" if kind is Kind.TRAINING else f" --kind {kind}"
     fs, path = open_lake(url)
     try:
         return Evaluation.model_validate_json(fs.cat_file(path))
     except FileNotFoundError:
-        raise NoEvaluation(f"{url} is not there: run python -m models.{system}.evaluate --date {day} first") from None
+        raise NoEvaluation(
+            f"{url} is not there: run python -m models.{system}.evaluate --date {day}{asked} first"
+        ) from None
     except ValidationError as error:
         raise NoEvaluation(f"{url} cannot be read ({error.errors()[0]['msg']}): evaluate the model again") from None

@@ -67,11 +67,16 @@ def latest_parity(lake: str, system: str) -> Parity | None:
 
 
 def may_challenge(evaluation: Evaluation, parity: Parity | None, enough: Enough = ENOUGH) -> bool:
-    """Whether the evaluated version, which is not promoted, may be tried on live traffic beside the champion.
+    """Whether the evaluated version, which is not promoted, may be tried on live traffic beside the champion."""
+    return may_be_tried(evaluation, parity) and not decide(evaluation, parity, enough)[0]
+
+
+def may_be_tried(evaluation: Evaluation, parity: Parity | None) -> bool:
+    """Whether the evaluated version is fit for live traffic beside the champion.
 
     It was found better or not surely worse, and no parity report says that features are served otherwise than computed.
     """
-    if evaluation.champion is None or decide(evaluation, parity, enough)[0]:
+    if evaluation.champion is None:
         return False
     return (evaluation.promote or evaluation.challenge) and (parity is None or not parity.mismatches)
 

@@ -1,6 +1,7 @@
 """What a model registry is. `mlflow` talks to a server, `memory` is for tests; both pass one contract suite.
 
-Names of aliases: `CHAMPION` serves, `PREVIOUS` served before it, `CHALLENGER` may be tried beside it.
+Names of aliases: `CHAMPION` serves, `PREVIOUS` served before it, `CHALLENGER` may be tried beside it, and so may those
+of other kinds (`Kind.alias`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +23,22 @@ MODEL_FOLDER = "model"
 """Folder of a run's artefacts that holds what serving downloads."""
 CARD_FILE = "model_card.md"
 """File of a version that people read first."""
+
+KIND = "kind"
+"""Tag of a version that was made in another way than by a training: how."""
+
+
+class Kind(StrEnum):
+    """How a version was made; one without the tag was trained."""
+
+    TRAINING = "training"
+    BLEND = "blend"
+    ONLINE = "online"
+
+    @property
+    def alias(self) -> str:
+        """The alias of the newest version of the kind that may be tried beside the champion."""
+        return CHALLENGER if self is Kind.TRAINING else self.value
 
 
 class RegistryError(LaminaError):
@@ -53,6 +71,11 @@ class ModelVersion:
     created_ms: int
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """How it was made."""
+        return self.tags.get(KIND, Kind.TRAINING)
 
 
 class ModelRegistry(Protocol):
@@ -119,17 +142,18 @@ def find(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
     )
 
 
-def supersede_kind(registry: ModelRegistry, name: str, day: date, kind: str, *, by: ModelVersion) -> None:
-    """Tag the earlier versions of `name` for `day` that are of one `kind`, a tag of theirs: `by` takes their place."""
+def supersede_kind(registry: ModelRegistry, name: str, day: date, kind: Kind, *, by: str) -> None:
+    """Tag the versions of `name` for `day` that are of one `kind`: those of the run `by` take the place of others."""
     for version in registry.versions(name):
-        tags = version.tags
-        if version.version != by.version and (tags.get("kind"), tags.get("logical_date")) == (kind, day.isoformat()):
-            registry.tag(name, version.version, "superseded_by", by.run_id)
+        if version.run_id != by and (version.kind, version.tags.get("logical_date")) == (kind, day.isoformat()):
+            registry.tag(name, version.version, "superseded_by", by)
 
 
-def trained_for(registry: ModelRegistry, name: str, day: date) -> ModelVersion | None:
-    """The newest version of `name` that was trained for `day` and not superseded."""
+def trained_for(registry: ModelRegistry, name: str, day: date, kind: Kind | None = None) -> ModelVersion | None:
+    """The newest version of `name` for `day` that was not superseded, of one `kind` where that is given."""
     for candidate in registry.versions(name):
-        if candidate.tags.get("logical_date") == day.isoformat() and "superseded_by" not in candidate.tags:
+        if candidate.tags.get("logical_date") != day.isoformat() or "superseded_by" in candidate.tags:
+            continue
+        if kind is None or candidate.kind == kind:
             return candidate
     return None

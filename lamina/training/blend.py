@@ -28,17 +28,15 @@ from lamina.errors import ModelUnavailable
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.table import Table, refuse_one_sided, rows_to_learn, rows_to_test
-from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry, ModelVersion
+from lamina.registry.protocol import MODEL_FOLDER, Kind, ModelRegistry, ModelVersion
 from lamina.scoring import trees
 from lamina.scoring.blend import BlendScorer, BlendSpec, Member
 from lamina.scoring.checked import all_finite
 from lamina.scoring.trained_spec import Rows, Split
 from lamina.scoring.trees import TreesScorer
 from lamina.training.commit import commit
-from lamina.training.further import record_further
+from lamina.training.further import Grounds, record_further
 
-KIND = "blend"
-"""Tag `kind` of a version that is one."""
 SMALLEST = 1e-6
 
 
@@ -46,8 +44,9 @@ SMALLEST = 1e-6
 class BlendPlan:
     """Which past versions are blended for the logical date `day`, and how they are weighed.
 
-    Of the `most` newest versions whose training ended before the weighing days those take part whose weight is at least
-    `least_weight`. The weighing days end right before the `test_days`, which are the last whose labels are complete.
+    Of the `most` newest versions of up to that day whose training ended before the weighing days those take part whose
+    weight is at least `least_weight`. The weighing days end right before the `test_days`, which are the last whose
+    labels are complete.
     """
 
     day: date
@@ -108,14 +107,14 @@ def publish_blend(
 ) -> dict[str, object]:
     """Blend past versions, record the run, register a version when its AUC is at least `min_auc`.
 
-    Returns: run_id, version (None when it was not good enough), metrics and the members' weights; run_id is None where
-    fewer than two versions can take part.
-    Raises: TrainingSetError: when the weighing or the test days do not have both kinds of rows.
+    Returns: run_id, version (None when it was not good enough), metrics and the members' weights; run_id is None, for a
+    `reason`, where fewer than two versions can take part.
+    Raises: TooFewRows: when the weighing or the test days do not have both kinds of rows.
     """
     split, words = plan.split, problem.words
-    weigh, test = (
-        table.take(rows_to_learn(table, split, 0)),
-        table.take(rows_to_test(table, split, 0, known_leave=problem.known_leave)),
+    weigh = table.take(rows_to_learn(table, split, 0))
+    test, served = (
+        table.take(rows_to_test(table, split, 0, known_leave=left)) for left in (problem.known_leave, False)
     )
     remedy = f"Extract these days for {plan.day}"
     refuse_one_sided(weigh, words.positives, f"weighing days {split.train_first} to {split.train_last}", remedy)
@@ -123,17 +122,19 @@ def publish_blend(
     with tempfile.TemporaryDirectory(prefix="lamina-blend-") as name:
         candidates = _candidates(problem, registry, plan, Path(name) / "versions")
         if len(candidates) < 2:
-            return {"run_id": None, "version": None, "metrics": {}, "members": {}}
+            few = f"{len(candidates)} versions learnt from days before {split.train_first} alone: 2 are needed"
+            return {"run_id": None, "version": None, "metrics": {}, "members": {}, "reason": few}
         losses = np.array([recent_loss(weigh, _scores(each.scorer, weigh), plan) for each in candidates])
         weights = weights_of(losses, plan)
         chosen = [(float(w), each) for w, each in zip(weights, candidates, strict=True) if w > 0]
         folder = Path(name) / "run"
         spec = _save(problem, plan, chosen, weigh, test, folder)
-        scores = _scores(BlendScorer(spec, [each.scorer for _, each in chosen]), test)
+        blended = BlendScorer(spec, [each.scorer for _, each in chosen])
+        grounds = Grounds(weigh, test, served, lambda rows: _scores(blended, rows))
         members = {each.version: each.weight for each in spec.members}
         logged = {f"member.{version}": weight for version, weight in members.items()}
         run_id, registered = record_further(
-            problem, registry, spec, folder, test, scores, min_auc, kind=KIND, parameters=logged
+            problem, registry, spec, folder, grounds, min_auc, kind=Kind.BLEND, parameters=logged
         )
     return {"run_id": run_id, "version": registered, "metrics": spec.metrics, "members": members}
 
@@ -143,7 +144,8 @@ def _candidates(problem: Problem, registry: ModelRegistry, plan: BlendPlan, fold
     for version in registry.versions(problem.system):
         if len(found) == plan.most:
             break
-        if "superseded_by" in version.tags or version.tags.get("kind") == KIND:
+        # Trainings alone: a blend of blends would count some versions twice.
+        if "superseded_by" in version.tags or version.kind != Kind.TRAINING:
             continue
         files = registry.download(version.name, version.version, folder / version.version)
         try:
@@ -151,7 +153,8 @@ def _candidates(problem: Problem, registry: ModelRegistry, plan: BlendPlan, fold
         except ModelUnavailable:
             # It means something else by now, or is of another kind: it cannot serve alone either.
             continue
-        if scorer.spec.split.train_last < plan.split.train_first:
+        # None of later days: a day that is blended again is to have the same members.
+        if scorer.spec.logical_date <= plan.day and scorer.spec.split.train_last < plan.split.train_first:
             found.append(Candidate(version, files, scorer))
     return found
 

@@ -16,6 +16,7 @@ import typer
 from lamina.clock import require_over
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.read import read_table
+from lamina.evaluation.table import TooFewRows
 from lamina.orchestration.jobs import label_days
 from lamina.settings import load_settings
 from lamina.training.blend import BlendPlan, publish_blend
@@ -46,8 +47,8 @@ def blend_command(problem: Problem) -> Callable[..., None]:
         day = require_over(date.date(), settings.clock)
         table = read_table(settings.lake_url, problem, day, problem.inputs)
         plan = BlendPlan(day, delay, weigh_days, test_days, most)
-        said = publish_blend(problem, MlflowRegistry(settings.mlflow_uri), table, plan, min_auc)
-        sys.stdout.write(json.dumps(said) + "\n")
+        registry = MlflowRegistry(settings.mlflow_uri)
+        _tell(lambda: publish_blend(problem, registry, table, plan, min_auc))
 
     return main
 
@@ -72,7 +73,17 @@ def learn_command(problem: Problem) -> Callable[..., None]:
         kept = learn_days(problem, table, day, before, delay_days=delay, test_days=test_days)
         write_kept(lake, problem.system, day, kept)
         registry = MlflowRegistry(settings.mlflow_uri)
-        said = publish_online(problem, registry, table, day, kept, min_auc, delay_days=delay)
-        sys.stdout.write(json.dumps(said) + "\n")
+        _tell(lambda: publish_online(problem, registry, table, day, kept, min_auc, delay_days=delay))
 
     return main
+
+
+def _tell(make: Callable[[], dict[str, object]]) -> None:
+    """Print what was made as a JSON line. That there was too little to make it of is an answer, too: every day of a
+    young system has it.
+    """
+    try:
+        said = make()
+    except TooFewRows as few:
+        said = {"run_id": None, "version": None, "metrics": {}, "reason": str(few)}
+    sys.stdout.write(json.dumps(said) + "\n")

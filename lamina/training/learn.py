@@ -17,22 +17,21 @@ import numpy as np
 
 from lamina.clock import DAY_MS, day_of, midnight_ms
 from lamina.evaluation.problem import Problem
-from lamina.evaluation.table import Table, TrainingSetError, refuse_one_sided, rows_to_learn, rows_to_test
+from lamina.evaluation.table import Table, TooFewRows, refuse_one_sided, rows_to_learn, rows_to_test
 from lamina.lake import layout
 from lamina.lake.files import children, name_of
 from lamina.lake.write import open_lake
-from lamina.registry.protocol import MODEL_FOLDER, ModelRegistry
+from lamina.registry.protocol import MODEL_FOLDER, Kind, ModelRegistry
 from lamina.scoring.inputs import Input
 from lamina.scoring.linear import LinearScorer, LinearSpec
+from lamina.scoring.protocol import SCORE
 from lamina.scoring.trained_spec import Rows, Split
 from lamina.training.commit import commit
-from lamina.training.further import record_further
+from lamina.training.further import Grounds, record_further
 from lamina.training.online import BrokenState, OnlineLearner, OnlinePlan, in_order_of_labels
 from lamina.training.train import learnt_inputs
 
 STATE = "online.json"
-KIND = "online"
-"""Tag `kind` of its versions."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +125,11 @@ def publish_online(
     """Record what was learnt as a run; register a version when its AUC on the days after is at least `min_auc`.
 
     Returns: run_id, version (None when it was not good enough), metrics, drifts that it has found.
-    Raises: TrainingSetError: when the test days do not have both kinds of rows, or nothing was learnt yet.
+    Raises: TooFewRows: when the test days do not have both kinds of rows, or nothing was learnt yet.
     """
     learner = kept.learner
     if not learner.rows:
-        raise TrainingSetError(f"no row up to {kept.through} was learnt from: extract more days for {day}")
+        raise TooFewRows(f"no row up to {kept.through} was learnt from: extract more days for {day}")
     split = Split(
         kind="time",
         train_first=kept.first,
@@ -139,20 +138,24 @@ def publish_online(
         test_first=kept.through + ONE_DAY,
         test_last=day - timedelta(days=delay_days),
     )
-    test = table.take(rows_to_test(table, split, 0, known_leave=problem.known_leave))
+    test, served = (
+        table.take(rows_to_test(table, split, 0, known_leave=left)) for left in (problem.known_leave, False)
+    )
     words = problem.words
     remedy = f"Extract these days for {day}"
     refuse_one_sided(test, words.positives, f"test days {split.test_first} to {split.test_last}", remedy)
-    spec = _spec(problem, day, learner, split, table, test)
-    scores = LinearScorer(spec).predict_columns(test.inputs, len(test))["score"]
-    spec = spec.model_copy(update={"metrics": problem.figures(test, scores)})
+    learnt = table.take(np.asarray((table.day <= midnight_ms(split.train_last) // DAY_MS) & (table.weight > 0)))
+    spec = _spec(problem, day, learner, split, learnt, test)
+    scorer = LinearScorer(spec)
+    grounds = Grounds(learnt, test, served, lambda rows: scorer.predict_columns(rows.inputs, len(rows))[SCORE])
+    spec = spec.model_copy(update={"metrics": problem.figures(test, grounds.score(test))})
     with tempfile.TemporaryDirectory(prefix="lamina-online-") as name:
         folder = Path(name)
         (folder / MODEL_FOLDER).mkdir()
         spec.write(folder / MODEL_FOLDER)
         logged = {"drifts": learner.drifts, "rate": learner.rate, "rows": learner.rows}
         run_id, registered = record_further(
-            problem, registry, spec, folder, test, scores, min_auc, kind=KIND, parameters=logged
+            problem, registry, spec, folder, grounds, min_auc, kind=Kind.ONLINE, parameters=logged
         )
     return {"run_id": run_id, "version": registered, "metrics": spec.metrics, "drifts": learner.drifts}
 
@@ -161,9 +164,7 @@ def _meanings(inputs: tuple[Input, ...]) -> list[tuple[str, str]]:
     return [(each.name, each.meaning) for each in inputs]
 
 
-def _spec(problem: Problem, day: date, learner: OnlineLearner, split: Split, table: Table, test: Table) -> LinearSpec:
-    last = midnight_ms(split.train_last) // DAY_MS
-    learnt = table.take(np.asarray((table.day <= last) & (table.weight > 0)))
+def _spec(problem: Problem, day: date, learner: OnlineLearner, split: Split, learnt: Table, test: Table) -> LinearSpec:
     return LinearSpec(
         system=problem.system,
         logical_date=day,

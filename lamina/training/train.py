@@ -8,15 +8,13 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.plots import write_curves
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, refuse_one_sided, rows_to_learn, rows_to_test, split_days
-from lamina.monitoring.drift.reference import Reference, make_reference
+from lamina.monitoring.drift.reference import Reference
 from lamina.orchestration.days import DELAY_DAYS, TEST_DAYS, TRAIN_DAYS
 from lamina.registry.evaluation import Slice
 from lamina.scoring.checked import all_finite
@@ -30,6 +28,7 @@ from lamina.training.chosen import Chosen
 from lamina.training.commit import commit
 from lamina.training.fit import BASE_SCORE, Members, Sample, fit, under_sample
 from lamina.training.recipe import Policies, Recipe
+from lamina.training.reference import reference_of
 
 LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "xgboost")
 
@@ -165,7 +164,7 @@ def train(
         write_curves(curves, test.positive, scores)
     money = {} if policies is None else policies.measure(test, scores, calibrated=calibration is not None)
     spec = spec.model_copy(update={"metrics": problem.figures(test, scores), "money": money})
-    reference = _reference(learn, served, served_scores, names)
+    reference = reference_of(learn, served, served_scores, names)
     return Trained(members, spec, reference, measure_slices(problem, test, scores))
 
 
@@ -180,21 +179,6 @@ def scorer_of(spec: ModelSpec, members: Members) -> TreesScorer:
     """What scores as the model that these members make, once it is loaded, does."""
     return TreesScorer(
         spec, members.trees, members.leaves, (CompiledTrees(members.compiled[0]), CompiledTrees(members.compiled[1]))
-    )
-
-
-def _reference(learn: Table, served: Table, scores: Floats, names: tuple[str, ...]) -> Reference:
-    """Features of the rows learnt from, before negatives are left out; labels of all days in use."""
-    return make_reference(
-        {name: learn.inputs[name] for name in names},
-        day=np.concatenate([learn.day, served.day]),
-        positive=np.concatenate([learn.positive, served.positive]),
-        weight=np.concatenate([learn.weight, served.weight]),
-        test_features={name: served.inputs[name] for name in names},
-        test_day=served.day,
-        test_score=scores,
-        test_positive=served.positive,
-        test_unit=served.unit,
     )
 
 

@@ -13,13 +13,16 @@ from lamina.registry.deploy import challenge, promote, rollback
 from lamina.registry.protocol import (
     CHALLENGER,
     CHAMPION,
+    KIND,
     MODEL_FOLDER,
     PREVIOUS,
+    Kind,
     ModelRegistry,
     NotInRegistry,
     RegistryError,
     TrainingRun,
     find,
+    supersede_kind,
     trained_for,
 )
 
@@ -262,6 +265,27 @@ class RegistryContract:
             registered(registry, name, tmp_path, day=date(2018, 8, day))
         found = [trained_for(registry, name, date(2018, 8, day)) for day in (19, 20, 21, 22, 23)]
         assert [each and each.version for each in found] == [None, "1", "3", "4", None]
+
+    def test_of_a_day_and_a_kind_the_newest_run_stands(
+        self, registry: ModelRegistry, name: str, tmp_path: Path
+    ) -> None:
+        for kind in ({}, {KIND: "blend"}, {KIND: "online"}, {KIND: "blend"}):
+            tags = {"logical_date": DAY.isoformat(), **kind}
+            registry.register(name, recorded(registry, name, tmp_path), tags)
+        last = registry.versions(name)[0].run_id
+        supersede_kind(registry, name, DAY, Kind.BLEND, by=last)
+        supersede_kind(registry, name, date(2018, 8, 22), Kind.ONLINE, by=last)
+        found = {kind: trained_for(registry, name, DAY, kind) for kind in (None, *Kind)}
+        assert {kind: each and each.version for kind, each in found.items()} == {
+            None: "4",
+            Kind.TRAINING: "1",
+            Kind.BLEND: "4",
+            Kind.ONLINE: "3",
+        }
+        assert find(registry, name, "2").tags["superseded_by"] == last
+        # A run that came to no version leaves none of its kind.
+        supersede_kind(registry, name, DAY, Kind.BLEND, by="another")
+        assert trained_for(registry, name, DAY, Kind.BLEND) is None
 
     def test_a_version_that_serves_survives_its_successor(
         self, registry: ModelRegistry, name: str, tmp_path: Path

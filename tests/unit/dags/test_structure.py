@@ -15,6 +15,7 @@ from lamina.orchestration.jobs import has_model
 from lamina.settings import ROOT
 
 KINDS = ("performance", "estimated", "drift")
+WAYS = {"blend": "blend", "online": "learn"}
 
 DAGS = ROOT / "dags"
 MODELS = set(filter(has_model, system_names()))
@@ -58,7 +59,7 @@ def test_fraud_has_a_model_and_three_topics() -> None:
 
 def test_every_system_has_its_dags(dags: dict[str, Any]) -> None:
     daily = {"archive_daily", *(f"features_daily_{system}" for system in system_names())}
-    models = {f"{dag}_{system}" for system in MODELS for dag in ("ml_model_training", "monitoring")}
+    models = {f"{dag}_{system}" for system in MODELS for dag in ("ml_model_training", "monitoring", "challengers")}
     assert set(dags) == daily | {"features_backfill"} | models
 
 
@@ -102,6 +103,28 @@ def test_training_is_a_chain_that_ends_in_two_ways(dags: dict[str, Any]) -> None
             ("choose_champion", "deploy_model"),
             ("choose_champion", "keep_champion"),
         }
+
+
+def test_challengers_are_made_and_measured_once_it_is_said_who_serves(dags: dict[str, Any]) -> None:
+    for system in MODELS:
+        found = dags[f"challengers_{system}"]["tasks"]
+        chains = [("wait_for_training", *(f"{step}_{kind}" for step in ("make", "evaluate", "try"))) for kind in WAYS]
+        assert _edges(dags[f"challengers_{system}"]) == {edge for chain in chains for edge in pairwise(chain)}
+        for kind, module in WAYS.items():
+            assert f" -m models.{system}.{module} --date " in found[f"make_{kind}"]["arguments"]
+            assert found[f"evaluate_{kind}"]["arguments"].endswith(f"--kind {kind}")
+            assert (ROOT / "models" / system / f"{module}.py").exists()
+            # It may be tried, and no more.
+            assert found[f"try_{kind}"]["operator"] == "KeepChampion"
+        asset = f"lamina://trainings/{system}"
+        assert found["wait_for_training"]["inlets"] == [asset]
+        training = dags[f"ml_model_training_{system}"]["tasks"]
+        assert {name for name, task in training.items() if asset in task["outlets"]} == {
+            "deploy_model",
+            "keep_champion",
+        }
+        # A blend of the same day is not taken for the trained model.
+        assert training["evaluate_model"]["arguments"].endswith("--kind training")
 
 
 def test_an_asset_links_features_to_training(dags: dict[str, Any]) -> None:
@@ -173,6 +196,8 @@ def test_every_task_that_leaves_a_report_has_a_link_to_it(dags: dict[str, Any]) 
         expected[f"features_daily_{system}.join_labels"] = f"label_joins/{system}/{day}"
         expected[f"features_daily_{system}.parity"] = f"parity/{system}/{day}"
         expected[f"ml_model_training_{system}.evaluate_model"] = f"training/{system}/{day}"
+        for kind in WAYS:
+            expected[f"challengers_{system}.evaluate_{kind}"] = f"training/{system}/{day}/{kind}"
         for kind in KINDS:
             hour = "hour={{ logical_hour(dag_run) }}"
             expected[f"monitoring_{system}.{kind}"] = f"monitoring/{system}/{kind}/{hour}"

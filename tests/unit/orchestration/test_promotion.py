@@ -7,7 +7,7 @@ import pytest
 from lamina.orchestration.promotion import decision, keep
 from lamina.registry.evaluation import Contender, Evaluation, NoEvaluation, write_evaluation
 from lamina.registry.memory import MemoryRegistry
-from lamina.registry.protocol import MODEL_FOLDER, TrainingRun
+from lamina.registry.protocol import MODEL_FOLDER, Kind, TrainingRun
 
 DAY = date(2018, 8, 21)
 
@@ -90,6 +90,35 @@ def test_who_is_kept_out_but_not_surely_worse_becomes_the_challenger(
     assert ("version 2 is the challenger now" in reasons) is expected
     champion = registry.alias("fraud", "champion")
     assert champion is not None and champion.version == "1"
+
+
+def test_a_better_version_of_another_kind_is_tried_under_its_own_alias_and_not_promoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run" / MODEL_FOLDER).mkdir(parents=True)
+    registry = MemoryRegistry(tmp_path / "registry")
+    for _ in range(2):
+        registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+    registry.set_alias("fraud", "champion", "1")
+    monkeypatch.setattr("lamina.registry.mlflow.MlflowRegistry", lambda uri: registry)
+    serving = Contender(version="1", logical_date=DAY, metrics={})
+    better = Evaluation(
+        system="fraud",
+        logical_date=DAY,
+        rows=100,
+        positives=3,
+        candidate=serving.model_copy(update={"version": "2"}),
+        champion=serving,
+        promote=True,
+        reasons=("0.66 against 0.65",),
+    )
+    write_evaluation(str(tmp_path), better, Kind.BLEND)
+    parity(tmp_path, 0)
+    assert "version 2 is the blend now" in keep(str(tmp_path), "nowhere", "fraud", DAY, kind=Kind.BLEND)
+    assert {v.version: v.aliases for v in registry.versions("fraud")} == {"1": ("champion",), "2": ("blend",)}
+    nothing = better.model_copy(update={"candidate": None, "champion": None, "promote": False, "reasons": ("no row",)})
+    write_evaluation(str(tmp_path), nothing, Kind.ONLINE)
+    assert keep(str(tmp_path), "nowhere", "fraud", DAY, kind=Kind.ONLINE).startswith("no row")
 
 
 def test_nobody_is_tried_beside_a_champion_it_was_not_measured_against(

@@ -20,6 +20,7 @@ from lamina.registry.protocol import (
     CHAMPION,
     MODEL_FOLDER,
     PREVIOUS,
+    Kind,
     ModelVersion,
     RegistryError,
     TrainingRun,
@@ -139,6 +140,20 @@ def test_a_challenger_that_wins_is_one_no_more(registry: MemoryRegistry) -> None
     assert registry.alias("fraud", CHALLENGER) is None
     with pytest.raises(RegistryError, match="cannot challenge itself"):
         challenge(registry, "fraud", "2")
+
+
+def test_each_kind_has_a_challenger_of_its_own(registry: MemoryRegistry, tmp_path: Path) -> None:
+    registry.register("fraud", registry.record(TrainingRun("fraud", DAY, tmp_path / "run")), {})
+    challenge(registry, "fraud", "2")
+    of_blend = not_worse().model_copy(update={"candidate": Contender(version="3", logical_date=DAY, metrics={})})
+    assert deploy(registry, of_blend, CLEAN, kind=Kind.BLEND).challenger == "3"
+    assert {v.version: v.aliases for v in registry.versions("fraud")} == {
+        "1": ("champion",),
+        "2": ("challenger",),
+        "3": ("blend",),
+    }
+    promote(registry, "fraud", "3")
+    assert registry.alias("fraud", "blend") is None
 
 
 class TestTheChampionMoved:

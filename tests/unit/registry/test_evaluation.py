@@ -15,6 +15,7 @@ from lamina.registry.evaluation import (
     read_evaluation,
     write_evaluation,
 )
+from lamina.registry.protocol import Kind
 
 DAY = date(2018, 8, 21)
 PROMOTED = Evaluation(
@@ -38,6 +39,15 @@ def test_a_second_evaluation_takes_the_place_of_the_first(tmp_path: Path) -> Non
     write_evaluation(str(tmp_path), PROMOTED)
     write_evaluation(str(tmp_path), PROMOTED.model_copy(update={"promote": False}))
     assert not read_evaluation(str(tmp_path), "fraud", DAY).promote
+
+
+def test_each_kind_of_a_day_has_its_own(tmp_path: Path) -> None:
+    write_evaluation(str(tmp_path), PROMOTED)
+    write_evaluation(str(tmp_path), PROMOTED.model_copy(update={"promote": False}), Kind.BLEND)
+    assert read_evaluation(str(tmp_path), "fraud", DAY).promote
+    assert not read_evaluation(str(tmp_path), "fraud", DAY, Kind.BLEND).promote
+    with pytest.raises(NoEvaluation, match=r"models\.fraud\.evaluate --date 2018-08-21 --kind online first"):
+        read_evaluation(str(tmp_path), "fraud", DAY, Kind.ONLINE)
 
 
 def test_no_evaluation_says_what_to_run(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def test_the_gate_measures_a_blend_as_any_version(blended: Path, versions: Memor
 
 def test_one_version_alone_is_no_blend(table: Table, versions: MemoryRegistry) -> None:
     said = publish_blend(PROBLEM, versions, table, dataclasses.replace(PLAN, most=1), min_auc=0.5)
-    assert said == {"run_id": None, "version": None, "metrics": {}, "members": {}}
+    reason = f"1 versions learnt from days before {PLAN.split.train_first} alone: 2 are needed"
+    assert said == {"run_id": None, "version": None, "metrics": {}, "members": {}, "reason": reason}
 
 
 def test_a_blend_below_the_minimum_is_recorded_and_not_registered(table: Table, versions: MemoryRegistry) -> None:
