@@ -48,14 +48,16 @@ from jobs.spark.statements import (
     resolved,
 )
 from lamina.clock import midnight_ms, next_day
-from lamina.contracts.feedback import Feedback
+from lamina.contracts.feedback import MODEL_FEEDBACK, Feedback
 from lamina.contracts.labels import FollowedLabel
 from lamina.contracts.served import MODEL
 from lamina.contracts.systems import System
+from lamina.contracts.topics import predictions_of
 from lamina.definitions import record
 from lamina.errors import DefinitionError
 from lamina.lake import layout
-from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING
+from lamina.lake.answers import holds_events
+from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING, joined_days
 from lamina.lake.joined_state import fingerprints, write_fingerprint
 from lamina.lake.partitions import INGESTED
 from lamina.lake.schemas import schema_of
@@ -72,6 +74,9 @@ NOTHING = "0-0"
 """Fingerprint of a day without rows."""
 TOLERANCE = 1e-6
 """A client may have rounded the number that it was given."""
+OF_ANSWERS = ("answers", SAID, ASSUMED, WAITING, "contradicted", "shadows")
+OF_FEEDBACK = ("feedback", "used", "superseded", "repeated", "unmatched", "other_prediction")
+"""Counts of a report."""
 _MODELS = "map<string,struct<name:string,version:string>>"
 
 
@@ -166,7 +171,7 @@ def _fingerprints(labels: DataFrame) -> dict[date, str]:
 
 def _counts(labels: DataFrame) -> dict[str, int]:
     found = labels.groupBy("shadow", "label_status").agg(F.count("*"), F.count_if("contradicted")).collect()
-    counts = dict.fromkeys(("answers", SAID, ASSUMED, WAITING, "contradicted", "shadows"), 0)
+    counts = dict.fromkeys(OF_ANSWERS, 0)
     for shadow, status, many, contradicted in found:
         if shadow:
             counts["shadows"] += many
@@ -183,14 +188,8 @@ def _feedback(found: DataFrame, told: DataFrame, stands: DataFrame) -> dict[str,
     used = stands.where(F.col(BY_FEEDBACK) == 1).count()
     repeated = told.where(REPEATED).count()
     assert once is not None, "an aggregate without groups has one row"
-    return {
-        "feedback": once[0] + once[1] + repeated,
-        "used": used,
-        "superseded": once[0] - used,
-        "repeated": repeated,
-        "unmatched": once[1],
-        "other_prediction": once[2],
-    }
+    heard = once[0] + once[1] + repeated
+    return dict(zip(OF_FEEDBACK, (heard, used, once[0] - used, repeated, once[1], once[2]), strict=True))
 
 
 def _write(logged: DataFrame, labels: DataFrame, lake: str, system: str, day: date, fingerprint: str) -> None:
@@ -219,9 +218,28 @@ def _report(found: DataFrame, lake: str, system: str, day: date, figures: dict[s
     )
     with replacing(layout.label_join(lake, system, day)) as staging:
         lost.write.mode("append").parquet(spark_url(staging))
-        fs, path = open_lake(staging)
-        line = {"system": system, "date": day.isoformat(), **figures}
-        fs.pipe_file(f"{path}/{layout.JOIN_REPORT}", orjson.dumps(line, option=orjson.OPT_INDENT_2))
+        _put(staging, system, day, figures)
+
+
+def _put(staging: str, system: str, day: date, figures: dict[str, Any]) -> None:
+    fs, path = open_lake(staging)
+    line = {"system": system, "date": day.isoformat(), **figures}
+    fs.pipe_file(f"{path}/{layout.JOIN_REPORT}", orjson.dumps(line, option=orjson.OPT_INDENT_2))
+
+
+def is_anything(lake: str, system: str, day: date) -> bool:
+    """Whether there is anything to join by the end of `day`, or was when labels were joined before."""
+    topics = predictions_of(system), MODEL_FEEDBACK
+    return bool(joined_days(lake, system)) or any(holds_events(lake, topic, until=day) for topic in topics)
+
+
+def join_nothing(lake: str, system: str, day: date, known_before_ms: int | None = None) -> dict[str, Any]:
+    """Write the report of a date by which nothing was served and nothing said; returns its counts."""
+    known_before_ms = midnight_ms(next_day(day)) if known_before_ms is None else known_before_ms
+    figures = {"days": [], "known_before_ms": known_before_ms, **dict.fromkeys((*OF_ANSWERS, *OF_FEEDBACK), 0)}
+    with replacing(layout.label_join(lake, system, day)) as staging:
+        _put(staging, system, day, figures)
+    return figures
 
 
 def main(
@@ -237,8 +255,12 @@ def main(
     logical = processed(day, settings)
     known_ms = None if known_at is None else round(known_at.replace(tzinfo=UTC).timestamp() * 1000)
     began = time.monotonic()
-    spark = make_session("join_labels")
-    counts = join(spark, settings.lake_url, record(system), logical, known_before_ms=known_ms)
+    lake = settings.lake_url
+    # Before a system's first answer there is nothing that Spark need be started for.
+    if is_anything(lake, system, logical):
+        counts = join(make_session("join_labels"), lake, record(system), logical, known_before_ms=known_ms)
+    else:
+        counts = join_nothing(lake, system, logical, known_ms)
     report("join_labels", system, logical, {**counts, "seconds": round(time.monotonic() - began, 1)})
 
 

@@ -57,9 +57,13 @@ def read_answers(
 
 def are_archived(lake: str, system: str, *, since: date, until: date) -> bool:
     """Whether anything that `system` served was archived for these days, as the files' footers say."""
+    return holds_events(lake, predictions_of(system), since=since, until=until)
+
+
+def holds_events(lake: str, topic: str, *, since: date | None = None, until: date) -> bool:
+    """Whether any event of `topic` was archived for these days, as the files' footers say."""
     import pyarrow.dataset as ds
 
-    topic = predictions_of(system)
     for day in ingested_days(lake, topic, since=since, until=until):
         fs, path = open_lake(layout.events(lake, topic, day))
         if ds.dataset(path, format="parquet", filesystem=fs).count_rows():
