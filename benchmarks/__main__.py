@@ -30,6 +30,7 @@ BENCHMARKS = (
     "loop",
     "online_read",
     "outages",
+    "recsys_movielens",
     "serving_throughput",
     "soak",
     "store_memory",

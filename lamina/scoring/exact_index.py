@@ -76,7 +76,7 @@ class ExactIndex:
         scores = np.empty((len(asked), k), dtype=np.float32)
         for begin in range(0, len(asked), TOGETHER):
             rows = slice(begin, begin + TOGETHER)
-            places[rows], scores[rows] = _best(asked[rows] @ self._vectors.T, k)
+            places[rows], scores[rows] = best(asked[rows] @ self._vectors.T, k)
         return Nearest(self._ids[places], scores)
 
     def save(self, folder: Path) -> None:
@@ -100,7 +100,7 @@ class ExactIndex:
             raise RetrievalError(f"{folder} holds no index that can be read ({error}): build it again") from error
 
 
-def _best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def best(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Places and scores of the `k` largest of each row, int64[n, k] and float32[n, k]; of equal ones the first."""
     if k == 0:
         return np.empty((len(scores), 0), np.int64), np.empty((len(scores), 0), np.float32)

@@ -10,6 +10,7 @@ from lamina.definitions import system_names
 from lamina.errors import ModelUnavailable
 from lamina.scoring import network
 from lamina.scoring.protocol import SPEC_FILE, Scorer
+from lamina.scoring.retrievers.protocol import KIND as RETRIEVER
 
 
 def load(folder: Path) -> Scorer:
@@ -25,6 +26,8 @@ def load(folder: Path) -> Scorer:
         raise ModelUnavailable(f"{folder} holds no {SPEC_FILE}: download the model again or train it anew") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelUnavailable(f"{path} does not say of which system the model is: train it anew") from None
+    if kind == RETRIEVER:
+        raise ModelUnavailable(f"{path} is a retriever's, which finds items and scores no rows: ask for another model")
     if system not in system_names():
         raise ModelUnavailable(f"{path}: there is no system {system!r}; there are {', '.join(system_names())}")
     if kind == network.KIND:

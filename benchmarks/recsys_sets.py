@@ -1,0 +1,75 @@
+"""Third-party interactions for the benchmark of retrievers, from the folder of the setting `LAMINA_DATA`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy.sparse import csr_array
+
+from lamina.evaluation.holdout import at_least
+from lamina.scoring.interactions import Interactions
+from lamina.settings import load_settings
+
+FEWEST = 10
+"""Interactions of a user and of an item in RecBole's MovieLens-1M."""
+
+
+class Absent(NamedTuple):
+    """A set that is not there, and what to do."""
+
+    reason: str
+
+
+class Followed(NamedTuple):
+    """Interactions, and who follows whom: csr_array[users, users], ones."""
+
+    seen: Interactions
+    follows: Any
+
+
+def movielens_100k() -> Interactions | Absent:
+    """100,000 ratings as weights, with times, in the order of u.data."""
+    file = _file("ml-100k/ratings.parquet")
+    if isinstance(file, Absent):
+        return file
+    rows = _columns(file)
+    return Interactions.of(rows["user_id"], rows["item_id"], rows["rating"], rows["timestamp"])
+
+
+def movielens_1m() -> Interactions | Absent:
+    """Pairs rated 3 or more, of users and items with ten of them at least: 834,449, as in RecBole. No times."""
+    file = _file("ml-1m/interactions.parquet")
+    if isinstance(file, Absent):
+        return file
+    rows = _columns(file)
+    liked = np.flatnonzero(rows["rating_ge3"])
+    return at_least(Interactions.of(rows["user_id"][liked], rows["item_id"][liked]), FEWEST)
+
+
+def lastfm() -> Followed | Absent:
+    """Who listened to which artist, each pair once and the number of plays left out, and who is whose friend."""
+    file, friends = _file("lastfm-hetrec/user_artists.parquet"), _file("lastfm-hetrec/user_friends.parquet")
+    if isinstance(file, Absent):
+        return file
+    if isinstance(friends, Absent):
+        return friends
+    rows, pairs = _columns(file), _columns(friends)
+    seen = Interactions.of(rows["user_id"], rows["artist_id"])
+    graph = Interactions.of(pairs["user_id"], pairs["friend_id"])
+    # Both sides over the users of the interactions: a row for who follows, a column for who is followed.
+    found = graph.onto(seen.users).seen().tocoo()
+    place = np.searchsorted(seen.users, graph.users)
+    return Followed(seen, csr_array((found.data, (place[found.row], found.col)), shape=(len(seen.users),) * 2))
+
+
+def _file(name: str) -> Path | Absent:
+    file = load_settings().data / "recsys" / name
+    return file if file.exists() else Absent(f"{file} is absent: set LAMINA_DATA to the folder that holds recsys")
+
+
+def _columns(file: Path) -> dict[str, Any]:
+    table = pq.read_table(file)
+    return {name: table[name].to_numpy() for name in table.column_names if name != "ge3_split"}
