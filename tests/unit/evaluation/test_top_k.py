@@ -61,6 +61,12 @@ def test_an_item_that_the_retriever_does_not_know_counts_against_it() -> None:
     assert found.by_user["ndcg"].tolist() == [0.0, 1.0]
 
 
+def test_what_was_not_shown_is_no_hit() -> None:
+    """u has met all that there is, a among it: a is behind places that stay empty, and was not recommended."""
+    asked = pairs(*(("u", item) for item in ITEMS))
+    assert measured(asked, [(0, 0)], 5).means()["hit"] == 0.0
+
+
 def test_more_places_than_items() -> None:
     asked = pairs(("u", "a"), ("v", "e"))
     assert measured(asked, [(0, 1)], 20).means()["precision"] == pytest.approx(1 / 20)
