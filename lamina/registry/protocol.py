@@ -142,7 +142,7 @@ def find(registry: ModelRegistry, name: str, version: str) -> ModelVersion:
     )
 
 
-def supersede_kind(registry: ModelRegistry, name: str, day: date, kind: Kind, *, by: str) -> None:
+def supersede_kind(registry: ModelRegistry, name: str, day: date, kind: str, *, by: str) -> None:
     """Tag the versions of `name` for `day` that are of one `kind`: those of the run `by` take the place of others."""
     for version in registry.versions(name):
         if version.run_id != by and (version.kind, version.tags.get("logical_date")) == (kind, day.isoformat()):

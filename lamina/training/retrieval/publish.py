@@ -71,7 +71,7 @@ def publish(
         parameters = {key: str(value) for key, value in spec.settings.items()}
         run = TrainingRun(name, day, folder, parameters=parameters, metrics=dict(metrics), tags=tags)
         made = registry.register(name, registry.record(run), tags)
-    supersede_kind(registry, name, day, method.name, by=made)
+    supersede_kind(registry, name, day, method.name, by=made.run_id)
     return made
 
 
