@@ -18,6 +18,7 @@ from typing import Any
 from lamina.contracts.base import ID, TOKEN, Event
 from lamina.contracts.cards import LONGEST, SHORTEST
 from lamina.contracts.ids import BLANKS, NOTHING, SCIENTIFIC, WHOLE
+from lamina.errors import DefinitionError
 
 WHOLE_NUMBER = "-?(?:0|[1-9][0-9]*)"
 NUMBER = rf"{WHOLE_NUMBER}(?:\.[0-9]+)?(?:[eE][+\-]?[0-9]+)?"
@@ -61,6 +62,8 @@ class Form:
         """The pattern of its value."""
         if self.parts:
             return r"\{" + ",".join(f'"{p.name}":{p.value}' for p in self.parts) + r"\}"
+        if self.type == "array":
+            return self._or_null(self._list)
         return self._or_null(
             {"number": NUMBER, "integer": WHOLE_NUMBER, "boolean": "(?:true|false)"}.get(self.type) or self._text
         )
@@ -98,6 +101,18 @@ class Form:
         if not self.parts:
             return f"{self.anything}[,}}]"
         return r"(?:null[,}]|\{)" if self.nullable else r"\{"
+
+    @property
+    def _list(self) -> str:
+        if self.schema["items"].get("type") in (None, "array", "object"):
+            raise DefinitionError(
+                f"{self.name}: a list of what is no text, number or truth value: the stream cannot check it. Make it a "
+                "list of those, or keep it out of a topic that features read"
+            )
+        item = Form(self.name, self.schema["items"], optional=False, nullable=False).value
+        least, most = self.schema.get("minItems", 0), self.schema.get("maxItems", "")
+        more = f"(?:,{item}){{{max(least - 1, 0)},{most and most - 1}}}+"
+        return rf"\[{item}{more}\]" if least else rf"\[(?:{item}{more})?\]"
 
     def _or_null(self, pattern: str) -> str:
         return f"(?:null|{pattern})" if self.nullable else pattern

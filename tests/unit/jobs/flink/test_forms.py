@@ -6,14 +6,17 @@ import json
 import random
 import re
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import orjson
 import pytest
+from pydantic import Field
 
 from jobs.flink.forms import CARD_NUMBER, DIGITS, HALF_PAIR, UUID, Forms
 from lamina.catalog import CONTRACTS
+from lamina.contracts.base import Event, Label, Number
 from lamina.contracts.cards import holds_card_number
-from lamina.errors import ContractError
+from lamina.errors import ContractError, DefinitionError
 from tests.values import CASES, Case
 
 FORMS = {topic: Forms.of(CONTRACTS[topic]) for topic in CASES}
@@ -138,3 +141,64 @@ def test_card_numbers_are_found_as_the_contract_finds_them(seed: int) -> None:
         assert not has or re.search(DIGITS, token), "so many digits are looked for first"
         found += has
     assert 1_000 < found < 19_000
+
+
+class Tagged(Event):
+    """Lists of what may stand in one."""
+
+    tags: Annotated[list[Label], Field(max_length=3)]
+    sizes: Annotated[list[Number], Field(min_length=1)] | None
+    kinds: list[Literal["car", "bike"]]
+
+
+TAGGED: dict[str, Any] = {"tags": ["a b", "c"], "sizes": [1.5, -2], "kinds": ["car"]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tags": []},
+        {"tags": ["a", "b", "c"]},
+        {"tags": ["a", "b", "c", "d"]},
+        {"tags": ['say "a"']},
+        {"tags": [""]},
+        {"tags": ["x" * 65]},
+        {"tags": ["a\n"]},
+        {"tags": [1]},
+        {"tags": [None]},
+        {"tags": "a"},
+        {"tags": None},
+        {"tags": [["a"]]},
+        {"sizes": None},
+        {"sizes": []},
+        {"sizes": [0]},
+        {"sizes": [1.5] * 40},
+        {"sizes": ["1"]},
+        {"kinds": ["car", "bike", "car"]},
+        {"kinds": ["car", "boat"]},
+    ],
+    ids=str,
+)
+def test_lists_are_held_to_what_the_contract_says_of_them(changes: dict[str, Any]) -> None:
+    forms, raw = Forms.of(Tagged), orjson.dumps(TAGGED | changes)
+    try:
+        Tagged.from_json(raw)
+        kept = True
+    except ContractError:
+        kept = False
+    assert bool(re.search(python(forms.written), raw.decode())) == kept
+    text = rewritten(raw, [f.name for f in forms.fields])
+    assert bool(re.search(python(forms.exact), text)) == kept
+    assert re.findall(python(forms.wrong), text) == [name for name in changes if not kept]
+
+
+class Nested(Event):
+    """A list of what the stream does not look into."""
+
+    tagged: list[Tagged]
+
+
+def test_a_list_of_objects_is_refused_by_its_name() -> None:
+    with pytest.raises(DefinitionError, match="tagged: a list of what is no text"):
+        _ = Forms.of(Nested).written
