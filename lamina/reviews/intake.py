@@ -37,6 +37,8 @@ WAIT_S = 0.2
 """How long a step waits for a message."""
 NEWEST = 200
 """Answers that are kept for who looks, of each system."""
+FOUND_S = 2.0
+"""Longest wait for a broker: a process that ends waits for the step that it is in."""
 NOTE_EVERY_S = 10.0
 """Up to where was read is noted so often where no case was found: whoever starts again reads no more than that anew."""
 
@@ -105,7 +107,7 @@ class Intake:
     def _subscribed(self) -> Consumer:
         from confluent_kafka import Consumer
 
-        self._logs = {topic: identity_of(self._bootstrap, topic).topic_id for topic in self._of_topic}
+        self._logs = {topic: identity_of(self._bootstrap, topic, FOUND_S).topic_id for topic in self._of_topic}
         consumer = Consumer(
             {
                 "bootstrap.servers": self._bootstrap,

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from lamina.errors import StreamError
 
+LONGEST_S = 30.0
+"""How long a job waits for a broker."""
+
 
 @dataclass(frozen=True)
 class TopicIdentity:
@@ -18,8 +21,8 @@ class TopicIdentity:
         return f"id {self.topic_id} on cluster {self.cluster}"
 
 
-def identity_of(bootstrap: str, topic: str) -> TopicIdentity:
-    """The identity of the topic with this real name.
+def identity_of(bootstrap: str, topic: str, within_s: float = LONGEST_S) -> TopicIdentity:
+    """The identity of the topic with this real name, from a broker that is found within `within_s` seconds.
 
     Raises: StreamError: when Kafka does not answer or has no such topic.
     """
@@ -27,7 +30,7 @@ def identity_of(bootstrap: str, topic: str) -> TopicIdentity:
     from kafka.errors import KafkaError
 
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=round(within_s * 1000))
         try:
             cluster = str(admin.describe_cluster()["cluster_id"])
             found = [t for t in admin.describe_topics([topic]) if t["name"] == topic and not t["error_code"]]

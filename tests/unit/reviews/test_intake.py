@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from confluent_kafka import Message
 
 from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.topics import predictions_of
+from lamina.errors import StreamError
 from lamina.reviews import intake as intake_module
 from lamina.reviews import reading
 from lamina.reviews.database import Database, database_url
 from lamina.reviews.errors import ReviewsUnavailable
-from lamina.reviews.intake import Intake
+from lamina.reviews.intake import FOUND_S, Intake
 from lamina.reviews.queue import ReviewQueue
+from lamina.streams.identity import LONGEST_S
 from serving.systems.fraud.review import reviewing
 from tests.contract.review_queue import Time
 from tests.unit.serving.systems.fraud.test_review import BOOK, answer
@@ -144,3 +147,17 @@ def test_a_partition_that_went_to_another_process_is_its_to_note(bench: Bench) -
     bench.take(raw(action="approve"), first=5)
     bench.intake._revoke(None, [TopicPartition(f"p-{FRAUD}", 2)])  # type: ignore[arg-type]
     assert bench.intake._read == {}
+
+
+def test_a_step_is_over_soon_where_no_broker_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is told to end waits for it, and is killed after half a minute."""
+    waits: list[float] = []
+
+    def away(bootstrap: str, topic: str, within_s: float) -> NoReturn:
+        waits.append(within_s)
+        raise StreamError("nobody")
+
+    monkeypatch.setattr(intake_module, "identity_of", away)
+    with pytest.raises(StreamError, match="nobody"):
+        bench.intake.step()
+    assert waits == [FOUND_S] and FOUND_S < LONGEST_S / 5
