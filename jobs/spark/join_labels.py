@@ -2,13 +2,14 @@
 
 `python -m jobs.spark.join_labels --system fraud --date 2018-08-21` takes what had arrived by the end of the date, and
 was known by then or, with `--known-at`, before another time. Rows of a day are replaced as a whole; a rerun gives the
-same again. Beside the rows: a report of the date whose counts add up, and the feedback that is about no answer, which
-is tried again whenever an answer arrives.
+same again, and that of an older date leaves alone what a later one has written. Beside the rows: a report of the date
+whose counts add up, and the feedback that is about no answer, which is tried again whenever an answer arrives.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -58,7 +59,7 @@ from lamina.errors import DefinitionError
 from lamina.lake import layout
 from lamina.lake.answers import holds_events
 from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING, joined_days
-from lamina.lake.joined_state import fingerprints, write_fingerprint
+from lamina.lake.joined_state import AsOf, JoinState, states, write_fingerprint
 from lamina.lake.partitions import INGESTED
 from lamina.lake.schemas import schema_of
 from lamina.lake.write import open_lake, replacing
@@ -83,7 +84,8 @@ _MODELS = "map<string,struct<name:string,version:string>>"
 def join(
     spark: SparkSession, lake: str, system: System, day: date, *, known_before_ms: int | None = None
 ) -> dict[str, Any]:
-    """Write the joined rows of every day whose labels may have changed by `day`; returns the counts.
+    """Write the joined rows of every day up to `day` whose labels may have changed by then; returns the counts. A day
+    that was written by a run which had seen more stays as it is.
 
     Args: known_before_ms: what became known at this time or later is not looked at; midnight at the end of `day` where
     it is left out.
@@ -104,11 +106,10 @@ def join(
     said = by_record(spark, lake, system, asked, until=day, known_before_ms=known_before_ms)
     stands = resolved(said.unionByName(statements(found, system)), system).cache()
     labels = _labels(brief, of_answers(stands), system, known_before_ms).cache()
-    now, before = _fingerprints(labels), fingerprints(lake, system.name)
-    # A day that has rows and no answers any more was archived anew without them.
-    days = sorted(each for each in now.keys() | before.keys() if now.get(each, NOTHING) != before.get(each))
+    now, as_of = _fingerprints(labels), AsOf(known_before_ms, day)
+    days = _to_write(now, states(lake, system.name), as_of)
     for each in days:
-        _write(logged, labels, lake, system.name, each, now.get(each, NOTHING))
+        _write(logged, labels, lake, system.name, each, now.get(each, NOTHING), as_of)
     figures = {
         "days": [each.isoformat() for each in days],
         "known_before_ms": known_before_ms,
@@ -119,6 +120,20 @@ def join(
     for frame in (brief, answers, found, stands, labels):
         frame.unpersist()
     return figures
+
+
+def _to_write(now: Mapping[date, str], before: Mapping[date, JoinState], as_of: AsOf) -> list[date]:
+    """The days whose rows differ and were not written by a run that had seen more; later ones have no rows here.
+
+    A day that has rows and no answers any more was archived anew without them.
+    """
+    found = []
+    for day in sorted(now.keys() | before.keys()):
+        was = before.get(day, JoinState())
+        seen_more = was.as_of is not None and was.as_of > as_of
+        if day <= as_of.date and not seen_more and now.get(day, NOTHING) != was.fingerprint:
+            found.append(day)
+    return found
 
 
 def keys_of(system: System) -> dict[str, Column]:
@@ -192,7 +207,9 @@ def _feedback(found: DataFrame, told: DataFrame, stands: DataFrame) -> dict[str,
     return dict(zip(OF_FEEDBACK, (heard, used, once[0] - used, repeated, once[1], once[2]), strict=True))
 
 
-def _write(logged: DataFrame, labels: DataFrame, lake: str, system: str, day: date, fingerprint: str) -> None:
+def _write(
+    logged: DataFrame, labels: DataFrame, lake: str, system: str, day: date, fingerprint: str, as_of: AsOf
+) -> None:
     """Replace the rows of `day`: its envelopes, each once, with their labels."""
     begin_ms, end_ms = midnight_ms(day), midnight_ms(next_day(day))
     of_day = logged.where((F.col("timestamp") >= begin_ms) & (F.col("timestamp") < end_ms))
@@ -205,7 +222,7 @@ def _write(logged: DataFrame, labels: DataFrame, lake: str, system: str, day: da
     )
     with replacing(layout.joined(lake, system, day)) as staging:
         rows.write.mode("append").parquet(spark_url(staging))
-        write_fingerprint(staging, fingerprint)
+        write_fingerprint(staging, fingerprint, as_of)
 
 
 def _report(found: DataFrame, lake: str, system: str, day: date, figures: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,6 +204,9 @@ def test_all_at_once_the_counts_are_the_references(spark: SparkSession, tmp_path
     counts = join(spark, lake, system, day)
     later = Reference(system, day, midnight_ms(next_day(day)))
     assert found_in(lake, "fraud") == later.rows(happened.envelopes, happened.said, happened.events) != expected
+    rows = found_in(lake, "fraud")
+    assert join(spark, lake, system, day - timedelta(days=10))["days"] == []
+    assert found_in(lake, "fraud") == rows, "a run of an older date, which has seen less, takes nothing away"
     fs, path = open_lake(layout.label_join(lake, "fraud", day))
     kept = pa.concat_tables(
         [pa.parquet.read_table(file, filesystem=fs) for file in fs.ls(path, detail=False) if file.endswith(".parquet")]
