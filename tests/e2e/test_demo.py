@@ -58,7 +58,9 @@ def test_a_change_of_the_world_is_told_by_labels_and_repaired_under_load(demo: D
     assert repair["run_id"].startswith("drift__")
     assert repair["replaced_by"] == "2", repair["outcome"]
     assert repair["failed"] == {}
-    assert set(repair["answered"]) == {"1", "2"} and min(repair["answered"].values()) > 50, "it took over under load"
+    # On a machine at work an answer may run out of time, and is given without a model.
+    answered = {version: many for version, many in repair["answered"].items() if version != "no model"}
+    assert set(answered) == {"1", "2"} and min(answered.values()) > 50, "it took over under load"
     before, during, after = repair["spans"]
     assert (before["versions"], during["versions"], after["versions"]) == (["1"], ["1"], ["2"])
     assert during["auc"] < before["auc"] - 0.05
