@@ -2,7 +2,7 @@
 requests come in.
 
     first act | days go by, unposted | a live day | the morning after: archive, labels, reports, an alert | retraining,
-    gate and swap, while the days after are posted | a whole day by what serves then
+    gate and swap, while the days after are posted | a day or more by what serves then
 
 No delay is shortened: an alert by labels is of days that the story's clock has left a label's delay behind.
 """
@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import orjson
 from rich.console import Console
 
 from lamina.clock import day_of, midnight_ms, next_day
@@ -52,6 +53,8 @@ BEFORE_DAYS = 7
 """Days before the change whose requests are scored as well: the measure of what is lost."""
 LOAD_SHARE = 1 / 3
 """Of the usual rate, while a model is trained on the same cores."""
+LEAST_POSITIVES = 20
+"""By so many at least its AUC is told. A small world has days without any."""
 LAST_HOUR = 23
 BY_LABELS = tuple(f"{kind}_drift" for kind in (Kind.PRIOR, Kind.CONCEPT))
 
@@ -76,6 +79,7 @@ class Second:
         self._training = f"ml_model_training_{self.story.system}"
         self._request = load(self.story.system).request
         self._unit = load(self.story.system).entities[0].key
+        self._positives: dict[date, frozenset[str]] = {}
 
     def run(self) -> tuple[Repair, list[Hop]]:
         """Play it; returns what came of it, and what came through each hop.
@@ -163,7 +167,7 @@ class Second:
                 yield Told(report=kind, by_labels=kind == "performance" or alert.name in BY_LABELS, **told)
 
     def _repair(self, repair: Repair) -> tuple[Repair, list[LiveResult]]:
-        """The retraining that the hour asked for, while the days after are posted; then a day by what serves."""
+        """The retraining that the hour asked for, while the days after are posted; then by what serves."""
         chosen = read_report(self.settings.lake_url, self.story.system, KIND, self._hour, Retraining)
         if chosen is None:
             return repair, []
@@ -182,9 +186,8 @@ class Second:
             stage.rows = loaded[0].answered
             stage.figures["failed"] = loaded[0].failed.total()
         if promoted:
-            a_day = len(posts_of(self.story, self.act.world.day(self.act.number(self._live_day))))
-            with self.stages.run(f"a day's requests to version {version}", log="api") as stage:
-                loaded.append(post_until(api_url(self.settings), islice(posts, a_day), self.rate_s, Event()))
+            with self.stages.run(f"a day's requests or more to version {version}", log="api") as stage:
+                loaded.append(post_until(api_url(self.settings), self._tellable(posts), self.rate_s, Event()))
                 stage.rows = loaded[-1].answered
                 stage.figures["failed"] = loaded[-1].failed.total()
         by = [self.act.scored(answer)[0] or "no model" for result in loaded for answer in result.answers]
@@ -215,6 +218,16 @@ class Second:
         days = (self.act.world.day(n) for n in range(first, self.act.world.days))
         return chain.from_iterable(posts_of(self.story, events) for events in days)
 
+    def _tellable(self, posts: Iterator[Post]) -> Iterator[Post]:
+        """A day's requests, and on until enough of them are positive to tell how good a version is."""
+        left = len(posts_of(self.story, self.act.world.day(self.act.number(self._live_day))))
+        wanted = LEAST_POSITIVES
+        while (left > 0 or wanted > 0) and (post := next(posts, None)) is not None:
+            left -= 1
+            if post.route.is_answered:
+                wanted -= self._is_positive(orjson.loads(post.body))
+            yield post
+
     def _told(self, repair: Repair, seen: Board) -> Repair:
         named = {alert.name for alert in repair.alerts if alert.by_labels} or {alert.name for alert in repair.alerts}
         if not named:
@@ -226,18 +239,20 @@ class Second:
 
     def _judged(self, answers: Iterable[Mapping[str, Any]]) -> list[Judged]:
         """Answers by a model, with what is true of them."""
-        positives: dict[date, frozenset[str]] = {}
         found = []
         for answer in answers:
             version, score = self.act.scored(answer)
             if version is None or score is None:
                 continue
             day = day_of(answer[self._request.timestamp])
-            if day not in positives:
-                positives[day] = self.act.positives(self.act.number(day))
-            positive = answer[self._request.id] in positives[day]
-            found.append(Judged(day, version, score, positive, str(answer[self._unit])))
+            found.append(Judged(day, version, score, self._is_positive(answer), str(answer[self._unit])))
         return found
+
+    def _is_positive(self, event: Mapping[str, Any]) -> bool:
+        day = day_of(event[self._request.timestamp])
+        if day not in self._positives:
+            self._positives[day] = self.act.positives(self.act.number(day))
+        return event[self._request.id] in self._positives[day]
 
     def _measured(self, repair: Repair, judged: list[Judged]) -> Repair:
         """The AUC before the change, by the version that served then after it, and by its successor."""

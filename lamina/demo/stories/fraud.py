@@ -34,8 +34,8 @@ from lamina.worlds.fraud.world import FraudWorld
 SYSTEM = "fraud"
 SEED, START = 7, date(2026, 1, 5)
 USERS, DAYS = 1000, 45
-LOAD_DAYS = 8
-"""More than are posted while a model is trained."""
+LOAD_DAYS = 30
+"""More than are posted while a model is trained, and until its successor has met enough frauds."""
 NO_COSTS = (None, None, None)
 RULES = ROOT / "serving/systems/fraud/rules/fraud.yaml"
 TARGET = Percentiles(name="target", count=0, p50_ms=25, p95_ms=45, p99_ms=65, p999_ms=100)

@@ -219,6 +219,7 @@ def play(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[R
 
 def test_a_change_is_seen_and_repaired_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(alerts=(WEEKLY, AUC_FELL))
+    monkeypatch.setattr(second, "LEAST_POSITIVES", 5)
     repair, hops = play(stage, tmp_path, monkeypatch)
     before = LIVE - timedelta(days=1)
     assert sorted(stage.asked[:2]) == [
@@ -252,6 +253,21 @@ def test_a_change_is_seen_and_repaired_under_load(tmp_path: Path, monkeypatch: p
     assert (repair.shown_by, repair.shown) == ("a board", ["auc_fell"]), "an alert by labels is waited for"
     assert [hop.lost for hop in hops] == [None, 0, 0, 0]
     assert hops[0].rows == 24 + 30 + 24
+
+
+@pytest.mark.parametrize(
+    ("least", "posted"),
+    [(5, 24), (7, 34), (1000, 66)],
+    ids=["a day has enough", "until the seventh positive one", "until the world ends"],
+)
+def test_what_takes_over_is_asked_until_it_can_be_told_how_good_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int, posted: int
+) -> None:
+    stage = Stage(alerts=(AUC_FELL,))
+    monkeypatch.setattr(second, "LEAST_POSITIVES", least)
+    repair, _ = play(stage, tmp_path, monkeypatch)
+    assert stage.asked[-1] == f"{posted} requests from 14-6 on at 60 a second"
+    assert repair.spans[-1].rows == posted
 
 
 def test_requests_that_fail_while_it_takes_over_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
