@@ -13,16 +13,23 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from lamina.errors import LaminaError
+from lamina.lake.report_pages import NoSuchReport
 from lamina.monitoring import metrics
-from lamina.reviews.errors import HeldByAnother, NoSuchCase, ReviewError, TooLate
+from lamina.registry.protocol import NotInRegistry
+from lamina.reviews.errors import HeldByAnother, NoSuchCase, TooLate
 from serving.console.door import PERSON, Door
 from serving.console.people import People
 from serving.console.rendering import FOLDER, render
 from serving.console.reviewing import ReviewPages
+from serving.console.showing import ReportPages
 from serving.console.signing_in import SignInPages
 from serving.console.watching import WatchPages
 
-STATUS: tuple[tuple[type[ReviewError], int], ...] = ((NoSuchCase, 404), (HeldByAnother, 409), (TooLate, 409))
+STATUS: tuple[tuple[type[LaminaError], int], ...] = (
+    *((missing, 404) for missing in (NoSuchCase, NoSuchReport, NotInRegistry)),
+    (HeldByAnother, 409),
+    (TooLate, 409),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Console:
     people: People
     watching: WatchPages
     reviewing: ReviewPages
+    showing: ReportPages
 
     def app(self) -> Starlette:
         """The application."""
@@ -41,6 +49,7 @@ class Console:
                 *signing_in.routes(),
                 *self.watching.routes(),
                 *self.reviewing.routes(),
+                *self.showing.routes(),
                 Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
             ],
             middleware=[Middleware(Door, people=self.people)],

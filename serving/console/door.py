@@ -49,7 +49,8 @@ class Door:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    # A page that others wrote has a stricter policy of its own.
+                    headers.setdefault(name, value)
                 headers["Cache-Control"] = "max-age=3600" if is_file else "no-store"
             await send(message)
 

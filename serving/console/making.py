@@ -10,6 +10,7 @@ from serving.console.app import Console
 from serving.console.kept import Kept
 from serving.console.people import People, console_secret
 from serving.console.reviewing import ReviewPages
+from serving.console.showing import ReportPages
 from serving.console.watching import WatchPages
 from serving.middleware.keys import ApiKey
 from serving.reviews import Reviews
@@ -30,4 +31,5 @@ def make_console(
         People(keys, lambda: console_secret(settings), settings.console_session_s),
         WatchPages(settings, systems, registry, queue.database, ready, reviews.intake.newest, Kept()),
         ReviewPages(queue, settings.lake_url, Kept(), Kept()),
+        ReportPages(settings.lake_url, registry, systems, Kept()),
     )

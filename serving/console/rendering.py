@@ -33,10 +33,28 @@ def _number(value: object) -> str:
     return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
+def _figure(value: float | None) -> str:
+    """A share, a distance or a loss, to the thousandth.
+
+    >>> _figure(0.91), _figure(None)
+    ('0.910', '-')
+    """
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _words(name: str) -> str:
+    """A name of the code as people read it.
+
+    >>> _words("average_precision"), _words("auc")
+    ('average precision', 'AUC')
+    """
+    return "AUC" if name == "auc" else name.replace("_", " ")
+
+
 TEMPLATES = Environment(
     loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-TEMPLATES.filters |= {"time": _time, "number": _number}
+TEMPLATES.filters |= {"time": _time, "number": _number, "figure": _figure, "words": _words}
 
 
 def render(template: str, **values: Any) -> str:

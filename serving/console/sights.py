@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from itertools import islice
 from typing import Any
-
-from pydantic import ConfigDict
 
 from lamina import definitions
 from lamina.catalog import CONTRACTS
@@ -17,11 +15,12 @@ from lamina.clock import day_of
 from lamina.contracts.dead_letters import DeadLetter
 from lamina.contracts.features import EventSource
 from lamina.lake import layout
+from lamina.lake.files import children, name_of
 from lamina.lake.partitions import ingested_days
 from lamina.lake.write import open_lake
-from lamina.monitoring import reports
 from lamina.orchestration.airflow_client import AirflowClient
 from lamina.orchestration.airflow_runs import DagRun
+from lamina.quality.standing import Standing, standing
 from lamina.registry.gate import Parity, latest_parity
 from lamina.registry.protocol import CARD_FILE, CHALLENGER, CHAMPION, ModelRegistry, ModelVersion, RegistryError
 from lamina.reviews.cases import Case
@@ -39,16 +38,6 @@ class Served:
     name: str
     versions: Sequence[ModelVersion]
     cards: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Watched:
-    """The newest report of one kind about a system; `found` are its figures that are single numbers or texts."""
-
-    kind: str
-    hour: datetime
-    report: reports.Summary
-    found: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -79,36 +68,22 @@ def _cards(registry: ModelRegistry, versions: Sequence[ModelVersion]) -> dict[st
     return found
 
 
-def watched(lake: str, system: str) -> list[Watched]:
-    """The newest report of each kind; none where nothing was measured.
-
-    Raises: BrokenMonitoringReport: one cannot be read.
-    """
-    found = []
-    for kind in reports.kinds(lake, system):
-        if hours := reports.hours(lake, system, kind):
-            report = reports.read_report(lake, system, kind, hours[-1], _Everything)
-            if report is not None:
-                found.append(Watched(kind, hours[-1], report, _figures(report.model_extra or {})))
-    return found
-
-
-class _Everything(reports.Summary):
-    """A report with what only its kind has."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-def _figures(extra: dict[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in extra.items() if isinstance(each, int | float | str) or each is None}
-
-
 def parity(lake: str, systems: Sequence[str]) -> dict[str, Parity | None]:
     """By system the newest parity report.
 
     Raises: BrokenReport: one cannot be read.
     """
     return {system: latest_parity(lake, system) for system in systems}
+
+
+def quality(lake: str) -> list[Standing]:
+    """How the newest day of each topic stands that the quality gate has looked at."""
+    fs, folder = open_lake(f"{lake.rstrip('/')}/quality")
+    found = []
+    for topic in children(fs, folder):
+        if days := [name_of(day) for day in children(fs, topic)]:
+            found.append(standing(lake, name_of(topic), date.fromisoformat(days[-1])))
+    return found
 
 
 def runs(settings: Settings) -> list[tuple[DagRun, str]]:

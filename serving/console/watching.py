@@ -17,8 +17,9 @@ from lamina.registry.protocol import ModelRegistry
 from lamina.reviews import audit, reading
 from lamina.reviews.database import Database
 from lamina.settings import Settings
-from serving.console import figures, sights
+from serving.console import figures, measured, sights
 from serving.console.door import PERSON
+from serving.console.heat import LEVELS
 from serving.console.kept import Kept
 from serving.console.people import Person
 from serving.console.rendering import render
@@ -28,6 +29,8 @@ NEWEST = 12
 QUICK_S, SLOW_S = 4.0, 30.0
 """How long a page's figures are kept: of what this process knows, and of what it asks others."""
 AUDIT_AT_ONCE, AUDIT_S = 50, 2.0
+MOST = 12
+"""Rows of a table that are shown at once, where there may be hundreds."""
 
 Ready = Callable[[], Awaitable[Readiness]]
 Values = dict[str, Any]
@@ -99,11 +102,13 @@ class WatchPages:
 
         def look() -> Values:
             return {
-                "watched": {system: sights.watched(lake, system) for system in self.systems},
+                "seen": {system: measured.seen(lake, system) for system in self.systems},
                 "parity": sights.parity(lake, self.systems),
+                "quality": sights.quality(lake),
             }
 
-        return page(request, "Measured", "measured", await self._made("measured.html", look))
+        told = {"ordered": measured.ordered, "figure_names": measured.figure_names, "levels": LEVELS, "most": MOST}
+        return page(request, "Measured", "measured", await self._made("measured.html", look, **told))
 
     async def runs(self, request: Request) -> Response:
         """The newest runs of the DAGs."""
@@ -126,8 +131,8 @@ class WatchPages:
 
         return page(request, "Audit log", "audit", await self.kept.get(("audit", before), AUDIT_S, made))
 
-    async def _made(self, template: str, look: Callable[[], object]) -> str:
-        return await self.kept.get(template, SLOW_S, lambda: render(template, **_or_problem(look)))
+    async def _made(self, template: str, look: Callable[[], object], **told: object) -> str:
+        return await self.kept.get(template, SLOW_S, lambda: render(template, **_or_problem(look), **told))
 
 
 def _or_problem(look: Callable[[], object]) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from lamina.clock import day_of
 from lamina.lake import joined, layout
 from lamina.lake.schemas import SCHEMAS
-from lamina.monitoring.reports import Alert, Report, Window, write_report
 from lamina.orchestration.airflow_client import AirflowClient
 from lamina.registry.memory import MemoryRegistry
 from lamina.reviews import reading
@@ -70,33 +69,6 @@ def test_what_became_known_of_similar_cases(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=joined.SCHEMA), folder / "0.parquet")
     assert sights.truths(lake, cases) == {"r-1": "1 (chargeback)"}
     site.close()
-
-
-class Measured(Report):
-    """A report of some kind."""
-
-    auc: float
-    by_slice: dict[str, float]
-
-
-def test_the_newest_report_of_each_kind(tmp_path: Path) -> None:
-    lake = str(tmp_path)
-    assert sights.watched(lake, "fraud") == []
-    alert = Alert(name="auc", severity="critical", subject="7", value=0.6, threshold=0.7, message="AUC fell")
-    for hour in (3, 4):
-        report = Measured(
-            kind="performance",
-            system="fraud",
-            known_before_ms=START_MS,
-            window=Window(start_ms=0, end_ms=1),
-            alerts=(alert,),
-            auc=hour / 10,
-            by_slice={"online": 0.5},
-        )
-        write_report(lake, datetime(2025, 1, 1, hour, tzinfo=UTC), report)
-    (found,) = sights.watched(lake, "fraud")
-    assert (found.kind, found.hour.hour, found.report.alerts) == ("performance", 4, (alert,))
-    assert found.found == {"auc": 0.4}
 
 
 def test_models_with_their_cards(tmp_path: Path) -> None:
