@@ -26,7 +26,9 @@ from lamina.registry.evaluation import Interval
 HOUR = datetime(2025, 1, 20, 7, tzinfo=UTC)
 END_MS = round(HOUR.timestamp() * 1000) + 3_600_000
 WINDOW = Window(start_ms=END_MS - 14 * 86_400_000, end_ms=END_MS)
-FEATURES = tuple(f"user_{what}_{window}" for what in ("spend", "velocity", "merchants") for window in ("1h", "1d", "7d"))
+FEATURES = tuple(
+    f"user_{what}_{window}" for what in ("spend", "velocity", "merchants") for window in ("1h", "1d", "7d")
+)
 LOW = Alert(
     name="auc_fell",
     severity="warning",
@@ -160,7 +162,9 @@ def write_all(lake: str) -> None:
         write_report(lake, HOUR - timedelta(hours=hours_ago), drift(hours_ago))
     day = HOUR.date()
     _write(layout.parity(lake, "fraud", day), {"compared": 1200, "mismatches": 2})
-    _write(layout.quality(lake, "transactions", day), {"status": "failed", "rows": 9, "failed": ["amount"], "run": None})
+    _write(
+        layout.quality(lake, "transactions", day), {"status": "failed", "rows": 9, "failed": ["amount"], "run": None}
+    )
 
 
 def _write(url: str, found: object) -> None:

@@ -16,6 +16,8 @@ from lamina.lake.write import open_lake
 FOLDERS = frozenset({"label_joins", "monitoring", "parity", "quality", "training"})
 JSON = "application/json"
 PAGES = {"report.html": "text/html; charset=utf-8", "report.json": JSON, "evaluation.json": JSON}
+LARGEST_BYTES = 32 * 1024 * 1024
+"""Of a page."""
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,199}")
 HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
@@ -26,6 +28,10 @@ HEADERS = {
 
 class NoSuchReport(LaminaError):
     """A folder that holds no reports, or has none."""
+
+
+class PageTooLarge(LaminaError):
+    """A page that would fill the memory of whoever shows it."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +45,17 @@ class Page:
 def read_page(lake: str, folder: str) -> Page:
     """The page of the report in a folder of the lake, such as `parity/fraud/2018-08-21`.
 
-    Raises: NoSuchReport: only folders that hold reports are looked into, and this one has none, or is none of them.
+    Raises: NoSuchReport: only folders that hold reports are looked into, and this one has none, or is none of them;
+        PageTooLarge: it has more than `LARGEST_BYTES`.
     """
     fs, path = open_lake(f"{lake.rstrip('/')}/{'/'.join(_parts(folder))}")
     for name, media_type in PAGES.items():
-        if fs.exists(f"{path}/{name}"):
+        if fs.isfile(f"{path}/{name}"):
+            size = fs.size(f"{path}/{name}")
+            if size > LARGEST_BYTES:
+                raise PageTooLarge(f"{folder}/{name} has {size} bytes: open it in the lake itself")
             return Page(fs.cat_file(f"{path}/{name}"), media_type)
     raise NoSuchReport(f"{folder} has no report: run its task again")
-
-
-def has_page(lake: str, folder: str) -> bool:
-    """Whether `read_page` finds one.
-
-    Raises: NoSuchReport: the folder is none that holds reports.
-    """
-    fs, path = open_lake(f"{lake.rstrip('/')}/{'/'.join(_parts(folder))}")
-    return any(fs.exists(f"{path}/{name}") for name in PAGES)
 
 
 def _parts(folder: str) -> list[str]:

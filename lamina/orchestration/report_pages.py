@@ -33,10 +33,12 @@ app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Dep
 def page(folder: str) -> Response:
     """The page of the report in a folder of the lake."""
     # Reads the lake by pyarrow, which no process of Airflow needs before.
-    from lamina.lake.report_pages import HEADERS, NoSuchReport, read_page
+    from lamina.lake.report_pages import HEADERS, NoSuchReport, PageTooLarge, read_page
 
     try:
         found = read_page(load_settings().lake_url, folder)
     except NoSuchReport as error:
         raise HTTPException(404, str(error)) from None
+    except PageTooLarge as error:
+        raise HTTPException(413, str(error)) from None
     return Response(found.content, media_type=found.media_type, headers=HEADERS)

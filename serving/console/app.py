@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from lamina.errors import LaminaError
-from lamina.lake.report_pages import NoSuchReport
+from lamina.lake.report_pages import NoSuchReport, PageTooLarge
 from lamina.monitoring import metrics
 from lamina.registry.protocol import NotInRegistry
 from lamina.reviews.errors import HeldByAnother, NoSuchCase, TooLate
@@ -29,6 +29,7 @@ STATUS: tuple[tuple[type[LaminaError], int], ...] = (
     *((missing, 404) for missing in (NoSuchCase, NoSuchReport, NotInRegistry)),
     (HeldByAnother, 409),
     (TooLate, 409),
+    (PageTooLarge, 413),
 )
 
 

@@ -1,18 +1,20 @@
 """Figures over time as shapes for a template, which draws them as SVG in the colours of the page.
 
-Not by matplotlib, which draws those of reports: its pictures bring styles of their own, which the console's policy stops,
-and it would hold the interpreter from decisions for as long as it draws.
+Not by matplotlib, which draws those of reports: its pictures bring styles of their own, which the console's policy
+stops, and it would hold the interpreter from decisions for as long as it draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import floor, log10
+from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 720.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 14.0, 26.0
 TICKS = 5
+HAIR = 1e-9
+"""What of a step is lost where shares are written in binary: a mark at the end of an axis is on it."""
 LEAST_RANGE = 0.02
 
 
@@ -134,7 +136,7 @@ def ticks(low: float, high: float) -> list[tuple[float, str]]:
     """
     rough = (high - low) / TICKS
     unit = 10.0 ** floor(log10(rough))
-    step = next(n * unit for n in (1, 2, 5, 10) if n * unit >= rough)
-    first = int(-(-low // step))
-    digits = max(0, -floor(log10(step) + 1e-9))
-    return [(n * step, f"{n * step:.{digits}f}") for n in range(first, floor(high / step) + 1)]
+    step = next(n * unit for n in (1, 2, 5, 10) if n * unit >= rough * (1 - HAIR))
+    first, last = ceil(low / step - HAIR), floor(high / step + HAIR)
+    digits = max(0, -floor(log10(step) + HAIR))
+    return [(n * step, f"{n * step:.{digits}f}") for n in range(first, last + 1)]

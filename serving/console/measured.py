@@ -1,4 +1,4 @@
-"""What was measured of a system, for the page that shows it: the newest report of each kind, with its tables and charts.
+"""What was measured of a system, for the page that shows it: the newest report of each kind, with tables and charts.
 
 Every function may take seconds: it runs in a thread.
 """
@@ -142,9 +142,7 @@ def _beside(realised: PerformanceReport | None, guessed: EstimatedReport | None)
             yield Beside(version, name, said.get(name), true.get(name), own.get(name), errors.get(name))
 
 
-def _charts(
-    realised: PerformanceReport | None, guessed: EstimatedReport | None, watching: Watching
-) -> Iterator[Chart]:
+def _charts(realised: PerformanceReport | None, guessed: EstimatedReport | None, watching: Watching) -> Iterator[Chart]:
     days = [group for group in realised.groups if group.day and not group.shadow] if realised else []
     parts = [part for part in guessed.parts if part.day] if guessed else []
     versions = sorted({each.model_version for each in (*days, *parts)}, key=_as_number)

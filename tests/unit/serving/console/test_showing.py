@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
+from lamina.lake import report_pages
 from tests.console_reports import evidently_page, write_all
 from tests.console_site import Site
 from tests.unit.serving.console.test_console import Browser
@@ -24,6 +26,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     (lake / "secret").mkdir()
     (lake / "secret" / "report.html").write_text("secret")
     (tmp_path / "report.html").write_text("secret")
+    (lake / "parity" / "other" / "2025-01-20").mkdir(parents=True)
+    (lake / "parity" / "other" / "2025-01-20" / "report.json").write_text('"secret"')
     add_version(site.registry, 0.1, tmp_path, "champion")
     evidently_page(tmp_path / "drift.html")
     site.registry.attach("fraud", "1", tmp_path / "drift.html")
@@ -55,6 +59,18 @@ def test_a_report_without_a_page_is_shown_as_it_is(eve: Browser) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
+def test_a_topics_report_is_of_no_system(eve: Browser) -> None:
+    day = "quality/transactions/2025-01-20"
+    assert eve.get(f"/reports/{day}").json()["status"] == "failed"
+
+
+def test_a_page_that_is_too_large_says_so(eve: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_pages, "LARGEST_BYTES", 4)
+    answer = eve.get(PERFORMANCE)
+    assert answer.status_code == 413 and "open it in the lake itself" in answer.text
+    assert "sandbox" not in answer.headers["content-security-policy"]
+
+
 def test_evidentlys_page_runs_and_has_nothing_of_the_console(eve: Browser) -> None:
     page = eve.get(DRIFT)
     assert page.status_code == 200 and "ran" in page.text
@@ -75,6 +91,13 @@ def test_evidentlys_page_runs_and_has_nothing_of_the_console(eve: Browser) -> No
         "/reports/monitoring/.staging-1",
         "/reports/monitoring/fraud/performance/hour=2025-01-20T08",
         "/reports/monitoring",
+        "/reports/parity/other/2025-01-20",
+        "/reports//etc/passwd",
+        "/reports/%2fetc%2fpasswd",
+        "/reports/parity/fraud/%252e%252e/%252e%252e/secret",
+        "/reports/parity/fraud%00/2025-01-20",
+        "/reports/parity/fraud/2025-01-20%0a",
+        "/reports/parity/fraud\\2025-01-20",
         "/reports/",
         "/versions/fraud/1/model_card.md",
         "/versions/fraud/2/drift.html",
@@ -85,7 +108,10 @@ def test_evidentlys_page_runs_and_has_nothing_of_the_console(eve: Browser) -> No
 )
 def test_nothing_else_is(eve: Browser, path: str) -> None:
     answer = eve.get(path)
-    assert answer.status_code == 404 and "secret" not in answer.text.replace(path, "")
+    # The API itself refuses what leaves the console by dots.
+    assert answer.status_code == (401 if "/.." in unquote(path) else 404) and "secret" not in answer.text.replace(
+        path, ""
+    )
 
 
 @pytest.mark.parametrize("path", [PERFORMANCE, DRIFT])
