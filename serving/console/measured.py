@@ -145,7 +145,7 @@ def _beside(realised: PerformanceReport | None, guessed: EstimatedReport | None)
 def _charts(realised: PerformanceReport | None, guessed: EstimatedReport | None, watching: Watching) -> Iterator[Chart]:
     days = [group for group in realised.groups if group.day and not group.shadow] if realised else []
     parts = [part for part in guessed.parts if part.day] if guessed else []
-    versions = sorted({each.model_version for each in (*days, *parts)}, key=_as_number)
+    versions = sorted({d.model_version for d in days} | {p.model_version for p in parts}, key=_as_number)
     for name, title in DRAWN.items():
         series = []
         for colour, version in enumerate(versions):

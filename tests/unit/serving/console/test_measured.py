@@ -90,8 +90,10 @@ def test_reports_of_a_day_stand_beside_each_other(tmp_path: Path) -> None:
     assert heat is not None and len(heat.hours) == measured.HEAT_HOURS and heat.hours[-1] == HOUR
     what, squares = heat.rows[0]
     levels = [square.level for square in squares if square]
-    assert what == "covariate: user_spend_1h" and (levels[0], levels[-1]) == ("near", "critical")
-    assert levels == sorted(levels, key=["near", "warning", "critical"].index), "it drifts further from hour to hour"
+    assert what == "covariate: user_spend_1h" and (levels[0], levels[-1]) == ("calm", "critical")
+    assert levels == sorted(levels, key=["calm", "near", "warning", "critical"].index), (
+        "it drifts further from hour to hour"
+    )
 
 
 def test_the_page_says_all_of_it(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_the_page_says_all_of_it(tmp_path: Path) -> None:
     assert page.count("<svg") > 3 and " style=" not in page
 
 
-@pytest.mark.parametrize("system", ["fraud", "retail"])
+@pytest.mark.parametrize("system", ["fraud", "activity"])
 def test_where_nothing_was_measured_there_is_nothing(tmp_path: Path, system: str) -> None:
     seen = measured.seen(str(tmp_path), system)
     assert (seen.kinds, seen.beside, seen.charts, seen.heat) == ([], [], [], None)
