@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 720.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 14.0, 26.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 26.0, 14.0, 26.0
 TICKS = 5
 HAIR = 1e-9
 """What of a step is lost where shares are written in binary: a mark at the end of an axis is on it."""
@@ -53,7 +53,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing of `WIDTH` by `HEIGHT` pixels. across, up: marks on the axes; levels: what figures are held against."""
+    """A drawing, measured in pixels. across, up: marks on the axes; levels: what figures are held against; left, right:
+    where lines of the grid begin and end.
+    """
 
     title: str
     lines: Sequence[Line]
@@ -62,6 +64,8 @@ class Chart:
     levels: Sequence[tuple[float, str]]
     width: float = WIDTH
     height: float = HEIGHT
+    left: float = LEFT
+    right: float = WIDTH - RIGHT
 
 
 def chart(title: str, series: Sequence[Series], levels: dict[str, float], across: Callable[[float], str]) -> Chart:

@@ -11,15 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from lamina.contracts.feedback import MODEL_FEEDBACK, Feedback
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel
+from lamina.monitoring.drift.distributions import Numbers
+from lamina.monitoring.drift.evidently_page import write_page
+from lamina.monitoring.drift.report import PAGE
 from lamina.reviews import audit, reading
 from lamina.settings import ROOT
 from serving.stages.log import Outgoing
+from tests.console_reports import write_all
 from tests.console_site import KEYS, Site, listening, payment
+from tests.unit.serving.recognisable import add_version
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS")
@@ -48,9 +54,22 @@ def url(site: Site) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def measured(site: Site, tmp_path: Path) -> None:
+    """Reports of every kind, and a champion with a page as Evidently makes it."""
+    write_all(str(tmp_path / "lake"))
+    add_version(site.registry, 0.1, tmp_path, "champion")
+    values = np.linspace(0, 1, 200)
+    sides = ({"amount": Numbers(values + shift, np.ones(200), 0, 0.0)} for shift in (0.0, 2.0))
+    write_page(tmp_path / PAGE, *sides)
+    site.registry.attach("fraud", "1", tmp_path / PAGE)
+
+
 @contextmanager
-def person(chromium: Browser, url: str, name: str) -> Iterator[Page]:
-    """A window in which `name` is signed in, by keyboard; what its console or the policy complains of is an error."""
+def person(chromium: Browser, url: str, name: str, complains: str = "") -> Iterator[Page]:
+    """A window in which `name` is signed in, by keyboard; what its console or the policy complains of is an error, if
+    it is not of `complains`, of which it has to.
+    """
     context = chromium.new_context(viewport={"width": 1280, "height": 860}, base_url=url)
     page, complaints = context.new_page(), list[str]()
     page.set_default_timeout(LONGEST_MS)
@@ -64,7 +83,8 @@ def person(chromium: Browser, url: str, name: str) -> Iterator[Page]:
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     yield page
     context.close()
-    assert not complaints
+    assert not [each for each in complaints if not complains or complains not in each]
+    assert bool(complaints) == bool(complains)
 
 
 def press(page: Page, key: str, heading: str) -> None:
@@ -183,6 +203,43 @@ def test_the_overview_keeps_itself_current(chromium: Browser, url: str, site: Si
         expect(cell).to_have_text("5", timeout=20_000)
 
 
+@pytest.mark.usefixtures("measured")
+def test_what_was_measured_is_drawn(chromium: Browser, url: str) -> None:
+    with person(chromium, url, "eve") as page:
+        page.get_by_role("link", name="Measured").click()
+        auc = page.get_by_role("img", name="AUC by day")
+        expect(auc.locator("polyline")).to_have_count(2)
+        drifted = page.get_by_role("img", name="Drift by feature").locator("rect.critical").first
+        # Colours of the page's own sheet: a drawing whose styles the policy stops is black.
+        assert drifted.evaluate("each => getComputedStyle(each).fill") == "rgb(164, 23, 11)"
+        frame, last = auc.bounding_box(), auc.get_by_text("13 Jan").bounding_box()
+        assert frame is not None and last is not None and last["x"] + last["width"] < frame["x"] + frame["width"]
+        keep(page, "measured")
+
+
+@pytest.mark.usefixtures("measured")
+def test_evidentlys_page_draws_in_its_sandbox(chromium: Browser, url: str) -> None:
+    with person(chromium, url, "eve") as page:
+        page.goto("/console/measured")
+        page.get_by_role("link", name="Evidently's page of it").click()
+        expect(page.get_by_text("Dataset Drift is detected.")).to_be_visible()
+        page.get_by_role("button", name="Detail panel").click()
+        expect(page.get_by_text("current (mean)")).to_be_visible()
+        assert page.evaluate("window.origin") == "null"
+        with pytest.raises(Error, match="sandboxed"):
+            page.evaluate("document.cookie")
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_script_in_a_report_does_not_run(chromium: Browser, url: str) -> None:
+    with person(chromium, url, "eve", complains="Blocked script execution") as page:
+        page.on("dialog", lambda _: pytest.fail("a script ran"))
+        page.goto("/console/measured")
+        page.get_by_role("region", name="Performance").get_by_role("link", name="The report's own page").click()
+        expect(page.get_by_text("performance")).to_be_visible()
+
+
+@pytest.mark.usefixtures("measured")
 def test_every_field_has_a_label_and_what_has_focus_is_seen(chromium: Browser, url: str) -> None:
     unlabelled = """() => [...document.querySelectorAll('input:not([type=hidden]), textarea, button, a')]
       .filter(each => !(each.labels && each.labels.length) && !each.textContent.trim() && !each.ariaLabel)
@@ -197,6 +254,7 @@ def test_every_field_has_a_label_and_what_has_focus_is_seen(chromium: Browser, u
             assert page.evaluate(outline) != "none"
 
 
+@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(chromium: Browser, url: str, scheme: str) -> None:
     """WCAG 2.1, 1.4.3: a ratio of 4.5 at least."""
@@ -224,6 +282,6 @@ def test_text_stands_out_from_what_is_behind_it(chromium: Browser, url: str, sch
     }"""
     with person(chromium, url, "ann") as page:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        for path in ("/", "/queue", "/cases/4", "/runs"):
+        for path in ("/", "/queue", "/cases/4", "/runs", "/measured"):
             page.goto(f"/console{path}")
             assert page.evaluate(ratios) == []
