@@ -1,4 +1,7 @@
-"""The first page, and the documentation with everything that it needs: nothing is loaded from elsewhere."""
+"""The first page, and the documentation with everything that it needs: nothing is loaded from elsewhere.
+
+A browser is led from the first page to the console; a program reads what there is to ask for.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
+
+from serving.middleware.access import OWN_DOOR
 
 ADMIN = "admin"
 """The tag of the routes for operators."""
@@ -58,9 +63,13 @@ def home_router(title: str, version: str, about: str, routes: Sequence[BaseRoute
     page = PAGE.format(title=escape(title), version=escape(version), about=escape(about), asked=_asked(routes))
 
     @router.get("/")
-    async def home() -> HTMLResponse:
-        """What this is, and where to go on."""
-        return HTMLResponse(page)
+    async def home(request: Request) -> Response:
+        """What this is, and where to go on; who looks with a browser goes on to the console."""
+        to_look = _asks_for_html(request.headers.get("accept", ""))
+        answer = RedirectResponse(f"{OWN_DOOR}/", 303) if to_look else HTMLResponse(page)
+        # The same address has two answers: what stands between is not to give one for the other.
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
@@ -81,6 +90,17 @@ def home_router(title: str, version: str, about: str, routes: Sequence[BaseRoute
         return Response(_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "max-age=3600"})
 
     return router
+
+
+def _asks_for_html(accept: str) -> bool:
+    """Whether HTML is named among what is accepted, as browsers do; `*/*` of a program is no such name.
+
+    >>> _asks_for_html("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"), _asks_for_html("Text/HTML; charset=utf-8")
+    (True, True)
+    >>> _asks_for_html("*/*"), _asks_for_html("application/json, text/html-sandboxed"), _asks_for_html("")
+    (False, False, False)
+    """
+    return any(part.partition(";")[0].strip().lower() == "text/html" for part in accept.split(","))
 
 
 def _asked(routes: Sequence[BaseRoute]) -> str:

@@ -41,6 +41,28 @@ def test_a_page_and_all_that_it_loads(tmp_path: Path, path: str) -> None:
         assert answer.content
 
 
+def test_a_browser_is_led_to_the_console_and_to_sign_in_before(tmp_path: Path) -> None:
+    app = make_app(make_service(Settings(stack_dir=tmp_path), registry=MemoryRegistry(tmp_path)))
+
+    async def run() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
+        browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE, headers=browser) as client:
+            first = await client.get("/")
+            form = await client.get("/", follow_redirects=True)
+            where = {"to": form.url.params["to"], "name": "ann"}
+            return first, form, await client.post(form.url.path, data=where, follow_redirects=True)
+
+    first, form, signed_in = asyncio.run(run())
+    assert (first.status_code, first.headers["location"], first.headers["vary"]) == (303, "/console/", "Accept")
+    assert form.url.path == "/console/sign-in" and 'href="/docs"' in form.text
+    assert signed_in.url.path == "/console/" and "<h1>Overview</h1>" in signed_in.text
+
+
+def test_a_program_reads_what_there_is(tmp_path: Path) -> None:
+    (page,) = get(tmp_path, "/")
+    assert "/openapi.json" in page.text and page.headers["vary"] == "Accept"
+
+
 def test_the_documentation_reads_this_applications_description(tmp_path: Path) -> None:
     docs, described = get(tmp_path, "/docs", "/openapi.json")
     assert re.search(r"url: ['\"]openapi\.json['\"]", docs.text)
