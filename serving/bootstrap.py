@@ -30,7 +30,8 @@ from lamina.settings import Settings
 from lamina.store.redis_reader import AsyncRedisReader
 from serving.card_numbers import CardNumbers
 from serving.checks import Checks
-from serving.console.making import make_console
+from serving.console.making import make_console, make_processes
+from serving.console.processes import EVERY_S, Processes
 from serving.currency import OneCurrency
 from serving.middleware import errors
 from serving.middleware.access import OWN_DOOR, check_routes
@@ -85,6 +86,7 @@ class Service:
     watched: Exported
     reviews: Reviews
     registry: ModelRegistry
+    processes: Processes
     traces: TracerProvider | None = None
     background: Background = field(default_factory=Background)
     leaving: Leaving = field(default_factory=Leaving)
@@ -114,13 +116,17 @@ class Service:
                     *([("traces", CLOSE_S, partial(asyncio.to_thread, self.traces.shutdown))] if self.traces else []),
                 ]
             )
+            # What is never collected is not let go of in order when the process ends, of which libraries complain.
+            gc.unfreeze()
 
     def _recall(self, topic: str, value: bytes) -> None:
         for system in self.systems.values():
             system.recall(topic, value)
 
     async def _close_systems(self) -> None:
-        await asyncio.gather(self.reviews.close(), *(system.close() for system in self.systems.values()))
+        await asyncio.gather(
+            self.reviews.close(), self.processes.close(), *(system.close() for system in self.systems.values())
+        )
 
     async def _look(self) -> None:
         """Before the first request: else it would be answered from features that nobody may have filled yet."""
@@ -136,6 +142,7 @@ class Service:
         self.background.every(PARITY_CHECK_S, "parity", lambda: asyncio.to_thread(self.read_parity))
         self.background.every(PARITY_CHECK_S, "monitoring", lambda: asyncio.to_thread(self.read_monitoring))
         self.reviews.keep(self.background)
+        self.background.every(EVERY_S, "processes", lambda: self.processes.tell(self.readiness))
         joins = partial(export_joins, self.settings.lake_url, tuple(self.systems))
         self.background.every(PARITY_CHECK_S, "label joins", lambda: asyncio.to_thread(joins))
         self.background.start()
@@ -215,9 +222,21 @@ def make_service(
     feedback = FeedbackReader({name: definitions.record(name) for name in systems}, checks, clock)
     watched = Exported(settings.lake_url)
     reviews = make_reviews(settings, {name: each.reviewing for name, each in systems.items()}, events, clock)
+    processes = make_processes(settings, reviews, clock, alone=store is not None)
     traces = tracer_provider(settings, API)
     return Service(
-        settings, events, systems, predictions, checks, changeovers, feedback, watched, reviews, source, traces
+        settings,
+        events,
+        systems,
+        predictions,
+        checks,
+        changeovers,
+        feedback,
+        watched,
+        reviews,
+        source,
+        processes,
+        traces,
     )
 
 
@@ -252,7 +271,9 @@ def make_app(service: Service, *, new_id: Callable[[], str] = lambda: uuid.uuid4
     app.include_router(admin_router(service.systems, service.predictions.repository))
     settings = service.settings
     keys = None if settings.api_keys_file is None else load_keys(settings.api_keys_file)
-    console = make_console(settings, keys, tuple(service.systems), service.registry, service.reviews, service.readiness)
+    console = make_console(
+        settings, keys, tuple(service.systems), service.registry, service.reviews, service.readiness, service.processes
+    )
     app.mount(OWN_DOOR, console.app())
     check_routes(app.routes)
     errors.install(app)

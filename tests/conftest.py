@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -42,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         settle_in(given["workerid"])
     elif config.getoption("dist", "no") != "no":
         config.pluginmanager.register(Begun(config.pluginmanager))
+
+
+def pytest_unconfigure() -> None:
+    """What models that tests took over kept from being collected is let go of in order: DuckDB tells of it else."""
+    gc.unfreeze()
 
 
 @pytest.hookimpl(optionalhook=True)

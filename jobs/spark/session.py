@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -60,6 +61,8 @@ def make_session(app: str, *, conf: dict[str, str] | None = None) -> SparkSessio
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("WARN")
+    # It tells of each connection that it closes, also when the process ends and what it would write to is closed.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     return session
 
 

@@ -1,4 +1,7 @@
-"""What this process has counted, as rows for a table: traffic and latency by system, version and arm."""
+"""What processes have counted, as rows for a table: traffic and latency by system, version and arm.
+
+Each process tells its own (`Own`); rows of several are added up here.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,22 @@ Whose = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Traffic:
-    """Answers of one version since the process began, and each second since somebody looked before."""
+    """Answers of one version since processes began, and each second lately; None where nobody knows yet."""
 
     system: str
     version: str
     status: str
     answers: int
     per_second: float | None
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """How many of a version's answers were at most so much, by the text of each bucket's end."""
+
+    system: str
+    version: str
+    counts: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,18 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Times:
+    """Times of the newest answers of one version and arm, as they were read from Kafka; milliseconds."""
+
+    system: str
+    version: str
+    arm: str
+    times_ms: list[float]
+
+
+@dataclass(frozen=True)
 class Side:
-    """The newest answers of one version and arm, as they were read from Kafka; times in milliseconds."""
+    """The newest answers of one version and arm; times in milliseconds."""
 
     system: str
     version: str
@@ -59,11 +81,11 @@ class Looks:
         self._before: dict[Whose, float] = {}
 
     def traffic(self) -> list[Traffic]:
-        """By system, version and status."""
+        """Of this process, by system, version and status."""
         now_s = self._now()
         now = {
             (each.labels["system"], each.labels["model_version"], each.labels["status"]): each.value
-            for each in _samples(metrics.PREDICTIONS, "_total")
+            for each in samples(metrics.PREDICTIONS, "_total")
         }
         since_s, before = now_s - self._at_s, self._before
         self._at_s, self._before = now_s, now
@@ -71,43 +93,74 @@ class Looks:
         return [Traffic(*whose, int(n), rate(whose) if rate else None) for whose, n in sorted(now.items())]
 
 
-def latencies() -> list[Spread]:
-    """From a request's arrival to its answer, milliseconds, of all answers since the process began."""
-    return _spreads(metrics.PREDICTION_LATENCY, 1000.0)
+def added_traffic(rows: Iterable[Traffic]) -> list[Traffic]:
+    """Rows of several processes, by system, version and status."""
+    found: dict[Whose, list[Traffic]] = defaultdict(list)
+    for row in rows:
+        found[row.system, row.version, row.status].append(row)
+    return [
+        Traffic(*whose, sum(row.answers for row in same), sum(rates) if (rates := _known(same)) else None)
+        for whose, same in sorted(found.items())
+    ]
 
 
-def ages() -> list[Spread]:
-    """Age of the newest event in the features of an answer, seconds, since the process began."""
-    return _spreads(metrics.FEATURE_AGE, 1.0)
+def _known(rows: Sequence[Traffic]) -> list[float]:
+    return [row.per_second for row in rows if row.per_second is not None]
 
 
-def _spreads(metric: Any, scale: float) -> list[Spread]:
-    buckets: dict[tuple[str, str], dict[float, float]] = defaultdict(lambda: defaultdict(float))
-    for each in _samples(metric, "_bucket"):
-        whose = each.labels["system"], each.labels.get("model_version", "-")
-        buckets[whose][float(each.labels["le"])] += each.value
+def latencies() -> list[Buckets]:
+    """From a request's arrival to its answer, seconds, of all answers since this process began."""
+    return _buckets(metrics.PREDICTION_LATENCY)
+
+
+def ages() -> list[Buckets]:
+    """Age of the newest event in the features of an answer, seconds, since this process began."""
+    return _buckets(metrics.FEATURE_AGE)
+
+
+def _buckets(metric: Any) -> list[Buckets]:
+    found: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for each in samples(metric, "_bucket"):
+        found[each.labels["system"], each.labels.get("model_version", "-")][each.labels["le"]] += each.value
+    return [Buckets(*whose, dict(counts)) for whose, counts in sorted(found.items())]
+
+
+def spreads(rows: Iterable[Buckets], scale: float = 1.0) -> list[Spread]:
+    """Rows of several processes, by system and version. Args: scale: what ends of buckets are multiplied by."""
+    added: dict[tuple[str, str], dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    for row in rows:
+        for end, n in row.counts.items():
+            added[row.system, row.version][float(end)] += n
     return [
         Spread(*whose, int(found[inf]), _quantile(found, 0.5, scale), _quantile(found, 0.99, scale))
-        for whose, found in sorted(buckets.items())
+        for whose, found in sorted(added.items())
         if found[inf]
     ]
 
 
-def sides(newest: Mapping[str, Sequence[bytes]]) -> list[Side]:
+def times(newest: Mapping[str, Sequence[bytes]]) -> list[Times]:
     """By system, version and arm. Args: newest: by system the newest answers as JSON."""
-    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    found: dict[Whose, list[float]] = defaultdict(list)
     for system, answers in newest.items():
         for raw in answers:
             served = orjson.loads(raw)
             if not served.get("shadow"):
                 found[system, _version(served), served.get("arm") or "-"].append(served["latency_ms"])
+    return [Times(*whose, each) for whose, each in sorted(found.items())]
+
+
+def sides(rows: Iterable[Times]) -> list[Side]:
+    """Rows of several processes, by system, version and arm."""
+    found: dict[Whose, list[float]] = defaultdict(list)
+    for row in rows:
+        found[row.system, row.version, row.arm] += row.times_ms
     return [
-        Side(system, version, arm, len(times), _rank(times, 0.5), _rank(times, 0.99))
-        for (system, version, arm), times in sorted(found.items())
+        Side(*whose, len(each), _rank(each, 0.5), _rank(each, 0.99)) for whose, each in sorted(found.items()) if each
     ]
 
 
-def _samples(metric: Any, ending: str) -> Iterable[Any]:
+def samples(metric: Any, ending: str) -> Iterable[Any]:
+    """What this process has counted of a metric, of its samples whose names end so."""
     return (sample for family in metric.collect() for sample in family.samples if sample.name.endswith(ending))
 
 

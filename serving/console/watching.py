@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,21 +18,20 @@ from lamina.reviews import audit, reading
 from lamina.reviews.database import Database
 from lamina.settings import Settings
 from serving.console import figures, measured, sights
+from serving.console.alarms import alarms
 from serving.console.door import PERSON
 from serving.console.heat import LEVELS
 from serving.console.kept import Kept
 from serving.console.people import Person
+from serving.console.processes import Processes, Ready
 from serving.console.rendering import render
-from serving.routes.health import Readiness
 
-NEWEST = 12
 QUICK_S, SLOW_S = 4.0, 30.0
 """How long a page's figures are kept: of what this process knows, and of what it asks others."""
 AUDIT_AT_ONCE, AUDIT_S = 50, 2.0
 MOST = 12
 """Rows of a table that are shown at once, where there may be hundreds."""
 
-Ready = Callable[[], Awaitable[Readiness]]
 Values = dict[str, Any]
 
 
@@ -40,7 +39,7 @@ Values = dict[str, Any]
 class WatchPages:
     """Each page is made once for all who look at it, and kept for some seconds.
 
-    Args: systems: names of those served; ready: how everything does; newest: by system the newest answers, as JSON.
+    Args: systems: names of those served; ready: how everything does here; processes: all that serve.
     """
 
     settings: Settings
@@ -48,9 +47,8 @@ class WatchPages:
     registry: ModelRegistry
     database: Database
     ready: Ready
-    newest: Callable[[], Mapping[str, Sequence[bytes]]]
+    processes: Processes
     kept: Kept
-    looks: figures.Looks = field(default_factory=figures.Looks)
 
     def routes(self) -> list[Route]:
         """Where they are."""
@@ -76,16 +74,18 @@ class WatchPages:
         ready = await self.ready()
 
         def made() -> str:
-            newest = self.newest()
-            answers = {system: list(found)[-NEWEST:][::-1] for system, found in newest.items()}
+            everyone = self.processes.all(ready.status)
+            told = everyone.processes
             return render(
                 "overview.html",
                 ready=ready,
-                traffic=self.looks.traffic(),
-                latencies=figures.latencies(),
-                ages=figures.ages(),
-                sides=figures.sides(newest),
-                answers={system: [figures.shown(raw) for raw in found] for system, found in answers.items()},
+                everyone=everyone,
+                alarms=alarms(),
+                traffic=figures.added_traffic(row for each in told for row in each.traffic),
+                latencies=figures.spreads((row for each in told for row in each.latencies), scale=1000.0),
+                ages=figures.spreads(row for each in told for row in each.ages),
+                sides=figures.sides(row for each in told for row in each.times),
+                answers={system: everyone.answers(system) for system in self.systems},
                 cases=_or_problem(lambda: reading.counts(self.database)),
             )
 

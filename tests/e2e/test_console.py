@@ -22,6 +22,7 @@ from lamina.monitoring.drift.evidently_page import write_page
 from lamina.monitoring.drift.report import PAGE
 from lamina.reviews import audit, reading
 from lamina.settings import ROOT
+from lamina.streams import dead_letters
 from serving.stages.log import Outgoing
 from tests.console_reports import write_all
 from tests.console_site import KEYS, Site, listening, payment
@@ -117,6 +118,8 @@ def test_the_queue_by_keyboard(chromium: Browser, url: str, site: Site) -> None:
         keep(page, "case")
         press(page, "r", "Case 3")
         expect(page.get_by_role("status")).to_contain_text("Case 4: reject.")
+        press(page, "b", "Review queue")
+        press(page, "n", "Case 3")
         press(page, "a", "Case 2")
         press(page, "e", "Case 1")
         expect(page.get_by_role("status")).to_contain_text("Case 2: escalate.")
@@ -201,6 +204,16 @@ def test_the_overview_keeps_itself_current(chromium: Browser, url: str, site: Si
         expect(cell).to_have_text("4")
         site.queue.open([site.service.reviews.reviewing["fraud"].case(payment(9))])
         expect(cell).to_have_text("5", timeout=20_000)
+
+
+def test_every_page_by_its_key(chromium: Browser, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No Kafka listens, and nobody has to wait for it as long as a person would.
+    monkeypatch.setattr(dead_letters, "ANSWER_S", 0.5)
+    headings = ("Overview", "Review queue", "Models", "Measured", "Runs", "Dead letters", "Audit log")
+    with person(chromium, url, "eve") as page:
+        page.goto("/console/audit")
+        for number, heading in enumerate(headings, 1):
+            press(page, str(number), heading)
 
 
 @pytest.mark.usefixtures("measured")

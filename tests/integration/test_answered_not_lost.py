@@ -55,6 +55,11 @@ class Api:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
+    def end(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(60)
+
     def decide(self, n: int) -> None:
         for i in range(n):
             user, name = f"user-{i % USERS}", f"t-{len(self.answered):04d}"

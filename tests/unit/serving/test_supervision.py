@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -267,9 +268,10 @@ def test_whatever_fails_at_the_end_the_rest_is_done(tmp_path: Path, monkeypatch:
 
     async def run() -> None:
         async with service.run():
-            pass
+            assert gc.get_freeze_count() > 0
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
     asyncio.run(run())
     assert recorded.done == (["features"] if part == "events" else ["events", "features"])
+    assert gc.get_freeze_count() == 0, "libraries complain of what is still there when the process ends"

@@ -36,7 +36,7 @@ def test_latency_is_the_end_of_a_bucket() -> None:
         labels = labelled(metrics.PREDICTION_LATENCY, "none") | {"system": "timed"}
         for _ in range(times):
             metrics.PREDICTION_LATENCY.labels(**labels).observe(seconds)
-    (row,) = (row for row in figures.latencies() if row.system == "timed")
+    (row,) = (row for row in figures.spreads(figures.latencies(), scale=1000.0) if row.system == "timed")
     assert (row.answers, row.p50, row.p99) == (100, 1.0, 5.0)
 
 
@@ -47,7 +47,7 @@ def test_versions_and_arms_of_the_newest_answers() -> None:
 
     answers = [raw(n) for n in range(1, 101)]
     answers += [raw(9, arm=None, models={}), raw(1, shadow=True)]
-    found = figures.sides({"fraud": answers})
+    found = figures.sides(figures.times({"fraud": answers}))
     assert [(row.version, row.arm, row.answers, row.p50_ms, row.p99_ms) for row in found] == [
         ("3", "trees", 100, 50.0, 99.0),
         ("no model", "-", 1, 9.0, 9.0),
@@ -64,5 +64,29 @@ def test_how_fresh_features_were() -> None:
     for age_s, times in ((3.0, 60), (1e9, 40)):
         for _ in range(times):
             metrics.FEATURE_AGE.labels(**labelled(metrics.FEATURE_AGE, "aged")).observe(age_s)
-    (row,) = (row for row in figures.ages() if row.system == "aged")
+    (row,) = (row for row in figures.spreads(figures.ages()) if row.system == "aged")
     assert (row.answers, row.p50, row.p99) == (100, 5.0, None)
+
+
+def test_traffic_of_several_processes_is_added_by_version_and_status() -> None:
+    rows = [
+        figures.Traffic("fraud", "3", "ok", 5, 1.0),
+        figures.Traffic("fraud", "4", "ok", 1, 0.5),
+        figures.Traffic("fraud", "3", "ok", 7, None),
+        figures.Traffic("fraud", "3", "ok", 2, 0.25),
+        figures.Traffic("fraud", "3", "failed", 9, None),
+    ]
+    assert figures.added_traffic(rows) == [
+        figures.Traffic("fraud", "3", "failed", 9, None),
+        figures.Traffic("fraud", "3", "ok", 14, 1.25),
+        figures.Traffic("fraud", "4", "ok", 1, 0.5),
+    ]
+
+
+def test_a_share_of_all_answers_is_no_mean_of_shares() -> None:
+    quick = figures.Buckets("fraud", "3", {"0.001": 98.0, "1.0": 98.0, "+Inf": 98.0})
+    slow = figures.Buckets("fraud", "3", {"0.001": 0.0, "1.0": 2.0, "+Inf": 2.0})
+    (row,) = figures.spreads([quick, slow])
+    assert (row.answers, row.p50, row.p99) == (100, 0.001, 1.0)
+    times = [figures.Times("fraud", "3", "a", [1.0, 2.0]), figures.Times("fraud", "3", "a", [3.0])]
+    assert [(row.answers, row.p50_ms, row.p99_ms) for row in figures.sides(times)] == [(3, 2.0, 3.0)]
