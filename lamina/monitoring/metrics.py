@@ -56,6 +56,11 @@ MODEL_RELOADS = Counter(
     "New versions taken over or refused; a model that /predict alone asks is counted under its own name",
     ["system", "outcome"],
 )
+INDEX_SHARDS = Counter(
+    "index_shards_total",
+    "Shards asked by searches: those that answered, were late, or failed; the last two are left out of the answer",
+    ["index", "outcome"],
+)
 EXPOSURES = Counter(
     "experiment_exposures_total", "Decisions by the arm whose model gave the score", ["experiment", "arm"]
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.scoring.retrieval import Nearest, RetrievalError, checked
+from lamina.scoring.retrieval import Nearest, RetrievalError, by_id, holds, question
 
 VECTORS_FILE = "vectors.npy"
 ITEMS_FILE = "items.json"
@@ -38,14 +38,7 @@ class ExactIndex:
     """
 
     def __init__(self, ids: Sequence[str], vectors: NDArray[np.float32], *, model_version: str) -> None:
-        if np.ndim(vectors) != 2 or len(vectors) != len(ids):
-            raise RetrievalError(f"{len(ids)} ids and vectors of shape {np.shape(vectors)}: one row an id is needed")
-        if len(set(ids)) != len(ids):
-            raise RetrievalError("an id is there twice: which of its vectors holds, nobody knows")
-        # By id, so that the first of equal scores is the smaller id.
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        self._ids = np.array([ids[place] for place in order], dtype=object)
-        self._vectors = checked(vectors, np.shape(vectors)[1])[order]
+        self._ids, self._vectors = by_id(ids, vectors)
         self._model_version = model_version
 
     @property
@@ -62,16 +55,13 @@ class ExactIndex:
         """See `Index.__len__`."""
         return len(self._ids)
 
+    def __contains__(self, item: object) -> bool:
+        """See `Index.__contains__`."""
+        return holds(self._ids, item)
+
     def search(self, vectors: NDArray[np.float32], k: int, *, model_version: str) -> Nearest:
         """See `Index.search`."""
-        if model_version != self._model_version:
-            raise RetrievalError(
-                f"vectors of version {model_version} are asked for in an index of version {self._model_version}: build "
-                "the index of the model in service, or ask with that index's model"
-            )
-        if k < 1:
-            raise RetrievalError(f"{k} items are asked for: ask for one at least")
-        asked, k = checked(vectors, self.dimensions), min(k, len(self))
+        asked, k = question(self, vectors, k, model_version=model_version), min(k, len(self))
         places = np.empty((len(asked), k), dtype=np.int64)
         scores = np.empty((len(asked), k), dtype=np.float32)
         for begin in range(0, len(asked), TOGETHER):

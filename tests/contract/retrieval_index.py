@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,6 +31,12 @@ class IndexContract:
         assert np.abs(found.scores - np.array([[1, 0.9], [2, 1]])).max() < 1e-6
         assert found.scores.dtype == np.float32
         assert (len(index), index.dimensions, index.model_version) == (4, 3, VERSION)
+
+    def test_what_is_in_it(self) -> None:
+        index = self.build(IDS, VECTORS)
+        assert all(id_ in index for id_ in IDS)
+        assert "" not in index and "bb" not in index and "e" not in index and 3 not in index
+        assert "a" not in self.build([], np.empty((0, 3), np.float32))
 
     def test_more_than_there_are_is_all_of_them(self) -> None:
         found = self.build(IDS, VECTORS).search(np.array([[1, 0, 0]], np.float32), 9, model_version=VERSION)
@@ -73,6 +79,8 @@ class IndexContract:
         with pytest.raises(RetrievalError, match=what):
             self.build(ids, vectors)
 
+    # One test of several classes: what was found with one is tried with the others, too.
+    @settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(st.data())
     def test_it_answers_as_a_sort_of_everything_does(self, data: st.DataObject) -> None:
         numbers = st.integers(-3, 3)
