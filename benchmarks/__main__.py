@@ -26,6 +26,7 @@ BENCHMARKS = (
     "fraud_handbook",
     "freshness",
     "hot_swap",
+    "index_swap",
     "kill_and_recount",
     "loop",
     "online_read",

@@ -76,9 +76,14 @@ class ChangeLog:
     def after(self, number: int) -> Iterator[tuple[int, Change]]:
         """Changes of larger numbers than `number`, in order.
 
-        Raises: RetrievalError: one cannot be read; those before it were given.
+        Raises: RetrievalError: the next one was forgotten, or one cannot be read; those before it were given.
         """
-        for each in sorted(found for found in self._numbers() if found > number):
+        later = sorted(found for found in self._numbers() if found > number)
+        if later and later[0] != number + 1:
+            raise RetrievalError(
+                f"{self._folder} begins with change {later[0]}, and {number + 1} is needed: build the index anew"
+            )
+        for each in later:
             yield each, _read(self._folder / f"{each:012d}.npz")
 
     def forget(self, through: int) -> None:

@@ -68,25 +68,31 @@ class LiveIndex:
         state = self._state
         return item in state.beside or (item not in state.hidden and item in self.main)
 
-    def apply(self, change: Change) -> bool:
-        """Take a change over; whether all of it was.
+    def apply(self, *changes: Change) -> bool:
+        """Take changes over, in order; whether all of them were.
 
         Vectors of another model's version mean something else, and are passed over: the next build has those items.
         What went is gone whatever the version.
 
         Raises: RetrievalError: vectors of another shape. Nothing was taken over.
         """
-        fits = not len(change.ids) or change.model_version == self.model_version
+        all_fit = True
         with self._lock:
-            state = self._state
-            vectors = {id_: vector for id_, vector in state.vectors.items() if id_ not in set(change.removed)}
-            came = dict(zip(change.ids, change.vectors, strict=True)) if fits else {}
-            if wrong := [id_ for id_, vector in came.items() if vector.shape != (self.dimensions,)]:
-                raise RetrievalError(f"the vector of {wrong[0]!r} has not the {self.dimensions} numbers of the index's")
-            hidden = state.hidden.union(id_ for id_ in (*came, *change.removed) if id_ in self.main)
-            vectors |= came
-            self._state = _State(self._beside(vectors), vectors, hidden)
-        return fits
+            vectors, hidden = dict(self._state.vectors), set(self._state.hidden)
+            for change in changes:
+                fits = not len(change.ids) or change.model_version == self.model_version
+                all_fit &= fits
+                for id_ in change.removed:
+                    vectors.pop(id_, None)
+                came = dict(zip(change.ids, change.vectors, strict=True)) if fits else {}
+                if wrong := [id_ for id_, vector in came.items() if vector.shape != (self.dimensions,)]:
+                    raise RetrievalError(
+                        f"the vector of {wrong[0]!r} has not the {self.dimensions} numbers of the index's"
+                    )
+                hidden.update(id_ for id_ in (*came, *change.removed) if id_ in self.main)
+                vectors |= came
+            self._state = _State(self._beside(vectors), vectors, frozenset(hidden))
+        return all_fit
 
     def search(self, vectors: NDArray[np.float32], k: int, *, model_version: str) -> Nearest:
         """See `Index.search`."""

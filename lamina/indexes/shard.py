@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 
 from lamina.scoring.retrieval import Nearest, RetrievalError, holds
 
-WHOLE = 20_000
+WHOLE = 50_000
 """A shard of fewer items is looked through whole: that is quick enough."""
 LISTS_BY_ROOT = 4
 """Lists by the square root of the items: as many are compared with as vectors of a list."""
 ITEMS_A_LIST = 39
 """What FAISS wants of each list at least to find its middle."""
 SAMPLE_A_LIST, ROUNDS, SEED = 64, 10, 7
+WIDER = 4
+"""Times as many lists are looked into, again and again, where those before hold fewer items than are asked for."""
 SHORTEST = 1e-20
 """A user's vector that is shorter is taken for one without a direction."""
 TIED = 8
@@ -101,26 +103,34 @@ class FaissShard:
         return FaissShard(self._ids, self._index, min(probes, self.lists))
 
     def search(self, vectors: NDArray[np.float32], k: int) -> Nearest:
-        """The nearest `k` items that the lists looked into hold; into all, where these hold fewer."""
+        """The nearest `k` items that the lists looked into hold; into more, where these hold fewer."""
         k = min(k, len(self))
         if k == 0 or not len(vectors):
             return Nearest(np.empty((len(vectors), k), object), np.empty((len(vectors), k), np.float32))
         # One more than is asked for: whether it equals the last shows.
         scores, places = self._nearest(vectors, min(k + 1, len(self)), self._probes)
-        short, tied = places[:, k - 1] < 0, scores[:, k - 1] == scores[:, -1]
-        if k == len(self):
-            tied[:] = False
-        for rows, wanted, probes in ((short, k, self.lists), (tied & ~short, TIED * (k + 1), self._probes)):
-            if rows.any():
-                found = self._nearest(vectors[rows], min(wanted, len(self)), probes)
-                scores[rows, :k], places[rows, :k] = found[0][:, :k], found[1][:, :k]
+        tied = (scores[:, k - 1] == scores[:, -1]) & (places[:, k - 1] >= 0) & (k < len(self))
+        if tied.any():
+            found = self._nearest(vectors[tied], min(TIED * (k + 1), len(self)), self._probes)
+            scores[tied, :k], places[tied, :k] = found[0][:, :k], found[1][:, :k]
+        probes = self._probes
+        while (short := places[:, k - 1] < 0).any():
+            probes = min(WIDER * probes, self.lists)
+            found = self._nearest(vectors[short], k, probes)
+            scores[short, :k], places[short, :k] = found
         return Nearest(self._ids[places[:, :k]], scores[:, :k])
+
+    def looked_into(self, vectors: NDArray[np.float32], k: int) -> Nearest:
+        """What a search finds that looks into no more lists; ids are "" after those that these hold."""
+        scores, places = self._nearest(vectors, min(k, len(self)), self._probes)
+        return Nearest(np.where(places < 0, "", self._ids[places]), scores)
 
     def _nearest(
         self, vectors: NDArray[np.float32], k: int, probes: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and places, best first, of equal scores the first place; -1, for none, last."""
-        asked = np.pad(vectors, ((0, 0), (0, 1)))
+        asked = np.zeros((len(vectors), vectors.shape[1] + 1), np.float32)
+        asked[:, :-1] = vectors
         # What is near does not depend on a user's length: all are made as long as the items.
         lengths = np.linalg.norm(asked, axis=1, keepdims=True)
         distances, lists = self._middles.search(asked * (self._length / np.maximum(lengths, SHORTEST)), probes)

@@ -94,6 +94,11 @@ class ShardedIndex:
         """See `Index.__contains__`."""
         return isinstance(item, str) and item in self._shards[shard_of(item, len(self._shards))]
 
+    def warm_up(self) -> None:
+        """Ask each shard once, however long it takes."""
+        asked = np.zeros((1, self.dimensions), np.float32)
+        wait([self._pool.submit(shard.search, asked, 1) for shard in self._shards])
+
     def search(self, vectors: NDArray[np.float32], k: int, *, model_version: str) -> Nearest:
         """See `Index.search`.
 

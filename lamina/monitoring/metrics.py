@@ -61,6 +61,14 @@ INDEX_SHARDS = Counter(
     "Shards asked by searches: those that answered, were late, or failed; the last two are left out of the answer",
     ["index", "outcome"],
 )
+INDEX_SEARCHES = Counter(
+    "index_searches_total",
+    "Searches of an index: whole, partial (shards are missing), refused (vectors of another version), or failed",
+    ["index", "outcome"],
+)
+INDEX_BUILDS = Counter(
+    "index_builds_total", "Builds of an index that a process took into service, or could not", ["index", "outcome"]
+)
 EXPOSURES = Counter(
     "experiment_exposures_total", "Decisions by the arm whose model gave the score", ["experiment", "arm"]
 )

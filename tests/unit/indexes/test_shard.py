@@ -49,6 +49,15 @@ def test_somebody_without_a_direction_is_answered(shard: FaissShard) -> None:
     assert found.ids.shape == (1, 5) and (found.scores == 0).all()
 
 
+def test_what_is_looked_into_is_no_more_than_was_said(shard: FaissShard) -> None:
+    found, whole = shard.probing(1).looked_into(users(10), 2000), shard.search(users(10), 2000)
+    held = (found.ids != "").sum(axis=1)
+    assert (held < 300).all() and (held > 0).all()
+    assert not any("" in row for row in whole.ids)
+    best = shard.probing(shard.lists).search(users(10), 1)
+    assert np.mean(found.ids[:, 0] == best.ids[:, 0]) > 0.3
+
+
 def test_lists_that_hold_too_few_are_not_the_whole_answer(shard: FaissShard) -> None:
     asked = users(10)
     found = shard.probing(1).search(asked, 2900)
