@@ -31,6 +31,7 @@ BENCHMARKS = (
     "loop",
     "online_read",
     "outages",
+    "recsys_diversity",
     "recsys_movielens",
     "serving_throughput",
     "soak",

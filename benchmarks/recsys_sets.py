@@ -49,6 +49,17 @@ def movielens_1m() -> Interactions | Absent:
     return at_least(Interactions.of(rows["user_id"][liked], rows["item_id"][liked]), FEWEST)
 
 
+def genres_1m() -> dict[str, str]:
+    """The genre that MovieLens-1M names first of each item, where the set is there."""
+    file = _file("ml-1m/items.parquet")
+    if isinstance(file, Absent):
+        return {}
+    rows = _columns(file)
+    return {
+        str(item): str(genres).split("|", 1)[0] for item, genres in zip(rows["item_id"], rows["genres"], strict=True)
+    }
+
+
 def lastfm() -> Followed | Absent:
     """Who listened to which artist, each pair once and the number of plays left out, and who is whose friend."""
     file, friends = _file("lastfm-hetrec/user_artists.parquet"), _file("lastfm-hetrec/user_friends.parquet")
