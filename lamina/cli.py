@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from lamina import entry
-from lamina.commands import dead_letters, features, ingest, migrate, models, monitor, reviews, stack
+from lamina.commands import capacity, dead_letters, features, ingest, migrate, models, monitor, reviews, stack
 
 app = typer.Typer(name="lamina", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 stack.register(app)
@@ -16,6 +16,7 @@ monitor.register(app)
 dead_letters.register(app)
 migrate.register(app)
 reviews.register(app)
+capacity.register(app)
 
 
 def main() -> None:
