@@ -12,7 +12,7 @@ from lamina.commands.output import make_console, make_table
 from lamina.commands.systems import DEFAULT_SYSTEM, SystemName
 from lamina.definitions import record, system_names
 from lamina.lake.layout import HOUR
-from lamina.monitoring.hours import At, KnownAt, days_between, times_of
+from lamina.monitoring.hours import At, KnownAt, times_of
 from lamina.settings import load_settings
 
 app = typer.Typer(name="monitor", no_args_is_help=True)
@@ -64,17 +64,15 @@ def performance(at: At, known_at: KnownAt = None, system: SystemName = DEFAULT_S
 @app.command()
 def estimated(at: At, known_at: KnownAt = None, system: SystemName = DEFAULT_SYSTEM) -> None:
     """Report how well the models probably do where no label has come yet; replaces the report of that hour."""
-    from lamina.lake.joined import read_joined
     from lamina.monitoring.command import publish
     from lamina.monitoring.estimated import estimated as estimate
     from lamina.monitoring.estimated import times_to_read
     from lamina.monitoring.pages import estimated_page
-    from lamina.monitoring.rows import COLUMNS
+    from lamina.monitoring.rows import COLUMNS, reader
 
     settings, of = load_settings(), record(system)
     hour, end_ms, known_before_ms = times_of(at, known_at, settings.clock)
-    days = days_between(*times_to_read(of, end_ms))
-    joined = read_joined(settings.lake_url, system, COLUMNS, days=days)
+    joined = reader(settings.lake_url, system)(COLUMNS, *times_to_read(of, end_ms))
     report = estimate(of, joined, end_ms=end_ms, known_before_ms=known_before_ms)
     publish(settings, hour, report, estimated_page(report, of.watching))
 

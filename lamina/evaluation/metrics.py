@@ -31,12 +31,13 @@ Texts = NDArray[np.object_]
 class Outcomes:
     """Scored rows whose truth is known, one array each.
 
-    positive: bool[n]. score: float64[n]. unit: ids [n] of whom each row is about. day: int64[n], days since the epoch.
+    positive: bool[n]. score: float64[n]. unit: ids [n], texts or numbers, of whom each row is about. day: int64[n],
+    days since the epoch.
     """
 
     positive: Flags
     score: Floats
-    unit: Texts
+    unit: Texts | Ints
     day: Ints
 
 
@@ -50,7 +51,7 @@ def day_number(timestamp_ms: Ints) -> Ints:
     return days
 
 
-def without_known(unit: Texts, day: Ints, positive: Flags, *, first: int, delay_days: int, rows: Flags) -> Flags:
+def without_known(unit: Texts | Ints, day: Ints, positive: Flags, *, first: int, delay_days: int, rows: Flags) -> Flags:
     """Of the test rows `rows`, bool[n], those of units of which no positive row is known yet on that day.
 
     Known on a day are the positive rows from the day `first` on that are more than `delay_days` days older than it.

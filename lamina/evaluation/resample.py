@@ -80,27 +80,55 @@ def differences(
 
 
 def drawn(
-    unit: Texts,
+    unit: Texts | Ints,
     figures: Callable[[Floats], Floats],
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
 ) -> Any:
-    """SciPy's bootstrap of `figures` over units, which are drawn with all their rows: the percentile interval, and the
-    distribution, float64[figures, resamples].
+    """SciPy's bootstrap of `figures` over units, which are drawn with all their rows: as `drawn_units`.
 
     Args: unit: ids [n] of whom each row is about; figures: from how often each row counts, float64[n].
     """
-    units, owner = np.unique(unit.astype(str), return_inverse=True)
+    units, owner = owners(unit)
+
+    def of_draws(counts: Floats) -> Floats:
+        return np.array([figures(count[owner]) for count in counts]).T
+
+    return drawn_units(units, of_draws, seed=seed, resamples=resamples, confidence=confidence)
+
+
+def owners(unit: Texts | Ints) -> tuple[int, Ints]:
+    """How many units there are, and for each row the place of its own among them, in order.
+
+    >>> owners(np.array(["u-2", "u-1", "u-2"], dtype=object))
+    (2, array([1, 0, 1]))
+    """
+    units, owner = np.unique(unit.astype(str) if unit.dtype == object else unit, return_inverse=True)
+    return len(units), owner
+
+
+def drawn_units(
+    units: int,
+    figures: Callable[[Floats], Floats],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> Any:
+    """SciPy's bootstrap over so many units: the percentile interval, and the distribution, float64[figures, resamples].
+
+    Args: figures: float64[figures, draws] from how often each unit was drawn, float64[draws, units].
+    """
 
     def of_draws(draws: Ints, axis: int) -> Floats:
-        counts = (np.bincount(draw, minlength=len(units)) for draw in np.atleast_2d(draws))
-        found = np.array([figures(count[owner].astype(np.float64)) for count in counts]).T
+        counts = np.array([np.bincount(draw, minlength=units) for draw in np.atleast_2d(draws)], np.float64)
+        found = figures(counts)
         return found if draws.ndim > 1 else found[:, 0]
 
     return bootstrap(
-        (np.arange(len(units)),),
+        (np.arange(units),),
         of_draws,
         n_resamples=resamples,
         batch=64,

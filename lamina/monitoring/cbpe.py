@@ -20,6 +20,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from lamina.evaluation.metrics import Flags, Floats
+from lamina.evaluation.resample import Ranking
 from lamina.monitoring.drift.ranking import share_below
 from lamina.monitoring.forms import Estimate
 
@@ -162,12 +163,13 @@ def _auc_spread(positive: Flags, score: Floats) -> Spread:
 
 def _precision_spread(positive: Flags, score: Floats, rng: np.random.Generator) -> Spread:
     """By draws of the reference, as there is no formula; of other sizes by the square root."""
-    rows = min(len(positive) // 2, LARGEST_DRAW)
+    rows, ranking = min(len(positive) // 2, LARGEST_DRAW), Ranking.of(positive, score)
     found = []
     for _ in range(DRAWS):
         drawn = rng.integers(0, len(positive), rows)
-        if positive[drawn].any():
-            found.append(average_precision_score(positive[drawn], score[drawn]))
+        value, _ = ranking.figures(np.bincount(drawn, minlength=len(positive)).astype(np.float64))
+        if not np.isnan(value):
+            found.append(value)
     return Spread(float(np.std(found) * np.sqrt(rows)) if found else float("nan"), 1.0)
 
 

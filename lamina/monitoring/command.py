@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamina.monitoring.hours import At, KnownAt, days_between, times_of
+from lamina.monitoring.hours import At, KnownAt, times_of
 from lamina.monitoring.reports import PAGE, Report, write_report
 from lamina.settings import Settings, load_settings
 
@@ -32,19 +32,17 @@ def performance_command(problem: Problem) -> Callable[..., None]:
 
     def main(at: At, known_at: KnownAt = None, lake_url: LakeUrl = "") -> None:
         """Report how well the models did, by answers whose labels are complete; replaces the report of that hour."""
-        from lamina.lake.joined import read_joined
         from lamina.monitoring.baseline import own_evaluations
         from lamina.monitoring.pages import performance_page
-        from lamina.monitoring.performance import days_to_read, performance
-        from lamina.monitoring.rows import COLUMNS
+        from lamina.monitoring.performance import performance
+        from lamina.monitoring.rows import reader
         from lamina.registry.mlflow import MlflowRegistry
 
         settings = load_settings(lake_url=lake_url) if lake_url else load_settings()
         hour, end_ms, known_before_ms = times_of(at, known_at, settings.clock)
-        days = days_between(*days_to_read(problem, end_ms, known_before_ms))
         report = performance(
             problem,
-            read_joined(settings.lake_url, problem.system, COLUMNS, days=days),
+            reader(settings.lake_url, problem.system),
             own_evaluations(MlflowRegistry(settings.mlflow_uri), problem.system),
             end_ms=end_ms,
             known_before_ms=known_before_ms,

@@ -14,7 +14,6 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lamina.clock import DAY_MS, day_of, midnight_ms
 from lamina.contracts.systems import System
@@ -23,7 +22,7 @@ from lamina.monitoring.fallen import alerts_of
 from lamina.monitoring.forms import Calibration, Estimate, EstimatedPart, EstimatedReport, Figure
 from lamina.monitoring.performance import too_few
 from lamina.monitoring.reports import Alert, Window
-from lamina.monitoring.rows import Rows, delay_ms, read_rows
+from lamina.monitoring.rows import Answers, Rows, delay_ms
 
 DAYS = 14
 """Days that are estimated one by one, back from the first whose labels are complete."""
@@ -62,11 +61,12 @@ def estimated(system: System, joined: pa.Table, *, end_ms: int, known_before_ms:
     Args: known_before_ms: labels that became known at that time or later are not looked at.
     """
     window = _window(system, end_ms)
-    every = read_rows(system, joined, known_before_ms)
+    answers = Answers.of(system, joined)
+    every = answers.as_of(known_before_ms)
     served = every.take(~every.shadow & (every.timestamp >= window.start_ms) & (every.timestamp < end_ms))
     recent = Window(start_ms=end_ms - system.watching.days * DAY_MS, end_ms=end_ms)
     late = served.take(served.timestamp >= recent.start_ms)
-    now = _references(system, joined, min(end_ms, known_before_ms))
+    now = _references(answers, min(end_ms, known_before_ms))
     parts, alerts = [], []
     for version in sorted({str(version) for version in late.version}):
         own = late.take(late.version == version)
@@ -74,7 +74,7 @@ def estimated(system: System, joined: pa.Table, *, end_ms: int, known_before_ms:
         part = _estimate(EstimatedPart(model_version=version, rows=len(own)), own, learnt)
         parts.append(part)
         alerts += list(_alerts(system, part, learnt.realised, recent.start_ms))
-    days = list(_days(system, joined, served, min(end_ms, known_before_ms)))
+    days = list(_days(answers, served, min(end_ms, known_before_ms)))
     return EstimatedReport(
         system=system.name,
         known_before_ms=known_before_ms,
@@ -92,12 +92,10 @@ def _window(system: System, end_ms: int) -> Window:
     return Window(start_ms=midnight_ms(start), end_ms=end_ms)
 
 
-def _references(system: System, joined: pa.Table, at_ms: int) -> Rows:
+def _references(answers: Answers, at_ms: int) -> Rows:
     """Answers and shadows with labels that were complete by `at_ms`, as far as anybody could know them then."""
-    last = at_ms - delay_ms(system)
-    at = joined.column("timestamp")
-    recent = pc.and_(pc.greater_equal(at, last - REFERENCE_DAYS * DAY_MS), pc.less(at, last))
-    rows = read_rows(system, joined.filter(recent), at_ms)
+    last = at_ms - delay_ms(answers.system)
+    rows = answers.as_of(at_ms, last - REFERENCE_DAYS * DAY_MS, last)
     return rows.take(rows.known & (rows.weight > 0))
 
 
@@ -135,15 +133,15 @@ def _figures(learnt: Learnt, rows: Rows) -> dict[str, Estimate]:
     return {name: figure for name, figure in found.items() if name in learnt.names}
 
 
-def _days(system: System, joined: pa.Table, served: Rows, now_ms: int) -> Iterator[EstimatedPart]:
+def _days(answers: Answers, served: Rows, now_ms: int) -> Iterator[EstimatedPart]:
     """Each day by what was known at its end; held against the truth where labels are complete by now."""
     for day in np.unique(served.day):
         of_day = served.take(served.day == day)
         over_ms = (int(day) + 1) * DAY_MS
-        reference = _references(system, joined, min(over_ms, now_ms))
+        reference = _references(answers, min(over_ms, now_ms))
         for version in sorted({str(version) for version in of_day.version}):
             own = of_day.take(of_day.version == version)
-            learnt = _learnt(reference, version, system.watching.min_rows)
+            learnt = _learnt(reference, version, answers.system.watching.min_rows)
             name = EstimatedPart(model_version=version, day=day_of(int(day) * DAY_MS).isoformat(), rows=len(own))
             part = _estimate(name, own, learnt)
             if learnt.estimator is not None and own.known.all():

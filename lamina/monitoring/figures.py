@@ -7,13 +7,15 @@ row that chance let through for all those like it: without, the rows that it dec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.sparse import coo_array
 
 from lamina.evaluation.metrics import EVEN, Flags, Floats, Ints, Texts
-from lamina.evaluation.resample import CONFIDENCE, Ranking, drawn
+from lamina.evaluation.resample import CONFIDENCE, drawn_units, owners
 from lamina.monitoring.forms import Figure
 
 NAMES = ("auc", "average_precision", "log_loss", "calibration_error", "accuracy", "precision", "recall")
@@ -28,9 +30,13 @@ MOST_UNDEFINED = 0.05
 
 @dataclass(frozen=True)
 class Weighed:
-    """Scored rows, to take figures of with any weights. One array each, see `Weighed.of`."""
+    """Scored rows, to take figures of with any weights. One array each, see `Weighed.of`.
 
-    ranking: Ranking
+    segment: int64[n], from the highest score down. One is the rows of a score that positive ones have, or all the
+    others between two of these: how those are ranked among each other changes no figure.
+    """
+
+    segment: Ints
     positive: Floats
     score: Floats
     loss: Floats
@@ -46,14 +52,14 @@ class Weighed:
         Args: flagged: 1 where the system took it for positive, 0 where not, NaN where it did nothing; counts: for how
         many rows each stands in precision and recall.
         """
-        ranking = Ranking.of(positive, score)
+        order = np.argsort(-score, kind="stable")
         # A probability of 0 or 1 that is wrong has an infinite loss; scikit-learn's bound makes it a large one.
         sure = np.finfo(np.float64).eps
         given = np.clip(np.where(positive, score, 1 - score), sure, 1 - sure)
         band = np.empty(len(score), np.int64)
-        band[ranking.order] = np.arange(len(score)) * BANDS // len(score)
+        band[order] = np.arange(len(score)) * BANDS // len(score)
         return cls(
-            ranking=ranking,
+            segment=_segments(positive, score, order),
             positive=positive.astype(np.float64),
             score=score,
             loss=-np.log(given),
@@ -63,39 +69,67 @@ class Weighed:
             band=band,
         )
 
-    def figures(self, weight: Floats) -> Floats:
-        """float64[7], in the order of `NAMES`, with row i counted `weight[i]` times; NaN what cannot be had."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            total = weight.sum()
-            precision, auc = self.ranking.figures(weight)
-            off = np.bincount(self.band, weight * (self.score - self.positive), BANDS)
-            acted = weight * self.counts
-            hits = (acted * self.flagged * self.positive).sum()
-            return np.array(
-                [
-                    auc,
-                    precision,
-                    (weight @ self.loss) / total,
-                    np.abs(off).sum() / total,
-                    (weight @ self.right) / total,
-                    hits / (acted * self.flagged).sum(),
-                    hits / (acted * self.positive).sum(),
-                ]
-            )
+    def by_unit(self, units: int, owner: Ints) -> Callable[[Floats], Floats]:
+        """Gives the figures, float64[7, draws] in the order of `NAMES`, of rows that count as often as their units were
+        drawn, float64[draws, units]; NaN what cannot be had.
+
+        Args: owner: int64[n], the unit of each row. Every figure is made of sums over rows, and these of sums over each
+        unit's: with them a draw is one product of matrices.
+        """
+        ranked, n = int(self.segment.max()) + 1, len(self.score)
+        acted = self.counts * self.flagged
+        summed = (self.loss, self.right, acted * self.positive, acted, self.counts * self.positive)
+        places = [self.segment, self.segment + ranked, 2 * ranked + self.band]
+        values = [np.ones(n), self.positive, self.score - self.positive]
+        for i, value in enumerate(summed):
+            places.append(np.full(n, 2 * ranked + BANDS + i))
+            values.append(value)
+        where = (np.concatenate(places), np.tile(owner, len(places)))
+        sums = coo_array((np.concatenate(values), where), shape=(2 * ranked + BANDS + len(summed), units)).tocsr()
+        return lambda counts: _figures(sums @ counts.T, ranked)
 
 
-def measure(rows: Weighed, unit: Texts, *, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Figure]:
+def _segments(positive: Flags, score: Floats, order: Ints) -> Ints:
+    ranked = score[order]
+    _, tie = np.unique(-ranked, return_inverse=True)
+    held = (np.bincount(tie, positive[order]) > 0)[tie]
+    begins = np.append(True, (held[1:] != held[:-1]) | (held[1:] & (tie[1:] != tie[:-1])))
+    found = np.empty(len(score), np.int64)
+    found[order] = np.cumsum(begins) - 1
+    return found
+
+
+def _figures(sums: Floats, ranked: int) -> Floats:
+    """Figures from the sums of draws, float64[terms, draws], in the order that `Weighed.by_unit` has them in."""
+    total, positive = sums[:ranked], sums[ranked : 2 * ranked]
+    off, (loss, right, hits, acted, relevant) = sums[2 * ranked : 2 * ranked + BANDS], sums[2 * ranked + BANDS :]
+    found, flagged = np.cumsum(positive, axis=0), np.cumsum(total, axis=0)
+    rows, others = flagged[-1], flagged[-1] - found[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # By scikit-learn's definitions; nothing is flagged only where nothing is found.
+        precision = (positive * (found / np.maximum(flagged, 1.0))).sum(axis=0) / found[-1]
+        auc = ((total - positive) * (found - positive / 2)).sum(axis=0) / (found[-1] * others)
+        calibration = np.abs(off).sum(axis=0) / rows
+        both = np.where((found[-1] > 0) & (others > 0), 1.0, np.nan)
+        return np.array(
+            [auc * both, precision * both, loss / rows, calibration, right / rows, hits / acted, hits / relevant]
+        )
+
+
+def measure(rows: Weighed, unit: Texts | Ints, *, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Figure]:
     """Every figure that these rows have, by name, with the interval over draws of units.
 
     Args: unit: ids [n] of whom each row is about; the rows of one are drawn together.
     """
-    values = rows.figures(np.ones(len(unit)))
-    several = len(np.unique(unit.astype(str))) > 1
+    units, owner = owners(unit)
+    figures = rows.by_unit(units, owner)
+    values = figures(np.ones((1, units)))[:, 0]
 
-    def told(weight: Floats) -> Floats:
-        return np.nan_to_num(rows.figures(weight), nan=UNDEFINED)
+    def told(counts: Floats) -> Floats:
+        return np.nan_to_num(figures(counts), nan=UNDEFINED)
 
-    draws = drawn(unit, told, seed=seed, resamples=resamples).bootstrap_distribution if several else None
+    several = units > 1
+    draws = drawn_units(units, told, seed=seed, resamples=resamples).bootstrap_distribution if several else None
     found = {}
     for i, name in enumerate(NAMES):
         if not np.isnan(values[i]):

@@ -20,8 +20,9 @@ from lamina.evaluation.resample import differences
 from lamina.monitoring.fallen import alerts_of
 from lamina.monitoring.figures import RESAMPLES, Weighed, measure
 from lamina.monitoring.forms import Beside, Counts, Group, PerformanceReport
+from lamina.monitoring.inputs import as_table, columns_of
 from lamina.monitoring.reports import Alert, Window
-from lamina.monitoring.rows import Rows, as_table, complete_until, delay_ms, read_rows
+from lamina.monitoring.rows import COLUMNS, Reader, Rows, complete_until, delay_ms, read_rows
 from lamina.orchestration.days import TRAIN_DAYS
 
 DAYS = 14
@@ -47,7 +48,7 @@ def window_of(problem: Problem, end_ms: int, known_before_ms: int, days: int = D
 
 def performance(
     problem: Problem,
-    joined: pa.Table,
+    read: Reader,
     baselines: Callable[[Sequence[str]], Baselines],
     *,
     end_ms: int,
@@ -55,12 +56,14 @@ def performance(
     days: int = DAYS,
     resamples: int = RESAMPLES,
 ) -> PerformanceReport:
-    """The report of an hour that ends at `end_ms`, of joined rows of `days_to_read`.
+    """The report of an hour that ends at `end_ms`.
 
-    Args: baselines: gives the figures of versions' own evaluations; known_before_ms: labels that became known at that
-    time or later are not looked at; resamples: draws an interval is made of.
+    Args: read: gives joined rows, of `days_to_read` and, for slices, of the last days; baselines: gives the figures of
+    versions' own evaluations; known_before_ms: labels that became known at that time or later are not looked at;
+    resamples: draws an interval is made of.
     """
     window = window_of(problem, end_ms, known_before_ms, days)
+    joined = read(COLUMNS, *days_to_read(problem, end_ms, known_before_ms, days))
     every = read_rows(problem.record, joined, known_before_ms, problem.unit)
     inside = (every.timestamp >= window.start_ms) & (every.timestamp < window.end_ms)
     complete = inside & every.known
@@ -70,7 +73,8 @@ def performance(
     last = complete_until(problem.record, end_ms, known_before_ms)
     recent = Window(start_ms=last - problem.record.watching.days * DAY_MS, end_ms=last)
     late = rows.take(rows.timestamp >= recent.start_ms)
-    groups = tuple(_groups(problem, rows, late, resamples))
+    given = read(columns_of(problem), recent.start_ms, recent.end_ms) if len(late) else None
+    groups = tuple(_groups(problem, rows, late, given, resamples))
     found = baselines(sorted({group.model_version for group in groups if not group.shadow}))
     served = ~every.shadow
     report = PerformanceReport(
@@ -110,7 +114,7 @@ def _strangers(problem: Problem, every: Rows, seen: Flags) -> Flags:
         return seen
     delay_days = -(-delay_ms(problem.record) // DAY_MS)
     return without_known(
-        every.unit, every.day, every.positive, first=int(every.day.min()), delay_days=delay_days, rows=seen
+        every.owner, every.day, every.positive, first=int(every.day.min()), delay_days=delay_days, rows=seen
     )
 
 
@@ -128,7 +132,7 @@ def _unscored(joined: pa.Table, window: Window) -> int:
     return int((empty & ~shadow & (at >= window.start_ms) & (at < window.end_ms)).sum())
 
 
-def _groups(problem: Problem, rows: Rows, recent: Rows, resamples: int) -> Iterator[Group]:
+def _groups(problem: Problem, rows: Rows, recent: Rows, given: pa.Table | None, resamples: int) -> Iterator[Group]:
     few = problem.record.watching.min_rows
     for version, shadow in sorted({(str(v), bool(s)) for v, s in zip(rows.version, rows.shadow, strict=True)}):
         own, late = (each.take((each.version == version) & (each.shadow == shadow)) for each in (rows, recent))
@@ -140,8 +144,8 @@ def _groups(problem: Problem, rows: Rows, recent: Rows, resamples: int) -> Itera
         for day in np.unique(own.day):
             of_day = name.model_copy(update={"day": day_of(int(day) * DAY_MS).isoformat()})
             yield _group(of_day, own.take(own.day == day), few, resamples)
-        if len(late) and not shadow:
-            for part, members in problem.slices(as_table(problem, late)):
+        if len(late) and not shadow and given is not None:
+            for part, members in problem.slices(as_table(problem, late, given)):
                 if members.any():
                     yield _group(name.model_copy(update={"slice": part}), late.take(members), few, resamples)
 
@@ -150,7 +154,7 @@ def _group(name: Group, rows: Rows, few: int, resamples: int) -> Group:
     positives = int(rows.positive.sum())
     reason = too_few(len(rows), positives, few)
     weighed = Weighed.of(rows.positive, rows.score, rows.flagged, rows.weight)
-    figures = measure(weighed, rows.unit, resamples=resamples)
+    figures = measure(weighed, rows.owner, resamples=resamples)
     if not reason and figures["auc"].high is None:
         reason = f"the {positives} positive rows are of too few units for an interval"
     return name.model_copy(
@@ -187,7 +191,7 @@ def _beside(recent: Rows, few: int, resamples: int) -> Iterator[Beside]:
         theirs, ours = (recent.take(np.array(side, np.int64)) for side in zip(*places, strict=True))
         positives = int(ours.positive.sum())
         reason = too_few(len(ours), positives, few)
-        outcomes = Outcomes(ours.positive, theirs.score, ours.unit, ours.day)
+        outcomes = Outcomes(ours.positive, theirs.score, ours.owner, ours.day)
         yield Beside(
             model_version=version,
             arm=arm or None,

@@ -18,7 +18,6 @@ from lamina.contracts.features import FeatureSet
 from lamina.contracts.served import MODEL
 from lamina.contracts.systems import System
 from lamina.contracts.watching import Watching
-from lamina.lake.joined import read_joined
 from lamina.monitoring.drift.columns import STEADY, compare_column
 from lamina.monitoring.drift.decide import decided
 from lamina.monitoring.drift.distributions import Distribution, Numbers, Texts
@@ -29,9 +28,9 @@ from lamina.monitoring.drift.reference import REFERENCE_FILE, SCORES, Reference,
 from lamina.monitoring.drift.report import Change, DriftReport, alerts_of
 from lamina.monitoring.drift.sketch_files import SketchFileError
 from lamina.monitoring.drift.streams import DETECTORS, changes, rank_errors, risen
-from lamina.monitoring.hours import HOUR_MS, days_between
+from lamina.monitoring.hours import HOUR_MS
 from lamina.monitoring.reports import Window
-from lamina.monitoring.rows import COLUMNS, Rows, complete_until, read_rows
+from lamina.monitoring.rows import COLUMNS, Rows, complete_until, read_rows, reader
 from lamina.registry.protocol import ModelRegistry, NotInRegistry
 
 WEEKLY = ("day_of_week", "weekend")
@@ -175,7 +174,7 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
     except (NotInRegistry, SketchFileError) as error:
         return Watched(blank.model_copy(update={"model_version": version, "no_verdict": f"no reference: {error}"}))
     hours = served_in(lake, system, reference, end_ms, known_before_ms)
-    joined = read_joined(lake, name, COLUMNS, days=days_between(labels.start_ms, labels.end_ms))
+    joined = reader(lake, name)(COLUMNS, labels.start_ms, labels.end_ms)
     rows = read_rows(system, joined, known_before_ms)
     weekly = weekly_features(system.features)
     found = [

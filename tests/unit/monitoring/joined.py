@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lamina.clock import DAY_MS
+from lamina.clock import DAY_MS, day_of
 from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING
+from lamina.monitoring.rows import Reader
 
 BEGIN_MS = 1_533_600_000_000
 """Midnight of 7 August 2018."""
@@ -55,6 +57,18 @@ def waiting() -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> pa.Table:
     """The rows as a table of the lake."""
     return pa.table({field.name: pa.array([r.get(field.name) for r in rows], field.type) for field in SCHEMA})
+
+
+def reading(rows: list[dict[str, Any]], asked: list[tuple[str, ...]] | None = None) -> Reader:
+    """Reads the rows as from the lake, and notes in `asked` which columns each time."""
+
+    def read(columns: Sequence[str], start_ms: int, end_ms: int) -> pa.Table:
+        if asked is not None:
+            asked.append(tuple(columns))
+        days = {day_of(at_ms) for at_ms in (*range(start_ms, end_ms, DAY_MS), end_ms - 1)}
+        return table([r for r in rows if day_of(r["timestamp"]) in days]).select(list(columns))
+
+    return read
 
 
 def calibrated(

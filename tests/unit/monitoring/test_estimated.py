@@ -12,6 +12,7 @@ from lamina.clock import DAY_MS
 from lamina.definitions import record
 from lamina.monitoring.estimated import estimated, times_to_read
 from lamina.monitoring.forms import EstimatedPart, EstimatedReport
+from lamina.monitoring.rows import COLUMNS, Answers
 from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, said, table, waiting
 
 FRAUD = record("fraud")
@@ -130,6 +131,19 @@ def test_scores_that_tell_less_apart_are_an_alert_before_any_label() -> None:
 def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_rows() -> None:
     rows = [r for week in weeks(rows=350) for r in week]
     assert report(rows).model_dump_json() == report(rows[::-1]).model_dump_json()
+
+
+def test_rows_are_taken_apart_once_however_many_days_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, made = [r for week in weeks(rows=350) for r in week], Answers.of
+    times: list[int] = []
+
+    def counted(*given: Any) -> Answers:
+        times.append(1)
+        return made(*given)
+
+    monkeypatch.setattr(Answers, "of", counted)
+    assert len({part.day for part in report(rows).parts}) > 14 and len(times) == 1
+    assert not {"features", "payload"} & set(COLUMNS)
 
 
 def test_nothing_answered_is_no_verdict() -> None:

@@ -13,10 +13,11 @@ from sklearn.metrics import average_precision_score, log_loss, precision_score, 
 
 from lamina.clock import DAY_MS
 from lamina.monitoring.forms import Group, PerformanceReport
+from lamina.monitoring.inputs import columns_of
 from lamina.monitoring.performance import days_to_read, performance
 from models.activity.problem import PROBLEM as ACTIVITY
 from models.fraud.problem import PROBLEM
-from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, row, said, table, waiting
+from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, reading, row, said, waiting
 
 KNOWN_MS = BEGIN_MS + 7 * DAY_MS + DELAY_MS
 """All rows of the week are complete by then."""
@@ -30,10 +31,11 @@ def report(
     known: int = KNOWN_MS,
     end: int | None = None,
     problem: Any = STRANGERS,
+    asked: list[tuple[str, ...]] | None = None,
 ) -> PerformanceReport:
     return performance(
         problem,
-        table(list(rows)),
+        reading(list(rows), asked),
         lambda versions: {v: (own or {})[v] for v in versions if v in (own or {})},
         end_ms=end or known,
         known_before_ms=known,
@@ -285,11 +287,27 @@ def test_a_system_that_acts_on_nothing_is_measured_at_its_threshold() -> None:
     for n, r in enumerate(rows):
         r["subjects"] = json.dumps({"shopper": f"s-{n // 2}", "item": "i"})
     over = BEGIN_MS + 8 * DAY_MS
-    found = performance(ACTIVITY, table(rows), lambda versions: {}, end_ms=over, known_before_ms=over, resamples=50)
+    found = performance(ACTIVITY, reading(rows), lambda versions: {}, end_ms=over, known_before_ms=over, resamples=50)
     flagged = [r["score"] >= 0.5 for r in rows]
     truth = [r["label"] for r in rows]
     group = whole(found)
     assert group.figures["precision"].value == pytest.approx(precision_score(truth, flagged))
+
+
+def test_what_answers_were_made_of_is_read_for_slices_of_the_last_days_only() -> None:
+    """35 days of features are hundreds of times what figures need."""
+    asked: list[tuple[str, ...]] = []
+    rows = calibrated(300)
+    for r in rows:
+        r |= {"features": json.dumps({"device_type": "web"}), "payload": json.dumps({"country": "DE"})}
+    found = report(rows, asked=asked)
+    assert {"device web", "country DE"} <= {g.slice for g in found.groups}
+    first, second = asked
+    assert not {"features", "payload"} & set(first) and {"features", "payload"} <= set(second)
+    assert "score" not in second and "payload" not in columns_of(ACTIVITY)
+    asked.clear()
+    report([], asked=asked)
+    assert asked == [first]
 
 
 def test_enough_days_are_read() -> None:
