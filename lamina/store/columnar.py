@@ -6,7 +6,7 @@ sets are looked at request by request, by the code that answers a single one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -15,8 +15,8 @@ import numpy as np
 from lamina.contracts.features import Elapsed, Ratio
 from lamina.semantics.events import EventRow, request_value
 from lamina.semantics.reference import Value
-from lamina.store.evaluate import Evaluator, Segments, Span, segments_of
-from lamina.store.sheet import Floats, Ints, Sheet
+from lamina.store.evaluate import Evaluator, Question, Segments, Span, segments_of
+from lamina.store.sheet import Floats, Ints, Sheet, spread
 from lamina.store.tiles import TileColumns
 
 
@@ -76,8 +76,7 @@ class WindowColumns:
         """Population standard deviation; NaN where nothing was counted."""
         n, mean = self.sum(count), self.mean(count, total)
         lengths = np.where(self._empty, 0, self._last - self._first)
-        ends = np.cumsum(lengths)
-        places = np.arange(ends[-1]) + np.repeat(self._first - (ends - lengths), lengths)
+        places = spread(self._first, lengths)
         request = np.repeat(np.arange(len(n)), lengths)
         parts = _squares([self._sheet.numeric(place)[places] for place in (count, total, m2)], mean[request])
         squares = np.bincount(request, parts, minlength=len(n)).astype(np.float64)
@@ -119,6 +118,7 @@ class ColumnarEvaluator:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
+        self._all = frozenset(evaluator.features.names)
 
     def values(
         self, sheets: Mapping[str, Sheet], requests: Sequence[EventRow], at_ms: Sequence[int]
@@ -127,24 +127,42 @@ class ColumnarEvaluator:
 
         Args: sheets: by `TileSpec.key`, of all tile specs. requests: the events being scored. at_ms: when, one each.
         """
-        features, times = self._evaluator.features, np.array(at_ms, np.int64)
-        found = self._of_windows(sheets, requests, at_ms, times)
-        for own in features.request_features:
-            found.add(own.name, [request_value(own, request, at) for request, at in zip(requests, at_ms, strict=True)])
-        for ratio in features.ratios:
-            found.add_numbers(ratio.name, _ratio(ratio, found))
-        for elapsed in features.elapsed:
-            found.add_numbers(elapsed.name, _elapsed(elapsed, found, times))
-        names = features.names
-        columns = [found.lists[name] for name in names]
+        names = self._evaluator.features.names
+        found = Columns()
+        self.add_windows(found, self._evaluator.questions, sheets, requests, at_ms)
+        self.add_derived(found, self._all, requests, at_ms)
+        columns = [found.values(name) for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def _of_windows(
-        self, sheets: Mapping[str, Sheet], requests: Sequence[EventRow], at_ms: Sequence[int], times: Ints
-    ) -> _Columns:
+    def add_derived(
+        self, found: Columns, names: Collection[str], requests: Sequence[EventRow], at_ms: Sequence[int]
+    ) -> None:
+        """Add to `found` those of `names` that follow from the windows in it and from the requests."""
+        features, times = self._evaluator.features, np.array(at_ms, np.int64)
+        for own in features.request_features:
+            if own.name in names:
+                each = zip(requests, at_ms, strict=True)
+                found.add(own.name, [request_value(own, request, at) for request, at in each])
+        for ratio in features.ratios:
+            if ratio.name in names:
+                found.add_numbers(ratio.name, _ratio(ratio, found))
+        for elapsed in features.elapsed:
+            if elapsed.name in names:
+                found.add_numbers(elapsed.name, _elapsed(elapsed, found, times))
+
+    def add_windows(
+        self,
+        found: Columns,
+        questions: Iterable[Question],
+        sheets: Mapping[str, Sheet],
+        requests: Sequence[EventRow],
+        at_ms: Sequence[int],
+    ) -> None:
+        """Add the answers to `questions` to `found`; `sheets` are those of their tile specs."""
+        times = np.array(at_ms, np.int64)
         own = [self._evaluator.own_tiles(request, at) for request, at in zip(requests, at_ms, strict=True)]
-        found, windows, segments = _Columns(), dict[Span, WindowColumns](), dict[Span, list[Segments]]()
-        for q in self._evaluator.questions:
+        windows, segments = dict[Span, WindowColumns](), dict[Span, list[Segments]]()
+        for q in questions:
             sheet = sheets[q.span.tile_spec]
             if finish := _COLUMNS.get(q.kind):
                 window = windows.get(q.span)
@@ -157,34 +175,45 @@ class ColumnarEvaluator:
                 tiles = (sheet.tiles[u] for u in sheet.owner)
                 each = segments[q.span] = [segments_of(q.span, *one) for one in zip(tiles, own, at_ms, strict=True)]
             found.add(q.name, [q.finish(one, at) for one, at in zip(each, at_ms, strict=True)])
-        return found
 
 
-class _Columns:
-    """Features of all requests by name, each as values and, once asked for, as numbers, NaN where one is missing."""
+class Columns:
+    """Features of all requests by name, each as values or as numbers, NaN where one is missing; the other is made once
+    it is asked for.
+    """
 
     def __init__(self) -> None:
-        self.lists: dict[str, list[Any]] = {}
+        self._lists: dict[str, list[Any]] = {}
         self._numbers: dict[str, Floats] = {}
 
     def add(self, name: str, values: list[Any]) -> None:
-        self.lists[name] = values
+        """Add a feature by its values."""
+        self._lists[name] = values
 
     def add_numbers(self, name: str, column: Floats) -> None:
+        """Add a feature by its numbers, float64[requests]."""
         self._numbers[name] = column
-        self.lists[name] = values = column.tolist()
-        for place in np.flatnonzero(np.isnan(column)):
-            values[place] = None
+
+    def values(self, name: str) -> list[Any]:
+        """The values of a feature, None where one is missing."""
+        found = self._lists.get(name)
+        if found is None:
+            column = self._numbers[name]
+            found = self._lists[name] = column.tolist()
+            for place in np.flatnonzero(np.isnan(column)):
+                found[place] = None
+        return found
 
     def numbers(self, name: str) -> Floats:
+        """The numbers of a feature, float64[requests]."""
         found = self._numbers.get(name)
         if found is None:
-            values = (nan if value is None else value for value in self.lists[name])
+            values = (nan if value is None else value for value in self._lists[name])
             found = self._numbers[name] = np.array(list(values), np.float64)
         return found
 
 
-def _ratio(definition: Ratio, found: _Columns) -> Floats:
+def _ratio(definition: Ratio, found: Columns) -> Floats:
     """As `reference.ratio`."""
     top, bottom = found.numbers(definition.numerator), found.numbers(definition.denominator)
     column = np.full(len(top), nan if definition.default is None else definition.default)
@@ -193,7 +222,7 @@ def _ratio(definition: Ratio, found: _Columns) -> Floats:
     return column
 
 
-def _elapsed(definition: Elapsed, found: _Columns, times: Ints) -> Floats:
+def _elapsed(definition: Elapsed, found: Columns, times: Ints) -> Floats:
     """As `reference.elapsed`."""
     until = times if definition.until is None else found.numbers(definition.until)
     seconds: Floats = (until - found.numbers(definition.since)) / 1000

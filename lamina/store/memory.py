@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from lamina.errors import WritesLost
 from lamina.store.blobs import THROUGH_SLICE
@@ -21,7 +21,7 @@ from lamina.store.tiles import event_count
 
 
 class MemoryStore:
-    """Implements `OnlineStore` with dictionaries; nothing expires."""
+    """Implements `OnlineStore` and `Listing` with dictionaries; nothing expires."""
 
     def __init__(self) -> None:
         self._speed: defaultdict[str, dict[bytes, bytes]] = defaultdict(dict)
@@ -108,6 +108,11 @@ class MemoryStore:
             batch = {t: blobs[t] for t in key.tile_specs if t in blobs}
             replies.append(EntityReply(dict(self._speed.get(name, {})) if key.has_speed else {}, batch))
         return Snapshot(replies, dict(self._through))
+
+    def ids(self, entity: str) -> Iterator[str]:
+        """See `Listing.ids`."""
+        for prefix, found in ((speed_key(entity, ""), self._speed), (batch_key(speed_key(entity, "")), self._batch)):
+            yield from [key.removeprefix(prefix) for key, fields in found.items() if fields and key.startswith(prefix)]
 
     def _take(self, sequence: WriteSequence | None) -> None:
         if sequence is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -157,6 +157,16 @@ class OnlineStore(Protocol):
 
     def read(self, keys: Sequence[ReadKey]) -> Snapshot:
         """What is stored of `keys`, in one round trip."""
+
+
+class Listing(Protocol):
+    """Says of whom an online store holds anything. Raises: StoreUnavailable: from its method."""
+
+    def ids(self, entity: str) -> Iterator[str]:
+        """Ids of an entity of which there are tiles or blobs, in no order, some of them twice, in many small steps.
+
+        All that are there from the first step to the last; others, which come or expire meanwhile, may be.
+        """
 
 
 def speed_key(entity: str, entity_id: str) -> str:

@@ -21,8 +21,10 @@ ENTITY_MS = 2**43
 _NONE = np.zeros(1)
 
 
-class _Run(NamedTuple):
-    """Some tiles. keys: int64[tiles]. columns: one a numeric state, float64[tiles + 1], the last a 0 as padding."""
+class Run(NamedTuple):
+    """Tiles of several entities. keys: int64[tiles]. columns: one a numeric state, float64[tiles + 1], the last a 0 as
+    padding.
+    """
 
     keys: Ints
     columns: Sequence[Floats]
@@ -31,21 +33,37 @@ class _Run(NamedTuple):
 class Sheet:
     """Tiles of one tile spec of some entities, and for each request the place of its entity among them.
 
-    Args: batch, speed: what each layer has of each entity.
+    Args: batch, speed: what each layer has of each entity; run: their tiles, where they are merged already.
     """
 
     def __init__(
-        self, tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None], owner: Ints
+        self,
+        tile_spec: TileSpec,
+        batch: Sequence[Packed | None],
+        speed: Sequence[TileColumns | None],
+        owner: Ints,
+        run: Run | None = None,
     ) -> None:
-        self._batch, self._speed, self.owner = batch, speed, owner
+        self._tile_spec, self._batch, self._speed, self.owner = tile_spec, batch, speed, owner
         self._of_requests = owner * ENTITY_MS
-        self._run = _whole(tile_spec, batch, speed)
+        self._run = _whole(tile_spec, batch, speed) if run is None else run
         self._ends: dict[tuple[int, int], tuple[Ints, Ints]] = {}
 
     @property
     def keys(self) -> Ints:
         """int64[tiles], ascending: entity by entity, within one by start, so the batch layer before the speed layer."""
         return self._run.keys
+
+    def some(self, places: Ints) -> Sheet:
+        """A sheet of the entities at `places`, int64[n], each of which is asked about once, in that order."""
+        first = np.searchsorted(self.keys, places * ENTITY_MS)
+        lengths = np.searchsorted(self.keys, (places + 1) * ENTITY_MS) - first
+        own = np.arange(len(places))
+        tiles = spread(first, lengths)
+        keys = self.keys[tiles] + np.repeat((own - places) * ENTITY_MS, lengths)
+        run = Run(keys, [np.append(column[tiles], 0.0) for column in self._run.columns])
+        layers = [self._batch[place] for place in places], [self._speed[place] for place in places]
+        return Sheet(self._tile_spec, *layers, own, run)
 
     def numeric(self, place: int) -> Floats:
         """float64[tiles + 1]: one numeric state of all tiles, and a 0 as padding."""
@@ -66,7 +84,18 @@ class Sheet:
         return [SpecTiles(None if packed is None else packed.tiles(), speed) for packed, speed in layers]
 
 
-def _whole(tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None]) -> _Run:
+def spread(first: Ints, lengths: Ints) -> Ints:
+    """The numbers from each of `first` on, as many as `lengths` says, one after the other.
+
+    >>> spread(np.array([7, 2]), np.array([2, 3])).tolist()
+    [7, 8, 2, 3, 4]
+    """
+    ends = np.cumsum(lengths)
+    found: Ints = np.arange(lengths.sum()) + np.repeat(first - (ends - lengths), lengths)
+    return found
+
+
+def _whole(tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None]) -> Run:
     written_alike: dict[tuple[int, ...], list[tuple[int, Packed]]] = {}
     for at, packed in enumerate(batch):
         if packed is not None:
@@ -82,7 +111,7 @@ def _whole(tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[
     return runs[0] if len(runs) == 1 else _merged(width, runs)
 
 
-def _of_batch(same: Sequence[int], parts: Sequence[tuple[int, Packed]]) -> _Run:
+def _of_batch(same: Sequence[int], parts: Sequence[tuple[int, Packed]]) -> Run:
     """The tiles of blobs that leave the same states out."""
     nothing = np.zeros((1 + parts[0][1].written, 1), np.int64)
     numbers = np.concatenate([*(packed.numbers() for _, packed in parts), nothing], axis=1)
@@ -91,13 +120,13 @@ def _of_batch(same: Sequence[int], parts: Sequence[tuple[int, Packed]]) -> _Run:
         counts = np.concatenate([*(packed.counts() for _, packed in parts), _NONE], dtype=np.float64)
         for place in same:
             columns.insert(place, counts)
-    return _Run(numbers[0, :-1] + _offsets([(at, packed.rows) for at, packed in parts]), columns)
+    return Run(numbers[0, :-1] + _offsets([(at, packed.rows) for at, packed in parts]), columns)
 
 
-def _of_speed(width: int, parts: Sequence[tuple[int, TileColumns]]) -> _Run:
+def _of_speed(width: int, parts: Sequence[tuple[int, TileColumns]]) -> Run:
     starts = np.array([start for _, tiles in parts for start in tiles.starts], np.int64)
     columns = [np.array([x for _, tiles in parts for x in tiles.numeric[k]] + [0.0], np.float64) for k in range(width)]
-    return _Run(starts + _offsets([(at, len(tiles.starts)) for at, tiles in parts]), columns)
+    return Run(starts + _offsets([(at, len(tiles.starts)) for at, tiles in parts]), columns)
 
 
 def _offsets(rows: Sequence[tuple[int, int]]) -> Ints:
@@ -106,8 +135,8 @@ def _offsets(rows: Sequence[tuple[int, int]]) -> Ints:
     return np.repeat(places * ENTITY_MS, lengths)
 
 
-def _merged(width: int, runs: Sequence[_Run]) -> _Run:
+def _merged(width: int, runs: Sequence[Run]) -> Run:
     keys = np.concatenate([run.keys for run in runs])
     order = np.argsort(keys, kind="stable")
     columns = [np.concatenate([run.columns[k][:-1] for run in runs])[order] for k in range(width)]
-    return _Run(keys[order], [np.append(column, 0.0) for column in columns])
+    return Run(keys[order], [np.append(column, 0.0) for column in columns])
