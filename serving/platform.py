@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,20 +13,31 @@ from lamina.clock import Clock
 from lamina.contracts.base import Event
 from lamina.contracts.features import FeatureSet
 from lamina.contracts.served import Served
+from lamina.contracts.systems import System
 from lamina.registry.protocol import ModelRegistry
 from lamina.reviews.cases import Reviewing
 from lamina.scoring.protocol import Scorer
 from lamina.settings import ROOT, Settings
+from lamina.store.protocol import Listing as Keys
+from lamina.store.protocol import OnlineStore
+from lamina.store.redis import RedisStore
+from lamina.store.redis_listing import RedisListing
 from lamina.store.redis_reader import AsyncRedisReader
+from lamina.store.table import ItemTable
 from serving.answering import Answering
 from serving.checks import Checks
+from serving.listing import Listing
 from serving.routes.health import Dependency
 from serving.served_models import Models
-from serving.stages.budget import Budget, Fallbacks
+from serving.stages.budget import SCORE, Budget, Fallbacks, ListBudget
 from serving.stages.case import Decider, J
 from serving.stages.changeover import Changeovers, Load
 from serving.stages.features import AsyncStore, FeatureStage
 from serving.stages.kind import E, RequestKind
+from serving.stages.lists.case import Q, Recommender
+from serving.stages.lists.lister import FIND, Lister, Stages
+from serving.stages.lists.logged import ListLog
+from serving.stages.lists.once import Once
 from serving.stages.log import EventLog
 from serving.stages.making import Maker
 from serving.stages.model import ServedModel
@@ -35,6 +46,7 @@ from serving.stages.repeats import KeptForm, Repeats
 from serving.stages.routing import Routing
 from serving.stages.shadow import ShadowScorer
 from serving.stages.shared_answers import RedisAnswers
+from serving.stages.timed import TimedStage
 from serving.supervision import Background
 
 SYSTEMS = ROOT / "serving/systems"
@@ -49,7 +61,8 @@ as well, takes it for dead: a busy machine's pauses are no deaths.
 class Platform:
     """What every system is built from.
 
-    `own_store`: what whoever starts the service brought in the place of Redis, by which nothing is shared then.
+    `own_store`: what whoever starts the service brought in the place of Redis, by which nothing is shared then;
+    `own_items`: the same for tables of items.
     """
 
     settings: Settings
@@ -59,6 +72,7 @@ class Platform:
     checks: Checks
     clock: Clock
     changeovers: Changeovers
+    own_items: tuple[OnlineStore, Keys] | None = None
 
     def features(self, features: FeatureSet) -> FeatureStage:
         """A reader of the features of a system, which gives up as soon as the settings say."""
@@ -126,6 +140,39 @@ class Platform:
         maker = Maker(kind, decider, features, models.routing, models.shadows, self.events, budget, self.clock, count)
         pipeline = Pipeline(kind, features, repeats, maker, budget, patience_ms=2 * lease_ms)
         return Answering(settings, kind, features, models, repeats, pipeline, self.checks)
+
+    def listing(
+        self,
+        record: System,
+        contract: type[Event],
+        recommender: Recommender[Q],
+        load: Load,
+        *,
+        keys: Collection[str],
+        budget: ListBudget = ListBudget(),  # noqa: B008 - it never changes
+        experiment_file: Path | None = None,
+    ) -> Listing[Q]:
+        """What answers requests for lists, without its routes.
+
+        Args: contract: of the events that say what was shown; load: as for `answering`; keys: the columns of such an
+        event that are a candidate's own ids; experiment_file: as for `models`.
+        Raises: DefinitionError: no feature is about what candidates bring; ExperimentError: when the experiment's file
+        cannot be right.
+        """
+        settings, name, url = self.settings, record.name, self.settings.redis_url.get_secret_value()
+        features = self.features(record.features)
+        models = self.models(record.features, load, contract, experiment_file)
+        store, ids = self.own_items or (RedisStore(url), RedisListing(url))
+        table = ItemTable(keys, lambda: features.reader, store, ids, self.clock)
+        stages = Stages(
+            TimedStage(name, FIND, budget_ms=budget.candidates_ms), TimedStage(name, SCORE, budget_ms=budget.ranking_ms)
+        )
+        written = ListLog(record, recommender, self.events, self.clock)
+        once: Once[list[Served]] = Once(name, window_s=settings.repeat_window_s)
+        lister = Lister(
+            record, recommender, features, lambda: table.items, models.routing, models.shadows, stages, written, once
+        )
+        return Listing(name, settings, features, models, table, stages, lister)
 
     def _shared_answers(self, lease_ms: int, system: str, space: str | None) -> RedisAnswers:
         return RedisAnswers(

@@ -29,6 +29,12 @@ STAGES_MISSED = Counter(
     "Times that a stage took longer than it may (over_budget), and answers made without it (fell_back)",
     ["system", "stage", "outcome"],
 )
+LISTS = Counter(
+    "lists_total", "Lists answered, by what they were made without (none), or empty", ["system", "fallback"]
+)
+LIST_ITEMS = Counter("list_items_total", "Items shown on lists, by what found them", ["system", "source"])
+ITEMS_HELD = Gauge("items_held", "Entities that candidates are looked up in, as last read", ["system", "entity"])
+ITEMS_AGE = Gauge("items_held_age_seconds", "For how long they have not been read", ["system"])
 REPEATS = Counter(
     "repeats_total",
     "Events that came again and were answered (waited, known, shared) or refused (other_content, pending), were "

@@ -31,6 +31,14 @@ class Budget:
     fallbacks: Fallbacks = Fallbacks()
 
 
+@dataclass(frozen=True)
+class ListBudget:
+    """How long the stages of a request for a list may take that work on threads, in milliseconds."""
+
+    candidates_ms: float = 30
+    ranking_ms: float = 40
+
+
 @lru_cache
 def _counter(system: str, stage: str, outcome: str) -> Counter:
     return metrics.STAGES_MISSED.labels(system, stage, outcome)

@@ -48,6 +48,11 @@ class FeatureStage:
         self._timeout_s = timeout_ms / 1000
         self.breaker = Breaker(failures=FAILURES_IN_A_ROW, over_s=FAILING_FOR_S, rest_s=REST_S)
 
+    @property
+    def reader(self) -> Reader:
+        """What it reads with now."""
+        return self._reader
+
     def use(self, reader: Reader) -> None:
         """Read with another reader from now on; what is under way is finished with the one that began it."""
         self._reader = reader
@@ -65,21 +70,10 @@ class FeatureStage:
 
         Raises: StoreUnavailable: the store did not answer in time, or has not for a while.
         """
-        if not self.breaker.may_try():
-            raise StoreUnavailable("Redis has not answered for half a second and more: the next try is soon")
         reader = self._reader
         times: Sequence[int | None] = at_ms or [None] * len(requests)
         keys = [key for one in zip(requests, times, strict=True) for key in reader.keys(*one)]
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                snapshot = await (self._store.read(keys, also) if also else self._store.read(keys))
-        except TimeoutError:
-            self.breaker.failed()
-            raise StoreUnavailable(f"Redis did not answer in {self._timeout_s * 1000:.0f} ms") from None
-        except StoreUnavailable:
-            self.breaker.failed()
-            raise
-        self.breaker.succeeded()
+        snapshot = await self.read_keys(keys, also)
         width = len(reader.plan.features.entities)
         along = len(also) // len(requests) if requests else 0
         return [
@@ -91,6 +85,25 @@ class FeatureStage:
             )
             for i in range(len(requests))
         ]
+
+    async def read_keys(self, keys: Sequence[ReadKey], also: Sequence[Command] = ()) -> Snapshot:
+        """What the store holds of `keys`, in one round trip with the answers to `also`.
+
+        Raises: StoreUnavailable: as `read_each`.
+        """
+        if not self.breaker.may_try():
+            raise StoreUnavailable("Redis has not answered for half a second and more: the next try is soon")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                snapshot = await (self._store.read(keys, also) if also else self._store.read(keys))
+        except TimeoutError:
+            self.breaker.failed()
+            raise StoreUnavailable(f"Redis did not answer in {self._timeout_s * 1000:.0f} ms") from None
+        except StoreUnavailable:
+            self.breaker.failed()
+            raise
+        self.breaker.succeeded()
+        return snapshot
 
     def vector(self, snapshot: Snapshot, request: Mapping[str, object], at_ms: int) -> FeatureVector | None:
         """The features of `request` at `at_ms`, from what was read of it.

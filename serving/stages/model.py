@@ -6,10 +6,12 @@ import asyncio
 import gc
 import logging
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from lamina.monitoring import metrics
 from lamina.registry.protocol import CHAMPION, ModelRegistry, ModelVersion, find
@@ -23,8 +25,11 @@ KEEP_VERSIONS = 2
 USED_FILE = ".used"
 
 
+S = TypeVar("S")
+
+
 @dataclass(frozen=True)
-class Model:
+class InService(Generic[S]):
     """A version in service. A request takes the pointer once, and so uses one version throughout.
 
     `run_id` tells it from a version of the same number in another registry.
@@ -32,7 +37,7 @@ class Model:
 
     name: str
     version: str
-    scorer: Scorer
+    scorer: S
     run_id: str = ""
 
     @property
@@ -41,24 +46,28 @@ class Model:
         return bool(getattr(self.scorer, "calibrated", False))
 
 
-class ServedModel:
+Model = InService[Scorer]
+"""A model that scores."""
+
+
+class ServedVersion(ABC, Generic[S]):
     """Keeps `current` at what the registry has under `wanted`. A version that cannot be used leaves the old one.
 
-    Args: name: the registered model; registry: where it is; load: makes a scorer from a folder; folder: for downloads,
-    of this one alone, where the last model is also found when the registry is away at a start; wanted: an alias, or
-    the number of a version.
+    Args: name: the registered model; registry: where it is; load: makes what serves from a folder; folder: for
+    downloads, of this one alone, where the last model is also found when the registry is away at a start; wanted: an
+    alias, or the number of a version.
     """
 
     def __init__(
         self,
         name: str,
         registry: ModelRegistry,
-        load: Callable[[Path], Scorer],
+        load: Callable[[Path], S],
         folder: Path,
         wanted: str = CHAMPION,
     ) -> None:
         self.name, self.wanted = name, wanted
-        self.current: Model | None = None
+        self.current: InService[S] | None = None
         self.checked = False
         self.problem: str | None = "not looked for yet"
         self._registry, self._load, self._folder = registry, load, folder
@@ -84,6 +93,10 @@ class ServedModel:
     def withdraw(self) -> None:
         """Take the model out of service; the next look loads it anew, if it can be used still."""
         self.current = self._refused = None
+
+    @abstractmethod
+    def warm_up(self, found: S) -> None:
+        """Ask `found` what requests will. What it raises is why a version is refused."""
 
     def _refresh(self) -> None:
         try:
@@ -122,10 +135,7 @@ class ServedModel:
     def _take(self, version: str, folder: Path, run_id: str) -> None:
         try:
             scorer = self._load(folder)
-            for _ in range(WARM_UP_ROUNDS):
-                scorer.predict({})
-            scores_of(scorer, [{}, {}])
-            scorer.explain({})
+            self.warm_up(scorer)
         except Exception as error:
             # Whatever is wrong with a version, the one in service stays.
             self._refused = version
@@ -136,7 +146,7 @@ class ServedModel:
             return
         # What was loaded stays for long: the collector need not look at it again and stop requests meanwhile.
         gc.freeze()
-        self.current = Model(self.name, version, scorer, run_id)
+        self.current = InService(self.name, version, scorer, run_id)
         self._refused, self.problem = None, None
         metrics.MODEL_RELOADS.labels(self.name, "taken").inc()
         log.info("version %s of %s is in service", version, self.name)
@@ -180,6 +190,17 @@ class ServedModel:
         if problem != self.problem:
             log.warning("model %s: %s", self.name, problem)
         self.problem = problem
+
+
+class ServedModel(ServedVersion[Scorer]):
+    """A model that scores, kept current."""
+
+    def warm_up(self, found: Scorer) -> None:
+        """See `ServedVersion.warm_up`."""
+        for _ in range(WARM_UP_ROUNDS):
+            found.predict({})
+        scores_of(found, [{}, {}])
+        found.explain({})
 
 
 def _read_mark(mark: Path) -> tuple[Path, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 
@@ -16,6 +16,8 @@ CHILDREN = 4096
 """Kept per metric; more than there are versions, stages and rules in force."""
 NO_VERSION = "none"
 """The label of answers that no model gave."""
+EMPTY, NO_SOURCE = "empty", "none"
+"""The labels of a list of nothing, and of items of which nobody says what found them."""
 
 
 @lru_cache(CHILDREN)
@@ -59,3 +61,17 @@ def record(served: Served, log_ms: float) -> None:
         histogram(metrics.FEATURE_AGE, system)(served.feature_age_ms / 1000)
     for entity in served.unknown:
         counter(metrics.UNKNOWN_SUBJECTS, system, entity)()
+
+
+def record_list(system: str, served: Sequence[Served], fallback: str, log_ms: float) -> None:
+    """Count one list, whose events took `log_ms` to log. Times are those of the whole, which each item repeats."""
+    counter(metrics.LISTS, system, fallback if served else EMPTY)()
+    if not served:
+        return
+    record(served[0], log_ms)
+    for each in served:
+        for candidate in each.candidates:
+            counter(metrics.LIST_ITEMS, system, candidate.source or NO_SOURCE)()
+    for each in served[1:]:
+        for score in islice(each.outputs.values(), 1):
+            histogram(metrics.SCORES, system, each.models[MODEL].version)(score)
