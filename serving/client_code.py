@@ -9,6 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import FastAPI
@@ -48,13 +49,10 @@ def code(app: FastAPI) -> str:
     imports = sorted((kind.__module__, kind.__name__) for kind in kinds)
     modules = {module: ", ".join(name for of, name in imports if of == module) for module, _ in imports}
     lines = [f"from {module} import {names}\n" for module, names in modules.items()]
-    lines.append("from lamina.client.session import Session\n")
-    return (
-        HEAD
-        + "".join(sorted(lines))
-        + "".join(_section(name, sections[name]) for name in sorted(sections))
-        + _all(sections)
-    )
+    code = "".join(_section(name, sections[name]) for name in sorted(sections))
+    parts = "Session, part" if "part(" in code else "Session"
+    lines.append(f"from lamina.client.session import {parts}\n")
+    return HEAD + "".join(sorted(lines)) + code + _all(sections)
 
 
 def _section(name: str, routes: Iterable[APIRoute]) -> str:
@@ -75,17 +73,35 @@ def _all(sections: Iterable[str]) -> str:
 
 
 def _method(route: APIRoute) -> str:
-    (method,), (body,) = route.methods, route.dependant.body_params
-    names = [field.name for field in route.dependant.query_params]
-    asked = "".join(f", {name}: bool = False" for name in names)
-    query = ", ".join(f'"{name}": {name}' for name in names)
-    given, answer = _name(body.field_info.annotation), _name(route.response_model)
-    arguments = f'"{method}", "{route.path}", {answer}, body={body.name}, query={{{query}}}'
+    (method,), bodies = route.methods, route.dependant.body_params
+    given = [f"{body.name}: {_name(body.field_info.annotation)}" for body in bodies]
+    given += [f"{field.name}: {_name(field.field_info.annotation)}" for field in route.dependant.path_params]
+    asked = [_asked(field) for field in route.dependant.query_params]
+    query = ", ".join(f'"{field.name}": {field.name}' for field in route.dependant.query_params)
+    body = "".join(f"body={body.name}, " for body in bodies)
+    answer = _name(route.response_model)
+    arguments = f'"{method}", {_path(route)}, {answer}, {body}query={{{query}}}'
+    signature = ", ".join(["self", *given, *(["*", *asked] if asked else [])])
     return (
-        f"\n    def {route.name}(self, {body.name}: {given}{', *' if names else ''}{asked}) -> {answer}:\n"
+        f"\n    def {route.name}({signature}) -> {answer}:\n"
         f'        """{route.summary}."""\n'
         f"        return self._session.call({_fitted(arguments)})\n"
     )
+
+
+def _path(route: APIRoute) -> str:
+    """The route's path as an expression: what stands in it is no path of its own."""
+    names = [field.name for field in route.dependant.path_params]
+    path = route.path
+    for name in names:
+        path = path.replace(f"{{{name}}}", f"{{part({name})}}")
+    return f'{"f" if names else ""}"{path}"'
+
+
+def _asked(field: Any) -> str:
+    """A part of the query, with what it is where nobody says it."""
+    default = field.field_info.get_default(call_default_factory=True)
+    return f"{field.name}: {_name(field.field_info.annotation)} = {default!r}"
 
 
 def _fitted(arguments: str) -> str:
@@ -102,7 +118,9 @@ def _kinds(route: APIRoute) -> Iterable[Any]:
 
 
 def _name(kind: Any) -> str:
-    """How a class, or a list of one, is written."""
+    """How a class, or a list or a choice of such, is written."""
+    if isinstance(kind, UnionType):
+        return " | ".join("None" if each is type(None) else _name(each) for each in get_args(kind))
     item = _item(kind)
     return f"list[{item.__name__}]" if item else str(kind.__name__)
 

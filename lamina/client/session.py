@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+import uuid
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -21,6 +23,9 @@ ATTEMPTS = 3
 LONGEST_WAIT_S = 5.0
 AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed a moment later."""
+REQUEST_ID_HEADER = "X-Request-ID"
+Asked = bool | int | str | None
+"""What stands in a query; None and False are left out."""
 T = TypeVar("T")
 
 
@@ -69,18 +74,25 @@ class Session:
         )
 
     def call(
-        self, method: str, path: str, answer: type[T], *, body: Event | Sequence[Event], query: Mapping[str, bool]
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        *,
+        body: Event | Sequence[Event] | None = None,
+        query: Mapping[str, Asked],
     ) -> T:
-        """What the API answers to `body`, of type `answer`.
+        """What the API answers to `body`, or to the path alone, of type `answer`.
 
         Raises: ApiError: it answered with an error; ApiUnreachable: it did not answer.
         """
-        rows = [body] if isinstance(body, Event) else body
-        raw = b",".join(row.to_json() for row in rows)
-        content = raw if isinstance(body, Event) else b"[%s]" % raw
         # Only what was asked for: a request without a query takes the API's quickest way.
-        params = {name: "true" for name, wanted in query.items() if wanted}
-        found = self._retrying(self._once, method, path, content, params)
+        params = {name: _text(wanted) for name, wanted in query.items() if wanted not in (None, False)}
+        headers = {"Content-Type": "application/json"}
+        if body is None:
+            # An event has an id, by which the API knows it when it is sent again; this has none but the request's.
+            headers = {REQUEST_ID_HEADER: uuid.uuid4().hex}
+        found = self._retrying(self._once, method, path, _content(body), params, headers)
         try:
             # A newer server may say more than this client knows.
             return cast(T, _adapter(cast("Hashable", answer)).validate_json(found.content, extra="ignore"))
@@ -91,16 +103,35 @@ class Session:
         """Close every connection."""
         self._http.close()
 
-    def _once(self, method: str, path: str, content: bytes, params: Mapping[str, str]) -> httpx.Response:
+    def _once(
+        self, method: str, path: str, content: bytes | None, params: Mapping[str, str], headers: Mapping[str, str]
+    ) -> httpx.Response:
         try:
-            found = self._http.request(
-                method, path, content=content, params=params, headers={"Content-Type": "application/json"}
-            )
+            found = self._http.request(method, path, content=content, params=params, headers=headers)
         except httpx.HTTPError as error:
             raise ApiUnreachable(f"{self._http.base_url} does not answer: {type(error).__name__}") from error
         if found.is_success:
             return found
         raise _error(found)
+
+
+def part(text: str) -> str:
+    """A text as one part of a path, whatever is in it.
+
+    >>> part("a/b c")
+    'a%2Fb%20c'
+    """
+    return quote(text, safe="")
+
+
+def _text(wanted: Asked) -> str:
+    return "true" if wanted is True else str(wanted)
+
+
+def _content(body: Event | Sequence[Event] | None) -> bytes | None:
+    if body is None or isinstance(body, Event):
+        return None if body is None else body.to_json()
+    return b"[%s]" % b",".join(row.to_json() for row in body)
 
 
 @cache

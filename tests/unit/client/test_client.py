@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -12,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from lamina.client import ApiError, ApiUnreachable, Client
+from lamina.contracts.base import Event
 from lamina.contracts.feedback import FeedbackGiven
 from lamina.contracts.predictions import ManyQuestions, OneQuestion, Question
 from lamina.contracts.transactions import FraudLabel, Transaction
@@ -37,6 +39,42 @@ def test_a_route_without_a_contract_of_its_answer_is_named() -> None:
     app.add_api_route("/parking/stays", lambda: None, methods=["POST"], tags=["parking"], response_model=None)
     with pytest.raises(client_code.AnswerWithoutContract, match=r"/parking/stays .* give it a response_model"):
         client_code.code(app)
+
+
+class Stays(Event):
+    """What an invented route answers."""
+
+    of: str
+    longest_h: int
+
+
+def test_a_route_without_a_body_is_called_by_its_path() -> None:
+    """As the calls of today are, it is run: what stands in the path is one part of it, and the query says what differs
+    from what the API takes for said.
+    """
+
+    def stays(plate: str, longest_h: int = 8, town: str | None = None, mine: bool = False) -> Stays:
+        raise NotImplementedError
+
+    app = FastAPI()
+    app.add_api_route("/parking/{plate}/stays", stays, tags=["parking"], response_model=Stays, summary="Stays of a car")
+    code = client_code.code(app)
+    assert "def stays(self, plate: str, *, longest_h: int = 8, town: str | None = None, mine: bool = False)" in code
+    server = Server(BUSY, says(200, {"of": "A/1", "longest_h": 3}), says(200, {"of": "b", "longest_h": 8}))
+    made: dict[str, Any] = {"Stays": Stays}
+    exec(code.replace(f"from {__name__} import Stays\n", ""), made)
+    with server.client() as client:
+        parking = made["Sections"](client._session).parking
+        assert parking.stays("A/1", longest_h=3, mine=True) == Stays(of="A/1", longest_h=3)
+        assert parking.stays("b").longest_h == 8
+    assert [str(each.url) for each in server.asked] == [
+        "http://api/parking/A%2F1/stays?longest_h=3&mine=true",
+        "http://api/parking/A%2F1/stays?longest_h=3&mine=true",
+        "http://api/parking/b/stays?longest_h=8",
+    ]
+    first, again, other = (each.headers["X-Request-ID"] for each in server.asked)
+    assert first == again != other
+    assert all(each.method == "GET" and not each.content for each in server.asked)
 
 
 @pytest.fixture
