@@ -144,7 +144,8 @@ class CandidateFeatures:
                 found.add(name, [value] * n)
         questions = [q for q in self._reader.by_row if q.name in wanted]
         at_ms, columnar = [asker.at_ms] * n, self._reader.reader.columnar
-        columnar.add_windows(found, questions, self._sheets, self._rows, at_ms)
+        sheets = self._sheets({q.span.tile_spec for q in questions})
+        columnar.add_windows(found, questions, sheets, self._rows, at_ms)
         columnar.add_derived(found, wanted - same.keys(), self._rows, at_ms)
         objects = self._reader.objects
         return {name: _objects(found.values(name)) if name in objects else found.numbers(name) for name in names}
@@ -184,16 +185,12 @@ class CandidateFeatures:
         """Of the candidates in what is held of each entity."""
         return [held.at([str(value_of(row, held.own.entity.key)) for row in self._rows]) for held in self._held]
 
-    @cached_property
-    def _sheets(self) -> dict[str, Sheet]:
-        """The tiles that differ from candidate to candidate, and those that a candidate is folded into."""
-        folded = {q.span.tile_spec for q in self._reader.by_row}
-        of_asker = self._of_asker(len(self)) if folded - {key for held in self._held for key in held.sheets} else {}
-        return of_asker | {
-            key: sheet.some(places)
-            for held, places in zip(self._held, self._places, strict=True)
-            for key, sheet in held.sheets.items()
-        }
+    def _sheets(self, tile_specs: Collection[str]) -> dict[str, Sheet]:
+        """Tiles by these tile specs, a row a candidate: its own, or those of who asks, into which it is folded."""
+        found: dict[str, Sheet] = {}
+        for held, places in zip(self._held, self._places, strict=True):
+            found |= {key: sheet.some(places) for key, sheet in held.sheets.items() if key in tile_specs}
+        return self._of_asker(len(self)) | found if len(found) < len(tile_specs) else found
 
 
 def _is_object(feature: WindowFeature) -> bool:

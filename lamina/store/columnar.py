@@ -7,6 +7,7 @@ sets are looked at request by request, by the code that answers a single one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from math import nan
 from typing import Any
 
@@ -16,7 +17,7 @@ from lamina.contracts.features import Elapsed, Ratio
 from lamina.semantics.events import EventRow, request_value
 from lamina.semantics.reference import Value
 from lamina.store.evaluate import Evaluator, Question, Segments, Span, segments_of
-from lamina.store.sheet import Floats, Ints, Sheet, spread
+from lamina.store.sheet import ENTITY_MS, Floats, Ints, Sheet, spread
 from lamina.store.tiles import TileColumns
 
 
@@ -27,7 +28,7 @@ class WindowColumns:
     """
 
     def __init__(self, span: Span, sheet: Sheet, own: Sequence[Mapping[str, TileColumns]], at_ms: Ints) -> None:
-        self._sheet = sheet
+        self._sheet, self._at_ms = sheet, at_ms
         ends, self._last = sheet.end(span.resolution_ms, span.delay_ms, at_ms)
         self._first = np.searchsorted(sheet.keys, ends - span.window_ms, side="right")
         self._empty = self._first >= self._last
@@ -75,14 +76,29 @@ class WindowColumns:
     def std(self, count: int, total: int, m2: int) -> Floats:
         """Population standard deviation; NaN where nothing was counted."""
         n, mean = self.sum(count), self.mean(count, total)
-        lengths = np.where(self._empty, 0, self._last - self._first)
-        places = spread(self._first, lengths)
-        request = np.repeat(np.arange(len(n)), lengths)
+        places, request = self._tiles
         parts = _squares([self._sheet.numeric(place)[places] for place in (count, total, m2)], mean[request])
         squares = np.bincount(request, parts, minlength=len(n)).astype(np.float64)
         if self._own is not None:
             squares += _squares([self._of_requests(place) for place in (count, total, m2)], mean)
         return np.sqrt(_quotient(squares, n))
+
+    def decayed(self, place: int, half_life_ms: int) -> Floats:
+        """A count of which a tile's part halves with each half-life that it lies back."""
+        places, request = self._tiles
+        age_ms = self._at_ms[request] - self._sheet.keys[places] % ENTITY_MS
+        parts = self._sheet.numeric(place)[places] * np.exp2(-age_ms / half_life_ms)
+        found = np.bincount(request, parts, minlength=len(self._at_ms)).astype(np.float64)
+        if self._own is not None:
+            own_ms = self._at_ms - np.array([tile.starts[0] for tile in self._own], np.int64)
+            found += self._of_requests(place) * np.exp2(-own_ms / half_life_ms)
+        return found
+
+    @cached_property
+    def _tiles(self) -> tuple[Ints, Ints]:
+        """The places of all tiles in the windows, and for each the request whose window it is in."""
+        lengths = np.where(self._empty, 0, self._last - self._first)
+        return spread(self._first, lengths), np.repeat(np.arange(len(lengths)), lengths)
 
 
 def _quotient(top: Floats, n: Floats) -> Floats:
@@ -164,11 +180,13 @@ class ColumnarEvaluator:
         windows, segments = dict[Span, WindowColumns](), dict[Span, list[Segments]]()
         for q in questions:
             sheet = sheets[q.span.tile_spec]
-            if finish := _COLUMNS.get(q.kind):
+            finish = _COLUMNS.get(q.kind)
+            if finish or q.half_life_ms:
                 window = windows.get(q.span)
                 if window is None:
                     window = windows[q.span] = WindowColumns(q.span, sheet, own, times)
-                found.add_numbers(q.name, finish(window, *q.places))
+                column = finish(window, *q.places) if finish else window.decayed(q.places[0], q.half_life_ms)
+                found.add_numbers(q.name, column)
                 continue
             each = segments.get(q.span)
             if each is None:

@@ -58,7 +58,7 @@ class Span(NamedTuple):
 class Question(NamedTuple):
     """A feature of a window, resolved: which tiles answer it, where in them its states are, how they are finished.
 
-    span_at: place of the span in `Evaluator.spans`.
+    span_at: place of the span in `Evaluator.spans`. half_life_ms: of a decayed count; 0 of others.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Question(NamedTuple):
     kind: str
     places: tuple[int, ...]
     finish: Finish
+    half_life_ms: int = 0
 
 
 class Evaluator:
@@ -95,7 +96,7 @@ class Evaluator:
         """
         own = self.own_tiles(request, at_ms)
         windows = [segments_of(span, tiles.get(span.tile_spec), own, at_ms) for span in self.spans]
-        found: dict[str, Value] = {name: finish(windows[at], at_ms) for name, _, at, _, _, finish in self.questions}
+        found: dict[str, Value] = {name: finish(windows[at], at_ms) for name, _, at, _, _, finish, _ in self.questions}
         found.update(derived(self.features, found, request, at_ms))
         return found
 
@@ -123,7 +124,9 @@ def _question(plan: Plan, feature: WindowFeature, spans: dict[Span, int]) -> Que
     places = tuple(_place(tile_spec, s) for s in states_of(feature.aggregate))
     span = Span(tile_spec.key, feature.window.ms, view.delay.ms, feature.resolution.ms, view.include_request)
     span_at = spans.setdefault(span, len(spans))
-    return Question(feature.name, span, span_at, feature.aggregate.kind, places, _finisher(tile_spec, feature, places))
+    half_life, finish = feature.aggregate.half_life, _finisher(tile_spec, feature, places)
+    half_life_ms = half_life.ms if half_life else 0
+    return Question(feature.name, span, span_at, feature.aggregate.kind, places, finish, half_life_ms)
 
 
 def _finisher(tile_spec: TileSpec, feature: WindowFeature, at: Sequence[int]) -> Finish:

@@ -33,20 +33,16 @@ class Run(NamedTuple):
 class Sheet:
     """Tiles of one tile spec of some entities, and for each request the place of its entity among them.
 
-    Args: batch, speed: what each layer has of each entity; run: their tiles, where they are merged already.
+    Args: batch, speed: what each layer has of each entity.
     """
 
     def __init__(
-        self,
-        tile_spec: TileSpec,
-        batch: Sequence[Packed | None],
-        speed: Sequence[TileColumns | None],
-        owner: Ints,
-        run: Run | None = None,
+        self, tile_spec: TileSpec, batch: Sequence[Packed | None], speed: Sequence[TileColumns | None], owner: Ints
     ) -> None:
-        self._tile_spec, self._batch, self._speed, self.owner = tile_spec, batch, speed, owner
+        self._batch, self._speed, self.owner = batch, speed, owner
         self._of_requests = owner * ENTITY_MS
-        self._run = _whole(tile_spec, batch, speed) if run is None else run
+        self._run = _whole(tile_spec, batch, speed)
+        self._unpacked: dict[int, SpecTiles] = {}
         self._ends: dict[tuple[int, int], tuple[Ints, Ints]] = {}
 
     @property
@@ -61,9 +57,17 @@ class Sheet:
         own = np.arange(len(places))
         tiles = spread(first, lengths)
         keys = self.keys[tiles] + np.repeat((own - places) * ENTITY_MS, lengths)
-        run = Run(keys, [np.append(column[tiles], 0.0) for column in self._run.columns])
-        layers = [self._batch[place] for place in places], [self._speed[place] for place in places]
-        return Sheet(self._tile_spec, *layers, own, run)
+        padded = np.append(tiles, len(self.keys))
+        return _Some(self, places, Run(keys, [column[padded] for column in self._run.columns]))
+
+    def tiles_of(self, place: int) -> SpecTiles:
+        """The tiles of the entity at `place`, as one request is answered from them."""
+        found = self._unpacked.get(place)
+        if found is None:
+            packed = self._batch[place]
+            found = SpecTiles(None if packed is None else packed.tiles(), self._speed[place])
+            self._unpacked[place] = found
+        return found
 
     def numeric(self, place: int) -> Floats:
         """float64[tiles + 1]: one numeric state of all tiles, and a 0 as padding."""
@@ -80,8 +84,22 @@ class Sheet:
     @cached_property
     def tiles(self) -> list[SpecTiles]:
         """The tiles of each entity, as one request is answered from them."""
-        layers = zip(self._batch, self._speed, strict=True)
-        return [SpecTiles(None if packed is None else packed.tiles(), speed) for packed, speed in layers]
+        return [self.tiles_of(place) for place in range(len(self._batch))]
+
+
+class _Some(Sheet):
+    """Some entities of another sheet, at `places`."""
+
+    def __init__(self, whole: Sheet, places: Ints, run: Run) -> None:
+        self._whole, self._places, self.owner = whole, places, np.arange(len(places))
+        self._of_requests = self.owner * ENTITY_MS
+        self._run = run
+        self._ends = {}
+
+    @cached_property
+    def tiles(self) -> list[SpecTiles]:
+        """See `Sheet.tiles`."""
+        return [self._whole.tiles_of(place) for place in self._places.tolist()]
 
 
 def spread(first: Ints, lengths: Ints) -> Ints:
