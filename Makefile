@@ -28,7 +28,7 @@ SOURCES := lamina jobs models serving dags benchmarks tests
 # A copy of some other environment's variables would send tools to the wrong interpreter.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME SPARK_HOME FLINK_HOME AIRFLOW_HOME
 
-.PHONY: help env networks jars prometheus up down status doctor check format test test-unit mutants demo bench bench-quick client lock clean
+.PHONY: help env networks jars opensearch prometheus up down status doctor check format test test-unit mutants demo bench bench-quick client lock clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_\/.-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ jars: .tools/jars/.stamp ## Fetch Kafka's broker, the Flink connector and Spark'
 .tools/jars/.stamp: lamina/local/jars.py lamina/local/jars.sha256 .venv/.stamp
 	@$(PY) -m lamina.local.jars
 	@touch $@
+
+opensearch: .venv/.stamp ## Fetch OpenSearch's jars, for indexes in a cluster; ARGS="--only opensearch" of `make up` starts it
+	@$(PY) -m lamina.local.jars opensearch
 
 prometheus: .venv/.stamp ## Fetch Prometheus and Alertmanager from Debian, without root, to check alerts and dashboards
 	@$(PY) -m lamina.local.prometheus

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from lamina.errors import StackError
-from lamina.local import orphans
+from lamina.local import jars, orphans
 from lamina.local import prometheus as monitoring
 from lamina.local.jvm import FRUGAL
 from lamina.local.stack import Stack
@@ -35,6 +35,7 @@ PREFIX = "lamina-test-"
 TORCH = ROOT / ".venv-networks"
 """The environment with torch, where somebody made it."""
 NO_PROMETHEUS = "there is no Prometheus here"
+NO_OPENSEARCH = "there is no OpenSearch here"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,6 +118,17 @@ def flink_url(stack: Stack) -> str:
     return stack.start("flink")["flink"]
 
 
+@pytest.fixture(scope="session")
+def opensearch_url(stack: Stack) -> str:
+    """Address of a real OpenSearch that searches vectors; skips where its jars cannot be had, which is counted."""
+    try:
+        if jars.missing("opensearch"):
+            jars.fetch("opensearch")
+    except StackError as error:
+        pytest.skip(f"{NO_OPENSEARCH}: {error}")
+    return stack.start("opensearch")["opensearch"]
+
+
 @pytest.fixture(scope="module")
 def airflow_url(stack: Stack) -> Iterator[str]:
     """Address of a real Airflow, for one module: even with nothing to do its five processes keep a core busy in part.
@@ -169,11 +181,13 @@ def prometheus() -> monitoring.Programs:
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were left out for want of a program, so that a green run is not taken for more than it is."""
-    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NO_PROMETHEUS in str(report.longrepr)]
-    if left_out:
-        terminalreporter.write_line(
-            f"{len(left_out)} tests of alerts and dashboards were skipped: {NO_PROMETHEUS} (make prometheus)."
-        )
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    for what, why, how in (
+        ("alerts and dashboards", NO_PROMETHEUS, "prometheus"),
+        ("indexes in OpenSearch", NO_OPENSEARCH, "opensearch"),
+    ):
+        if left_out := sum(why in text for text in skipped):
+            terminalreporter.write_line(f"{left_out} tests of {what} were skipped: {why} (make {how}).")
 
 
 @pytest.fixture

