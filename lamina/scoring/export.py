@@ -30,7 +30,22 @@ def export_network(network: Any, spec: NetworkSpec, folder: Path) -> Path:
     """
     import torch
 
-    width = len(spec.inputs)
+    exported, model = compile_network(network, len(spec.inputs), len(spec.outputs))
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.export.save(exported, folder / NETWORK_FILE)
+    (folder / COMPILED_FILE).write_bytes(model)
+    spec.write(folder)
+    return folder
+
+
+def compile_network(network: Any, width: int, wanted: int) -> tuple[Any, bytes]:
+    """The network as torch exports it, and compiled.
+
+    Args: network: a `torch.nn.Module` from float32[n, width] to `wanted` numbers a row. It is put into evaluation mode.
+    Raises: ExportError: as `export_network`.
+    """
+    import torch
+
     probes = np.random.default_rng(0).normal(size=(PROBE_ROWS, width)).astype(np.float32)
     network.eval()
     try:
@@ -39,7 +54,6 @@ def export_network(network: Any, spec: NetworkSpec, folder: Path) -> Path:
         )
         with torch.inference_mode():
             expected = exported.module()(torch.from_numpy(probes)).numpy()
-        wanted = len(spec.outputs)
         if expected.size != PROBE_ROWS * wanted:
             each = "one score" if wanted == 1 else f"{wanted} numbers"
             raise ExportError(f"it gives {expected.shape} for {PROBE_ROWS} rows, and must give {each} a row")
@@ -50,11 +64,7 @@ def export_network(network: Any, spec: NetworkSpec, folder: Path) -> Path:
             f"the network cannot be exported for any number of rows of {width} inputs: {error}"
         ) from error
     _compare(model, probes, expected)
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.export.save(exported, folder / NETWORK_FILE)
-    (folder / COMPILED_FILE).write_bytes(model)
-    spec.write(folder)
-    return folder
+    return exported, model
 
 
 def _compare(model: bytes, probes: Float32s, expected: Float32s) -> None:

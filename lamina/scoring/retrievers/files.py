@@ -13,8 +13,9 @@ from lamina.scoring.retrievers.factors import Factors
 from lamina.scoring.retrievers.item_item import ItemItem
 from lamina.scoring.retrievers.popular import Popular
 from lamina.scoring.retrievers.protocol import REMEDY, Retriever, RetrieverSpec, read_items, write_items
+from lamina.scoring.retrievers.towers import Towers
 
-FORMS: dict[str, type[Retriever]] = {kind.form: kind for kind in (Popular, ItemItem, Factors)}
+FORMS: dict[str, type[Retriever]] = {kind.form: kind for kind in (Popular, ItemItem, Factors, Towers)}
 
 
 class Opened(NamedTuple):
@@ -47,16 +48,22 @@ def open_retriever(folder: Path) -> Opened:
     if len(items) != spec.items:
         raise ModelUnavailable(f"{folder} holds {len(items)} items and its spec says {spec.items}: {REMEDY}")
     try:
-        arrays = {file.stem: _read(file) for file in sorted(folder.iterdir()) if file.suffix in (".npy", ".npz")}
-        return Opened(form.opened(items, arrays, spec.arguments), spec)
+        return Opened(form.opened(items, read_arrays(folder), spec.arguments), spec)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ModelUnavailable(f"the retriever in {folder} cannot be opened ({error}): {REMEDY}") from None
+
+
+def read_arrays(folder: Path) -> dict[str, Any]:
+    """What a retriever in `folder` is made of, by name."""
+    return {file.stem: _read(file) for file in sorted(folder.iterdir()) if file.suffix in (".npy", ".npz", ".onnx")}
 
 
 def _write(file: Path, array: Any) -> None:
     from scipy.sparse import issparse, save_npz
 
-    if issparse(array):
+    if isinstance(array, bytes):
+        file.with_suffix(".onnx").write_bytes(array)
+    elif issparse(array):
         save_npz(file.with_suffix(".npz"), array)
     else:
         np.save(file.with_suffix(".npy"), array, allow_pickle=False)
@@ -65,4 +72,6 @@ def _write(file: Path, array: Any) -> None:
 def _read(file: Path) -> Any:
     from scipy.sparse import load_npz
 
+    if file.suffix == ".onnx":
+        return file.read_bytes()
     return load_npz(file) if file.suffix == ".npz" else np.load(file, allow_pickle=False)

@@ -68,7 +68,7 @@ class Retriever(Protocol):
         """
 
     def arrays(self) -> Mapping[str, Any]:
-        """What it is made of by name: arrays of numpy, or csr_array of scipy."""
+        """What it is made of by name: arrays of numpy, csr_array of scipy, or compiled networks as bytes."""
 
     @classmethod
     def opened(cls, items: Texts, arrays: Mapping[str, Any], arguments: Mapping[str, Any]) -> Retriever:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Protocol
 
 from lamina.errors import LaminaError
@@ -31,11 +31,18 @@ class Method(Protocol):
         """
 
 
-def settings_of(method: Any) -> dict[str, Any]:
-    """Its settings by name.
+def settings_of(method: Any) -> dict[str, float | int | str | bool | None]:
+    """Its settings by name, those of its parts among them; what it is given to learn from is none.
 
     >>> from lamina.training.retrieval.ease import Ease
     >>> settings_of(Ease(regularisation=500.0))
     {'regularisation': 500.0}
     """
-    return asdict(method)
+    found: dict[str, float | int | str | bool | None] = {}
+    for each in fields(method):
+        value = getattr(method, each.name)
+        if isinstance(value, float | int | str | bool) or value is None:
+            found[each.name] = value
+        elif each.name == "settings" and is_dataclass(value):
+            found |= settings_of(value)
+    return found

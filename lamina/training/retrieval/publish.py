@@ -24,7 +24,7 @@ from lamina.scoring.retrievers.protocol import Retriever, RetrieverSpec, VectorR
 from lamina.training.commit import commit
 from lamina.training.retrieval.protocol import Method, settings_of
 
-LIBRARIES = ("numpy", "scipy")
+LIBRARIES = ("numpy", "scipy", "onnxruntime")
 
 
 def retrieval_name(system: str) -> str:

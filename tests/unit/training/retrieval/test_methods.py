@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,9 +24,14 @@ from lamina.training.retrieval.ials import Ials
 from lamina.training.retrieval.neighbours import ItemKnn, Sar
 from lamina.training.retrieval.popularity import Popularity
 from lamina.training.retrieval.protocol import BadSetting, Method, TooMuch
+from lamina.training.retrieval.towers import method
+from lamina.training.retrieval.towers.method import TrainTowers, here, run_training
+from lamina.training.retrieval.towers.settings import TowerSettings
 
 DAY_S = 86_400.0
-METHODS: list[Method] = [Popularity(), ItemKnn(neighbours=3), Sar(), Ease(2.0), Ials(factors=4, epochs=4)]
+NO_TORCH = pytest.mark.skipif(not here(), reason="there is no environment with torch: make networks")
+TOWERS = TrainTowers(TowerSettings(dimensions=4, batch=16, epochs=60, rate=0.02, decay=0.01, buckets=4, longest=6))
+METHODS: list[Method] = [Popularity(), ItemKnn(neighbours=3), Sar(), Ease(2.0), Ials(factors=4, epochs=4), TOWERS]
 
 
 def two_tastes() -> Interactions:
@@ -56,7 +63,31 @@ def new_user(*items: str) -> Interactions:
     return Interactions.of(["new"] * len(items), list(items), time_s=[0.0] * len(items))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.fixture(scope="module")
+def learnt() -> dict[str, Path]:
+    """Towers of this module, by the digest of what they were trained on."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def once(learnt: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told the same, to the byte, is trained once. That training twice gives the same, `towers` tests."""
+
+    def run(folder: Path, out: Path, processes: int = 1) -> None:
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        if digest not in learnt:
+            kept = tmp_path_factory.mktemp("towers") / "out"
+            run_training(folder, kept, processes)
+            learnt[digest] = kept
+        shutil.copytree(learnt[digest], out)
+
+    monkeypatch.setattr(method, "run_training", run)
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(each, marks=NO_TORCH if each is TOWERS else (), id=each.name) for each in METHODS]
+)
 class TestEvery:
     def test_the_same_interactions_in_another_order_give_the_same(self, method: Method) -> None:
         order = np.random.default_rng(0).permutation(len(SEEN))
