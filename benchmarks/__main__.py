@@ -33,6 +33,7 @@ BENCHMARKS = (
     "outages",
     "recsys_diversity",
     "recsys_movielens",
+    "recsys_towers",
     "serving_throughput",
     "soak",
     "store_memory",

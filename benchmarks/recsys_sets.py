@@ -11,8 +11,11 @@ from scipy.sparse import csr_array
 
 from lamina.evaluation.holdout import at_least
 from lamina.scoring.interactions import Interactions
+from lamina.scoring.retrievers.tokens import Tokens, banded
 from lamina.settings import load_settings
 
+AGES = (18.0, 25.0, 35.0, 45.0, 50.0, 56.0)
+"""Edges of the bands of age that MovieLens-1M comes in."""
 FEWEST = 10
 """Interactions of a user and of an item in RecBole's MovieLens-1M."""
 
@@ -28,6 +31,13 @@ class Followed(NamedTuple):
 
     seen: Interactions
     follows: Any
+
+
+class Words(NamedTuple):
+    """What is known of users and items beside who met what."""
+
+    users: Tokens
+    items: Tokens
 
 
 def movielens_100k() -> Interactions | Absent:
@@ -60,6 +70,36 @@ def genres_1m() -> dict[str, str]:
     }
 
 
+def words_100k() -> Words:
+    """Of MovieLens-100k: band of age, gender and occupation of users, genres and year of films."""
+    users, items = (pq.read_table(_folder() / f"ml-100k/{name}.parquet").to_pylist() for name in ("users", "items"))
+    genres = list(items[0])[list(items[0]).index("unknown") :]
+    ages = banded("age", np.array([row["age"] for row in users], np.float64), AGES)
+    return Words(
+        Tokens.of((row["user_id"], (age, *_person(row))) for row, age in zip(users, ages, strict=True)),
+        Tokens.of(
+            (row["item_id"], (f"year={(row['release_date'] or '?')[-4:]}", *(f"genre={g}" for g in genres if row[g])))
+            for row in items
+        ),
+    )
+
+
+def words_1m() -> Words:
+    """Of MovieLens-1M: the same; ages come in bands, and years stand behind the titles."""
+    users, items = (pq.read_table(_folder() / f"ml-1m/{name}.parquet").to_pylist() for name in ("users", "items"))
+    return Words(
+        Tokens.of((row["user_id"], (f"age={row['age']}", *_person(row))) for row in users),
+        Tokens.of(
+            (row["item_id"], (f"year={row['title'].strip()[-5:-1]}", *(f"genre={g}" for g in row["genres"].split("|"))))
+            for row in items
+        ),
+    )
+
+
+def _person(row: dict[str, Any]) -> tuple[str, str]:
+    return f"gender={row['gender']}", f"occupation={row['occupation']}"
+
+
 def lastfm() -> Followed | Absent:
     """Who listened to which artist, each pair once and the number of plays left out, and who is whose friend."""
     file, friends = _file("lastfm-hetrec/user_artists.parquet"), _file("lastfm-hetrec/user_friends.parquet")
@@ -77,8 +117,12 @@ def lastfm() -> Followed | Absent:
 
 
 def _file(name: str) -> Path | Absent:
-    file = load_settings().data / "recsys" / name
+    file = _folder() / name
     return file if file.exists() else Absent(f"{file} is absent: set LAMINA_DATA to the folder that holds recsys")
+
+
+def _folder() -> Path:
+    return load_settings().data / "recsys"
 
 
 def _columns(file: Path) -> dict[str, Any]:
