@@ -34,7 +34,7 @@ from lamina.reviews.database import Database, database_url
 
 PEOPLE, EVERY_S, RATE = 50, 5.0, 200
 ROUNDS, SECONDS, WARM_UP_S, REST_S = 4, 15, 5, 1.0
-QUICK_ROUNDS, QUICK_SECONDS, QUICK_WARM_UP_S = 2, 5, 3
+QUICK_ROUNDS, QUICK_SECONDS, QUICK_WARM_UP_S = 2, 4, 3
 PAGES = ("/", "/queue", "/parts/overview", "/models", "/measured", "/audit")
 BARS = {"p99_ratio": "<= 1.1", "errors": "== 0", "page_errors": "== 0"}
 
