@@ -34,7 +34,7 @@ from lamina.definitions.fraud import FEATURES, SYSTEM
 from lamina.evaluation.table import Table
 from lamina.monitoring.drift.columns import STEADY, compare_column
 from lamina.monitoring.drift.decide import decided
-from lamina.monitoring.drift.distributions import Numbers
+from lamina.monitoring.drift.distributions import Distribution, Numbers
 from lamina.monitoring.drift.findings import Finding, Kind, State
 from lamina.monitoring.drift.hours import Served
 from lamina.monitoring.drift.labels import compare_concept, compare_prior
@@ -105,13 +105,14 @@ def served(live: Live, start_ms: int, end_ms: int, names: Iterable[str]) -> Serv
     return Served(start_ms, features, {VERSION: scores}, rows.stop - rows.start)
 
 
-def compare_at(live: Live, end_ms: int) -> list[Finding]:
-    """What the report of `end_ms` finds of features and scores, not decided yet."""
-    day_ms = end_ms - WATCHING.drift_hours * HOUR_MS
-    hours = [
-        served(live, end_ms - 7 * DAY_MS, day_ms, WEEKLY),
-        served(live, day_ms, end_ms, live.reference.features),
-    ]
+def compare_at(live: Live, end_ms: int, days: dict[int, Served]) -> list[Finding]:
+    """What the report of `end_ms` finds of features and scores, not decided yet. Args: days: made so far, by begin."""
+    day_ms = WATCHING.drift_hours * HOUR_MS
+    hours = [served(live, end_ms - 7 * DAY_MS, end_ms - 2 * day_ms, WEEKLY)]
+    for start_ms in (end_ms - 2 * day_ms, end_ms - day_ms):
+        if start_ms not in days:
+            days[start_ms] = served(live, start_ms, start_ms + day_ms, live.reference.features)
+        hours.append(days[start_ms])
     return compare_served(live.reference, hours, VERSION, WEEKLY, end_ms, WATCHING)
 
 
@@ -162,12 +163,18 @@ def plant_covariate(live: Live, base: dict[int, list[Finding]], name: str, ks: f
     top = float(before.values[-1])
     share = ks / (1 - float(before.weights[-1] / before.weights.sum()))
     jumps = (np.random.default_rng([SEED, begun % 1_000_003]).random(len(values)) < share) & ~np.isnan(values)
-    for end_ms in sorted(at for at in base if begun < at <= begun + HORIZON_HOURS * HOUR_MS):
-        rows = live.places(end_ms - WATCHING.drift_hours * HOUR_MS, end_ms)
+    day_ms = WATCHING.drift_hours * HOUR_MS
+
+    def planted(rows: slice) -> Distribution:
         changed = np.where(jumps[rows] & (live.at_ms[rows] >= begun), top, values[rows])
-        now = sketch_columns({name: changed})[name].distribution()
+        return sketch_columns({name: changed})[name].distribution()
+
+    for end_ms in sorted(at for at in base if begun < at <= begun + HORIZON_HOURS * HOUR_MS):
+        day_before, now = (
+            planted(live.places(end_ms - back * day_ms, end_ms - (back - 1) * day_ms)) for back in (2, 1)
+        )
         sway = live.reference.sway.get(name, STEADY)
-        found = compare_column(name, before, now, WATCHING, sway=sway)
+        found = compare_column(name, before, now, WATCHING, sway=sway, day_before=day_before)
         if drifted([*(f for f in base[end_ms] if f.subject != name), *found], Kind.COVARIATE, name):
             return (end_ms - begun) // HOUR_MS
     return None
@@ -229,7 +236,8 @@ def measure(users: int, days: int, plants: int, step_hours: int, told: Callable[
     live = make_live(users, days)
     told(f"{len(live.score)} rows from {day_of(live.begin_ms)} on")
     ends = range(live.begin_ms + 7 * DAY_MS, live.end_ms + 1, step_hours * HOUR_MS)
-    base = {end_ms: compare_at(live, end_ms) for end_ms in ends}
+    sketched: dict[int, Served] = {}
+    base = {end_ms: compare_at(live, end_ms, sketched) for end_ms in ends}
     told(f"{len(base)} reports of features and scores")
     plain = np.ones(len(live.score))
     label_ends = range(live.begin_ms + 14 * DAY_MS, live.end_ms + LABEL_DELAY_DAYS * DAY_MS + 1, DAY_MS)

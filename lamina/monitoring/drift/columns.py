@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from lamina.contracts.watching import Watching
 from lamina.monitoring.drift.distances import (
     PSI_FLOOR,
@@ -30,17 +28,21 @@ NEW_TEXTS_SHOWN = 5
 @dataclass(frozen=True)
 class Sway:
     """How far the furthest single day of a model's test was from the rows it was trained on: by the values of a column,
-    and by the share that is missing.
+    and by the share that is missing. change: how far its values were at most from those of the day before, None where
+    no two days of the test can be compared.
     """
 
     values: float = 0.0
     missing: float = 0.0
+    change: float | None = None
 
 
 STEADY = Sway()
 SWAYS = 2.0
 """Beyond so many times its own sway a column drifts, where that is more than the threshold. What depends on few
-entities, as on the merchants with a fraud of late, is never still: measured in docs/concepts/drift.md.
+entities, as on the merchants with a fraud of late, is never still: measured in docs/concepts/drift.md. Such a column
+sways slowly. When it changed since the day before by more than so many times what it did at most in the test, it did
+not sway, and the usual threshold holds.
 """
 
 
@@ -51,28 +53,47 @@ def compare_column(
     watching: Watching,
     kind: Kind = Kind.COVARIATE,
     sway: Sway = STEADY,
+    day_before: Distribution | None = None,
 ) -> list[Finding]:
     """What is found of a column: of its values, and of the share that is missing.
 
     A column whose kind changed, texts for numbers, has none of the values that the reference has.
+
+    Args: day_before: the column as long before as what is compared reaches back; None where that is not known.
     """
-    found = [_missing(name, reference, current, watching, kind), _values(name, reference, current, watching, kind)]
-    return [
-        replace(each, threshold=max(each.threshold, SWAYS * swayed))
-        for each, swayed in zip(found, (sway.missing, sway.values), strict=True)
-    ]
+    missing, values = (make(name, reference, current, watching, kind) for make in (_missing, _values))
+    missing = replace(missing, threshold=max(missing.threshold, SWAYS * sway.missing))
+    if values.effect is None or (limit := SWAYS * sway.values) <= values.threshold:
+        return [missing, values]
+    if sway.change is None or day_before is None or day_before.count < watching.compared_rows:
+        return [missing, replace(values, threshold=limit)]
+    change = distance(day_before, current)
+    sudden = change - day_before.error - current.error > max(values.threshold, SWAYS * sway.change)
+    further = {**values.further, "change_of_a_day": change}
+    return [missing, replace(values, threshold=values.threshold if sudden else limit, further=further)]
 
 
 def measure_sway(reference: Distribution, days: Iterable[Distribution]) -> Sway:
-    """The sway of a column over days, whose rows none of the reference's are."""
-    values = missing = 0.0
+    """The sway of a column over days one after the other, whose rows none of the reference's are."""
+    values, missing, changes, before = 0.0, 0.0, list[float](), None
     for day in days:
-        if isinstance(reference, Numbers) and isinstance(day, Numbers):
-            values = max(values, np.nan_to_num(kolmogorov_smirnov(reference, day)))
-        elif isinstance(reference, Texts) and isinstance(day, Texts):
-            values = max(values, jensen_shannon(*aligned(reference, day)))
-        missing = max(missing, abs(reference.missing_share - day.missing_share))
-    return Sway(float(values), missing)
+        if reference.count and day.count:
+            values = max(values, distance(reference, day))
+        if before is not None and before.count and day.count:
+            changes.append(distance(before, day))
+        missing, before = max(missing, abs(reference.missing_share - day.missing_share)), day
+    return Sway(values, missing, max(changes, default=None))
+
+
+def distance(one: Distribution, other: Distribution) -> float:
+    """How far two columns with values are apart, 0 to 1: numbers by Kolmogorov and Smirnov, texts by Jensen and
+    Shannon; of different kinds nothing is alike.
+    """
+    if isinstance(one, Numbers) and isinstance(other, Numbers):
+        return kolmogorov_smirnov(one, other)
+    if isinstance(one, Texts) and isinstance(other, Texts):
+        return jensen_shannon(*aligned(one, other))
+    return 1.0
 
 
 def _values(name: str, reference: Distribution, current: Distribution, watching: Watching, kind: Kind) -> Finding:

@@ -52,30 +52,52 @@ def label_window(system: System, end_ms: int, known_before_ms: int) -> Window:
 
 
 def served_in(lake: str, system: System, reference: Reference, end_ms: int, known_before_ms: int) -> list[Served]:
-    """The hours before `end_ms`, oldest first: a week of them for what is of the day of the week, then those of all."""
+    """The hours before `end_ms`, oldest first: a week of them for what is of the day of the week, then those of all,
+    the day before and the last.
+    """
     kinds = {name: sketch.kind for name, sketch in reference.features.items()}
     weekly = sorted(weekly_features(system.features) & set(kinds))
-    late_ms = end_ms - system.watching.drift_hours * HOUR_MS
+    both_ms = end_ms - _day_before_ms(system.watching) - system.watching.drift_hours * HOUR_MS
+    week_ms = min(end_ms - WEEK_HOURS * HOUR_MS, both_ms)
     of = (lake, system.name, kinds)
-    week = served_hours(*of, end_ms - WEEK_HOURS * HOUR_MS, late_ms, known_before_ms, weekly) if weekly else []
-    return week + served_hours(*of, late_ms, end_ms, known_before_ms)
+    week = served_hours(*of, week_ms, both_ms, known_before_ms, weekly) if weekly else []
+    return week + served_hours(*of, both_ms, end_ms, known_before_ms)
+
+
+def windows(
+    hours: Sequence[Served], end_ms: int, watching: Watching
+) -> tuple[Sequence[Served], Sequence[Served], Sequence[Served]]:
+    """Of the hours before `end_ms` those of the week, of the last day, and of the day before; none of that one where it
+    lacks hours that the last has, since a part of a day differs from any day by its hours alone.
+    """
+    week = [hour for hour in hours if hour.at_ms >= end_ms - WEEK_HOURS * HOUR_MS]
+    start_ms, back_ms = end_ms - watching.drift_hours * HOUR_MS, _day_before_ms(watching)
+    late = [hour for hour in hours if hour.at_ms >= start_ms]
+    before = [hour for hour in hours if start_ms <= hour.at_ms + back_ms < end_ms]
+    whole = {hour.at_ms for hour in late} <= {hour.at_ms + back_ms for hour in before}
+    return week, late, before if whole else []
+
+
+def _day_before_ms(watching: Watching) -> int:
+    """How long before, in whole days, so that no hour is in both."""
+    return -(-watching.drift_hours * HOUR_MS // DAY_MS) * DAY_MS
 
 
 def compare_served(
     reference: Reference, hours: Sequence[Served], version: str, weekly: frozenset[str], end_ms: int, watching: Watching
 ) -> list[Finding]:
     """What features and scores of `version` show, not decided yet. Args: hours: see `served_in`."""
-    late = [hour for hour in hours if hour.at_ms >= end_ms - watching.drift_hours * HOUR_MS]
+    week, late, earlier = windows(hours, end_ms, watching)
     found = []
     for name, before in reference.columns.items():
-        now = windowed(hours if name in weekly else late, name) or _nothing(before)
+        now = windowed(week if name in weekly else late, name) or _nothing(before)
         # A day differs from a week by its weekday alone.
         sway = STEADY if name in weekly else reference.sway.get(name, STEADY)
-        found += compare_column(name, before, now, watching, sway=sway)
+        found += compare_column(name, before, now, watching, sway=sway, day_before=windowed(earlier, name))
     scores = reference.scores.distribution()
     served = windowed(late, SCORE, version) or _nothing(scores)
-    sway = reference.sway.get(SCORES, STEADY)
-    of_scores = compare_column(SCORE, scores, served, watching, Kind.PREDICTION, sway)
+    sway, previous = reference.sway.get(SCORES, STEADY), windowed(earlier, SCORE, version)
+    of_scores = compare_column(SCORE, scores, served, watching, Kind.PREDICTION, sway, previous)
     # A score that a model did not give is counted elsewhere: it is a fallback.
     found += [f for f in of_scores if f.statistic != "missing"]
     return found
@@ -191,5 +213,9 @@ def watch(system: System, registry: ModelRegistry, lake: str, *, end_ms: int, kn
         }
     )
     before = dict(reference.columns) | {SCORE: reference.scores.distribution()}
-    now = {column: windowed(hours, column, version if column == SCORE else None) for column in before}
+    week, late, _ = windows(hours, end_ms, watching)
+    now = {
+        column: windowed(week if column in weekly else late, column, version if column == SCORE else None)
+        for column in before
+    }
     return Watched(report, (before, {key: column for key, column in now.items() if column is not None}))

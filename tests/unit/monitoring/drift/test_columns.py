@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lamina.contracts.watching import Watching
 from lamina.monitoring.drift.columns import Sway, compare_column, measure_sway
 from lamina.monitoring.drift.decide import decide
+from lamina.monitoring.drift.distributions import Distribution
 from lamina.monitoring.drift.findings import Finding, Kind, Severity, State
 from lamina.monitoring.drift.sketches import sketch_columns
 
@@ -130,9 +131,33 @@ def test_a_column_that_is_never_still_has_a_threshold_of_its_own() -> None:
     assert compare_column("c", before, now, WATCHING, sway=Sway(0.04, 0.04))[0].threshold == 0.08
 
 
+def test_a_column_that_sways_slowly_is_found_where_it_jumps() -> None:
+    """What sways was nearly as far yesterday: of twice what it was off, and changed in a day, in its test."""
+    still, test, today, near, few = (
+        sketch_columns({"c": normal(mean, rows)})["c"].distribution()
+        for mean, rows in ((0, 20_000), (0.3, 20_000), (0.5, 20_000), (0.45, 20_000), (0, 99))
+    )
+    sway = measure_sway(still, [test, test])
+    assert sway.values == pytest.approx(0.12, abs=0.02) and sway.change == 0.0
+    assert measure_sway(still, [test]).change is None and measure_sway(still, [test, still]).change == sway.values
+
+    def found(day_before: Distribution | None, sway: Sway = sway) -> State:
+        compared = compare_column("c", still, today, WATCHING, sway=sway, day_before=day_before)
+        return decide(compared, 0.01)[1].state
+
+    assert found(still) is State.DRIFTED
+    assert {found(day_before) for day_before in (None, near, few)} == {State.STABLE}
+    assert found(still, Sway(sway.values, 0.0, None)) is State.STABLE
+    assert found(still, Sway(sway.values, 0.0, 0.2 / 2)) is State.STABLE
+    assert found(still, Sway(sway.values, 0.0, 0.09)) is State.DRIFTED
+    # Back to where it was is a jump, and no drift.
+    back = compare_column("c", still, still, WATCHING, sway=sway, day_before=today)
+    assert decide(back, 0.01)[1].state is State.STABLE
+
+
 def test_the_sway_is_that_of_the_worst_day_of_texts_and_missing_values_too() -> None:
     texts = [sketch_columns({"c": words({"a": p, "b": 1 - p}, 5_000)})["c"].distribution() for p in (0.5, 0.5, 0.9)]
     assert measure_sway(texts[0], texts[1:]).values == pytest.approx(0.383, abs=0.03)
     full, holes = (sketch_columns({"c": np.array(v)})["c"].distribution() for v in ([1.0, 1.0], [1.0, np.nan]))
-    assert measure_sway(full, [holes, full]) == Sway(0.0, 0.5)
+    assert measure_sway(full, [holes, full]) == Sway(0.0, 0.5, 0.0)
     assert measure_sway(full, []) == Sway()

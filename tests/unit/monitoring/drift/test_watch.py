@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -22,10 +23,12 @@ from lamina.definitions import record
 from lamina.lake import layout
 from lamina.lake.joined import ASSUMED
 from lamina.monitoring.drift import with_page
+from lamina.monitoring.drift.columns import Sway
+from lamina.monitoring.drift.decide import decided
 from lamina.monitoring.drift.findings import Finding, Kind, State
-from lamina.monitoring.drift.reference import REFERENCE_FILE, make_reference
+from lamina.monitoring.drift.reference import REFERENCE_FILE, load_reference, make_reference
 from lamina.monitoring.drift.report import PAGE, DriftReport
-from lamina.monitoring.drift.watch import since_ms
+from lamina.monitoring.drift.watch import compare_served, served_in, since_ms, weekly_features
 from lamina.monitoring.exported import Exported
 from lamina.monitoring.hours import HOUR_MS
 from lamina.monitoring.reports import Window, newest
@@ -192,6 +195,25 @@ def test_a_shift_of_a_feature_is_told_and_the_same_question_gives_the_same_bytes
     assert file_of(where).read_bytes() != before
     run(where, "--known-at", "2018-08-22T00:00:00")
     assert file_of(where).read_bytes() == before
+
+
+def test_a_swaying_feature_is_compared_with_the_day_before(lake: Callable[..., str], reference: str) -> None:
+    known, weekly = load_reference(reference, "reference.json"), weekly_features(record("fraud").features)
+    hours = served_in(lake(shift=5.0), record("fraud"), known, END_MS, END_MS)
+    day_before = next(i for i, hour in enumerate(hours) if hour.at_ms == END_MS - 2 * DAY_MS)
+    for change, lost, state in (
+        (0.02, 0, State.DRIFTED),
+        (0.15, 0, State.STABLE),  # it jumps by itself
+        (0.02, 1, State.STABLE),  # a part of a day is no day
+    ):
+        swaying = replace(known, sway={"amount": Sway(0.2, 0.0, change)})
+        there = hours[:day_before] + hours[day_before + lost :]
+        found = decided(compare_served(swaying, there, "3", weekly, END_MS, WATCHING), 0.01)
+        (amount,) = (f for f in found if (f.subject, f.statistic) == ("amount", "ks"))
+        assert amount.effect == pytest.approx(0.2, abs=0.05) and amount.state is state
+        assert amount.threshold == (0.1 if state is State.DRIFTED else 0.4) and amount.rows == A_DAY
+        (weekend,) = (f for f in found if (f.subject, f.statistic) == ("weekend", "ks"))
+        assert weekend.rows == 7 * A_DAY - 30 * lost
 
 
 @pytest.mark.parametrize("broken", ["write_page", "attach"])
