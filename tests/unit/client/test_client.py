@@ -196,7 +196,7 @@ def test_this_machine_is_asked_without_a_proxy(name: str, monkeypatch: pytest.Mo
     with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as api:
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
         with (
-            Client(f"http://127.0.0.1:{api.getsockname()[1]}", timeout_s=0.2) as lamina,
+            Client(f"http://127.0.0.1:{api.getsockname()[1]}", timeout_s=0.8) as lamina,
             pytest.raises(ApiUnreachable),
         ):
             lamina.fraud.label(A_LABEL)
