@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
+from jobs.spark.history import rows_of, with_history
 from jobs.spark.lake import ARRIVAL, FILE, ROW, envelopes, first_to_arrive, spark_url
 from jobs.spark.matching import (
     NO_ANSWER,
@@ -210,17 +211,18 @@ def _feedback(found: DataFrame, told: DataFrame, stands: DataFrame) -> dict[str,
 def _write(
     logged: DataFrame, labels: DataFrame, lake: str, system: str, day: date, fingerprint: str, as_of: AsOf
 ) -> None:
-    """Replace the rows of `day`: its envelopes, each once, with their labels."""
+    """Replace the rows of `day`: its envelopes, each once, with their labels and what was said of them before."""
     begin_ms, end_ms = midnight_ms(day), midnight_ms(next_day(day))
     of_day = logged.where((F.col("timestamp") >= begin_ms) & (F.col("timestamp") < end_ms))
     model = F.try_element_at(F.from_json("models", _MODELS), F.lit(MODEL))
     made = {"score": score(), "model": model["name"], "model_version": model["version"]}
     kinds = {each.name: each.dataType for each in from_arrow_schema(SCHEMA)}
     found = labels.where(F.col(DAY) == day.isoformat()).drop(DAY, "shadow")
-    rows = of_day.join(found, list(PLACE)).select(
-        *(made.get(name, F.col(name)).cast(kind).alias(name) for name, kind in kinds.items())
-    )
-    with replacing(layout.joined(lake, system, day)) as staging:
+    url = layout.joined(lake, system, day)
+    rows = with_history(
+        of_day.join(found, list(PLACE)), rows_of(logged.sparkSession, url), as_of.known_before_ms
+    ).select(*(made.get(name, F.col(name)).cast(kind).alias(name) for name, kind in kinds.items()))
+    with replacing(url) as staging:
         rows.write.mode("append").parquet(spark_url(staging))
         write_fingerprint(staging, fingerprint, as_of)
 

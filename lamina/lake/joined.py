@@ -9,8 +9,9 @@ An example: `txn-1` was approved with score 0.02 on 13 August; on the 20th its c
     r-3         0.40   review   false   null   null                   null          waiting
 
 A row lies in the UTC day of its answer's own `timestamp`. `jobs.spark.join_labels` writes a day anew, as of one time:
-what became known at that time or later is not looked at. Whoever watches a model, or trains on what was served, reads
-these rows.
+what became known at that time or later is not looked at. What a row said before is kept with it, so that whoever asks
+again what was known at an earlier time is told the same (`lamina.lake.known`). Whoever watches a model, or trains on
+what was served, reads these rows.
 """
 
 from __future__ import annotations
@@ -33,6 +34,18 @@ SAID, ASSUMED, WAITING = "joined", "assumed", "waiting"
 """Values of `label_status`: something was said of the answer; nothing was, and the window has passed, so that it is
 negative; nothing was, and something still may be.
 """
+
+STATE = pa.schema(
+    [
+        pa.field("since", pa.int64()),  # epoch ms before which all was known that the join looked at which found it
+        pa.field("label", pa.float64()),  # 0 or 1, a grade or a reward; null while it waits
+        pa.field("label_timestamp", pa.int64()),  # epoch ms at which it became known; null where nothing was said
+        pa.field("label_source", pa.string()),
+        pa.field("label_status", pa.string(), nullable=False),
+        pa.field("contradicted", pa.bool_(), nullable=False),  # whether sources disagreed
+    ]
+)
+"""What a row says of its label, and since when."""
 
 SCHEMA = pa.schema(
     [
@@ -58,11 +71,9 @@ SCHEMA = pa.schema(
         ),  # JSON: values by name; of a shadow none, its answer has them
         pa.field("payload", pa.string(), nullable=False),  # JSON: what only this system knows
         pa.field("latency_ms", pa.float64(), nullable=False),
-        pa.field("label", pa.float64()),  # 0 or 1, a grade or a reward; null while it waits
-        pa.field("label_timestamp", pa.int64()),  # epoch ms at which it became known; null where nothing was said
-        pa.field("label_source", pa.string()),
-        pa.field("label_status", pa.string(), nullable=False),
-        pa.field("contradicted", pa.bool_(), nullable=False),  # whether sources disagreed
+        *STATE,
+        # What it said before, oldest first; null where it said nothing else.
+        pa.field("earlier", pa.list_(pa.struct([each.with_nullable(True) for each in STATE]))),
     ]
 )
 """Columns of joined rows. Maps are JSON text, as in the log of answers."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.table import Table
-from lamina.monitoring.rows import Rows
+from lamina.monitoring.rows import Rows, answer_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +23,7 @@ BATCH = 20_000
 def columns_of(problem: Problem) -> tuple[str, ...]:
     """Columns of joined rows that `as_table` needs: the payload only where more than features is asked for."""
     payload = ("payload",) if problem.columns or problem.beside else ()
-    return ("request_id", "timestamp", "shadow", "features", *payload)
+    return ("request_id", "event_id", "shadow", "features", *payload)
 
 
 def as_table(problem: Problem, rows: Rows, given: pa.Table) -> Table:
@@ -35,14 +35,15 @@ def as_table(problem: Problem, rows: Rows, given: pa.Table) -> Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    place = {key: i for i, key in enumerate(zip(rows.request.tolist(), rows.timestamp.tolist(), strict=True))}
+    place = {answer: i for i, answer in enumerate(rows.answer)}
     inputs = {name: np.full(len(rows), None, object) for name in problem.inputs}
     further = {name: np.full(len(rows), None, object) for name in (*problem.columns, *problem.beside)}
-    wanted = pc.is_in(given.column("request_id"), value_set=pa.array(rows.request, pa.string()))
-    # A shadow has no features of its own: the answer of the same request has them.
+    requests = sorted({answer.partition("\0")[0] for answer in rows.answer})
+    wanted = pc.is_in(given.column("request_id"), value_set=pa.array(requests, pa.string()))
+    # A shadow has no features of its own: the answer to the same event has them.
     for batch in given.filter(pc.and_(wanted, pc.invert(given.column("shadow")))).to_batches(max_chunksize=BATCH):
         texts = batch.to_pydict()
-        keys = zip(texts["request_id"], texts["timestamp"], strict=True)
+        keys = answer_ids(texts["request_id"], texts["event_id"])
         there = [(n, place[key]) for n, key in enumerate(keys) if key in place]
         at = [own for _, own in there]
         features = [orjson.loads(texts["features"][n]) for n, _ in there]
@@ -52,7 +53,7 @@ def as_table(problem: Problem, rows: Rows, given: pa.Table) -> Table:
         for name, values in further.items():
             values[at] = [own.get(name, more.get(name)) for own, more in zip(features, beside, strict=True)]
     return Table(
-        id=rows.request,
+        id=rows.answer,
         inputs={name: _column(values) for name, values in inputs.items()},
         positive=rows.positive,
         unit=rows.unit,

@@ -17,6 +17,7 @@ from lamina.clock import DAY_MS, day_of, midnight_ms
 from lamina.evaluation.metrics import Flags, Outcomes, without_known
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.resample import differences
+from lamina.lake.known import as_of
 from lamina.monitoring.fallen import alerts_of
 from lamina.monitoring.figures import RESAMPLES, Weighed, measure
 from lamina.monitoring.forms import Beside, Counts, Group, PerformanceReport
@@ -84,7 +85,7 @@ def performance(
         recent=recent,
         counts=Counts(
             answers=int((inside & served).sum()),
-            unscored=_unscored(joined, window),
+            unscored=_unscored(as_of(joined, known_before_ms), window),
             waiting=int((inside & served & ~every.known).sum()),
             said_early=every.take(inside).said,
             unknown=int((complete & served & (every.weight == 0)).sum()),
@@ -181,10 +182,10 @@ def too_few(rows: int, positives: int, few: int) -> str:
 
 def _beside(recent: Rows, few: int, resamples: int) -> Iterator[Beside]:
     """Every version in the shadow of another, on the answers that both have scored."""
-    answer = {request: i for i, request in enumerate(recent.request) if not recent.shadow[i]}
+    given = {answer: i for i, answer in enumerate(recent.answer) if not recent.shadow[i]}
     pairs: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for i in np.flatnonzero(recent.shadow):
-        if (at := answer.get(recent.request[i])) is not None:
+        if (at := given.get(recent.answer[i])) is not None:
             key = (str(recent.version[i]), str(recent.arm[i] or ""), str(recent.version[at]))
             pairs.setdefault(key, []).append((int(i), at))
     for (version, arm, champion), places in sorted(pairs.items()):

@@ -7,7 +7,7 @@ So the label of a row has to be complete when the row was joined, too, which is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from lamina.contracts.systems import System
 from lamina.evaluation.decided import counts_for
 from lamina.evaluation.metrics import Flags, Floats, Ints, Texts, day_number
 from lamina.evaluation.resample import owners
+from lamina.lake import known
 from lamina.lake.joined import ASSUMED, SAID, WAITING, read_joined
 from lamina.monitoring.hours import days_between
 
@@ -26,10 +27,23 @@ if TYPE_CHECKING:
 
 LABEL_COLUMNS = ("label", "label_timestamp", "label_status")
 COLUMNS = (
-    *("request_id", "timestamp", "subjects", "score", "action", "intended", "propensity", "model_version", "arm"),
-    *("shadow", *LABEL_COLUMNS),
+    *(
+        "request_id",
+        "event_id",
+        "timestamp",
+        "subjects",
+        "score",
+        "action",
+        "intended",
+        "propensity",
+        "model_version",
+        "arm",
+    ),
+    *("shadow", *LABEL_COLUMNS, *known.COLUMNS),
 )
 """What a judgement of answers needs: not what they were made of, which is hundreds of times as much."""
+
+PLACE = "_place"
 
 Reader = Callable[[Sequence[str], int, int], "pa.Table"]
 """Gives columns of the joined rows of the days that hold a time from one, epoch ms, to before another."""
@@ -45,14 +59,14 @@ class Rows:
     """Answers by a model in order of time, one array each. Whose label is not complete yet is not `known`, and never
     positive.
 
-    unit: texts; owner: int64[n], the place of each among all units in order. version: texts. arm: texts, None where no
-    experiment ran. score: float64[n]. flagged: float64[n], 1 where the system took it for positive, NaN of a shadow of
-    a system that acts. weight: for how many rows each counts, 0 where its truth cannot be known. told_at: when its
-    label became known, epoch ms, NaN where nothing was said. said: of all of them, how many labels had come before they
-    were complete.
+    answer: of which a row is, texts that a shadow shares with the answer beside it. unit: texts; owner: int64[n], the
+    place of each among all units in order. version: texts. arm: texts, None where no experiment ran. score: float64[n].
+    flagged: float64[n], 1 where the system took it for positive, NaN of a shadow of a system that acts. weight: for how
+    many rows each counts, 0 where its truth cannot be known. told_at: when its label became known, epoch ms, NaN where
+    nothing was said. said: of all of them, how many labels had come before they were complete.
     """
 
-    request: Texts
+    answer: Texts
     unit: Texts
     owner: Ints
     timestamp: Ints
@@ -68,7 +82,7 @@ class Rows:
     said: int = 0
 
     def __len__(self) -> int:
-        return len(self.request)
+        return len(self.answer)
 
     @property
     def day(self) -> Ints:
@@ -84,23 +98,16 @@ class Rows:
 class Answers:
     """Joined rows, read once, to be looked at as of any time: `rows` as if nothing were known.
 
-    Of the rows: told, whether something was said of each by whatever time; label, float64[n]; over, whether its label
-    was complete when it was joined, if that of its day was; weights, of a row of which nothing is known, and of one of
-    which something is; answer, the place of the answer that was given, of a row in the shadow of one, -1 where that was
-    not read. Of all rows that were read, those without a score too: at, int64[m], times in order; assumed and waits,
-    bool[m].
+    Of the rows: weights, of a row of which nothing is known, and of one of which something is; answer, the place of the
+    answer that was given, of a row in the shadow of one, -1 where that was not read. Of all rows that were read, those
+    without a score too, in order of time: labels, what each said when, and `PLACE`, its place among the rows or -1.
     """
 
     system: System
     rows: Rows
-    told: Flags
-    label: Floats
-    over: Flags
     weights: tuple[Floats, Floats]
     answer: Ints
-    at: Ints
-    assumed: Flags
-    waits: Flags
+    labels: pa.Table
 
     @classmethod
     def of(cls, system: System, joined: pa.Table, unit: str = "") -> Answers:
@@ -109,76 +116,80 @@ class Answers:
         Args: joined: with `COLUMNS`; unit: key of the entity whose rows are no independent evidence, else the first
         subject is it.
         """
-        import pyarrow.compute as pc
+        import pyarrow as pa
 
         # The lake gives rows in no order, and the same rows have to give the same figures.
         joined = joined.select(list(COLUMNS)).sort_by(
-            [(name, "ascending") for name in ("timestamp", "request_id", "shadow", "model_version", "arm")]
+            [(name, "ascending") for name in ("timestamp", "request_id", "event_id", "shadow", "model_version", "arm")]
         )
-        assumed, waits = (
-            pc.equal(joined.column("label_status"), status).to_numpy(zero_copy_only=False).astype(bool)
-            for status in (ASSUMED, WAITING)
-        )
-        at = joined.column("timestamp").to_numpy().astype(np.int64)
-        joined = joined.filter(joined.column("score").is_valid())
+        scored = joined.column("score").is_valid().to_numpy()
+        place = np.where(scored, np.cumsum(scored) - 1, -1)
+        labels = joined.select(["timestamp", *LABEL_COLUMNS, *known.COLUMNS]).append_column(PLACE, pa.array(place))
+        joined = joined.filter(pa.array(scored))
         texts = {
             name: _texts(joined.column(name))
-            for name in ("request_id", "action", "intended", "propensity", "model_version", "arm", "label_status")
+            for name in ("request_id", "event_id", "action", "intended", "propensity", "model_version", "arm")
         }
-        numbers = {
-            name: joined.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
-            for name in ("score", "label", "label_timestamp")
-        }
+        score = joined.column("score").to_numpy(zero_copy_only=False).astype(np.float64)
         shadow = joined.column("shadow").to_numpy(zero_copy_only=False).astype(bool)
         subjects = _units(system, unit, joined.column("subjects").to_pylist())
-        n = len(subjects)
+        answer, n = answer_ids(texts["request_id"], texts["event_id"]), len(subjects)
         rows = Rows(
-            request=texts["request_id"],
+            answer=answer,
             unit=subjects,
             owner=owners(subjects)[1],
             timestamp=joined.column("timestamp").to_numpy().astype(np.int64),
             version=texts["model_version"],
             arm=texts["arm"],
             shadow=shadow,
-            score=numbers["score"],
-            flagged=_flagged(system, texts, numbers["score"], shadow),
+            score=score,
+            flagged=_flagged(system, texts, score, shadow),
             known=np.zeros(n, bool),
             positive=np.zeros(n, bool),
             weight=np.ones(n),
-            told_at=numbers["label_timestamp"],  # NaN where nothing was said
+            told_at=np.full(n, np.nan),
         )
         return cls(
             system=system,
             rows=rows,
-            told=texts["label_status"] == SAID,
-            label=np.nan_to_num(numbers["label"]),
-            over=np.isin(texts["label_status"].astype(str), (SAID, ASSUMED)),
             weights=(_weights(system, texts, labelled=False), _weights(system, texts, labelled=True)),
-            answer=_answers(texts["request_id"], shadow),
-            at=at,
-            assumed=assumed,
-            waits=waits,
+            answer=_answers(answer, shadow),
+            labels=labels,
         )
 
     def as_of(self, known_before_ms: int, start_ms: int | None = None, end_ms: int | None = None) -> Rows:
         """The rows from `start_ms` to before `end_ms`, or all, as they stood at a time: labels that became known at
-        that time or later are not looked at.
+        that time or later are not looked at, nor what a later join found.
         """
-        every, read = self.rows, slice(*_places(self.at, start_ms, end_ms))
-        window = slice(*_places(every.timestamp, start_ms, end_ms))
-        said = self.told & (every.told_at < known_before_ms)
-        weight = np.where(said, self.weights[1], self.weights[0])
-        # A shadow's row counts as the answer that was given does.
-        weight = np.where(self.answer < 0, 1.0, weight[self.answer])[window]
-        rows, said = every.take(window), said[window]
+        import pyarrow.compute as pc
+
+        first, end = _places(self.labels.column("timestamp").to_numpy(), start_ms, end_ms)
+        stood = known.as_of(self.labels.slice(first, end - first), known_before_ms)
+        at, place = (stood.column(name).to_numpy().astype(np.int64) for name in ("timestamp", PLACE))
+        told, assumed, waits = (
+            pc.equal(stood.column("label_status"), status).to_numpy(zero_copy_only=False).astype(bool)
+            for status in (SAID, ASSUMED, WAITING)
+        )
+        label, told_at = (
+            stood.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+            for name in ("label", "label_timestamp")
+        )
+        said = told & (told_at < known_before_ms)
         # A row that still waited when it was joined may have been spoken of since.
-        settled = _settled(self.at[read], self.assumed[read], self.waits[read], rows.timestamp)
-        complete = (rows.timestamp + delay_ms(self.system) < known_before_ms) & settled & self.over[window]
+        complete = (at + delay_ms(self.system) < known_before_ms) & _settled(at, assumed, waits) & (told | assumed)
+        of = place >= 0
+        place, said, complete, label, told_at = (values[of] for values in (place, said, complete, label, told_at))
+        weight = np.ones(len(self.rows))
+        weight[place] = np.where(said, self.weights[1][place], self.weights[0][place])
+        # A shadow's row counts as the answer that was given does.
+        answer = self.answer[place]
+        rows = self.rows.take(place)
         return replace(
             rows,
             known=complete,
-            positive=said & complete & (self.label[window] > 0),
-            weight=weight,
+            positive=said & complete & (label > 0),
+            weight=np.where(answer < 0, 1.0, weight[answer]),
+            told_at=told_at,  # NaN where nothing was said
             said=int((said & ~complete & ~rows.shadow).sum()),
         )
 
@@ -204,19 +215,16 @@ def _places(ascending: Ints, start_ms: int | None, end_ms: int | None) -> tuple[
     return first, len(ascending) if end_ms is None else int(np.searchsorted(ascending, end_ms))
 
 
-def _settled(at: Ints, assumed: Flags, waits: Flags, timestamp: Ints) -> Flags:
-    """Which rows, of `timestamp`, had complete labels when they were joined, as far as their days show it: a day is
+def _settled(at: Ints, assumed: Flags, waits: Flags) -> Flags:
+    """Which rows, of times `at`, had complete labels when they were joined, as far as their days show it: a day is
     joined as a whole, and silence is taken for negative in order of time. Where rows wait, what was said of others
     later than all those is early.
-
-    Args: at, assumed, waits: of all rows of the days.
     """
     days, place = np.unique(day_number(at), return_inverse=True)
     last, whole = np.full(len(days), -1, np.int64), np.ones(len(days), bool)
     np.maximum.at(last, place[assumed], at[assumed])
     whole[place[waits]] = False
-    own = np.searchsorted(days, day_number(timestamp))
-    found: Flags = whole[own] | (timestamp <= last[own])
+    found: Flags = whole[place] | (at <= last[place])
     return found
 
 
@@ -239,11 +247,16 @@ def _weights(system: System, texts: Mapping[str, Texts], *, labelled: bool) -> F
     return found
 
 
-def _answers(request: Texts, shadow: Flags) -> Ints:
-    """The place of the answer that was given to each row's request; -1 where there is none."""
-    found = np.arange(len(request))
-    given = dict(zip(request[~shadow], found[~shadow], strict=True))
-    found[shadow] = [given.get(of, -1) for of in request[shadow]]
+def answer_ids(requests: Iterable[str], events: Iterable[str | None]) -> Texts:
+    """What identifies answers: one request may ask about many events."""
+    return np.array([f"{request}\0{event or ''}" for request, event in zip(requests, events, strict=True)], object)
+
+
+def _answers(answer: Texts, shadow: Flags) -> Ints:
+    """The place of the answer that was given, of each row; -1 where there is none."""
+    found = np.arange(len(answer))
+    given = dict(zip(answer[~shadow], found[~shadow], strict=True))
+    found[shadow] = [given.get(of, -1) for of in answer[shadow]]
     return found
 
 

@@ -131,8 +131,8 @@ def recent_events(lake: str, system: str, case: Case) -> tuple[list[str], list[d
     return columns, sorted(once.values(), key=lambda event: -int(event[source.timestamp]))[:EVENTS]
 
 
-def truths(lake: str, cases: Sequence[Case]) -> dict[str, str]:
-    """What became known of the answers of these cases, by request id: by the joined rows of their days."""
+def truths(lake: str, cases: Sequence[Case]) -> dict[int, str]:
+    """What became known of the answers of these cases, by case id: by the joined rows of their days."""
     import pyarrow.dataset as ds
 
     from lamina.lake.joined import SAID, read_joined
@@ -141,5 +141,9 @@ def truths(lake: str, cases: Sequence[Case]) -> dict[str, str]:
         return {}
     days = sorted({day_of(case.answered_at) for case in cases})
     where = ds.field("request_id").isin([case.request_id for case in cases]) & (ds.field("label_status") == SAID)
-    found = read_joined(lake, cases[0].system, ["request_id", "label", "label_source"], days=days, where=where)
-    return {row["request_id"]: f"{row['label']:g} ({row['label_source']})" for row in found.to_pylist()}
+    columns = ["request_id", "event_id", "label", "label_source"]
+    found = read_joined(lake, cases[0].system, columns, days=days, where=where)
+    # One request may have asked about many events.
+    told = {(row["request_id"], row["event_id"]): row for row in found.to_pylist()}
+    known = ((case.case_id, told.get((case.request_id, case.event_id))) for case in cases)
+    return {case_id: f"{row['label']:g} ({row['label_source']})" for case_id, row in known if row}

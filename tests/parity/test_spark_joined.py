@@ -22,6 +22,7 @@ from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel
 from lamina.definitions import record
 from lamina.lake import layout
 from lamina.lake.joined import read_joined
+from lamina.lake.known import as_of
 from lamina.lake.schemas import in_lake, row_of, schema_of
 from lamina.lake.write import open_lake, write_partition
 from lamina.monitoring.label_joins import latest_join
@@ -152,8 +153,10 @@ class Happened:
             write_partition(f"{layout.events(lake, topic, day)}/{layout.ORIGIN}", table)
 
 
-def found_in(lake: str, system: str) -> dict[tuple[Any, ...], Row]:
-    rows = read_joined(lake, system).to_pylist()
+def found_in(lake: str, system: str, known_before_ms: int | None = None) -> dict[tuple[Any, ...], Row]:
+    """The joined rows as they are, or as they were by what was known before a time."""
+    table = read_joined(lake, system)
+    rows = (table if known_before_ms is None else as_of(table, known_before_ms)).to_pylist()
     found = {
         (r["request_id"], r["event_id"], r["shadow"], r["arm"]): Row(
             r["label"], r["label_timestamp"], r["label_source"], r["label_status"], r["contradicted"]
@@ -178,6 +181,7 @@ def test_day_by_day_spark_has_what_the_reference_has_at_once(
     happened.write(lake)
     first = day_of(START_MS)
     seen: set[str] = set()
+    then: list[tuple[int, dict[tuple[Any, ...], Row]]] = []
     # A day is left out; after the last one nothing waits.
     for day in (first, *(day_of(START_MS + n * DAY_MS) for n in (2, 13))):
         counts = join(spark, lake, system, day)
@@ -186,7 +190,12 @@ def test_day_by_day_spark_has_what_the_reference_has_at_once(
         assert found_in(lake, name) == expected
         adds_up(counts)
         seen |= {row.status for row in expected.values()} | {str(row.contradicted) for row in expected.values()}
+        then.append((midnight_ms(next_day(day)), expected))
     assert seen == {"joined", "assumed", "waiting", "True", "False"}
+    # Whatever arrived or was corrected since, who asks again as of a time is told what the join before it found.
+    assert found_in(lake, name, then[0][0] - 1) == {}
+    for (known_ms, expected), until_ms in zip(then, (*(at - 1 for at, _ in then[1:]), 2**62), strict=True):
+        assert found_in(lake, name, known_ms) == found_in(lake, name, until_ms) == expected
 
 
 def test_all_at_once_the_counts_are_the_references(spark: SparkSession, tmp_path: Path) -> None:
@@ -314,3 +323,14 @@ def test_the_example_of_the_concept_page(spark: SparkSession, tmp_path: Path) ->
     counts, rows = after(date(2018, 10, 12))
     assert counts["days"] == ["2018-08-13"]
     assert rows["r-1"] == Row(1.0, october, "chargeback", "joined", False)
+
+    def known_before(ms: int) -> dict[str, Row]:
+        return {key[0]: row for key, row in found_in(lake, "fraud", ms).items()}
+
+    assert known_before(at(16, 0) - 1) == {}, "the first join is of what was known before the 16th"
+    assert (
+        known_before(at(16, 0))["r-2"] == known_before(at(16, 23))["r-2"] == Row(0.0, at(15), "analyst", "joined", True)
+    )
+    assert known_before(at(17, 0))["r-2"] == Row(1.0, at(16), "analyst", "joined", False)
+    assert known_before(at(17, 0))["r-1"] == waits and known_before(at(21, 0))["r-1"] == nothing
+    assert known_before(october)["r-1"] == nothing and known_before(october + DAY_MS)["r-1"] == rows["r-1"]

@@ -130,7 +130,7 @@ def rises(reference: Reference, rows: Rows, version: str, window: Window) -> lis
         ~rows.shadow & rows.positive & (rows.version == version) & _inside(rows, window.start_ms, window.end_ms)
     )
     at = own.told_at.astype(np.int64)
-    order = np.lexsort((own.request.astype(str), at))
+    order = np.lexsort((own.answer.astype(str), at))
     errors = rank_errors(reference.scores.distribution(), own.score[order])
     found = []
     for name, make in DETECTORS.items():

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lamina.clock import DAY_MS, day_of
-from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING
+from lamina.lake.joined import ASSUMED, SAID, SCHEMA, STATE, WAITING
 from lamina.monitoring.rows import Reader
 
 BEGIN_MS = 1_533_600_000_000
@@ -69,6 +69,15 @@ def reading(rows: list[dict[str, Any]], asked: list[tuple[str, ...]] | None = No
         return table([r for r in rows if day_of(r["timestamp"]) in days]).select(list(columns))
 
     return read
+
+
+def joined_again(rows: list[dict[str, Any]], known_ms: int, **said_now: Any) -> list[dict[str, Any]]:
+    """The rows after a join as of a time that found `said_now` of each."""
+    before = [{name: r.get(name) for name in STATE.names} for r in rows]
+    return [
+        {**r, **said_now, "since": known_ms, "earlier": [*(r.get("earlier") or []), was]}
+        for r, was in zip(rows, before, strict=True)
+    ]
 
 
 def calibrated(

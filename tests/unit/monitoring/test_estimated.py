@@ -13,7 +13,7 @@ from lamina.definitions import record
 from lamina.monitoring.estimated import estimated, times_to_read
 from lamina.monitoring.forms import EstimatedPart, EstimatedReport
 from lamina.monitoring.rows import COLUMNS, Answers
-from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, said, table, waiting
+from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, joined_again, said, table, waiting
 
 FRAUD = record("fraud")
 END_MS = BEGIN_MS + 21 * DAY_MS
@@ -86,6 +86,14 @@ def test_the_error_of_a_past_day_stays_what_it_was_whatever_is_learnt_later() ->
     worse = first + second + [{**r, **said(END_MS - 1)} if r["label"] is None else r for r in third]
     after = {p.day: p for p in report(worse).parts if p.day}
     assert after["2018-08-20"] == before["2018-08-20"]
+
+
+def test_an_estimate_is_the_same_again_whatever_was_corrected_since() -> None:
+    first, second, third = weeks(since=END_MS - 8 * DAY_MS)
+    found = report(first + second + third)
+    honest = joined_again(first, END_MS + DAY_MS, label=0.0, label_timestamp=END_MS - 9 * DAY_MS)
+    assert report(honest + second + third).model_dump_json() == found.model_dump_json()
+    assert report(honest + second + third, known=END_MS + DAY_MS) != found
 
 
 def test_scores_that_say_too_little_are_calibrated_first_and_it_is_said() -> None:

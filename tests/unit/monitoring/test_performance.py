@@ -17,7 +17,7 @@ from lamina.monitoring.inputs import columns_of
 from lamina.monitoring.performance import days_to_read, performance
 from models.activity.problem import PROBLEM as ACTIVITY
 from models.fraud.problem import PROBLEM
-from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, reading, row, said, waiting
+from tests.unit.monitoring.joined import BEGIN_MS, DELAY_MS, calibrated, joined_again, reading, row, said, waiting
 
 KNOWN_MS = BEGIN_MS + 7 * DAY_MS + DELAY_MS
 """All rows of the week are complete by then."""
@@ -139,6 +139,25 @@ def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_rows() 
     assert report(rows).model_dump_json() == report(rows[::-1]).model_dump_json()
 
 
+def test_who_asks_again_is_told_the_same_whatever_arrived_or_was_corrected_since() -> None:
+    """Labels of both minds, known in time and found by a later join, and answers that were archived late."""
+    then = calibrated(1400, since=KNOWN_MS)
+    later = KNOWN_MS + DAY_MS
+    frauds, others = ([r for r in then if bool(r["label"]) == kind] for kind in (True, False))
+    now = joined_again(frauds, later, label=0.0, label_timestamp=KNOWN_MS - 1) + others[:-200]
+    now += joined_again(others[-200:], later, **said(KNOWN_MS - DAY_MS))
+    late = [row(5000 + n, since=later) for n in range(50)]
+    late += [row(6000 + n, since=later, score=None, fallback="rules_only_no_model") for n in range(5)]
+    assert report(now + late).model_dump_json() == report(then).model_dump_json()
+    found = report(now + late, known=later)
+    assert (whole(found).positives, found.counts.unscored) == (200, 5)
+
+
+def test_what_no_join_had_found_is_no_verdict() -> None:
+    found = report([r | {"since": KNOWN_MS + 1} for r in calibrated(400)])
+    assert found.no_verdict and found.counts.answers == 0
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
@@ -250,6 +269,23 @@ def test_a_shadow_is_measured_beside_the_answer_on_the_same_rows() -> None:
     (shadow,) = [g for g in found.groups if g.shadow and not g.day and not g.arm]
     assert {"precision", "recall"} & set(shadow.figures) == set(), "nobody acted on it"
     assert found.of_version("4") is None and found.counts.answers == 1500
+
+
+def test_many_events_of_one_request_are_answers_of_their_own() -> None:
+    """Features, what was decided, and what a version in the shadow says belong to the event that was asked about."""
+    rows = calibrated(1500)
+    for n, r in enumerate(rows):
+        r["features"] = json.dumps({"amount": 500.0 if n % 3 else 5.0, "device_type": "web"})
+        r |= {"score": 0.9, "action": "reject", "propensity": 0.9} if n % 7 == 0 else {}
+    rows += [
+        {**r, "shadow": True, "model_version": "4", "arm": "candidate", "action": None, "features": "{}"}
+        | {"score": r["score"] * 0.9, "propensity": None}
+        for r in rows
+    ]
+    together = [{**r, "request_id": f"of ten {n % 1500 // 10}"} for n, r in enumerate(rows)]
+    own = report(rows)
+    assert own.beside[0].rows == 1285 and own.counts.unknown == 215
+    assert report(together).model_dump_json() == own.model_dump_json()
 
 
 def test_declined_rows_say_nothing_and_those_let_through_stand_for_them() -> None:

@@ -20,7 +20,10 @@ def test_a_window_as_of_a_time_is_what_reading_it_alone_gives(days: tuple[float,
     for r in rows[500:]:
         r |= {} if r["label"] else waiting()
     rows += [row(900, **said(BEGIN_MS + DAY_MS, 0.0)), row(901, score=None), row(902, action="reject")]
-    rows += [row(903, request_id="r-902", shadow=True), row(904, action="reject", **said(BEGIN_MS + 8 * DAY_MS))]
+    rows += [
+        row(903, request_id="r-902", event_id="txn-902", shadow=True),
+        row(904, action="reject", **said(BEGIN_MS + 8 * DAY_MS)),
+    ]
     start, end, known_ms = (round(BEGIN_MS + n * DAY_MS) for n in (*days, known))
     own = [r for r in rows if start <= r["timestamp"] < end]
     once, alone = Answers.of(FRAUD, table(rows)).as_of(known_ms, start, end), read_rows(FRAUD, table(own), known_ms)
@@ -33,6 +36,7 @@ def test_a_window_as_of_a_time_is_what_reading_it_alone_gives(days: tuple[float,
 
 
 def test_a_shadow_counts_as_the_answer_that_was_given_does() -> None:
-    rows = [row(0, action="reject"), row(1, request_id="r-0", shadow=True), row(2, request_id="r-9", shadow=True)]
+    beside = {"request_id": "r-0", "event_id": "txn-0"}
+    rows = [row(0, action="reject"), row(1, **beside, shadow=True), row(2, request_id="r-9", shadow=True)]
     found = read_rows(FRAUD, table(rows), BEGIN_MS + 2 * DELAY_MS)
     assert dict(zip(found.timestamp - BEGIN_MS, found.weight, strict=True)) == {0: 0.0, 1: 0.0, 2: 1.0}

@@ -65,9 +65,12 @@ def test_what_became_known_of_similar_cases(tmp_path: Path) -> None:
         if not field.nullable
     }
     said = {"label_status": joined.SAID, "label": 1.0, "label_source": "chargeback"}
-    rows = [filled | {"request_id": "r-1"} | said, filled | {"request_id": "r-2", "label_status": joined.ASSUMED}]
+    first, second, _ = ({"request_id": case.request_id, "event_id": case.event_id} for case in cases)
+    rows = [filled | first | said, filled | second | {"label_status": joined.ASSUMED}]
+    # One request asked about two events: the second of them is no case.
+    rows.append(filled | first | said | {"event_id": "another", "label": 0.0})
     pq.write_table(pa.Table.from_pylist(rows, schema=joined.SCHEMA), folder / "0.parquet")
-    assert sights.truths(lake, cases) == {"r-1": "1 (chargeback)"}
+    assert sights.truths(lake, cases) == {cases[0].case_id: "1 (chargeback)"}
     site.close()
 
 
