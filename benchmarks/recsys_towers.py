@@ -1,6 +1,6 @@
 """Two towers beside EASE, iALS and popularity, on the protocols of `recsys_movielens`; k = 10, one split, one seed.
 
-Towers are told age, gender and occupation of users, genres and year of films. Their settings are the best of nine that
+Towers are told age, gender and occupation of users, genres and year of films. Their settings are the best of ten that
 were tried inside the training rows of MovieLens-100k (other numbers of epochs, decays, shares that are hidden or left
 out, a hidden layer), those of EASE and iALS the ones that `recsys_movielens` chose; on MovieLens-1M, which has nine
 times the rows, towers take fewer epochs. `served_*` is what has the best nDCG on the rows to choose by, which are no
