@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from jobs.spark.command import LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.comparison import Comparison, Difference, matches_of
 from jobs.spark.lake import ARRIVAL, answers, archived, read_events, without_duplicates
+from jobs.spark.matching import answer_id
 from jobs.spark.parity_report import EXAMPLES, make_report, write_report
 from jobs.spark.session import make_session
 from jobs.spark.training_set import archived_features
@@ -108,7 +109,8 @@ def _answers(
     logged = answers(spark, lake, features.system, since=first, until=day)
     if since_ms is not None:
         logged = logged.where(F.col("timestamp") >= since_ms)
-    once = without_duplicates(logged, "request_id")
+    # One request may ask about many events.
+    once = without_duplicates(logged.withColumn("_answer", answer_id()), "_answer")
     plan = make_plan(features)
     has_features = F.col("features") != "{}"
     # A definition that changed changes the names of its tile specs: such values cannot be made again.
