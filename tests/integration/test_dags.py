@@ -19,15 +19,18 @@ import psutil
 import pytest
 
 from jobs.spark import offsets
-from lamina.clock import day_of, system_clock
+from lamina.clock import DAY_MS, day_of, system_clock
 from lamina.contracts.user_events import USER_EVENTS
 from lamina.lake import layout
+from lamina.lake.layout import HOUR
 from lamina.lake.manifest import read_manifest
 from lamina.local import orphans
 from lamina.local.archive import pack
 from lamina.local.layout import main_bin
 from lamina.local.service import get_json
 from lamina.local.stack import Stack
+from lamina.monitoring.hours import HOUR_MS
+from lamina.monitoring.reports import Alert, Report, Window, write_report
 from lamina.orchestration.airflow_client import AirflowClient
 from lamina.orchestration.airflow_runs import AirflowError, DagRun, DagRunFailed, DagRunTimedOut
 from lamina.orchestration.jobs import ARCHIVE_DAILY, CODE, every_topic
@@ -39,6 +42,7 @@ pytestmark = pytest.mark.services
 # A loaded machine may take minutes to start a task; nothing is asserted of how long it takes.
 PATIENCE_S = 300
 DAY, NEXT = date(2018, 8, 21), date(2018, 8, 22)
+ALARMED = datetime(2018, 8, 25, 7, tzinfo=UTC)
 TRAINING = "ml_model_training_fraud"
 
 
@@ -160,6 +164,38 @@ def test_a_spark_job_is_submitted_for_its_day(stack: Stack, kafka: str, airflow_
     assert "spark-sql-kafka" in output
     assert '"archived":0' in output
     assert Path(layout.events(lake, "transactions", DAY)).is_dir()
+
+
+def test_an_alert_starts_one_training_and_the_next_hour_none(airflow: AirflowClient, stack: Stack) -> None:
+    """Two hours with an alert, of a kind of report that no task makes anew: the second is within the cool-down."""
+    lake, hours = stack.env["LAMINA_LAKE_URL"], [ALARMED, ALARMED + timedelta(hours=1)]
+    for hour in hours:
+        end_ms = round(hour.timestamp() * 1000) + HOUR_MS
+        alert = Alert(
+            name="fell",
+            severity="critical",
+            subject="1",
+            value=0.6,
+            threshold=0.7,
+            message="0.6",
+            since_ms=end_ms - DAY_MS,
+        )
+        window = Window(start_ms=end_ms - HOUR_MS, end_ms=end_ms)
+        told = Report(kind="elsewhere", system="fraud", known_before_ms=end_ms, window=window, alerts=(alert,))
+        write_report(lake, hour, told)
+    for dag in ("monitoring_fraud", TRAINING):
+        airflow.wait_for_dag(dag)
+        airflow.unpause(dag)
+    runs = [airflow.trigger_hour("monitoring_fraud", hour, rerun=True) for hour in hours]
+    first, second = ({task.task_id: task.state for task in airflow.wait(run, PATIENCE_S)} for run in runs)
+    reported = dict.fromkeys(("performance", "estimated", "drift", "all_reported"), "success")
+    assert first == {**reported, "choose_retraining": "success", "retrain": "success"}
+    assert second == {**reported, "choose_retraining": "skipped", "retrain": "skipped"}
+    started = airflow.named(TRAINING, f"drift__{hours[0]:{HOUR}}")
+    assert started is not None and started.logical_date == ALARMED - timedelta(hours=23, minutes=30)
+    assert airflow.named(TRAINING, f"drift__{hours[1]:{HOUR}}") is None
+    # It waits for features that nobody makes here.
+    airflow._json("PATCH", f"/dags/{TRAINING}/dagRuns/{quote(started.dag_run_id)}", json={"state": "failed"})
 
 
 @pytest.mark.timeout(1800)
