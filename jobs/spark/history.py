@@ -17,20 +17,24 @@ IDENTITY = ("request_id", "event_id", "shadow", "arm")
 SAYS = tuple(name for name in STATE.names if name != "since")
 
 
-def rows_of(spark: SparkSession, url: str) -> DataFrame:
-    """The joined rows in a folder, with all columns; none where it is not there."""
+_SCHEMA = from_arrow_schema(SCHEMA)
+
+
+def rows_of(spark: SparkSession, url: str) -> DataFrame | None:
+    """The joined rows in a folder, with all columns; None where it is not there."""
     fs, path = open_lake(url)
-    schema = from_arrow_schema(SCHEMA)
-    if not fs.exists(path):
-        return spark.createDataFrame([], schema)
-    return spark.read.schema(schema).parquet(spark_source(url))
+    return spark.read.schema(_SCHEMA).parquet(spark_source(url)) if fs.exists(path) else None
 
 
-def with_history(rows: DataFrame, before: DataFrame, known_before_ms: int) -> DataFrame:
+def with_history(rows: DataFrame, before: DataFrame | None, known_before_ms: int) -> DataFrame:
     """`rows`, which a join as of that time found, with `since` and `earlier`: what they said `before` and say no more.
 
     What a join as of the same time had found is replaced, as nobody can tell the two apart by their time.
     """
+    if before is None:
+        # Most days of a first run: to look for what was never said would cost a shuffle each.
+        nothing = F.lit(None).cast(_SCHEMA["earlier"].dataType)
+        return rows.withColumns({"since": F.lit(known_before_ms), "earlier": nothing})
     # The version before did not say since when.
     state = F.struct(F.coalesce("since", F.lit(0)).alias("since"), *SAYS)
     # Where a writer was killed there may be two of a row: the newer one is what this one took the place of.

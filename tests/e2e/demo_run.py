@@ -54,7 +54,7 @@ def run_demo(folder: Path, args: str, *variables: str) -> DemoRun:
     """
     command = ["make", "demo", f"ARGS={args}", *variables]
     env = outside(folder) | {"COLUMNS": "160"}
-    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=1500)
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=2400)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-6000:]
     [figures] = (folder / "reports").glob("*.json")
     return DemoRun(run.stdout, json.loads(figures.read_text()), folder)

@@ -15,7 +15,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
     return run_demo(tmp_path_factory.mktemp("demo"), f"--users {SHOPPERS} --days {DAYS} --rate 90", "SYSTEM=activity")
 
 
-@pytest.mark.timeout(1600)
+@pytest.mark.timeout(2500)
 def test_nothing_is_lost_on_the_way(demo: DemoRun) -> None:
     hops = {(h["path"], h["name"]): h for h in demo.results["hops"]}
     assert hops["views", "of the live day"]["rows"] > SHOPPERS
