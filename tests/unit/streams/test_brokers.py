@@ -30,7 +30,7 @@ class Admin:
         self.failing: Exception | None = None
         self.described: list[dict[str, Any]] = []
 
-    def __call__(self, *, bootstrap_servers: str) -> Admin:
+    def __call__(self, *, bootstrap_servers: str, bootstrap_timeout_ms: int = 30_000) -> Admin:
         assert bootstrap_servers == "b:1"
         return self
 
