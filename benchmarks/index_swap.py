@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import emit
 from benchmarks.tastes import met
-from lamina.indexes.build import Gate
+from lamina.indexes.build import Gate, share_found
 from lamina.indexes.builds import Builds
 from lamina.indexes.changes import Change
 from lamina.indexes.holder import Held, IndexHolder
@@ -191,7 +191,7 @@ def recall_of(held: Held[Factors], asking: list[Interactions]) -> float:
     _, best = faiss.knn(vectors, held.model.item_vectors()[inside], K, metric=faiss.METRIC_INNER_PRODUCT)
     exact = held.model.items[inside[best]]
     found = [main.search(vector[None], K, model_version=held.model_version).ids[0] for vector in vectors]
-    return float(np.mean([len(set(a) & set(b)) / K for a, b in zip(found, exact, strict=True)]))
+    return share_found(found, exact)
 
 
 def bytes_of(folder: Path, items: Iterable[str]) -> int:

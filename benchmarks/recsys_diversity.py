@@ -25,7 +25,6 @@ from benchmarks.report import Figure, emit
 from lamina.evaluation.holdout import Parts, by_user
 from lamina.evaluation.top_k import Ranked, figures, gains
 from lamina.scoring.diversity import Limit, diversified
-from lamina.scoring.interactions import Interactions
 from lamina.scoring.retrievers.factors import Factors
 from lamina.scoring.retrievers.recommend import top
 from lamina.training.retrieval.ials import Ials
@@ -66,16 +65,9 @@ def candidates(
     retriever: Factors, parts: Parts, every: int
 ) -> list[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
     """User, places and scores of the best that the user has met in neither the training nor the validation rows."""
-    known = Interactions(
-        parts.train.users,
-        parts.train.items,
-        np.concatenate([parts.train.user, parts.valid.user]),
-        np.concatenate([parts.train.item, parts.valid.item]),
-        np.concatenate([parts.train.weight, parts.valid.weight]),
-    )
     wanted = np.diff(parts.test.seen().indptr) > 0
     found = []
-    for some in top(retriever, parts.train, CANDIDATES, without=known):
+    for some in top(retriever, parts.train, CANDIDATES, without=parts.known):
         for row, (place, score) in enumerate(zip(some.place, some.score, strict=True)):
             user = some.first + row
             if wanted[user] and user % every == 0:

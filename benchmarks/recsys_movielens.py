@@ -27,7 +27,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -127,14 +126,7 @@ class Registry:
 
 def tested(retriever: Retriever, parts: Parts) -> Ranked:
     """Figures on the test rows, asked by the training rows; those to choose by are not recommended either."""
-    known = Interactions(
-        parts.train.users,
-        parts.train.items,
-        np.concatenate([parts.train.user, parts.valid.user]),
-        np.concatenate([parts.train.item, parts.valid.item]),
-        np.concatenate([parts.train.weight, parts.valid.weight]),
-    )
-    return measure(retriever, parts.train, parts.test, K, without=known)
+    return measure(retriever, parts.train, parts.test, K, without=parts.known)
 
 
 def choose_each(grids: Sequence[Sequence[Method]], learn: Interactions, valid: Interactions) -> list[Tried]:

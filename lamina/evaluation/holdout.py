@@ -19,6 +19,15 @@ class Parts(NamedTuple):
     valid: Interactions
     test: Interactions
 
+    @property
+    def known(self) -> Interactions:
+        """All that came before the test, those to choose by too, without times: what is not recommended any more."""
+        train, valid = self.train, self.valid
+        user, item, weight = (
+            np.concatenate([getattr(train, name), getattr(valid, name)]) for name in ("user", "item", "weight")
+        )
+        return Interactions(train.users, train.items, user, item, weight)
+
 
 def at_least(seen: Interactions, fewest: int) -> Interactions:
     """What is left when users and items with fewer than `fewest` interactions are taken out, until there is none.

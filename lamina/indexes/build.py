@@ -7,7 +7,7 @@ elsewhere than those of users, and an index that finds the neighbours of items m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,5 +137,13 @@ def _judged(
 def _recall(shards: Sequence[FaissShard], users: NDArray[np.float32], exact: NDArray[np.object_]) -> float:
     """The mean share of `exact`, object[users, k], that the shards find."""
     k = exact.shape[1]
-    found = merged([shard.looked_into(users, k) for shard in shards if len(shard)], k).ids
-    return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(found, exact, strict=True)]))
+    return share_found(merged([shard.looked_into(users, k) for shard in shards if len(shard)], k).ids, exact)
+
+
+def share_found(found: Iterable[Iterable[str]], exact: NDArray[np.object_]) -> float:
+    """The mean share of `exact`, object[users, k], that is found, user by user.
+
+    >>> share_found([["a", "b"], ["c", "d"]], np.array([["b", "a"], ["c", "x"]], object))
+    0.75
+    """
+    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, exact, strict=True)]))

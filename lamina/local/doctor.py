@@ -120,9 +120,9 @@ def check_jars() -> Iterator[Finding]:
     """Each set of jars."""
     for name, wanted in jars.SETS.items():
         wrong = jars.missing(name)
-        if wanted.optional and wrong == "not fetched":
+        if wanted.optional and wrong == jars.NOT_FETCHED:
             continue
-        yield _judge(f"jars of {name}", wrong is None, wrong or str(jars.folder(name)), "run `make jars`")
+        yield _judge(f"jars of {name}", wrong is None, wrong or str(jars.folder(name)), jars.remedy(name))
 
 
 def locked(lock: Path) -> dict[str, str]:

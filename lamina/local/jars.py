@@ -43,6 +43,7 @@ SPARK_KAFKA_VERSION = "4.2.0"
 SPARK_TOKEN_PROVIDER_VERSION = "4.0.0"
 # 3.0 and later need Java 21.
 OPENSEARCH_VERSION = "2.19.1.0"
+NOT_FETCHED = "not fetched"
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,20 @@ def folder(name: str) -> Path:
     return JARS / name
 
 
+def remedy(name: str) -> str:
+    """What to do where a set is not complete.
+
+    >>> remedy("kafka"), remedy("opensearch")
+    ('run `make jars`', 'run `make opensearch`')
+    """
+    return f"run `make {name}`" if SETS[name].optional else "run `make jars`"
+
+
 def missing(name: str) -> str | None:
     """What is wrong with a set, or None when it is complete: its manifest names every file and its size."""
     manifest = folder(name) / MANIFEST
     if not manifest.exists():
-        return "not fetched"
+        return NOT_FETCHED
     kept = json.loads(manifest.read_text())
     if kept["modules"] != [list(module) for module in SETS[name].modules]:
         return "of another version"
@@ -153,8 +163,7 @@ def require(name: str) -> list[Path]:
     """The jars of one set; `StackError` when it is not complete."""
     wrong = missing(name)
     if wrong:
-        how = f"make {name}" if SETS[name].optional else "make jars"
-        raise StackError(f"the jars for {name} in {folder(name)} are incomplete ({wrong}): run `{how}`")
+        raise StackError(f"the jars for {name} in {folder(name)} are incomplete ({wrong}): {remedy(name)}")
     return sorted(folder(name).glob("*.jar"))
 
 

@@ -9,11 +9,12 @@ from functools import partial
 from typing import Generic
 
 from lamina.clock import Clock
-from lamina.contracts.served import MODEL, NO_FALLBACK, ModelUsed, Served
+from lamina.contracts.served import NO_FALLBACK, Served
 from lamina.store.reader import FeatureVector
 from serving.masking import REQUEST_ID
 from serving.stages.budget import READ, SCORE, Budget, fell_back, over_budget
 from serving.stages.case import Case, Decider, J, Verdict
+from serving.stages.envelope import lane_and_features, models_used
 from serving.stages.features import FeatureStage
 from serving.stages.kind import E, RequestKind
 from serving.stages.log import EventLog, Outgoing
@@ -143,11 +144,8 @@ class Maker(Generic[E, J]):
         case.outputs, case.fallback = {}, self._names.no_model
 
     def _served(self, decider: Decider[E, J], case: Case[E, J], verdict: Verdict) -> Served:
-        kind, row, found, lane = self._kind, case.row, case.vector, case.lane
+        kind, row, lane = self._kind, case.row, case.lane
         at_ms: int = row[kind.time]  # type: ignore[assignment]
-        models = decider.models
-        if case.outputs and lane.model is not None:
-            models = {MODEL: ModelUsed.trusted(name=lane.model.name, version=lane.model.version), **models}
         # Built from validated parts: validating some sixty features again would cost as much as reading them.
         return Served.trusted(
             system=kind.system,
@@ -159,18 +157,9 @@ class Maker(Generic[E, J]):
             action=verdict.action,
             intended=verdict.intended,
             propensity=verdict.propensity,
-            models=models,
+            models=models_used(lane, case.outputs, decider.models),
             fallback=case.fallback,
-            experiment=lane.running.label if lane.running is not None else None,
-            arm=lane.arm if case.outputs else None,
-            bucket=lane.bucket,
-            shadow=False,
-            features=found.values,
-            seen=found.seen,
-            through=found.through,
-            feature_age_ms=None if found.newest_ms is None else max(0, at_ms - found.newest_ms),
-            stale=bool(found.stale),
-            unknown=sorted(found.unknown),
+            **lane_and_features(lane, case.outputs, case.vector, at_ms),
             timestamp=at_ms,
             served_at=self._clock(),
             latency_ms=(time.perf_counter_ns() - case.started_ns) / NS_PER_MS,

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple
 
 from lamina.clock import Clock
-from lamina.contracts.served import MODEL, Candidate, ModelUsed, Served
+from lamina.contracts.served import Candidate, ModelUsed, Served
 from lamina.contracts.systems import System
 from lamina.contracts.topics import predictions_of
 from lamina.store.reader import FeatureVector
+from serving.stages.envelope import lane_and_features, models_used
 from serving.stages.lists.case import ListCase, Q, Recommender, Shown
 from serving.stages.log import EventLog, Outgoing
 from serving.stages.making import NO_FEATURES
@@ -67,9 +68,7 @@ class ListLog(Generic[Q]):
 
     def _served(self, case: ListCase[Q], made: Made, shown: Shown, position: int, vector: FeatureVector) -> Served:
         (_, item, outputs), lane, id_ = shown.ranked, made.lane, f"{case.request_id}-{position}"
-        models, row = made.models, {**case.row, **item.fields}
-        if outputs and lane.model is not None:
-            models = {MODEL: ModelUsed.trusted(name=lane.model.name, version=lane.model.version), **models}
+        row = {**case.row, **item.fields}
         candidate = Candidate.trusted(
             id=item.id, source=item.source, position=position, propensity=shown.propensity, outputs=dict(outputs)
         )
@@ -83,18 +82,9 @@ class ListLog(Generic[Q]):
             action=None,
             intended=None,
             propensity=shown.propensity,
-            models=models,
+            models=models_used(lane, outputs, made.models),
             fallback=made.fallback,
-            experiment=lane.running.label if lane.running is not None else None,
-            arm=lane.arm if outputs else None,
-            bucket=lane.bucket,
-            shadow=False,
-            features=vector.values,
-            seen=vector.seen,
-            through=vector.through,
-            feature_age_ms=None if vector.newest_ms is None else max(0, case.at_ms - vector.newest_ms),
-            stale=bool(vector.stale),
-            unknown=sorted(vector.unknown),
+            **lane_and_features(lane, outputs, vector, case.at_ms),
             timestamp=case.at_ms,
             served_at=self.clock(),
             latency_ms=(time.perf_counter_ns() - case.started_ns) / NS_PER_MS,

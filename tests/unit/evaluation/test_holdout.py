@@ -28,6 +28,12 @@ def test_by_user_a_tenth_of_each_rounded_down_is_chosen_by_and_tested() -> None:
     assert np.array_equal(by_user(seen, 1).test.item, parts.test.item)
 
 
+def test_what_came_before_the_test_is_known() -> None:
+    parts = by_user(interactions(), 1)
+    before = parts.train.matrix().toarray() + parts.valid.matrix().toarray()
+    assert (parts.known.matrix().toarray() == before).all()
+
+
 def test_by_item_three_quarters_of_each_are_learnt_from() -> None:
     seen = Interactions.of(list(range(11)), ["a"] * 8 + ["b"] * 3)
     parts = by_item(seen, 42)

@@ -25,37 +25,29 @@ def rank() -> int:
 class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Any) -> Any:
-        parts = [torch.empty_like(own) for _ in range(processes())]
-        distributed.all_gather(parts, own.contiguous())
         ctx.rows = len(own)
-        return torch.cat(parts)
+        return _rows_of_all(own)
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
-        whole = gradient.contiguous().clone()
-        distributed.all_reduce(whole)
-        return whole[rank() * ctx.rows : (rank() + 1) * ctx.rows]
+        return _sum_of_all(gradient)[rank() * ctx.rows : (rank() + 1) * ctx.rows]
 
 
 class _Added(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Any) -> Any:
-        whole = own.clone()
-        distributed.all_reduce(whole)
-        return whole
+        return _sum_of_all(own)
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
-        whole = gradient.contiguous().clone()
-        distributed.all_reduce(whole)
-        return whole
+        return _sum_of_all(gradient)
 
 
 def gathered(own: Any) -> Any:
     """The rows of all processes, [processes * n, ...], in the order of their ranks."""
     if processes() == 1:
         return own
-    return _Gathered.apply(own) if own.is_floating_point() else _plain(own)
+    return _Gathered.apply(own) if own.is_floating_point() else _rows_of_all(own)
 
 
 def added(own: Any) -> Any:
@@ -63,7 +55,13 @@ def added(own: Any) -> Any:
     return own if processes() == 1 else _Added.apply(own)
 
 
-def _plain(own: Any) -> Any:
+def _rows_of_all(own: Any) -> Any:
     parts = [torch.empty_like(own) for _ in range(processes())]
     distributed.all_gather(parts, own.contiguous())
     return torch.cat(parts)
+
+
+def _sum_of_all(own: Any) -> Any:
+    whole = own.contiguous().clone()
+    distributed.all_reduce(whole)
+    return whole
