@@ -2,7 +2,7 @@
 
 FOLDER/builds/00000007/    manifest and shards
        changes/            what came and went since, for all of them
-       serving.json        {"serving": 7, "newest": 7}
+       serving.json        {"serving": 7, "newest": 7, "claimed": 7}
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ class Published(NamedTuple):
 
 
 class _Pointer(BaseModel):
-    """`newest`: of all that ever served. A build that is older takes the place of none."""
+    """`newest`: of all that ever served. A build that is older takes the place of none. `claimed`: the last number that
+    was given to a build; its folder may be away for a moment, while what was built takes its place.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     serving: int = 0
     newest: int = 0
+    claimed: int = 0
 
 
 class Builds:
@@ -92,7 +95,7 @@ class Builds:
             pointer = self._pointer()
             serves = number > pointer.newest
             if serves:
-                self._point(_Pointer(serving=number, newest=number))
+                self._point(pointer.model_copy(update={"serving": number, "newest": number}))
             self._clear(kept)
         return Published(number, manifest, serves)
 
@@ -130,22 +133,19 @@ class Builds:
             before = [number for number in self.numbers() if number < bad]
             if not before:
                 raise RetrievalError(f"{self._folder} has no build before {bad}: publish a new one")
-            self._point(_Pointer(serving=before[-1], newest=pointer.newest))
+            self._point(pointer.model_copy(update={"serving": before[-1]}))
             return before[-1]
 
     def _claim(self) -> tuple[int, Path]:
         """A number that nobody else has, and its folder, empty."""
         self.path(0).parent.mkdir(parents=True, exist_ok=True)
-        names = os.listdir(self.path(0).parent)
-        number = max((int(name) for name in names if _BUILD.fullmatch(name)), default=0)
-        number = max(number, self._pointer().newest)
-        while True:
-            number += 1
-            try:
-                self.path(number).mkdir()
-            except FileExistsError:
-                continue
-            return number, self.path(number)
+        with self._locked():
+            names, pointer = os.listdir(self.path(0).parent), self._pointer()
+            there = [int(name) for name in names if _BUILD.fullmatch(name)]
+            number = 1 + max(pointer.newest, pointer.claimed, *there)
+            self._point(pointer.model_copy(update={"claimed": number}))
+            self.path(number).mkdir()
+        return number, self.path(number)
 
     def _clear(self, kept: int) -> None:
         """Remove what is older than the last `kept` builds and does not serve, and changes that all of those hold.

@@ -108,6 +108,14 @@ def test_those_who_publish_at_once_take_no_number_from_each_other(tmp_path: Path
     assert sorted(numbers) == [1, 2, 3, 4, 5, 6] and builds.serving() == 6
 
 
+def test_a_number_is_given_once_though_its_folder_is_away(tmp_path: Path) -> None:
+    """As it is for a moment, while what was built takes the place of the empty one."""
+    builds = Builds(tmp_path)
+    first, folder = builds._claim()
+    folder.rmdir()
+    assert (first, builds._claim()[0]) == (1, 2)
+
+
 def test_a_pointer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "serving.json").write_text("{")
     with pytest.raises(RetrievalError, match=r"serving\.json cannot be read"):
