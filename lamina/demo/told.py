@@ -48,7 +48,7 @@ class OnConsole(Board):
     def told(self, system: str, alerts: Collection[str]) -> list[str]:
         """See `Board.told`."""
         page = self.client.get("/console/measured").raise_for_status().text
-        return sorted(alert for alert in alerts if f'<th scope="row">{alert}</th>' in page)
+        return sorted(alert for alert in alerts if f' data-alert="{system}/{alert}"' in page)
 
 
 @dataclass(frozen=True)

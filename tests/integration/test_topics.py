@@ -49,7 +49,11 @@ def test_topics_from_before_are_altered_and_keep_what_is_in_them(kafka: str, top
     assert create_topics(kafka, topic_prefix) == [
         topic_prefix + t.name for t in TOPICS if topic_prefix + t.name not in (tiles, letters, events)
     ]
-    found = settings(kafka, tiles)
+    # The controller has the change; this broker learns of it a moment later.
+    deadline = time.monotonic() + 30
+    while (found := settings(kafka, tiles))["cleanup.policy"] == "compact":
+        assert time.monotonic() < deadline, "the topic is as it was"
+        time.sleep(0.1)
     assert set(found["cleanup.policy"].split(",")) == {"compact", "delete"}
     assert (found["message.timestamp.type"], int(found["retention.ms"])) == ("LogAppendTime", TILES_MS)
     assert settings(kafka, letters)["retention.ms"] == "-1"

@@ -45,7 +45,8 @@ def test_prometheus_tells_what_fires_of_the_system(monkeypatch: pytest.MonkeyPat
 
 def console(monkeypatch: pytest.MonkeyPatch, sign_in: int) -> None:
     """An API whose console answers so to a name, and shows its page to who has the cookie."""
-    page = '<tr><th scope="row">auc_fell</th></tr> accuracy_fell'
+    rows = ("fraud/auc_fell", "fraud/accuracy", "activity/accuracy_fell")
+    page = "accuracy_fell" + "".join(f'<tr data-alert="{row}"></tr>' for row in rows)
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/console/sign-in":

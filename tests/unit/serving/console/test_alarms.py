@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import httpx
 import pytest
 
+from lamina.demo.told import OnConsole
 from lamina.monitoring.exported import Exported
 from lamina.monitoring.reports import write_report
 from serving.console.alarms import alarms
@@ -44,4 +49,15 @@ def test_the_first_page_leads_to_what_was_measured(watched: Exported, tmp_path: 
     eve.sign_in("eve")
     assert 'href="/console/measured#fraud-drift"' in eve.get("/").text
     assert 'id="fraud-drift"' in eve.get("/measured").text
+    site.close()
+
+
+@pytest.mark.usefixtures("watched")
+def test_who_waits_for_an_alert_finds_it_on_the_real_page(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    eve = Browser(site)
+    eve.sign_in("eve")
+    page = OnConsole(cast("httpx.Client", SimpleNamespace(get=partial(eve.ask, "GET"))))
+    assert page.told("fraud", {"auc_fell", "covariate_drift", "fell"}) == ["auc_fell", "covariate_drift"]
+    assert page.told("activity", {"auc_fell"}) == []
     site.close()
