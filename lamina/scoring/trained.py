@@ -10,6 +10,8 @@ from typing import Protocol
 from lamina.contracts.features import FeatureSet
 from lamina.scoring import blend, linear, trees
 from lamina.scoring.protocol import SCORE, SPEC_FILE, Scorer
+from lamina.scoring.ranker import scorer as ranker
+from lamina.scoring.ranker.spec import KIND as RANKER
 from lamina.scoring.trained_spec import TrainedSpec
 
 
@@ -29,6 +31,7 @@ LOADERS: dict[str | None, Callable[[Path, FeatureSet, str], TrainedScorer]] = {
     None: trees.load,
     blend.KIND: blend.load,
     linear.KIND: linear.load,
+    RANKER: ranker.load,
 }
 """By the `kind` of the spec; one that names none is an ensemble of trees."""
 

@@ -12,12 +12,14 @@ from lamina.errors import LaminaError, StackError
 from lamina.experiments.file import load_experiments
 from lamina.ingest.mapping import SHIPPED, load_mapping
 from lamina.rules.book import load_rules
+from lamina.scoring.ranker.weights import read_weights
 from lamina.settings import ROOT
 from lamina.yaml_files import read_yaml
 from serving.middleware.keys import load_keys
 
 READERS: list[Callable[[Path], Any]] = [
     load_rules,
+    read_weights,
     lambda path: load_experiments(path, ()),
     lambda path: load_mapping(str(path)),
     load_keys,

@@ -1,0 +1,1 @@
+"""Rankers: one network that says several things of a candidate, its heads, and a score that weighs them."""
