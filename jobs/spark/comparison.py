@@ -10,7 +10,8 @@ from typing import Literal
 
 from jobs.spark.visible import Answer, EntityHistory, Explanation, Tiles
 from lamina.contracts.features import Entity, FeatureSet, WindowFeature
-from lamina.semantics.reference import Value, elapsed, equal_numbers, ratio
+from lamina.semantics.events import EventRow, value_of
+from lamina.semantics.reference import Value, chosen, elapsed, equal_numbers, membership, ratio
 
 Outcome = Literal["match", "stale", "mismatch", "missing", "extra"]
 OUTCOMES: tuple[Outcome, ...] = ("match", "stale", "mismatch", "missing", "extra")
@@ -58,6 +59,7 @@ class Comparison:
         self.features = features
         self._windows = {f.name: f for f in features.window_features}
         summed = {f.name for f in features.window_features if f.aggregate.kind in SUMS}
+        summed |= {c.name for c in features.chosen if summed & {*c.parts}}
         self._summed = summed | {r.name for r in features.ratios}
 
     def same(self, name: str, a: Value, b: Value) -> bool:
@@ -86,10 +88,10 @@ class Comparison:
         return Difference(name, outcome, served, expected)
 
     def explainable(self, entity: Entity) -> list[str]:
-        """Features that come from the events of `entity`: of its windows, and quotients of those."""
+        """Features that come from the events of `entity`: of its windows, and what is made from those."""
         windows = [f.name for f in self.features.window_features if f.view.entity == entity]
-        ratios = (r.name for r in self.features.ratios if {r.numerator, r.denominator} & {*windows})
-        return [*windows, *ratios, *(e.name for e in self.features.elapsed if {*e.times} & {*windows})]
+        made = (m.name for m in self.features.made if self.features.with_parts([m.name]) & {*windows})
+        return [*windows, *made]
 
     def explain(
         self,
@@ -98,17 +100,18 @@ class Comparison:
         served: Answer,
         values: Mapping[str, Value],
         differing: Mapping[str, Value],
+        request: EventRow,
     ) -> list[Difference]:
         """What became of each of the `differing` features of `entity`.
 
-        Args: values: all that was served; differing: recomputed values of what differs.
+        Args: values: all that was served; differing: recomputed values of what differs; request: what was asked about.
         """
 
         def same(feature: WindowFeature, a: Value, b: Value) -> bool:
             return self.same(feature.name, a, b)
 
         found = history.explain(served, same)
-        for name, parts, again in self._derived(served.at_ms):
+        for name, parts, again in self._made(request, served.at_ms):
             if name in differing and all(p in found or p not in differing for p in parts):
                 value = again({p: values.get(p) for p in parts})
                 if self.same(name, values.get(name), value):
@@ -127,12 +130,22 @@ class Comparison:
             result.append(replace(one, tiles=tiles))
         return result
 
-    def _derived(self, at_ms: int) -> Iterator[tuple[str, tuple[str, ...], Callable[[Mapping[str, Value]], Value]]]:
-        """Quotients and elapsed times: name, the features it is made from, and how it is made from their values."""
+    def _made(
+        self, request: EventRow, at_ms: int
+    ) -> Iterator[tuple[str, tuple[str, ...], Callable[[Mapping[str, Value]], Value]]]:
+        """What is made from other features: name, those that count for `request`, and how it is made from their values.
+
+        Nothing comes before what it is made from.
+        """
+        for c in self.features.chosen:
+            part = c.part(value_of(request, c.column))
+            yield c.name, () if part is None else (part,), partial(chosen, c, request=request)
+        for m in self.features.memberships:
+            yield m.name, m.parts, partial(membership, m, request=request)
         for r in self.features.ratios:
-            yield r.name, (r.numerator, r.denominator), partial(ratio, r)
+            yield r.name, r.parts, partial(ratio, r)
         for e in self.features.elapsed:
-            yield e.name, e.times, partial(elapsed, e, at_ms=at_ms)
+            yield e.name, e.parts, partial(elapsed, e, at_ms=at_ms)
 
 
 def matches_of(names: Sequence[Sequence[str]]) -> Counter[str]:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from lamina.clock import DAY_MS
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, RequestFeature
+from lamina.contracts.features import Chosen, Elapsed, EventSource, FeatureSet, Membership, Ratio, RequestFeature
 from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
 from lamina.semantics.plan import State, TileSpec
 from lamina.semantics.sketch import HASH_DIGITS, kept
@@ -130,16 +130,32 @@ def _dated(of: State, source: EventSource) -> Column:
 def ratio(definition: Ratio, own: Mapping[str, Column]) -> Column:
     """The quotient of two features; the definition's default where the denominator is 0 or either part is missing.
 
-    Args: own: the request's features by name; others are columns.
+    Args: own: by name the features that are no columns yet.
     """
-    top, bottom = (own.get(part, F.col(part)) for part in (definition.numerator, definition.denominator))
+    top, bottom = (own.get(part, F.col(part)) for part in definition.parts)
     default = F.lit(definition.default).cast("double")
     return F.coalesce(F.when(bottom != 0, top / bottom), default).alias(definition.name)
 
 
-def elapsed(definition: Elapsed, at: str) -> Column:
+def elapsed(definition: Elapsed, at: str, own: Mapping[str, Column]) -> Column:
     """Seconds from the time that a feature holds to that of another, or to column `at`; null where one is missing."""
-    return ((F.col(definition.until or at) - F.col(definition.since)) / 1000).alias(definition.name)
+    until, since = (own.get(name, F.col(name)) for name in (definition.until or at, definition.since))
+    return ((until - since) / 1000).alias(definition.name)
+
+
+def chosen(definition: Chosen) -> Column:
+    """The value of the feature that the row's column names, or the default where it names none."""
+    found, column = F.lit(definition.default).cast("double"), F.col(definition.column)
+    for value, part in definition.of.items():
+        found = F.when(column == value, F.col(part)).otherwise(found)
+    return found.alias(definition.name)
+
+
+def membership(definition: Membership) -> Column:
+    """1.0 where a list holds the row's column, 0.0 where it does not; null where the column is."""
+    column = F.col(definition.column)
+    held = F.coalesce(F.array_contains(F.col(definition.of), column), F.lit(False))
+    return F.when(column.isNotNull(), held.cast("double")).alias(definition.name)
 
 
 def request_feature(feature: RequestFeature, source: EventSource) -> Column:
@@ -170,10 +186,14 @@ def _request_feature(feature: RequestFeature, source: EventSource) -> Column:
 
 
 def derived(features: FeatureSet) -> list[Column]:
-    """Ratios, elapsed times, then the features of the request, in the order of `features.names`."""
+    """What is made from other features, then the features of the request, in the order of `features.names`."""
     own = {f.name: _request_feature(f, features.request) for f in features.request_features}
+    picked = {c.name: chosen(c) for c in features.chosen}
+    own |= picked
     return [
         *(ratio(r, own) for r in features.ratios),
-        *(elapsed(e, features.request.timestamp) for e in features.elapsed),
+        *(elapsed(e, features.request.timestamp, picked) for e in features.elapsed),
+        *picked.values(),
+        *(membership(m) for m in features.memberships),
         *(request_feature(f, features.request) for f in features.request_features),
     ]

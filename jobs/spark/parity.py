@@ -41,6 +41,9 @@ KEY = "_key"
 ANSWER = ("request_id", "event_id", "timestamp", "features", "seen", "through")
 """What is carried of an answer: fields of its envelope."""
 
+LOOKED_AT = ("event_id", "features", "seen", "through", "differing", "asked")
+"""What is carried of an answer that differs. asked: the columns of the request that features are crossed with."""
+
 VALUE_SCHEMA = pa.schema(
     [
         ("feature", pa.string()),
@@ -169,13 +172,15 @@ def _requests(spark: SparkSession, lake: str, features: FeatureSet, served: Data
 
 def _checked_ddl(features: FeatureSet) -> str:
     keys = "".join(f", `{e.key}` string" for e in features.entities)
-    return f"{VALUE_DDL}, event_id string, features string, seen string, through string, differing string{keys}"
+    texts = "".join(f", {name} string" for name in LOOKED_AT)
+    return f"{VALUE_DDL}{texts}{keys}"
 
 
 def _checker(features: FeatureSet) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Rows for what matches (counted), for what cannot be explained by events, and for answers to be looked at."""
     keys = [e.key for e in features.entities]
-    answer = [(n, pa.string()) for n in ("event_id", "features", "seen", "through", "differing", *keys)]
+    answer = [(n, pa.string()) for n in (*LOOKED_AT, *keys)]
+    columns = sorted({f.column.partition(".")[0] for f in features.crossed})
     schema = pa.schema([*VALUE_SCHEMA, *(pa.field(*d) for d in answer)])
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -194,7 +199,8 @@ def _checker(features: FeatureSet) -> Callable[[Iterator[pa.RecordBatch]], Itera
                 rest = {n: v for n, v in differing.items() if n in explainable}
                 if rest:
                     texts = {n: answer[n] for n in ("event_id", "features", "seen", "through")}
-                    own = {"differing": orjson.dumps(rest).decode(), **{k: row[k] for k in keys}}
+                    asked = orjson.dumps({c: row[c] for c in columns}, default=str).decode()
+                    own = {"differing": orjson.dumps(rest).decode(), "asked": asked, **{k: row[k] for k in keys}}
                     rows.append(base | texts | own)
             counts = matches_of(matched)
             rows += [{"feature": n, "outcome": "match", "early": False, "n": k} for n, k in counts.items()]
@@ -257,7 +263,7 @@ def _explainer(features: FeatureSet, entity: Entity) -> Callable[[pa.Table, pa.T
                 values={n: values.get(n) for n in differing},
             )
             base = {"request_id": served.request_id, "at_ms": served.at_ms}
-            found = comparison.explain(history, entity, served, values, differing)
+            found = comparison.explain(history, entity, served, values, differing, orjson.loads(row["asked"]))
             rows += [base | _value_row(difference) for difference in found]
         return pa.Table.from_pylist(rows, schema=VALUE_SCHEMA)
 

@@ -57,18 +57,16 @@ def show(name: Annotated[str, typer.Argument(help="A view or a feature.")]) -> N
 
 
 def find_view(name: str) -> tuple[FeatureSet, FeatureView]:
-    """The view called `name`, or the one that makes the feature, or part of the ratio, called so.
+    """The view called `name`, or the first of those that make the feature called so.
 
     Raises: DefinitionError: when there is none.
     """
     known = []
     for system in system_names():
         features = load(system)
-        windows = {f.name for f in features.window_features}
-        parts = {r.name: r.numerator if r.numerator in windows else r.denominator for r in features.ratios}
-        wanted = parts.get(name, name)
+        wanted = features.with_parts([name])
         for view in features.views:
-            if wanted == view.name or any(wanted == f.name for f in view.features):
+            if name == view.name or any(f.name in wanted for f in view.features):
                 return features, view
             known.append(view.name)
     raise DefinitionError(f"no view or windowed feature {name!r}; views are {', '.join(known)}")

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lamina.contracts.features import Duration, Elapsed, EventSource, FeatureSet, Ratio, RequestFeature, WindowFeature
+from lamina.contracts.derived import Made
+from lamina.contracts.features import Duration, EventSource, FeatureSet, RequestFeature, WindowFeature
 
 FINGERPRINT_DIGITS = 12
 
@@ -61,11 +62,19 @@ def meanings_of(features: FeatureSet) -> dict[str, Meaning]:
         # Only of transforms of the time: others read what they read whenever it was.
         at = None if columns else source.timestamp
         found[own.name] = _meaning(own.version, _topic(source), own.transform, columns, own.value, own.categorical, at)
+    for chosen in features.chosen:
+        values = sorted(chosen.of)
+        parts = [found[chosen.of[value]] for value in values]
+        read = _topic(source), chosen.column
+        found[chosen.name] = _derived(chosen.version, parts, "chosen", *read, values, chosen.default)
+    for membership in features.memberships:
+        read = _topic(source), membership.column
+        found[membership.name] = _derived(membership.version, [found[membership.of]], "membership", *read)
     for ratio in features.ratios:
-        parts = [found[name] for name in (ratio.numerator, ratio.denominator)]
+        parts = [found[name] for name in ratio.parts]
         found[ratio.name] = _derived(ratio.version, parts, "ratio", ratio.default)
     for elapsed in features.elapsed:
-        parts = [found[name] for name in elapsed.times]
+        parts = [found[name] for name in elapsed.parts]
         found[elapsed.name] = _derived(elapsed.version, parts, "elapsed", None if elapsed.until else source.timestamp)
     return found
 
@@ -101,9 +110,8 @@ def complaints(features: FeatureSet, recorded: Mapping[str, Meaning]) -> Iterato
 def _owners(features: FeatureSet) -> dict[str, tuple[str, int]]:
     """What says the version of each feature, and which it says."""
     found = {f.name: (f"view {f.view.name!r}", f.view.version) for f in features.window_features}
-    made: tuple[Ratio | Elapsed | RequestFeature, ...]
-    made = (*features.ratios, *features.elapsed, *features.request_features)
-    return found | {own.name: ("its own definition", own.version) for own in made}
+    own: tuple[Made | RequestFeature, ...] = (*features.made, *features.request_features)
+    return found | {each.name: ("its own definition", each.version) for each in own}
 
 
 def _topic(source: EventSource) -> str:

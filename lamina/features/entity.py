@@ -56,9 +56,10 @@ def features_of(features: FeatureSet, entity: str) -> FeatureSet:
         names = ", ".join(e.name for e in features.entities)
         raise DefinitionError(f"system {features.system!r} has no entity {entity!r}; it has {names}")
     own = {f.name for v in views for f in v.features}
-    ratios = tuple(r for r in features.ratios if {r.numerator, r.denominator} <= own)
-    elapsed = tuple(e for e in features.elapsed if {*e.times} <= own)
-    return replace(features, views=views, ratios=ratios, elapsed=elapsed, request_features=(), model_features=())
+    ratios = tuple(r for r in features.ratios if {*r.parts} <= own)
+    elapsed = tuple(e for e in features.elapsed if {*e.parts} <= own)
+    # The others are made from columns of a request.
+    return FeatureSet(system=features.system, request=features.request, views=views, ratios=ratios, elapsed=elapsed)
 
 
 def read_entity(

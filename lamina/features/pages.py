@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import get_args
 
 from lamina.contracts.aggregates import Aggregate, AggregateKind
-from lamina.contracts.features import FeatureSet, FeatureView, Layers, Ratio, WindowFeature
+from lamina.contracts.derived import Made
+from lamina.contracts.features import (
+    Chosen,
+    Elapsed,
+    FeatureSet,
+    FeatureView,
+    Layers,
+    Membership,
+    Ratio,
+    WindowFeature,
+)
 from lamina.definitions import load, system_names
 from lamina.semantics.plan import make_plan
 from lamina.settings import ROOT
@@ -85,26 +95,11 @@ def page(features: FeatureSet, view: FeatureView) -> str:
     )
     inputs = set(features.model_features)
     rows = [(f"`{f.name}`", meaning(f.aggregate), _window(f), "yes" if f.name in inputs else "") for f in view.features]
-    ratios = [
-        (
-            f"`{r.name}`",
-            f"`{r.numerator}` / `{r.denominator}`, {_default(r)} of nothing",
-            "",
-            "yes" if r.name in inputs else "",
-        )
-        for r in features.ratios
-        if {r.numerator, r.denominator} & {f.name for f in view.features}
-    ]
     own = {f.name for f in view.features}
-    ratios += [
-        (
-            f"`{e.name}`",
-            f"seconds since `{e.since}`" + (f" until `{e.until}`" if e.until else ""),
-            "",
-            "yes" if e.name in inputs else "",
-        )
-        for e in features.elapsed
-        if e.since in own
+    made = [
+        (f"`{m.name}`", meaning_of_made(m), "", "yes" if m.name in inputs else "")
+        for m in features.made
+        if own & features.with_parts([m.since if isinstance(m, Elapsed) else m.name])
     ]
     columns = sorted({c for a in view.aggregates for c in (a.column, a.where and a.where.column) if c})
     read = ", ".join(f"`{c}` ({view.source.columns[c]})" for c in columns) or "none but key, id and time"
@@ -117,7 +112,7 @@ def page(features: FeatureSet, view: FeatureView) -> str:
             "",
             "## Features",
             "",
-            _table(("feature", "meaning", "window", "model input"), [*rows, *ratios]),
+            _table(("feature", "meaning", "window", "model input"), [*rows, *made]),
             "",
             f"Columns read: {read}.",
             "",
@@ -127,8 +122,29 @@ def page(features: FeatureSet, view: FeatureView) -> str:
     )
 
 
-def _default(ratio: Ratio) -> str:
-    return "missing" if ratio.default is None else f"{ratio.default:g}"
+def meaning_of_made(made: Made) -> str:
+    """A feature that is made from others in words.
+
+    >>> from lamina.contracts.features import Chosen, Membership
+    >>> meaning_of_made(Chosen("watched", "category", {"comedy": "comedy_30d", "news": "news_30d"}))
+    'by `category` of the request: comedy `comedy_30d`, news `news_30d`; missing for any other'
+    >>> meaning_of_made(Membership("is_followed", "channel_id", "followed_90d"))
+    '1 where `followed_90d` holds `channel_id` of the request, else 0'
+    """
+    match made:
+        case Ratio():
+            return f"`{made.numerator}` / `{made.denominator}`, {_default(made.default)} of nothing"
+        case Elapsed():
+            return f"seconds since `{made.since}`" + (f" until `{made.until}`" if made.until else "")
+        case Chosen():
+            cases = ", ".join(f"{value} `{part}`" for value, part in made.of.items())
+            return f"by `{made.column}` of the request: {cases}; {_default(made.default)} for any other"
+        case Membership():
+            return f"1 where `{made.of}` holds `{made.column}` of the request, else 0"
+
+
+def _default(value: float | None) -> str:
+    return "missing" if value is None else f"{value:g}"
 
 
 def _window(feature: WindowFeature) -> str:

@@ -82,6 +82,7 @@ def _rows(con: duckdb.DuckDBPyConnection, features: FeatureSet, rows: Frame) -> 
     request = features.request
     found = table_of(con, "the rows", rows)
     own = [c for f in features.request_features for c in (f.column, f.other) if c]
+    own += [f.column for f in features.crossed]
     keys = [e.key for e in features.entities]
     needed = (*keys, request.timestamp)
     if lacking := frames.lacking(found.column_names, (*needed, *own)):

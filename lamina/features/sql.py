@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lamina.clock import DAY_MS
 from lamina.contracts.aggregates import Predicate
-from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, RequestFeature
+from lamina.contracts.features import Chosen, Elapsed, EventSource, FeatureSet, Membership, Ratio, RequestFeature
 from lamina.semantics.events import FIRST_WEEKEND_DAY, NIGHT_UNTIL_HOUR
 
 HOUR_MS = 3_600_000
@@ -50,17 +50,38 @@ def text(source: EventSource, column: str) -> str:
 def ratio(definition: Ratio, own: Mapping[str, str]) -> str:
     """The quotient of two features; the definition's default where the denominator is 0 or either part is missing.
 
-    Args: own: expressions of the request's features by name; others are columns.
+    Args: own: expressions by name of the features that are no columns.
     """
-    top, bottom = (own.get(part, quoted(part)) for part in (definition.numerator, definition.denominator))
-    default = "NULL" if definition.default is None else repr(definition.default)
-    quotient = f"coalesce(CASE WHEN {bottom} <> 0 THEN {top} / {bottom} END, CAST({default} AS DOUBLE))"
+    top, bottom = (own.get(part, quoted(part)) for part in definition.parts)
+    quotient = f"coalesce(CASE WHEN {bottom} <> 0 THEN {top} / {bottom} END, {_default(definition.default)})"
     return f"{quotient} AS {quoted(definition.name)}"
 
 
-def elapsed(definition: Elapsed, at: str) -> str:
+def elapsed(definition: Elapsed, at: str, own: Mapping[str, str]) -> str:
     """Seconds from the time that a feature holds to that of another, or to column `at`; null where one is missing."""
-    return f"({quoted(definition.until or at)} - {quoted(definition.since)}) / 1000 AS {quoted(definition.name)}"
+    until, since = (own.get(name, quoted(name)) for name in (definition.until or at, definition.since))
+    return f"({until} - {since}) / 1000 AS {quoted(definition.name)}"
+
+
+def chosen(definition: Chosen) -> str:
+    """The value of the feature that the row's column names, or the default where it names none.
+
+    >>> print(chosen(Chosen("watched", "category", {"news": "news_30d"})))
+    CASE "category" WHEN 'news' THEN "news_30d" ELSE CAST(NULL AS DOUBLE) END
+    """
+    cases = " ".join(f"WHEN {literal(value)} THEN {quoted(part)}" for value, part in definition.of.items())
+    return f"CASE {quoted(definition.column)} {cases} ELSE {_default(definition.default)} END"
+
+
+def membership(definition: Membership) -> str:
+    """1.0 where a list holds the row's column, 0.0 where it does not; null where the column is."""
+    column = quoted(definition.column)
+    held = f"CAST(coalesce(list_contains({quoted(definition.of)}, {column}), FALSE) AS DOUBLE)"
+    return f"CASE WHEN {column} IS NOT NULL THEN {held} END AS {quoted(definition.name)}"
+
+
+def _default(value: float | None) -> str:
+    return f"CAST({'NULL' if value is None else repr(value)} AS DOUBLE)"
 
 
 def request_feature(feature: RequestFeature, source: EventSource) -> str:
@@ -96,10 +117,14 @@ def literal(value: str) -> str:
 
 
 def derived(features: FeatureSet) -> list[str]:
-    """Ratios, elapsed times, then the features of the request, in the order of `features.names`."""
+    """What is made from other features, then the features of the request, in the order of `features.names`."""
     own = {f.name: _request_feature(f, features.request) for f in features.request_features}
+    picked = {c.name: chosen(c) for c in features.chosen}
+    own |= picked
     return [
         *(ratio(r, own) for r in features.ratios),
-        *(elapsed(e, features.request.timestamp) for e in features.elapsed),
+        *(elapsed(e, features.request.timestamp, picked) for e in features.elapsed),
+        *(f"{expression} AS {quoted(name)}" for name, expression in picked.items()),
+        *(membership(m) for m in features.memberships),
         *(request_feature(f, features.request) for f in features.request_features),
     ]

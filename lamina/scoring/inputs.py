@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from lamina.contracts.features import FeatureSet, RequestFeature, WindowFeature
+from lamina.contracts.derived import Made
+from lamina.contracts.features import Chosen, Elapsed, FeatureSet, Membership, Ratio, RequestFeature, WindowFeature
 
 ZERO_WHEN_EMPTY = ("count", "total", "distinct", "session_count", "decayed_count")
 """Aggregates that are 0 over no events; the others are missing then, which trees handle as a value of its own."""
@@ -36,13 +37,24 @@ def inputs_of(
     Args: names: of the features, in order; those of the system's model by default.
     """
     empty_is_missing = {f.name for f in features.window_features if f.aggregate.kind not in ZERO_WHEN_EMPTY}
-    empty_is_missing |= {e.name for e in features.elapsed} | {r.name for r in features.ratios if r.default is None}
+    empty_is_missing |= {made.name for made in features.made if _may_be_missing(made, empty_is_missing)}
     return tuple(
         Input(name=name, meaning=computation_of(features, name), categories=categories[name])
         if name in features.categorical
         else Input(name=name, meaning=computation_of(features, name), default=None if name in empty_is_missing else 0.0)
         for name in names or features.model_features
     )
+
+
+def _may_be_missing(made: Made, empty_is_missing: Collection[str]) -> bool:
+    """Args: empty_is_missing: features of windows that are missing over no events."""
+    match made:
+        case Ratio():
+            return made.default is None
+        case Chosen():
+            return made.default is None or any(part in empty_is_missing for part in made.parts)
+        case _:
+            return True
 
 
 def fingerprint(inputs: Sequence[Input]) -> str:
@@ -74,16 +86,29 @@ def computation_of(features: FeatureSet, name: str) -> str:
     for window in features.window_features:
         if window.name == name:
             return _window_meaning(window)
-    for ratio in features.ratios:
-        if ratio.name == name:
-            top, bottom = computation_of(features, ratio.numerator), computation_of(features, ratio.denominator)
-            default = "missing" if ratio.default is None else f"{ratio.default:g}"
-            return f"({top}) / ({bottom}) else {default}{_version(ratio.version)}"
-    for elapsed in features.elapsed:
-        if elapsed.name == name:
-            until = f" until ({computation_of(features, elapsed.until)})" if elapsed.until else ""
-            return f"seconds since ({computation_of(features, elapsed.since)}){until}{_version(elapsed.version)}"
+    for made in features.made:
+        if made.name == name:
+            return _made_meaning(features, made) + _version(made.version)
     return _request_meaning({f.name: f for f in features.request_features}[name])
+
+
+def _made_meaning(features: FeatureSet, made: Made) -> str:
+    match made:
+        case Ratio():
+            top, bottom = computation_of(features, made.numerator), computation_of(features, made.denominator)
+            return f"({top}) / ({bottom}) else {_default(made.default)}"
+        case Elapsed():
+            until = f" until ({computation_of(features, made.until)})" if made.until else ""
+            return f"seconds since ({computation_of(features, made.since)}){until}"
+        case Chosen():
+            cases = (f"{value!r}: ({computation_of(features, made.of[value])})" for value in sorted(made.of))
+            return f"by {made.column} of the request {', '.join(cases)} else {_default(made.default)}"
+        case Membership():
+            return f"{made.column} of the request in ({computation_of(features, made.of)})"
+
+
+def _default(value: float | None) -> str:
+    return "missing" if value is None else f"{value:g}"
 
 
 def _window_meaning(feature: WindowFeature) -> str:

@@ -20,7 +20,8 @@ _LOG = math.log1p(SHARE)
 def moving(features: FeatureSet) -> Mapping[str, float]:
     """The features whose value changes with the time asked for alone, each with its smallest step.
 
-    Seconds until now have one of a second; decayed counts, and ratios of any of these, none but the share.
+    Seconds until now have one of a second; decayed counts, what is chosen among such, and ratios of any of these, none
+    but the share.
 
     >>> from lamina.definitions.fraud import FEATURES
     >>> moving(FEATURES)["since_last_txn"], "merchant_honest_since_fraud" in moving(FEATURES)
@@ -28,7 +29,8 @@ def moving(features: FeatureSet) -> Mapping[str, float]:
     """
     found = {e.name: 1.0 for e in features.elapsed if e.until is None}
     found |= {f.name: 0.0 for f in features.window_features if f.aggregate.kind == "decayed_count"}
-    return found | {r.name: 0.0 for r in features.ratios if {r.numerator, r.denominator} & found.keys()}
+    found |= {c.name: 0.0 for c in features.chosen if found.keys() & {*c.parts}}
+    return found | {r.name: 0.0 for r in features.ratios if found.keys() & {*r.parts}}
 
 
 def step_of(value: Value, smallest: float) -> Value:

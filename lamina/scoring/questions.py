@@ -112,9 +112,8 @@ def _fits(kind: ColumnType, value: object) -> bool:
 
 def _columns(features: FeatureSet, names: frozenset[str]) -> set[str]:
     """Columns of the request that the features `names` are made from."""
-    parts = {p for r in features.ratios if r.name in names for p in (r.numerator, r.denominator)}
-    wanted = names | parts | {t for e in features.elapsed if e.name in names for t in e.times}
-    found: set[str | None] = set()
+    wanted = features.with_parts(names)
+    found: set[str | None] = {f.column for f in features.crossed if f.name in wanted}
     for window in features.window_features:
         if window.name in wanted and window.view.include_request:
             where = window.aggregate.where

@@ -11,7 +11,16 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lamina.contracts.aggregates import Aggregate
-from lamina.contracts.features import Elapsed, EventSource, FeatureSet, Ratio, Revisions, WindowFeature
+from lamina.contracts.features import (
+    Chosen,
+    Elapsed,
+    EventSource,
+    FeatureSet,
+    Membership,
+    Ratio,
+    Revisions,
+    WindowFeature,
+)
 from lamina.semantics.events import EventRow, holds, request_value, time_of, value_of
 from lamina.semantics.sketch import different, hash_of
 
@@ -155,9 +164,12 @@ def evaluate_all(
 def derived(features: FeatureSet, values: Mapping[str, Value], request: EventRow, at_ms: int) -> dict[str, Value]:
     """The features that follow from those of windows, in `values`, and from the request."""
     own: dict[str, Value] = {f.name: request_value(f, request, at_ms) for f in features.request_features}
-    known = {**values, **own}
+    picked: dict[str, Value] = {c.name: chosen(c, values, request) for c in features.chosen}
+    known = {**values, **own, **picked}
     found: dict[str, Value] = {r.name: ratio(r, known) for r in features.ratios}
-    found.update((e.name, elapsed(e, values, at_ms)) for e in features.elapsed)
+    found.update((e.name, elapsed(e, known, at_ms)) for e in features.elapsed)
+    found.update(picked)
+    found.update((m.name, membership(m, values, request)) for m in features.memberships)
     found.update(own)
     return found
 
@@ -174,6 +186,20 @@ def elapsed(definition: Elapsed, values: Mapping[str, Value], at_ms: int) -> flo
     """Seconds from the time that a feature holds to that of another, or to `at_ms`; None where one is missing."""
     since, until = values[definition.since], values[definition.until] if definition.until else at_ms
     return None if since is None or until is None else (float(until) - float(since)) / 1000  # type: ignore[arg-type]
+
+
+def chosen(definition: Chosen, values: Mapping[str, Value], request: EventRow) -> Value:
+    """The value of the feature that the request's column names, or the default where it names none."""
+    part = definition.part(value_of(request, definition.column))
+    if part is not None:
+        return values[part]
+    return None if definition.default is None else float(definition.default)
+
+
+def membership(definition: Membership, values: Mapping[str, Value], request: EventRow) -> float | None:
+    """1.0 where the list holds the request's column, 0.0 where it does not, None where the column is missing."""
+    value, held = value_of(request, definition.column), values[definition.of]
+    return None if value is None else float(isinstance(held, list) and value in held)
 
 
 def equal_numbers(a: float, b: float, *, relative: float = 1e-9, absolute: float = 1e-9) -> bool:

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lamina.contracts.features import WindowFeature
 from lamina.errors import DefinitionError
 from lamina.semantics.events import EventRow, request_value, value_of
 from lamina.semantics.reference import Value
@@ -64,7 +63,7 @@ class AmongReader:
             raise DefinitionError(f"no feature is about {unknown}, which candidates bring: name some of {known}")
         of_items = {t.key for own in self.items for t in own.tile_specs}
         features = reader.plan.features
-        self.objects = features.categorical | {f.name for f in features.window_features if _is_object(f)}
+        self.objects = features.categorical | {f.name for f in features.window_features if not f.is_number}
         self._same, self.by_row = list[Question](), list[Question]()
         for q in reader.evaluator.questions:
             # A request that is folded in names the candidate.
@@ -127,9 +126,7 @@ class CandidateFeatures:
         object[candidates].
         """
         features, asker, n = self._reader.reader.plan.features, self._asker, len(self._rows)
-        wanted = set(names)
-        wanted |= {part for r in features.ratios if r.name in wanted for part in (r.numerator, r.denominator)}
-        wanted |= {part for e in features.elapsed if e.name in wanted for part in e.times}
+        wanted = features.with_parts(names)
         found = Columns()
         same = {name: value for name, value in asker.values.items() if name in wanted}
         same |= {
@@ -191,13 +188,6 @@ class CandidateFeatures:
         for held, places in zip(self._held, self._places, strict=True):
             found |= {key: sheet.some(places) for key, sheet in held.sheets.items() if key in tile_specs}
         return self._of_asker(len(self)) | found if len(found) < len(tile_specs) else found
-
-
-def _is_object(feature: WindowFeature) -> bool:
-    """Whether its values are texts or lists."""
-    aggregate = feature.aggregate
-    is_text = feature.view.source.columns.get(aggregate.column or "") == "string"
-    return aggregate.is_list or (is_text and aggregate.kind in ("first", "last"))
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:

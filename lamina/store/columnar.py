@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina.contracts.features import Elapsed, Ratio
-from lamina.semantics.events import EventRow, request_value
+from lamina.contracts.features import Chosen, Elapsed, Membership, Ratio
+from lamina.semantics.events import EventRow, request_value, value_of
 from lamina.semantics.reference import Value
 from lamina.store.evaluate import Evaluator, Question, Segments, Span, segments_of
 from lamina.store.sheet import ENTITY_MS, Floats, Ints, Sheet, spread
@@ -159,6 +159,13 @@ class ColumnarEvaluator:
             if own.name in names:
                 each = zip(requests, at_ms, strict=True)
                 found.add(own.name, [request_value(own, request, at) for request, at in each])
+        asked = _RequestColumns(requests)
+        for chosen in features.chosen:
+            if chosen.name in names:
+                found.add_numbers(chosen.name, _chosen(chosen, found, asked[chosen.column]))
+        for membership in features.memberships:
+            if membership.name in names:
+                found.add_numbers(membership.name, _membership(membership, found, asked[membership.column]))
         for ratio in features.ratios:
             if ratio.name in names:
                 found.add_numbers(ratio.name, _ratio(ratio, found))
@@ -229,6 +236,38 @@ class Columns:
             values = (nan if value is None else value for value in self._lists[name])
             found = self._numbers[name] = np.array(list(values), np.float64)
         return found
+
+
+class _RequestColumns(dict[str, list[object]]):
+    """Columns of requests by name, each looked up once."""
+
+    def __init__(self, requests: Sequence[EventRow]) -> None:
+        super().__init__()
+        self._requests = requests
+
+    def __missing__(self, column: str) -> list[object]:
+        found = self[column] = [value_of(request, column) for request in self._requests]
+        return found
+
+
+def _chosen(definition: Chosen, found: Columns, asked: Sequence[object]) -> Floats:
+    """As `reference.chosen`, of requests whose column is `asked`."""
+    default = nan if definition.default is None else definition.default
+    # A row a value of the column, the last for all other values.
+    table = np.array([*(found.numbers(part) for part in definition.of.values()), np.full(len(asked), default)])
+    row: dict[object, int] = {value: at for at, value in enumerate(definition.of)}
+    rows = np.array([row.get(value, -1) for value in asked], np.int64)
+    picked: Floats = table[rows, np.arange(len(asked))]
+    return picked
+
+
+def _membership(definition: Membership, found: Columns, asked: Sequence[object]) -> Floats:
+    """As `reference.membership`, of requests whose column is `asked`."""
+    lists = found.values(definition.of)
+    # Of one who asks with many candidates there is one list.
+    sets = {place: set(held) for place, held in {id(held): held for held in lists}.items()}
+    each = zip(asked, lists, strict=True)
+    return np.array([nan if value is None else value in sets[id(held)] for value, held in each], np.float64)
 
 
 def _ratio(definition: Ratio, found: Columns) -> Floats:

@@ -22,11 +22,13 @@ from lamina.contracts.aggregates import (
     total,
 )
 from lamina.contracts.features import (
+    Chosen,
     Duration,
     Elapsed,
     Entity,
     FeatureSet,
     FeatureView,
+    Membership,
     Ratio,
     RequestFeature,
     Window,
@@ -142,10 +144,25 @@ EVERYTHING = FeatureSet(
         Ratio("large_share", "large_count_30d", "plain_count_9d"),
         Ratio("against_own", "amount", "french_mean_2d", default=None),
         Ratio("own_share", "plain_total_6h", "amount", default=-1.0),
+        Ratio("country_share", "country_count", "plain_count_9d"),
     ),
     elapsed=(
         Elapsed("since_last", "plain_last_time_6h"),
         Elapsed("fraud_lasted", "first_fraud_5d", until="last_fraud_5d"),
+        Elapsed("since_country", "country_last_time"),
+    ),
+    chosen=(
+        Chosen("country_count", "country", {"FR": "french_count_2d", "DE": "located_count_2d"}, default=-1.0),
+        Chosen("country_mean", "country", {"FR": "french_mean_1m", "BE": "large_mean_30d", "": "plain_mean_9d"}),
+        Chosen("country_last_time", "country", {"FR": "french_last_time_2d", "BE": "plain_last_time_6h"}),
+        # Said a second time, two values have one feature; what candidates bring names one of theirs.
+        Chosen("shop_count", "merchant_id", {"m0": "hot_count_2h", "m1": "hot_count_2d", "m2": "hot_count_2h"}),
+        Chosen("shop_decayed", "merchant_id", {"m1": "plain_decayed_6h", "m2": "french_decayed_2d"}, default=0.0),
+    ),
+    memberships=(
+        Membership("met_lately", "merchant_id", "plain_last_k_9d"),
+        Membership("met_in_france", "merchant_id", "french_last_k_1m"),
+        Membership("shop_knows", "user_id", "hot_last_users_2d"),
     ),
     request_features=(RequestFeature("amount", "field", "amount"),),
     model_features=("amount",),

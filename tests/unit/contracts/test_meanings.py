@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from lamina.contracts.aggregates import Predicate, count, distinct, first_time, last_time
+from lamina.contracts.aggregates import Predicate, count, distinct, first_time, last_k, last_time
 from lamina.contracts.features import (
+    Chosen,
     Elapsed,
     FeatureSet,
     FeatureView,
+    Membership,
     Ratio,
     RequestFeature,
     days,
@@ -67,9 +69,16 @@ def test_a_changed_meaning_asks_for_another_version(changed: FeatureView, names:
 SET = FeatureSet(
     system="s",
     request=TRANSACTIONS,
-    views=(VIEW, replace(VIEW, name="w", aggregates=(last_time("seen"), first_time("began")), suffix=False)),
+    views=(
+        VIEW,
+        replace(VIEW, name="w", aggregates=(last_time("seen"), first_time("began")), suffix=False),
+        replace(VIEW, name="x", aggregates=(count("sent"),), windows=(days(1),)),
+        replace(VIEW, name="y", aggregates=(last_k("merchant_id", "shops", k=3),), suffix=False),
+    ),
     ratios=(Ratio("share", "n_1h", "d_1h"), Ratio("against", "amount", "n_1h", default=None)),
     elapsed=(Elapsed("since", "seen"), Elapsed("lasted", "began", until="seen")),
+    chosen=(Chosen("by_country", "country", {"FR": "n_1h", "BE": "sent_1d"}, default=0.0),),
+    memberships=(Membership("known", "merchant_id", "shops"),),
     request_features=(
         RequestFeature("amount", "field", "amount"),
         RequestFeature("abroad", "differs", "country", other="user_country"),
@@ -101,6 +110,11 @@ def test_every_feature_has_a_meaning_of_its_own() -> None:
         ("ratios", 1, {"denominator": "d_1h"}, ["against"]),
         ("elapsed", 0, {"since": "began"}, ["since"]),
         ("elapsed", 1, {"until": None}, ["lasted"]),
+        ("chosen", 0, {"default": None}, ["by_country"]),
+        ("chosen", 0, {"column": "user_country"}, ["by_country"]),
+        ("chosen", 0, {"of": {"FR": "n_1h"}}, ["by_country"]),
+        ("chosen", 0, {"of": {"FR": "n_1h", "DE": "sent_1d"}}, ["by_country"]),
+        ("memberships", 0, {"column": "user_id"}, ["known"]),
         ("request_features", 1, {"transform": "equals", "value": "FR", "other": ""}, ["abroad"]),
         ("request_features", 2, {"value": "atm"}, ["online"]),
         ("request_features", 3, {"transform": "weekend"}, ["night"]),
@@ -121,7 +135,7 @@ def test_what_is_made_from_others_has_a_recorded_meaning(
 def test_a_newer_version_of_a_part_is_one_of_the_whole() -> None:
     view = replace(VIEW, include_request=True)
     changed = replace(SET, views=(view, *SET.views[1:]))
-    assert {c.split("'")[1] for c in complaints(changed, EVERY)} == {"n_1h", "d_1h", "share", "against"}
+    assert {c.split("'")[1] for c in complaints(changed, EVERY)} == {"n_1h", "d_1h", "share", "against", "by_country"}
     newer = replace(SET, views=(replace(view, version=2), *SET.views[1:]))
     assert not list(complaints(newer, EVERY))
     assert list(complaints(SET, meanings_of(newer))), "and none goes back"
@@ -130,13 +144,22 @@ def test_a_newer_version_of_a_part_is_one_of_the_whole() -> None:
 def test_a_new_name_of_a_part_changes_no_meaning() -> None:
     renamed = replace(VIEW, aggregates=(count("number"), *VIEW.aggregates[1:]))
     ratios = (Ratio("share", "number_1h", "d_1h"), Ratio("against", "amount", "number_1h", default=None))
-    assert not list(complaints(replace(SET, views=(renamed, *SET.views[1:]), ratios=ratios), EVERY))
+    # Nor does another order of the values.
+    chosen = (replace(SET.chosen[0], of={"BE": "sent_1d", "FR": "number_1h"}),)
+    assert not list(complaints(replace(SET, views=(renamed, *SET.views[1:]), ratios=ratios, chosen=chosen), EVERY))
 
 
 def test_a_new_name_of_the_topic_changes_no_meaning_where_the_old_one_is_told() -> None:
     moved = replace(TRANSACTIONS, topic="payments")
     renamed = replace(SET, request=moved, views=tuple(replace(view, source=moved) for view in SET.views))
-    assert {c.split("'")[1] for c in complaints(renamed, EVERY)} >= {"n_1h", "share", "amount", "night"}
+    assert {c.split("'")[1] for c in complaints(renamed, EVERY)} >= {
+        "n_1h",
+        "share",
+        "amount",
+        "night",
+        "by_country",
+        "known",
+    }
     told = replace(moved, recorded_as=TRANSACTIONS.topic)
     same = replace(SET, request=told, views=tuple(replace(view, source=told) for view in SET.views))
     assert meanings_of(same) == EVERY

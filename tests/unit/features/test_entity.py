@@ -17,6 +17,7 @@ from lamina.semantics.plan import make_plan
 from lamina.semantics.reference import evaluate
 from lamina.store.memory import MemoryStore
 from tests.parity.generated import START_MS, generate
+from tests.unit import crossed
 
 FEATURES = load("fraud")
 PLAN = make_plan(FEATURES)
@@ -77,3 +78,9 @@ def test_an_unknown_entity_is_named() -> None:
 
 def test_times_are_read_as_utc() -> None:
     assert utc(START_MS + 1500) == "2018-08-08 00:00:01.500"
+
+
+def test_what_needs_a_request_is_not_of_an_entity_alone() -> None:
+    found = features_of(crossed.FEATURES, "user")
+    assert found.names == tuple(f.name for f in found.window_features)
+    assert read_entity(MemoryStore(), crossed.FEATURES, "merchant", "1", AT).value("visitors_1h") == []

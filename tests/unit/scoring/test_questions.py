@@ -9,6 +9,7 @@ from lamina.definitions import activity, fraud
 from lamina.errors import ContractError
 from lamina.scoring.questions import QuestionForm
 from serving.routes.predict import FRAUD_QUESTION
+from tests.unit import crossed
 
 AT_MS = 1735689700000
 CONTEXT: dict[str, Any] = FRAUD_QUESTION["context"]  # type: ignore[assignment]
@@ -72,3 +73,9 @@ def test_numbers_without_end_are_refused() -> None:
 
 def test_an_absent_optional_part_may_be_null() -> None:
     assert fraud_row(location=None)["location"] is None
+
+
+def test_what_crosses_features_with_a_column_needs_the_column() -> None:
+    form = QuestionForm(crossed.FEATURES, ("share",))
+    assert (form.needed, form.item_key) == (("country",), "merchant_id")
+    assert QuestionForm(crossed.FEATURES, ("known",)).needed == ()

@@ -169,6 +169,32 @@ def test_what_a_candidate_brings_beside_its_id_is_its_own() -> None:
     assert found["amount"].tolist() == [float(n) for n in range(len(filled.fields))]
 
 
+def test_what_a_candidate_brings_is_crossed_with_who_asks() -> None:
+    """Each candidate has a country of its own, one of them none, and one that nothing is chosen by."""
+    filled = Filled(EVERYTHING, "merchant", "merchant_id", 10)
+    countries = ["FR", "BE", "DE", "NL", None, ""]
+    own = [{"country": country, "amount": 2.0} for country in countries]
+    filled.fields = [{**each, **more} for each in filled.fields for more in own]
+    items = filled.table.refresh()
+    asker = items.reader.asker(filled.store.read(items.reader.keys(filled.asked, AT_MS)), filled.asked, AT_MS)
+    found = items.reader.candidates(asker, items.held, filled.fields)
+    alone = [filled.reader.read(filled.store, row, AT_MS).values for row in filled.rows]
+    crossed = [made.name for made in EVERYTHING.made]
+    # Made by themselves, without the features that they are made from.
+    columns = found.columns(crossed)
+    assert tuple(columns) == tuple(crossed)
+    assert {column.dtype for column in columns.values()} == {np.dtype(np.float64)}
+    logged = found.vectors(range(len(found)))
+    for place, wanted in enumerate(alone):
+        values = {name: None if np.isnan(column[place]) else column[place] for name, column in columns.items()}
+        assert not differences({name: wanted[name] for name in crossed}, values)
+        assert not differences(wanted, logged[place].values)
+    counted = dict(zip(countries, columns["country_count"].tolist(), strict=False))
+    assert counted["FR"] > 0
+    assert [counted[country] for country in ("BE", "NL", None, "")] == [-1.0] * 4
+    assert len(set(columns["met_lately"].tolist())) == 2
+
+
 def test_an_item_is_as_stale_as_it_was_when_it_was_read() -> None:
     filled = Filled(ACTIVITY, "item", "item_id", 1)
     filled.table.refresh()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from jobs.spark.comparison import Comparison, Difference
 from jobs.spark.visible import Answer, EntityHistory
 from lamina.clock import DAY_MS, day_of
+from lamina.contracts.aggregates import last_k
+from lamina.contracts.features import Chosen, Membership, Ratio, days
 from lamina.definitions import load
 from lamina.semantics.events import EventRow
 from lamina.semantics.plan import make_plan
@@ -17,7 +20,23 @@ from lamina.store.reader import FeatureVector
 from tests.parity.generated import START_MS, generate
 from tests.parity.served import Archived, archived, arrived_before, event_time, first_requests, vector
 
-FEATURES = load("fraud")
+FRAUD = load("fraud")
+SHOPS = replace(
+    next(v for v in FRAUD.views if v.name == "user_velocity"),
+    name="shops",
+    aggregates=(last_k("merchant_id", "last_shops", k=3),),
+    windows=(days(1),),
+    include_request=False,
+)
+FEATURES = replace(
+    FRAUD,
+    views=(*FRAUD.views, SHOPS),
+    chosen=(
+        Chosen("count_by_type", "transaction_type", {"online": "user_txn_count_1d", "in_store": "user_txn_count_7d"}),
+    ),
+    memberships=(Membership("was_there", "merchant_id", "last_shops_1d"),),
+    ratios=(*FRAUD.ratios, Ratio("share_by_type", "count_by_type", "user_txn_count_30d")),
+)
 PLAN = make_plan(FEATURES)
 THROUGH_DAY = 9
 THROUGH_MS = START_MS + THROUGH_DAY * DAY_MS
@@ -35,7 +54,7 @@ def _judge(
         own = {n: v for n, v in differing.items() if n in comparison.explainable(entity)}
         asked = Answer(**{**served.__dict__, "values": {n: values.get(n) for n in own}})
         mine = {name: [e for e in rows if e[entity.key] == request[entity.key]] for name, rows in arrived.items()}
-        differences += comparison.explain(EntityHistory(PLAN, entity, mine), entity, asked, values, own)
+        differences += comparison.explain(EntityHistory(PLAN, entity, mine), entity, asked, values, own, request)
     assert {d.feature for d in differences} == set(differing)
     return differences
 
@@ -65,6 +84,28 @@ def test_what_lags_behind_is_stale_and_nothing_else(seed: int, late: int) -> Non
     assert set(outcomes) <= {"stale"}
     if late:
         assert outcomes["stale"] >= 5
+
+
+def test_what_is_crossed_with_the_request_is_explained_by_what_the_request_names() -> None:
+    events = archived(generate(1, n=300), THROUGH_MS)
+    stale = set[str]()
+    for request in _requests(events):
+        before = arrived_before(events, request)
+        answer = _vector(events, before[:-3], request)
+        found = {d.feature: d for d in _judge(events, request, answer, answer.values)}
+        stale |= found.keys()
+        named = "user_txn_count_1d" if request["transaction_type"] == "online" else "user_txn_count_7d"
+        assert ("count_by_type" in found) is (named in found)
+        if named not in found:
+            continue
+        assert found["count_by_type"].readable == found[named].readable
+        # Another value than that of what the request names.
+        values = {**answer.values, "count_by_type": 77.0}
+        assert {d.feature: d.outcome for d in _judge(events, request, answer, values)}["count_by_type"] == "mismatch"
+        # Of a part that is not explained nothing follows.
+        values = {**answer.values, named: 99.0, "count_by_type": 99.0}
+        assert {d.feature: d.outcome for d in _judge(events, request, answer, values)}["count_by_type"] == "mismatch"
+    assert stale >= {"count_by_type", "share_by_type", "was_there"}
 
 
 def test_an_overtaken_tile_is_stale() -> None:

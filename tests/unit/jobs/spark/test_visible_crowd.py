@@ -45,7 +45,7 @@ def _judge(
     differing = {n: v for n, v in every.items() if n in OF_ITEM}
     served = Answer("r", str(request["event_id"]), at_ms, found.seen, found.through, {n: values[n] for n in differing})
     history = EntityHistory(PLAN, ITEM, {"user_events": crowd.events})
-    differences = COMPARISON.explain(history, ITEM, served, values, differing)
+    differences = COMPARISON.explain(history, ITEM, served, values, differing, request)
     assert {d.feature for d in differences} == set(differing)
     return differences
 
