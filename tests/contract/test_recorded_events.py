@@ -20,6 +20,7 @@ from lamina.contracts.fraud_decisions import Decision
 from lamina.contracts.served import Served
 from lamina.contracts.transactions import FraudLabel, Transaction
 from lamina.contracts.user_events import UserEvent
+from lamina.contracts.videos import Follow, Impression, Interest, Upload, Watch
 from lamina.errors import ContractError
 from lamina.lake.schemas import SCHEMAS
 from lamina.migrations.shadow_scores import ShadowScore
@@ -32,6 +33,11 @@ NAMES: dict[str, type[Event]] = {
     "served": Served,
     "dead_letter": DeadLetter,
     "feedback": Feedback,
+    "impression": Impression,
+    "watch": Watch,
+    "follow": Follow,
+    "interest": Interest,
+    "upload": Upload,
 }
 OLDER: dict[str, type[Event]] = {"decision": Decision, "shadow_score": ShadowScore}
 """On no topic any more; what was written stays readable."""

@@ -25,7 +25,7 @@ def test_systems_have_the_same_names_in_every_layer() -> None:
 
 
 def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(DefinitionError, match="no system 'frod'; there are activity, fraud"):
+    with pytest.raises(DefinitionError, match="no system 'frod'; there are activity, fraud, recommendation"):
         definitions.load("frod")
 
 

@@ -1,0 +1,114 @@
+"""Video recommendation: what viewers are shown and watch, which videos there are, and how much is watched of each.
+
+The model is asked about a video that a viewer may be shown: will the viewer watch it within an hour? Whoever looks for
+candidates reads the same features.
+"""
+
+from __future__ import annotations
+
+from lamina.contracts.features import Elapsed, FeatureSet, Ratio, RequestFeature, hours
+from lamina.contracts.labels import FollowedLabel
+from lamina.contracts.systems import System
+from lamina.contracts.videos import FOLLOW_TOPIC, IMPRESSION_TOPIC, INTEREST_TOPIC, UPLOAD_TOPIC, WATCH_TOPIC
+from lamina.definitions.recommendation.sources import (
+    CATEGORIES,
+    CHANNEL,
+    DAY_PARTS,
+    FOLLOWS,
+    IMPRESSIONS,
+    INTERESTS,
+    UPLOADS,
+    VIDEO,
+    VIEWER,
+    WATCHES,
+)
+from lamina.definitions.recommendation.videos import (
+    CHANNEL_FOLLOWERS,
+    CHANNEL_SHOWN,
+    CHANNEL_VIEWS,
+    VIDEO_CATALOGUE,
+    VIDEO_SHOWN,
+    VIDEO_TREND,
+    VIDEO_VIEWS,
+    VIDEO_WATCHED,
+)
+from lamina.definitions.recommendation.viewers import (
+    VIEWER_FOLLOWS,
+    VIEWER_HABITS,
+    VIEWER_NOW,
+    VIEWER_PROFILE,
+    VIEWER_RECENT,
+    VIEWER_SESSION,
+    VIEWER_SHOWN,
+)
+
+__all__ = [
+    "CATEGORIES",
+    "CHANNEL",
+    "DAY_PARTS",
+    "FEATURES",
+    "FOLLOWS",
+    "IMPRESSIONS",
+    "INTERESTS",
+    "SYSTEM",
+    "UPLOADS",
+    "VIDEO",
+    "VIEWER",
+    "WATCHED",
+    "WATCHES",
+]
+
+FEATURES = FeatureSet(
+    system="recommendation",
+    request=IMPRESSIONS,
+    views=(
+        VIEWER_HABITS,
+        VIEWER_SHOWN,
+        VIEWER_RECENT,
+        VIEWER_NOW,
+        VIEWER_SESSION,
+        VIEWER_FOLLOWS,
+        VIEWER_PROFILE,
+        VIDEO_CATALOGUE,
+        VIDEO_VIEWS,
+        VIDEO_WATCHED,
+        VIDEO_TREND,
+        VIDEO_SHOWN,
+        CHANNEL_VIEWS,
+        CHANNEL_SHOWN,
+        CHANNEL_FOLLOWERS,
+    ),
+    ratios=(
+        # Of what was shown, how much was watched: by this viewer, of this video, of this channel.
+        Ratio("viewer_watch_rate", "watch_frequency_30d", "num_shown_30d", default=None),
+        Ratio("video_watch_rate_1h", "video_views_1h", "video_shown_1h", default=None),
+        Ratio("video_watch_rate_7d", "video_views_7d", "video_shown_7d", default=None),
+        Ratio("channel_watch_rate_7d", "channel_views_7d", "channel_shown_7d", default=None),
+        Ratio("video_like_rate", "video_likes_7d", "video_views_7d", default=None),
+    ),
+    elapsed=(
+        Elapsed("time_since_last_watch", "last_watch_timestamp"),
+        Elapsed("time_since_signup", "signup_timestamp"),
+        Elapsed("video_age", "uploaded_timestamp"),
+    ),
+    request_features=(
+        RequestFeature("category", "field", "category", categorical=True),
+        RequestFeature("device", "field", "device", categorical=True),
+        RequestFeature("hour_of_day", "hour_of_day"),
+        RequestFeature("weekend", "weekend"),
+    ),
+)
+
+WATCHED = FollowedLabel(
+    source=WATCHES,
+    column="watched",
+    keys=("viewer_id", "video_id"),
+    # A watch is told when it is over.
+    within=hours(1),
+)
+
+SYSTEM = System(
+    features=FEATURES,
+    topics=(IMPRESSION_TOPIC, WATCH_TOPIC, FOLLOW_TOPIC, INTEREST_TOPIC, UPLOAD_TOPIC),
+    label=WATCHED,
+)
