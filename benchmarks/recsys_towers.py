@@ -37,8 +37,9 @@ from lamina.training.retrieval.ease import Ease
 from lamina.training.retrieval.ials import Ials
 from lamina.training.retrieval.popularity import Popularity
 from lamina.training.retrieval.protocol import Method
-from lamina.training.retrieval.towers.method import TrainTowers, here
+from lamina.training.retrieval.towers.method import TrainTowers
 from lamina.training.retrieval.towers.settings import TowerSettings
+from lamina.training.torch_process import here
 
 EPOCHS_1M = 3
 NEW_SHARE = 0.1

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from lamina.errors import LaminaError
 from lamina.scoring.interactions import Interactions
 from lamina.scoring.retrievers.files import read_arrays
 from lamina.scoring.retrievers.tokens import NONE, Tokens
 from lamina.scoring.retrievers.towers import Towers
-from lamina.settings import ROOT
 from lamina.training.retrieval.towers.data import write_examples
 from lamina.training.retrieval.towers.settings import DONE_FILE, TowerSettings
+from lamina.training.torch_process import ENVIRONMENT, run
 
-ENVIRONMENT = ROOT / ".venv-networks"
 MODULE = "lamina.training.retrieval.towers.train"
-LINES = 20
-"""Of what the training said that an error shows."""
-
-
-class TrainingFailed(LaminaError):
-    """The process that trains towers ended without them."""
-
-
-def here() -> bool:
-    """Whether there is an environment with torch."""
-    return (ENVIRONMENT / "bin" / "torchrun").exists()
 
 
 @dataclass(frozen=True)
@@ -67,19 +52,7 @@ def run_training(folder: Path, out: Path, processes: int = 1) -> None:
     """
     if (out / DONE_FILE).exists():
         return
-    if not here():
-        raise TrainingFailed(f"{ENVIRONMENT} holds no torch: make networks")
-    done = subprocess.run(
-        command(folder, out, processes),
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = "\n".join(done.stderr.splitlines()[-LINES:])
-        raise TrainingFailed(f"the training of towers ended with {done.returncode}; the last it said:\n{said}")
+    run(command(folder, out, processes), "towers")
 
 
 def command(folder: Path, out: Path, processes: int) -> list[str]:

@@ -25,8 +25,9 @@ from lamina.training.retrieval.neighbours import ItemKnn, Sar
 from lamina.training.retrieval.popularity import Popularity
 from lamina.training.retrieval.protocol import BadSetting, Method, TooMuch
 from lamina.training.retrieval.towers import method
-from lamina.training.retrieval.towers.method import TrainTowers, here, run_training
+from lamina.training.retrieval.towers.method import TrainTowers, run_training
 from lamina.training.retrieval.towers.settings import TowerSettings
+from lamina.training.torch_process import here
 
 DAY_S = 86_400.0
 NO_TORCH = pytest.mark.skipif(not here(), reason="there is no environment with torch: make networks")

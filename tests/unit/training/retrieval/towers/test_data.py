@@ -7,11 +7,12 @@ import pytest
 
 from lamina.scoring.interactions import Interactions
 from lamina.scoring.retrievers.tokens import NONE, Tokens, bucket_of
+from lamina.training import torch_process
 from lamina.training.retrieval.protocol import BadSetting
-from lamina.training.retrieval.towers import method
 from lamina.training.retrieval.towers.data import PAIRS, NoExamples, read_examples, write_examples
-from lamina.training.retrieval.towers.method import TrainingFailed, TrainTowers
+from lamina.training.retrieval.towers.method import TrainTowers
 from lamina.training.retrieval.towers.settings import TowerSettings
+from lamina.training.torch_process import TrainingFailed
 
 SEEN = Interactions.of(["u", "u", "u", "v", "u"], ["a", "b", "c", "b", "a"], time_s=[1, 2, 3, 4, 5])
 
@@ -50,6 +51,6 @@ def test_settings_out_of_their_range_are_refused(settings: TowerSettings, what: 
 
 
 def test_without_torch_it_says_what_to_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(method, "ENVIRONMENT", tmp_path)
+    monkeypatch.setattr(torch_process, "ENVIRONMENT", tmp_path)
     with pytest.raises(TrainingFailed, match="make networks"):
         TrainTowers().fit(SEEN)

@@ -22,12 +22,12 @@ from lamina.scoring.retrievers.tokens import Tokens
 from lamina.scoring.retrievers.towers import Towers
 from lamina.settings import ROOT
 from lamina.training.retrieval.publish import open_version, publish
-from lamina.training.retrieval.towers import method
 from lamina.training.retrieval.towers.data import write_examples
 from lamina.training.retrieval.towers.method import TrainTowers, command, run_training
 from lamina.training.retrieval.towers.settings import CHECKPOINT_FILE, DONE_FILE, TowerSettings
+from lamina.training.torch_process import ENVIRONMENT, here
 
-pytestmark = pytest.mark.skipif(not method.here(), reason="there is no environment with torch: make networks")
+pytestmark = pytest.mark.skipif(not here(), reason="there is no environment with torch: make networks")
 
 USERS, TASTES = 40, 4
 SETTINGS = TowerSettings(dimensions=8, hidden=8, batch=64, epochs=20, rate=0.01, decay=0.01, checkpoint=20, longest=12)
@@ -71,7 +71,7 @@ def killed(examples: Path) -> Path:
 def parts(examples: Path) -> dict[str, Any]:
     """What `tests.torch_towers` found, alone and in two processes."""
     out = examples.parent / "found.json"
-    programs = method.ENVIRONMENT / "bin"
+    programs = ENVIRONMENT / "bin"
     launchers = ([str(programs / "python")], [str(programs / "torchrun"), "--standalone", "--nproc-per-node=2"])
     for launcher in launchers:
         run = [*launcher, "-m", "tests.torch_towers", str(examples), str(out)]
