@@ -89,9 +89,8 @@ class Comparison:
 
     def explainable(self, entity: Entity) -> list[str]:
         """Features that come from the events of `entity`: of its windows, and what is made from those."""
-        windows = [f.name for f in self.features.window_features if f.view.entity == entity]
-        made = (m.name for m in self.features.made if self.features.with_parts([m.name]) & {*windows})
-        return [*windows, *made]
+        windows = {f.name for f in self.features.window_features if f.view.entity == entity}
+        return [name for name in self.features.names if windows.intersection(self.features.with_parts([name]))]
 
     def explain(
         self,

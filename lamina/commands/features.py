@@ -64,11 +64,11 @@ def find_view(name: str) -> tuple[FeatureSet, FeatureView]:
     known = []
     for system in system_names():
         features = load(system)
-        wanted = features.with_parts([name])
-        for view in features.views:
-            if name == view.name or any(f.name in wanted for f in view.features):
-                return features, view
-            known.append(view.name)
+        homes = {f.name: f.view for f in features.window_features} | {view.name: view for view in features.views}
+        for part in features.with_parts([name]):
+            if part in homes:
+                return features, homes[part]
+        known += [view.name for view in features.views]
     raise DefinitionError(f"no view or windowed feature {name!r}; views are {', '.join(known)}")
 
 

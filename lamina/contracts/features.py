@@ -135,14 +135,13 @@ class FeatureSet:
     def _parts(self) -> Mapping[str, tuple[str, ...]]:
         return {own.name: own.parts for own in self.made}
 
-    def with_parts(self, names: Iterable[str]) -> set[str]:
-        """`names`, and those of all features that they are made from."""
-        found, ahead = set[str](), list(names)
+    def with_parts(self, names: Iterable[str]) -> tuple[str, ...]:
+        """`names`, then those of all features that they are made from, each once."""
+        found, ahead = dict[str, None](), tuple(names)
         while ahead:
-            if (name := ahead.pop()) not in found:
-                found.add(name)
-                ahead.extend(self._parts.get(name, ()))
-        return found
+            found |= dict.fromkeys(ahead)
+            ahead = tuple(part for name in ahead for part in self._parts.get(name, ()) if part not in found)
+        return tuple(found)
 
     @cached_property
     def categorical(self) -> frozenset[str]:

@@ -99,7 +99,7 @@ def page(features: FeatureSet, view: FeatureView) -> str:
     made = [
         (f"`{m.name}`", meaning_of_made(m), "", "yes" if m.name in inputs else "")
         for m in features.made
-        if own & features.with_parts([m.since if isinstance(m, Elapsed) else m.name])
+        if own.intersection(features.with_parts([m.since if isinstance(m, Elapsed) else m.name]))
     ]
     columns = sorted({c for a in view.aggregates for c in (a.column, a.where and a.where.column) if c})
     read = ", ".join(f"`{c}` ({view.source.columns[c]})" for c in columns) or "none but key, id and time"

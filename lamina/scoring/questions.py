@@ -112,7 +112,7 @@ def _fits(kind: ColumnType, value: object) -> bool:
 
 def _columns(features: FeatureSet, names: frozenset[str]) -> set[str]:
     """Columns of the request that the features `names` are made from."""
-    wanted = features.with_parts(names)
+    wanted = set(features.with_parts(names))
     found: set[str | None] = {f.column for f in features.crossed if f.name in wanted}
     for window in features.window_features:
         if window.name in wanted and window.view.include_request:

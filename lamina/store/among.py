@@ -126,7 +126,7 @@ class CandidateFeatures:
         object[candidates].
         """
         features, asker, n = self._reader.reader.plan.features, self._asker, len(self._rows)
-        wanted = features.with_parts(names)
+        wanted = set(features.with_parts(names))
         found = Columns()
         same = {name: value for name, value in asker.values.items() if name in wanted}
         same |= {
