@@ -6,7 +6,7 @@ candidates reads the same features.
 
 from __future__ import annotations
 
-from lamina.contracts.features import Elapsed, FeatureSet, Ratio, RequestFeature, hours
+from lamina.contracts.features import Chosen, Elapsed, FeatureSet, Membership, Ratio, RequestFeature, hours
 from lamina.contracts.labels import FollowedLabel
 from lamina.contracts.systems import System
 from lamina.contracts.videos import FOLLOW_TOPIC, IMPRESSION_TOPIC, INTEREST_TOPIC, UPLOAD_TOPIC, WATCH_TOPIC
@@ -85,11 +85,24 @@ FEATURES = FeatureSet(
         Ratio("video_watch_rate_7d", "video_views_7d", "video_shown_7d", default=None),
         Ratio("channel_watch_rate_7d", "channel_views_7d", "channel_shown_7d", default=None),
         Ratio("video_like_rate", "video_likes_7d", "video_views_7d", default=None),
+        # Of what this viewer watched, how much in the category of this video, and at this part of the day.
+        Ratio("category_share", "category_watched_s", "watched_s_30d", default=None),
+        Ratio("day_part_share", "day_part_watches", "watch_frequency_30d", default=None),
     ),
     elapsed=(
         Elapsed("time_since_last_watch", "last_watch_timestamp"),
         Elapsed("time_since_signup", "signup_timestamp"),
         Elapsed("video_age", "uploaded_timestamp"),
+    ),
+    chosen=(
+        Chosen("category_watched_s", "category", {c: f"{c}_watched_s_30d" for c in CATEGORIES}, default=0.0),
+        Chosen("day_part_watches", "day_part", {part: f"{part}_watches_30d" for part in DAY_PARTS}, default=0.0),
+    ),
+    memberships=(
+        Membership("follows_channel", "channel_id", "followed_channels"),
+        Membership("watched_before", "video_id", "recent_videos"),
+        Membership("category_watched_now", "category", "recent_categories_1h"),
+        Membership("category_of_interest", "category", "interests"),
     ),
     request_features=(
         RequestFeature("category", "field", "category", categorical=True),

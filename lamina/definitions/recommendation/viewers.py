@@ -28,7 +28,8 @@ from lamina.definitions.recommendation.sources import (
 )
 
 RECENT_VIDEOS = 50
-RECENT_CATEGORIES = 5
+NOW = 5
+INTERESTS_SAID = 5
 FOLLOWED = 50
 FIRST_OF_A_LIST = Predicate("position", "=", 0)
 
@@ -39,6 +40,7 @@ VIEWER_HABITS = FeatureView(
     owner="recommendation",
     aggregates=(
         count("watch_frequency"),
+        total("seconds", "watched_s"),
         mean("seconds", "avg_watch_time"),
         mean("share", "avg_watched_share"),
         count("num_likes", where=Predicate("liked", "=", True)),
@@ -70,7 +72,6 @@ VIEWER_RECENT = FeatureView(
     owner="recommendation",
     aggregates=(
         last_k("video_id", "recent_videos", k=RECENT_VIDEOS),
-        last_k("category", "recent_categories", k=RECENT_CATEGORIES),
         last_time("last_watch_timestamp"),
     ),
     windows=(days(30),),
@@ -83,7 +84,11 @@ VIEWER_NOW = FeatureView(
     entity=VIEWER,
     source=WATCHES,
     owner="recommendation",
-    aggregates=(count("viewer_watches"), total("seconds", "viewer_watched_s")),
+    aggregates=(
+        count("viewer_watches"),
+        total("seconds", "viewer_watched_s"),
+        last_k("category", "recent_categories", k=NOW),
+    ),
     windows=(hours(1),),
     resolution=seconds(1),
 )
@@ -120,7 +125,7 @@ VIEWER_PROFILE = FeatureView(
     entity=VIEWER,
     source=INTERESTS,
     owner="recommendation",
-    aggregates=(first_time("signup_timestamp"), last_k("category", "interests", k=RECENT_CATEGORIES)),
+    aggregates=(first_time("signup_timestamp"), last_k("category", "interests", k=INTERESTS_SAID)),
     windows=(days(180),),
     resolution=seconds(1),
     suffix=False,
