@@ -25,7 +25,8 @@ def test_features_of_shown_videos_are_what_the_record_means() -> None:
     found = training_set(asked, FEATURES, events=events).astype(object)
     values = found.where(found.notna(), None).to_dict("records")
     lists, told = 0, 0
-    for row, made in zip(asked, values, strict=True):
+    for row, record in zip(asked, values, strict=True):
+        made = {str(name): value for name, value in record.items()}
         wanted = evaluate_all(FEATURES, rows, row, row["timestamp"])
         assert not differences(wanted, made), row["event_id"]
         lists += min(len(made["recent_videos"]), len(made["followed_channels"])) > 0
