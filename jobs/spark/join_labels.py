@@ -63,7 +63,7 @@ from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING, joined_days
 from lamina.lake.joined_state import AsOf, JoinState, states, write_fingerprint
 from lamina.lake.partitions import INGESTED
 from lamina.lake.schemas import schema_of
-from lamina.lake.write import open_lake, replacing
+from lamina.lake.write import open_lake, replacing, replacing_each, write_empty
 from lamina.settings import load_settings
 
 DAY = "_day"
@@ -109,8 +109,7 @@ def join(
     labels = _labels(brief, of_answers(stands), system, known_before_ms).cache()
     now, as_of = _fingerprints(labels), AsOf(known_before_ms, day)
     days = _to_write(now, states(lake, system.name), as_of)
-    for each in days:
-        _write(logged, labels, lake, system.name, each, now.get(each, NOTHING), as_of)
+    _write(logged, labels, lake, system.name, {each: now.get(each, NOTHING) for each in days}, as_of)
     figures = {
         "days": [each.isoformat() for each in days],
         "known_before_ms": known_before_ms,
@@ -209,22 +208,38 @@ def _feedback(found: DataFrame, told: DataFrame, stands: DataFrame) -> dict[str,
 
 
 def _write(
-    logged: DataFrame, labels: DataFrame, lake: str, system: str, day: date, fingerprint: str, as_of: AsOf
+    logged: DataFrame, labels: DataFrame, lake: str, system: str, fingerprints: Mapping[date, str], as_of: AsOf
 ) -> None:
-    """Replace the rows of `day`: its envelopes, each once, with their labels and what was said of them before."""
-    begin_ms, end_ms = midnight_ms(day), midnight_ms(next_day(day))
-    of_day = logged.where((F.col("timestamp") >= begin_ms) & (F.col("timestamp") < end_ms))
+    """Replace the rows of some days, in one pass over the answers: their envelopes, each once, with their labels and
+    what was said of them before.
+
+    Args: fingerprints: of each day that is written.
+    """
+    if not fingerprints:
+        return
+    spark, days = logged.sparkSession, sorted(fingerprints)
+    times = F.col("timestamp").between(midnight_ms(days[0]), midnight_ms(next_day(days[-1])) - 1)
     model = F.try_element_at(F.from_json("models", _MODELS), F.lit(MODEL))
     made = {"score": score(), "model": model["name"], "model_version": model["version"]}
     kinds = {each.name: each.dataType for each in from_arrow_schema(SCHEMA)}
-    found = labels.where(F.col(DAY) == day.isoformat()).drop(DAY, "shadow")
-    url = layout.joined(lake, system, day)
+    found = labels.where(F.col(DAY).isin([day.isoformat() for day in days])).drop("shadow")
+    before = rows_of(spark, [layout.joined(lake, system, day) for day in days])
     rows = with_history(
-        of_day.join(found, list(PLACE)), rows_of(logged.sparkSession, url), as_of.known_before_ms
-    ).select(*(made.get(name, F.col(name)).cast(kind).alias(name) for name, kind in kinds.items()))
-    with replacing(url) as staging:
-        rows.write.mode("append").parquet(spark_url(staging))
-        write_fingerprint(staging, fingerprint, as_of)
+        logged.where(times).join(found, list(PLACE)),
+        None if before is None else before.withColumn(DAY, _day_of("timestamp")),
+        as_of.known_before_ms,
+        within=DAY,
+    )
+    columns = [made.get(name, F.col(name)).cast(kind).alias(name) for name, kind in kinds.items()]
+    # Rows of a day come together, and a large day into several files.
+    by_day = rows.select(*columns, F.col(DAY).alias(layout.DAY)).hint("rebalance", layout.DAY)
+    with replacing_each(layout.joined_of(lake, system)) as staging:
+        by_day.write.partitionBy(layout.DAY).mode("append").parquet(spark_url(staging))
+        for day, fingerprint in fingerprints.items():
+            folder = f"{staging}/{layout.day_folder(day)}"
+            if fingerprint == NOTHING:
+                write_empty(folder, SCHEMA)
+            write_fingerprint(folder, fingerprint, as_of)
 
 
 def _report(found: DataFrame, lake: str, system: str, day: date, figures: dict[str, Any]) -> None:

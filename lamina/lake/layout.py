@@ -113,7 +113,16 @@ def joined(lake: str, system: str, day: date) -> str:
     >>> joined("lake", "fraud", date(2018, 8, 8))
     'lake/joined/fraud/day=2018-08-08'
     """
-    return f"{joined_of(lake, system)}/{DAY}={day.isoformat()}"
+    return f"{joined_of(lake, system)}/{day_folder(day)}"
+
+
+def day_folder(day: date) -> str:
+    """Name of the partition of a day, among those that lie by the time of the events.
+
+    >>> day_folder(date(2018, 8, 8))
+    'day=2018-08-08'
+    """
+    return f"{DAY}={day.isoformat()}"
 
 
 def label_join(lake: str, system: str, day: date) -> str:

@@ -41,6 +41,13 @@ def write_file(fs: Any, path: str, table: pa.Table) -> None:
         pq.write_table(table, sink, compression=COMPRESSION)
 
 
+def write_empty(url: str, schema: pa.Schema) -> None:
+    """Make the folder at `url` with one file that has no rows."""
+    fs, path = open_lake(url)
+    fs.makedirs(path, exist_ok=True)
+    write_file(fs, f"{path}/part-0.parquet", schema.empty_table())
+
+
 def write_partition(url: str, table: pa.Table) -> int:
     """Replace the whole partition at `url` by `table`; returns its rows."""
     with replacing(url) as staging:
@@ -61,13 +68,36 @@ def replacing(url: str) -> Iterator[str]:
     fs.makedirs(staging, exist_ok=True)
     try:
         yield str(fs.unstrip_protocol(staging))
-        if files.renames_folders(fs):
-            files.swap(staging, path, token)
-        else:
-            _swap_files(fs, staging, path)
+        _put(fs, staging, path, token)
     finally:
         if fs.exists(staging):
             files.remove(fs, staging)
+
+
+@contextmanager
+def replacing_each(url: str) -> Iterator[str]:
+    """Gives the URL of an empty folder; when the block ends, each folder in it takes the place of the one of its name
+    in `url`, one after the other. Others stay.
+
+    A block that raises leaves `url` as it was.
+    """
+    fs, root = open_lake(url)
+    staging = f"{root}/{STAGING_PREFIX}{uuid.uuid4().hex}"
+    fs.makedirs(staging, exist_ok=True)
+    try:
+        yield str(fs.unstrip_protocol(staging))
+        for folder in files.children(fs, staging):
+            _put(fs, folder, f"{root}/{files.name_of(folder)}", uuid.uuid4().hex)
+    finally:
+        if fs.exists(staging):
+            files.remove(fs, staging)
+
+
+def _put(fs: Any, staging: str, path: str, token: str) -> None:
+    if files.renames_folders(fs):
+        files.swap(staging, path, token)
+    else:
+        _swap_files(fs, staging, path)
 
 
 def _swap_files(fs: Any, staging: str, path: str) -> None:

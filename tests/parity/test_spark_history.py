@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import functions as F
 
 from jobs.spark.history import rows_of, with_history
 from jobs.spark.lake import spark_url
@@ -16,6 +17,7 @@ from tests.joined_rows import joined_rows
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+OF_YESTERDAY = "of yesterday"
 WAITS: dict[str, Any] = {"label": None, "label_status": WAITING}
 HONEST: dict[str, Any] = {"label": 0.0, "label_timestamp": 15, "label_source": "analyst", "label_status": SAID}
 FRAUD: dict[str, Any] = {"label": 1.0, "label_timestamp": 25, "label_source": "chargeback", "label_status": SAID}
@@ -27,8 +29,13 @@ def joined(spark: SparkSession, folder: Path, found: list[dict[str, Any]], known
     new.mkdir()
     # A join knows neither yet.
     pq.write_table(joined_rows(found).drop_columns(["since", "earlier"]), new / "part.parquet")
-    rows = spark.read.parquet(spark_url(str(new)))
-    made = with_history(rows, rows_of(spark, str(folder)), known_ms).select(*SCHEMA.names).toArrow()
+    rows = spark.read.parquet(spark_url(str(new))).withColumn("day", F.lit("today"))
+    before = rows_of(spark, [str(folder.parent / "never"), str(folder)])
+    if before is not None:
+        before = before.withColumn(
+            "day", F.when(F.col("model_version") == OF_YESTERDAY, "yesterday").otherwise("today")
+        )
+    made = with_history(rows, before, known_ms, within="day").select(*SCHEMA.names).toArrow()
     for file in (*new.iterdir(), *(folder.iterdir() if folder.exists() else ())):
         file.unlink()
     new.rmdir()
@@ -63,6 +70,13 @@ def test_rows_of_one_request_have_histories_of_their_own(spark: SparkSession, tm
     joined(spark, folder, [row | (HONEST if n else WAITS) for n, row in enumerate(rows)], 20)
     made = sorted(pq.read_table(folder).to_pylist(), key=lambda row: str(row["model_version"]))
     assert [(row["since"], len(row["earlier"] or ())) for row in made] == [(10, 0), (20, 1), (20, 1), (20, 1)]
+
+
+def test_a_row_of_another_day_is_another_row(spark: SparkSession, tmp_path: Path) -> None:
+    """A client may give an id again on the day after."""
+    folder = tmp_path / "day"
+    joined(spark, folder, [WAITS | {"model_version": OF_YESTERDAY}], 10)
+    assert joined(spark, folder, [HONEST], 20) == [(0.0, 20, [])]
 
 
 def test_what_a_killed_writer_left_twice_is_taken_once(spark: SparkSession, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lamina.errors import NameRefused
 from lamina.lake import files, write
-from lamina.lake.write import SourceWriter, open_lake, replacing, write_partition
+from lamina.lake.write import SourceWriter, open_lake, replacing, replacing_each, write_empty, write_partition
 from lamina.settings import ROOT
 
 
@@ -141,6 +141,35 @@ def test_a_source_whose_name_begins_like_anothers_leaves_it_alone(tmp_path: Path
         "import-a-00000-00000.parquet",
         "import-aXb-00000.parquet",
     ]
+
+
+@pytest.mark.parametrize("kind", ["disk", "store"])
+def test_many_partitions_are_replaced_together_and_others_stay(tmp_path: Path, kind: str) -> None:
+    root = str(tmp_path / "joined") if kind == "disk" else f"memory://{tmp_path.name}/joined"
+    for day, value in (("day=1", 1), ("day=2", 2)):
+        write_partition(f"{root}/{day}", table(value))
+    with replacing_each(root) as staging:
+        write_partition(f"{staging}/day=2", table(20))
+        write_empty(f"{staging}/day=3", table().schema)
+        fs, path = open_lake(root)
+        assert len(fs.find(f"{path}/day=2")) == 1, "nothing is moved before all of it is there"
+    found = {}
+    for folder in files.children(fs, path):
+        (file,) = fs.find(folder)
+        with fs.open(file, "rb") as source:
+            found[files.name_of(folder)] = pq.read_table(source)["x"].to_pylist()
+    assert found == {"day=1": [1], "day=2": [20], "day=3": []}
+    assert len(fs.find(path, withdirs=False)) == 3, "nothing is left of the staging"
+
+
+def test_partitions_that_are_not_finished_replace_none(tmp_path: Path) -> None:
+    root = str(tmp_path / "joined")
+    write_partition(f"{root}/day=1", table(1))
+    with pytest.raises(RuntimeError), replacing_each(root) as staging:
+        write_partition(f"{staging}/day=1", table(2))
+        raise RuntimeError
+    assert read(tmp_path / "joined" / "day=1") == [1]
+    assert [entry.name for entry in (tmp_path / "joined").iterdir()] == ["day=1"]
 
 
 def test_on_an_object_store_the_manifest_comes_after_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
