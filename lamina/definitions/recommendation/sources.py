@@ -94,6 +94,7 @@ UPLOADS = EventSource(
     columns={
         "event_id": "string",
         "video_id": "string",
+        "channel_id": "string",
         "category": "string",
         "tags": "string",
         "duration_s": "double",

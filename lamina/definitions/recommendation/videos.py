@@ -21,6 +21,7 @@ VIDEO_CATALOGUE = FeatureView(
         last("duration_s", "video_duration_s"),
         last("quality", "video_quality"),
         last("category", "video_category"),
+        last("channel_id", "video_channel"),
         last("tags", "video_tags"),
         last("content_rating", "video_content_rating"),
         last("status", "video_status"),
