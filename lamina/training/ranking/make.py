@@ -82,15 +82,14 @@ def prepare(recipe: RankingRecipe, table: Table, plan: RankingPlan) -> Prepared:
     return Prepared(recipe, plan, inputs, learn, valid, test, unknown)
 
 
-def train_ranker(recipe: RankingRecipe, table: Table, plan: RankingPlan, folder: Path) -> RankerSpec:
-    """Write the ranker that `recipe` and `plan` make of `table` into `folder`, which is created; returns its spec.
+def train_ranker(prepared: Prepared, folder: Path) -> RankerSpec:
+    """Write the ranker that is learnt from `prepared` rows into `folder`, which is created; returns its spec.
 
-    Raises: as `prepare`; TrainingFailed: says what the training said last; NothingLearnt: of a head.
+    Raises: TrainingFailed: says what the training said last; NothingLearnt, BadScore: as `complete`.
     """
-    prepared = prepare(recipe, table, plan)
     with tempfile.TemporaryDirectory(prefix="lamina-ranker-") as name:
         examples, out = Path(name) / "examples", Path(name) / "network"
-        prepared.examples().write(examples, recipe.settings)
+        prepared.examples().write(examples, prepared.recipe.settings)
         run([str(ENVIRONMENT / "bin" / "python"), "-m", MODULE, str(examples), str(out)], "a ranker")
         return complete(prepared, out, folder)
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from lamina.evaluation.evaluate import evaluate
 from lamina.evaluation.table import Table
+from lamina.registry.memory import MemoryRegistry
 from lamina.scoring.compiled import Compiled
 from lamina.scoring.network import COMPILED_FILE, NETWORK_FILE
 from lamina.scoring.protocol import SCORE
@@ -19,6 +21,7 @@ from lamina.scoring.ranker.scorer import RankerScorer
 from lamina.scoring.ranker.spec import RankerSpec
 from lamina.training.ranking import make
 from lamina.training.ranking.make import MODULE, Prepared, complete, prepare, train_ranker
+from lamina.training.ranking.publish import publish_ranker
 from lamina.training.ranking.settings import DONE_FILE, RankerSettings
 from lamina.training.torch_process import ENVIRONMENT, here, run
 from models.fraud.score import load
@@ -158,9 +161,8 @@ def test_the_best_epoch_is_what_is_exported(rankers: Rankers, prepared: Prepared
     assert found == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_a_command_trains_and_what_comes_out_is_served(
-    rankers: Rankers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: RankerSpec
-) -> None:
+@pytest.fixture
+def given(rankers: Rankers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process itself ran for `rankers`; here it finds the same examples, and is given what it made of them."""
 
     def ran(command: Sequence[str], what: str) -> None:
@@ -173,8 +175,27 @@ def test_a_command_trains_and_what_comes_out_is_served(
             (out / name).write_bytes((rankers.network(AWARE) / name).read_bytes())
 
     monkeypatch.setattr(make, "run", ran)
-    assert train_ranker(RECIPE, ranking_rows(), PLAN, tmp_path / "model") == spec
+
+
+@pytest.mark.usefixtures("given")
+def test_a_command_trains_and_what_comes_out_is_served(prepared: Prepared, tmp_path: Path, spec: RankerSpec) -> None:
+    assert train_ranker(prepared, tmp_path / "model") == spec
     assert load(tmp_path / "model").predict({"amount": 20.0}) > 0
+
+
+@pytest.mark.usefixtures("given")
+def test_it_is_registered_evaluated_and_loaded_like_any_model(tmp_path: Path, spec: RankerSpec) -> None:
+    registry, rows, problem = MemoryRegistry(tmp_path / "registry"), ranking_rows(), RECIPE.problem
+    unregistered = publish_ranker(RECIPE, registry, rows, PLAN, min_auc=0.99)
+    assert unregistered["version"] is None and registry.versions("fraud") == []
+    said = publish_ranker(RECIPE, registry, rows, PLAN, min_auc=0.6)
+    [version] = registry.versions("fraud")
+    assert said["version"] == version.version and said["metrics"] == spec.metrics
+    assert version.tags["logical_date"] == DAY.isoformat() and version.kind == "training"
+    back = load(registry.download("fraud", version.version, tmp_path / "back"), problem.features)
+    assert isinstance(back, RankerScorer) and back.weights == RECIPE.weights
+    found = evaluate(problem, registry, rows, DAY, min_auc=0.6)
+    assert found.promote and found.candidate and found.candidate.metrics["auc"] == spec.metrics["auc"]
 
 
 def test_the_same_seed_gives_the_same_and_another_another(rankers: Rankers) -> None:
