@@ -14,6 +14,7 @@ from lamina.errors import DefinitionError
 from lamina.semantics.plan import make_plan
 from lamina.settings import ROOT
 from lamina.store.staleness import Staleness, batch_watermark, stale
+from tests.unit.test_systems import IN_THE_MAKING
 
 
 def test_systems_have_the_same_names_in_every_layer() -> None:
@@ -21,7 +22,8 @@ def test_systems_have_the_same_names_in_every_layer() -> None:
     assert names
     assert {definitions.load(name).system for name in definitions.system_names()} == set(definitions.system_names())
     assert {p.name for p in (ROOT / "models").iterdir() if (p / "train.py").exists()} == names
-    assert {p.parent.name for p in (ROOT / "serving" / "systems").glob("*/routes.py")} == names
+    served = {p.parent.name for p in (ROOT / "serving" / "systems").glob("*/routes.py")}
+    assert names - IN_THE_MAKING <= served <= names
 
 
 def test_an_unknown_system_is_answered_with_the_known_ones() -> None:
