@@ -31,6 +31,7 @@ BENCHMARKS = (
     "loop",
     "online_read",
     "outages",
+    "ranking_heads",
     "recsys_diversity",
     "recsys_movielens",
     "recsys_towers",
