@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -93,9 +94,12 @@ def test_its_lists_are_better_than_the_most_watched(world: RecommendationWorld, 
     viewer, video = np.repeat(viewers, VIDEOS), np.tile(videos, VIEWERS)
     time_ms = np.full(len(viewer), at)
     features = training_set(asked(world, viewer, video, time_ms), FEATURES, events=events).astype(object)
-    rows = features.where(features.notna(), None).to_dict("records")
+    rows = cast("list[dict[str, Any]]", features.where(features.notna(), None).to_dict("records"))
     chance = world.known.chance(viewer, video, time_ms)
-    ours, most = watches(chance, scorer.predict_batch(rows)[WATCH]), watches(chance, features["video_views_7d"])
+    ours, most = (
+        watches(chance, scorer.predict_batch(rows)[WATCH]),
+        watches(chance, features["video_views_7d"].to_numpy()),
+    )
     best = watches(chance, chance)
     assert 1.3 * most < ours < best, f"{ours:.2f} watches a list, the most watched {most:.2f}, the oracle {best:.2f}"
 
