@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from lamina.monitoring import metrics
 from lamina.reviews.cases import Reviewing
 from lamina.settings import Settings
-from lamina.store.table import ItemTable
+from lamina.store.table import Items, ItemTable
 from serving.routes.health import Dependency
 from serving.served_models import Models
 from serving.stages.features import FeatureStage
@@ -29,7 +29,10 @@ OLD_S = 60.0
 
 @dataclass(frozen=True)
 class Listing(Generic[Q]):
-    """Answers requests for lists; implements `ServingSystem`."""
+    """Answers requests for lists; implements `ServingSystem`.
+
+    digest: is given what was read of all items, on the thread that has read it.
+    """
 
     name: str
     settings: Settings
@@ -41,6 +44,7 @@ class Listing(Generic[Q]):
     routers: Sequence[APIRouter] = ()
     further: Mapping[str, ServedVersion[Any]] = field(default_factory=dict)
     reviewing: Reviewing | None = None
+    digest: Callable[[Items], None] = lambda items: None
 
     def mount(self, app: FastAPI) -> None:
         """See `ServingSystem.mount`."""
@@ -60,9 +64,14 @@ class Listing(Generic[Q]):
 
         Raises: as `ItemTable.refresh`.
         """
-        items = await asyncio.to_thread(self.table.refresh)
+        items = await asyncio.to_thread(self._refresh)
         for held in items.held:
             metrics.ITEMS_HELD.labels(self.name, held.own.entity.name).set(len(held))
+
+    def _refresh(self) -> Items:
+        items = self.table.refresh()
+        self.digest(items)
+        return items
 
     def dependencies(self) -> dict[str, Dependency]:
         """See `ServingSystem.dependencies`."""

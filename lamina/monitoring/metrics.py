@@ -33,6 +33,9 @@ LISTS = Counter(
     "lists_total", "Lists answered, by what they were made without (none), or empty", ["system", "fallback"]
 )
 LIST_ITEMS = Counter("list_items_total", "Items shown on lists, by what found them", ["system", "source"])
+LIST_REMOVED = Counter(
+    "list_items_removed_total", "Items that a rule kept from a list which they were good enough for", ["system", "rule"]
+)
 ITEMS_HELD = Gauge("items_held", "Entities that candidates are looked up in, as last read", ["system", "entity"])
 ITEMS_AGE = Gauge("items_held_age_seconds", "For how long they have not been read", ["system"])
 REPEATS = Counter(

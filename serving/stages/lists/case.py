@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from pydantic import JsonValue
+
 from lamina.contracts.base import Event
 from lamina.contracts.served import ModelUsed
 from lamina.scoring.protocol import Outputs
@@ -60,10 +62,11 @@ class Ranked(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """One that is shown; see `Candidate` for the propensity."""
+    """One that is shown; see `Candidate` for the propensity. said: what the payload of its envelope says besides."""
 
     ranked: Ranked
     propensity: float | None = None
+    said: Mapping[str, JsonValue] = {}
 
 
 class Recommender(Protocol[Q]):
@@ -78,8 +81,11 @@ class Recommender(Protocol[Q]):
     def value(self, outputs: Outputs) -> Float64s:
         """float64[n] by which n candidates are ranked, the largest first."""
 
-    def choose(self, case: ListCase[Q], ranked: Iterator[Ranked]) -> Iterable[Shown]:
-        """What is shown, in order; it takes from `ranked`, best first, as many as it has to look at."""
+    def choose(self, case: ListCase[Q], asker: Asker | None, ranked: Iterator[Ranked]) -> Iterable[Shown]:
+        """What is shown, in order; it takes from `ranked`, best first, as many as it has to look at.
+
+        Args: asker: None where it is not known who asks.
+        """
 
     def event(self, case: ListCase[Q], shown: Shown, position: int, id_: str) -> Event:
         """The event that says that it was shown: of the topic of the system's requests, with this id, at `at_ms`."""

@@ -110,7 +110,7 @@ class Lister(Generic[Q]):
         features = None if asker is None else _features(asker, items, finding)
         ranking = await self._rank(case, lane, features)
         watch.lap(SCORE)
-        shown = list(islice(self._recommender.choose(case, self._ranked(finding, ranking)), case.k))
+        shown = list(islice(self._recommender.choose(case, asker, self._ranked(finding, ranking)), case.k))
         watch.lap(CHOOSE)
         vectors = [] if features is None else features.vectors([each.ranked.place for each in shown])
         fallback = without if without != NO_FALLBACK else ranking.fallback

@@ -89,5 +89,5 @@ class ListLog(Generic[Q]):
             served_at=self.clock(),
             latency_ms=(time.perf_counter_ns() - case.started_ns) / NS_PER_MS,
             stage_ms=dict(made.stage_ms),
-            payload={LIST: case.request_id},
+            payload={LIST: case.request_id, **shown.said},
         )

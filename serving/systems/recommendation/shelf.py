@@ -75,13 +75,14 @@ class Shelf:
         """The shelf of videos with these `FEATURES`, by name, an array each; of missing numbers NaN, of texts None."""
         if not ids:
             return cls({}, [], {}, {}, dict.fromkeys(POOLS, ()))
-        there = np.flatnonzero(columns["video_status"] == "published")
         texts = {name: columns[name].tolist() for name in FEATURES[:3]}
+        is_known = [bool(channel and category) for channel, category in zip(*list(texts.values())[:2], strict=True)]
+        there = np.flatnonzero((columns["video_status"] == "published") & is_known)
         videos = {
             ids[at]: Video(
                 ids[at],
-                texts["video_channel"][at] or "",
-                texts["video_category"][at] or "",
+                texts["video_channel"][at],
+                texts["video_category"][at],
                 texts["video_content_rating"][at] != "general",
             )
             for at in there.tolist()

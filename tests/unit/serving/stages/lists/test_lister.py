@@ -80,10 +80,10 @@ class Shop:
     def value(self, outputs: Outputs) -> Float64s:
         return outputs["score"]
 
-    def choose(self, case: ItemCase, ranked: Iterator[Ranked]) -> Iterable[Shown]:
+    def choose(self, case: ItemCase, asker: Asker | None, ranked: Iterator[Ranked]) -> Iterable[Shown]:
         for place, each in enumerate(ranked):
             self.looked_at += 1
-            yield Shown(each, 0.5 if place == 1 else None)
+            yield Shown(each, 0.5 if place == 1 else None, {} if place or asker is None else {"first": True})
 
     def event(self, case: ItemCase, shown: Shown, position: int, id_: str) -> Event:
         return UserEvent.model_validate(
@@ -168,7 +168,11 @@ async def test_the_best_by_who_asks_and_each_item_are_shown_in_order(bench: Benc
         assert candidate.propensity == each.propensity == (0.5 if position == 1 else None)
         assert candidate.outputs == each.outputs
         assert each.models == {"model": ModelUsed(name="shop", version="1"), "index": FINDER}
-        assert (each.request_id, each.event_id, each.payload) == (f"r-1-{position}", f"r-1-{position}", {"list": "r-1"})
+        assert (each.request_id, each.event_id, each.payload) == (
+            f"r-1-{position}",
+            f"r-1-{position}",
+            {"list": "r-1"} if position else {"list": "r-1", "first": True},
+        )
         assert each.subjects == {"shopper": "u1", "item": item} and each.key == "u1"
         assert (each.fallback, each.unknown, each.timestamp) == ("none", [], AT_MS)
         assert list(each.stage_ms) == ["features", "candidates", "model", "choice"]

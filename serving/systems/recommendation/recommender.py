@@ -1,0 +1,197 @@
+"""Lists of videos: where candidates come from, what is shown of them, and what an event says of each. Hot path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from pydantic import JsonValue
+
+from lamina.clock import Clock
+from lamina.contracts.base import Event
+from lamina.contracts.served import ModelUsed
+from lamina.contracts.videos import Impression
+from lamina.monitoring import metrics
+from lamina.scoring.protocol import Outputs
+from lamina.scoring.retrievers.protocol import Retriever
+from lamina.semantics.reference import Value
+from lamina.store.among import Asker
+from lamina.store.table import Items
+from serving.stages.budget import fell_back, over_budget
+from serving.stages.lists.case import Finding, Found, ListCase, Ranked, Shown
+from serving.stages.lists.lister import CHOOSE
+from serving.stages.lists.scored import Float64s
+from serving.stages.model import InService
+from serving.systems.recommendation.choosing import Choice, Scored, choose
+from serving.systems.recommendation.mixing import (
+    COLD_SHARES,
+    COLLABORATIVE,
+    FOLLOW,
+    INTERESTS,
+    MOST,
+    SHARES,
+    SIMILAR,
+    TRENDING,
+    mixed,
+)
+from serving.systems.recommendation.near import LATELY, near
+from serving.systems.recommendation.policy import Policy
+from serving.systems.recommendation.shelf import Shelf, in_turn
+
+SYSTEM = "recommendation"
+CHANCE = "explore"
+"""The source of what is a candidate for chance alone; with the pool's name that of what chance has drawn."""
+RETRIEVER, POLICY = "retriever", "policy"
+"""Stages, as envelopes name what answered them."""
+REMOVED = "removed"
+"""In the payload of the first on a list: ids by the rule that kept them from it."""
+TOLD = 50
+"""Ids of each rule that are told."""
+CHOICE_MS = 10.0
+"""So long the choice may take; beyond that it does without variety."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked besides whom for. interests: categories that a viewer of whom nothing is known likes."""
+
+    interests: Sequence[str] = ()
+
+
+VideoCase = ListCase[Question]
+
+
+@dataclass
+class Videos:
+    """Implements `Recommender`.
+
+    retriever: gives what finds candidates now; rng: of what chance draws; monotonic_ns: a clock that never goes back.
+    """
+
+    retriever: Callable[[], InService[Retriever] | None]
+    policy: Policy
+    rng: np.random.Generator
+    clock: Clock
+    monotonic_ns: Callable[[], int] = time.perf_counter_ns
+    shelf: Shelf = field(default_factory=partial(Shelf.from_columns, (), {}))
+
+    def restock(self, items: Items) -> None:
+        """Take what was read of all videos into use."""
+        self.shelf = Shelf.of(items, self.clock())
+
+    def find(self, case: VideoCase, asker: Asker, items: Items) -> Finding:
+        """See `Recommender.find`."""
+        shelf, values = self.shelf, asker.values
+        recent = _texts(values, "recent_videos")
+        lists = {TRENDING: shelf.trending, FOLLOW: _of_each(shelf.by_channel, _texts(values, "followed_channels"))}
+        if not recent:
+            interests = case.question.interests or _texts(values, "interests")
+            lists[INTERESTS] = _of_each(shelf.by_category, interests)
+            return self._finding(shelf, lists, COLD_SHARES)
+        model = self.retriever()
+        if model is None:
+            return self._finding(shelf, lists | {SIMILAR: _alike(shelf, recent)}, SHARES)
+        found = near(model.scorer, recent, case.at_ms / 1000)
+        lists |= {COLLABORATIVE: found.collaborative, SIMILAR: found.similar}
+        return self._finding(shelf, lists, SHARES, {RETRIEVER: ModelUsed(name=model.name, version=model.version)})
+
+    def instead(self, case: VideoCase, items: Items) -> Finding:
+        """See `Recommender.instead`."""
+        shelf = self.shelf
+        liked = _of_each(shelf.by_category, case.question.interests)
+        return self._finding(shelf, {TRENDING: shelf.trending, INTERESTS: liked}, COLD_SHARES)
+
+    def value(self, outputs: Outputs) -> Float64s:
+        """See `Recommender.value`: by the first output, which is the score."""
+        return next(iter(outputs.values()))
+
+    def choose(self, case: VideoCase, asker: Asker | None, ranked: Iterator[Ranked]) -> Iterable[Shown]:
+        """See `Recommender.choose`."""
+        began = self.monotonic_ns()
+        by_id = {each.found.id: each for each in ranked}
+        scored = [
+            Scored(id_, next(iter(each.outputs.values()), float(-n)), each.found.source != CHANCE)
+            for n, (id_, each) in enumerate(by_id.items())
+        ]
+        may_vary = self.monotonic_ns() - began < CHOICE_MS * 1e6 / 2
+        if not may_vary:
+            over_budget(SYSTEM, CHOOSE)
+            fell_back(SYSTEM, CHOOSE)
+        found = choose(
+            scored,
+            case.k,
+            shelf=self.shelf,
+            watched=() if asker is None else _texts(asker.values, "recent_videos"),
+            policy=self.policy,
+            rng=self.rng,
+            may_vary=may_vary,
+        )
+        for rule, ids in found.removed.items():
+            metrics.LIST_REMOVED.labels(SYSTEM, rule).inc(len(ids))
+        told: dict[str, JsonValue] = {REMOVED: {rule: [*ids[:TOLD]] for rule, ids in found.removed.items()}}
+        return [
+            Shown(_said(by_id[choice.id], choice), choice.propensity, told if place == 0 else {})
+            for place, choice in enumerate(found.shown)
+        ]
+
+    def event(self, case: VideoCase, shown: Shown, position: int, id_: str) -> Event:
+        """See `Recommender.event`."""
+        found, row = shown.ranked.found, case.row
+        return Impression.trusted(
+            event_id=id_,
+            viewer_id=row["viewer_id"],
+            request_id=case.request_id,
+            **found.fields,
+            position=position,
+            propensity=shown.propensity,
+            source=found.source,
+            device=row["device"],
+            day_part=row["day_part"],
+            timestamp=case.at_ms,
+        )
+
+    def _finding(
+        self,
+        shelf: Shelf,
+        lists: Mapping[str, Sequence[str]],
+        shares: Mapping[str, float],
+        models: Mapping[str, ModelUsed] | None = None,
+    ) -> Finding:
+        """Candidates of these lists that are on the shelf, and behind them what chance may draw from."""
+        there = {name: [id_ for id_ in ids if id_ in shelf.videos] for name, ids in lists.items()}
+        pools = {id_: None for name in self.policy.exploring.weights for id_ in shelf.pools[name]}
+        candidates = {each.id: "+".join(each.sources) for each in mixed(there, shares, most=MOST - len(pools))}
+        sources = candidates | {id_: CHANCE for id_ in pools if id_ not in candidates}
+        found = [
+            Found(id_, source, {"video_id": id_, "channel_id": video.channel, "category": video.category})
+            for id_, source in sources.items()
+            for video in (shelf.videos[id_],)
+        ]
+        return Finding(found, {POLICY: ModelUsed(name=POLICY, version=self.policy.version), **(models or {})})
+
+
+def _texts(values: Mapping[str, Value], name: str) -> list[str]:
+    """A list of a viewer's, the newest first; empty where nothing is known."""
+    found = values.get(name)
+    return [str(each) for each in found] if isinstance(found, list | tuple) else []
+
+
+def _of_each(lists: Mapping[str, Sequence[str]], names: Iterable[str]) -> list[str]:
+    return in_turn([lists.get(name, ()) for name in dict.fromkeys(names)])
+
+
+def _alike(shelf: Shelf, recent: Sequence[str]) -> list[str]:
+    """Videos of the channels of the last watches, then of their categories."""
+    watched = [shelf.videos[id_] for id_ in dict.fromkeys(recent) if id_ in shelf.videos][:LATELY]
+    of_channels = _of_each(shelf.by_channel, [video.channel for video in watched])
+    of_categories = _of_each(shelf.by_category, [video.category for video in watched])
+    return [id_ for id_ in dict.fromkeys([*of_channels, *of_categories]) if id_ not in set(recent)]
+
+
+def _said(ranked: Ranked, choice: Choice) -> Ranked:
+    if choice.pool is None:
+        return ranked
+    return ranked._replace(found=ranked.found._replace(source=f"{CHANCE}_{choice.pool}"))
