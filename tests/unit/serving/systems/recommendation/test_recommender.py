@@ -276,4 +276,4 @@ def test_a_retriever_is_asked_for_the_history_and_for_each_of_the_last_watches()
     # By the history all that lie between both are alike; f follows e, which was the last, and b follows a.
     assert found.collaborative == list("bcdf")
     assert found.similar == list("fbdc")
-    assert near(Known(), ["e"], 100.0, most=1) == (["f"], [])
+    assert near(Known(), ["e"], 100.0, most=1) == (["f"], ["f"])
