@@ -31,7 +31,7 @@ OLD_S = 60.0
 class Listing(Generic[Q]):
     """Answers requests for lists; implements `ServingSystem`.
 
-    digest: is given what was read of all items, on the thread that has read it.
+    digest: is given what was read of all items before requests see it, on the thread that has read it.
     """
 
     name: str
@@ -64,14 +64,9 @@ class Listing(Generic[Q]):
 
         Raises: as `ItemTable.refresh`.
         """
-        items = await asyncio.to_thread(self._refresh)
+        items = await asyncio.to_thread(self.table.refresh, self.digest)
         for held in items.held:
             metrics.ITEMS_HELD.labels(self.name, held.own.entity.name).set(len(held))
-
-    def _refresh(self) -> Items:
-        items = self.table.refresh()
-        self.digest(items)
-        return items
 
     def dependencies(self) -> dict[str, Dependency]:
         """See `ServingSystem.dependencies`."""

@@ -60,14 +60,16 @@ class ItemTable:
             self._among = AmongReader(reader, self._keys)
         return self._among
 
-    def refresh(self) -> Items:
+    def refresh(self, digest: Callable[[Items], None] = lambda items: None) -> Items:
         """Read everything, and take it into use once all is there.
 
-        Raises: StoreUnavailable: the store does not answer; CodecError: stored bytes cannot be read. What is in use
-        stays.
+        Args: digest: is given what was read before it is in use.
+        Raises: StoreUnavailable: the store does not answer; CodecError: stored bytes cannot be read; what `digest`
+        raises. What is in use stays.
         """
         among = self.among()
         found = Items(among, [self._read(own) for own in among.items])
+        digest(found)
         self.items = found
         return found
 

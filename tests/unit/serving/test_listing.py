@@ -21,6 +21,7 @@ from lamina.scoring.network import load as load_network
 from lamina.scoring.protocol import Scorer
 from lamina.semantics.plan import make_plan
 from lamina.settings import Settings
+from lamina.store.table import Items
 from serving.card_numbers import CardNumbers
 from serving.checks import Checks
 from serving.listing import Listing
@@ -123,3 +124,20 @@ def test_how_old_the_items_are_is_shown_and_a_problem_from_a_minute_on(made: Mad
     assert made.system.dependencies()["items"].problem == "they were last read 61 s ago"
     assert made.system.reload() == {"experiment": False}
     made.system.recall("user-events", b"{}")
+
+
+def test_items_are_in_use_once_they_are_digested(made: Made) -> None:
+    def digest(items: Items) -> None:
+        seen.append((made.system.table.items is items, made.system.dependencies()["items"].problem))
+        if len(seen) == 2:
+            raise ValueError("not digested")
+
+    seen: list[tuple[bool, str | None]] = []
+    made.system = replace(made.system, digest=digest)
+    asyncio.run(made.system.refresh())
+    assert seen == [(False, "none was read yet")]
+    before = made.system.table.items
+    assert before is not None
+    with pytest.raises(ValueError, match="not digested"):
+        asyncio.run(made.system.refresh())
+    assert made.system.table.items is before
