@@ -29,7 +29,8 @@ PROBLEM = Problem(
     record=SYSTEM,
     unit="viewer_id",
     words=Words(
-        predicts="Probability that the viewer of a list watches the video within an hour, wherever on the list it is",
+        predicts="Probability that the viewer of a list watches the video within an hour, at the positions at which "
+        "such a video was shown",
         row="an impression",
         positive="watch",
         positives="watches",

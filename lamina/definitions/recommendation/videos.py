@@ -16,6 +16,7 @@ VIDEO_CATALOGUE = FeatureView(
     entity=VIDEO,
     source=UPLOADS,
     owner="recommendation",
+    # Of the events of the window: one that is older and was edited since is as old as the edit.
     aggregates=(
         first_time("uploaded_timestamp"),
         last("duration_s", "video_duration_s"),

@@ -156,7 +156,8 @@ def test_a_score_is_a_probability_that_grows_with_what_is_watched(scorer: Scorer
 def test_its_card_speaks_of_impressions_and_watches(table: Table, registry: MemoryRegistry) -> None:
     evaluate(PROBLEM, registry, table, DAY, SYSTEM.min_auc)
     card = registry.read("recommendation", "1", CARD_FILE)
-    assert "Probability that the viewer of a list watches the video within an hour" in card
+    said = "Probability that the viewer of a list watches the video within an hour, at the positions at which such a"
+    assert f"{said} video was shown" in card
     assert "Nobody is left out of the test" in card
     for word in ("fraud", "transaction", "declined", "purchase"):
         assert word not in card
