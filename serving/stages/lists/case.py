@@ -61,6 +61,25 @@ class Ranked(NamedTuple):
     outputs: Mapping[str, float] = {}
 
 
+class Ranking:
+    """Candidates at their ranks, each made when it is looked at: there are a thousand, and few are.
+
+    Args: found: in the order of the finding; order: places in it, best first; outputs: of the model, n each; none where
+    none ranked.
+    """
+
+    def __init__(self, found: Sequence[Found], order: Iterable[int], outputs: Outputs) -> None:
+        self.found, self._order, self._outputs = found, order, outputs
+
+    def __iter__(self) -> Iterator[Ranked]:
+        """Best first."""
+        return map(self.at, self._order)
+
+    def at(self, place: int) -> Ranked:
+        """The one that was found at this place."""
+        return Ranked(place, self.found[place], {name: float(column[place]) for name, column in self._outputs.items()})
+
+
 class Shown(NamedTuple):
     """One that is shown; see `Candidate` for the propensity. said: what the payload of its envelope says besides."""
 
@@ -81,8 +100,8 @@ class Recommender(Protocol[Q]):
     def value(self, outputs: Outputs) -> Float64s:
         """float64[n] by which n candidates are ranked, the largest first."""
 
-    def choose(self, case: ListCase[Q], asker: Asker | None, ranked: Iterator[Ranked]) -> Iterable[Shown]:
-        """What is shown, in order; it takes from `ranked`, best first, as many as it has to look at.
+    def choose(self, case: ListCase[Q], asker: Asker | None, ranking: Ranking) -> Iterable[Shown]:
+        """What is shown, in order; it takes from `ranking`, best first, as many as it has to look at.
 
         Args: asker: None where it is not known who asks.
         """

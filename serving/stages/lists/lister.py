@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, NamedTuple
@@ -29,7 +29,7 @@ from lamina.store.table import Items
 from serving.masking import REQUEST_ID
 from serving.stages.budget import READ, SCORE, fell_back
 from serving.stages.features import FeatureStage
-from serving.stages.lists.case import Finding, ListCase, Q, Ranked, Recommender
+from serving.stages.lists.case import Finding, ListCase, Q, Ranking, Recommender
 from serving.stages.lists.logged import ListLog, Made
 from serving.stages.lists.once import Once
 from serving.stages.lists.scored import score_candidates
@@ -59,7 +59,7 @@ class Stages:
         self.ranking.close()
 
 
-class _Ranking(NamedTuple):
+class _Scores(NamedTuple):
     """What ranks: the lane, and every output of the candidates; none where they stay in the order of the finding."""
 
     lane: Lane
@@ -108,22 +108,23 @@ class Lister(Generic[Q]):
         watch.lap(FIND)
         lane = self._routing.lineup().lane(str(case.row[self._unit]), case.row)
         features = None if asker is None else _features(asker, items, finding)
-        ranking = await self._rank(case, lane, features)
+        scores = await self._rank(case, lane, features)
         watch.lap(SCORE)
-        shown = list(islice(self._recommender.choose(case, asker, self._ranked(finding, ranking)), case.k))
+        ranking = self._ranking(finding, scores.outputs)
+        shown = list(islice(self._recommender.choose(case, asker, ranking), case.k))
         watch.lap(CHOOSE)
         vectors = [] if features is None else features.vectors([each.ranked.place for each in shown])
-        fallback = without if without != NO_FALLBACK else ranking.fallback
-        made = Made(shown, vectors, ranking.lane, finding.models, fallback, watch.ms)
+        fallback = without if without != NO_FALLBACK else scores.fallback
+        made = Made(shown, vectors, scores.lane, finding.models, fallback, watch.ms)
         began = time.perf_counter_ns()
         served = self._written.publish(case, made)
         log_ms = (time.perf_counter_ns() - began) / NS_PER_MS
         record_list(self._record.name, served, fallback, log_ms)
         if case.trace is not None and served:
             case.trace.answered(served[0], self._record.features.request.name, log_ms, time.time_ns())
-        if ranking.lane.shadow is not None and ranking.outputs:
+        if scores.lane.shadow is not None and scores.outputs:
             for each in served:
-                self._shadows.offer(ranking.lane.shadow, each)
+                self._shadows.offer(scores.lane.shadow, each)
         return served
 
     async def _asker(self, case: ListCase[Q], items: Items) -> Asker | None:
@@ -153,12 +154,12 @@ class Lister(Generic[Q]):
         fell_back(self._record.name, FIND)
         return self._recommender.instead(case, items), NO_CANDIDATES
 
-    async def _rank(self, case: ListCase[Q], lane: Lane, features: CandidateFeatures | None) -> _Ranking:
+    async def _rank(self, case: ListCase[Q], lane: Lane, features: CandidateFeatures | None) -> _Scores:
         if features is None:
-            return _Ranking(lane, {}, NO_FEATURES)
+            return _Scores(lane, {}, NO_FEATURES)
         fallback = NO_MODEL
         try:
-            return _Ranking(*await self._stages.ranking.run(lambda: score_candidates(lane, features)), NO_FALLBACK)
+            return _Scores(*await self._stages.ranking.run(lambda: score_candidates(lane, features)), NO_FALLBACK)
         except StageLate as error:
             log.debug("%s", error)
             fallback = LATE
@@ -167,16 +168,14 @@ class Lister(Generic[Q]):
         except Exception as error:
             self._tell(case, SCORE, error)
         fell_back(self._record.name, SCORE)
-        return _Ranking(lane, {}, fallback)
+        return _Scores(lane, {}, fallback)
 
-    def _ranked(self, finding: Finding, ranking: _Ranking) -> Iterator[Ranked]:
+    def _ranking(self, finding: Finding, outputs: Outputs) -> Ranking:
         """The candidates, best first; of equal ones the one that was found first."""
-        outputs = ranking.outputs
         if not outputs:
-            yield from (Ranked(place, found) for place, found in enumerate(finding.found))
-            return
-        for place in np.argsort(-self._recommender.value(outputs), kind="stable").tolist():
-            yield Ranked(place, finding.found[place], {name: float(column[place]) for name, column in outputs.items()})
+            return Ranking(finding.found, range(len(finding.found)), {})
+        order = np.argsort(-self._recommender.value(outputs), kind="stable").tolist()
+        return Ranking(finding.found, order, outputs)
 
     def _tell(self, case: ListCase[Q], stage: str, error: Exception) -> None:
         """A part that fails on a request must not fail its answer."""

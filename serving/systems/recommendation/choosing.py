@@ -5,8 +5,9 @@ Hot path.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import tee
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from serving.systems.recommendation.policy import Policy
 from serving.systems.recommendation.shelf import Shelf, Video
 
 GONE, SENSITIVE, WATCHED, CHANNEL = "gone", "sensitive", "watched", "channel"
-"""Rules: it is published no longer; it is not for everybody; the viewer has watched it; its channel is on the list."""
+"""Rules: it is published no longer; it is not for everybody; it is among the watches that are known of the viewer; its
+channel is on the list."""
 DEPTH = 5
 """Times as many as are shown are looked at for variety."""
 
@@ -48,18 +50,22 @@ class Chosen:
 
 
 def choose(
-    ranked: Sequence[Scored],
+    ranked: Iterable[Scored],
     k: int,
     *,
+    there: Collection[str],
     shelf: Shelf,
     watched: Collection[str],
     policy: Policy,
     rng: np.random.Generator,
-    may_vary: bool = True,
+    may_vary: Callable[[], bool] = lambda: True,
 ) -> Chosen:
     """At most `k` of `ranked`, which are the best first; the last positions are chance's, as the policy says.
 
-    What chance leaves empty goes to the next of the ranking. may_vary: False where there is no time for variety.
+    What chance leaves empty goes to the next of the ranking, of which no more is looked at than it takes.
+
+    Args: there: ids of all that are ranked, of which chance may draw; may_vary: whether there is time for variety,
+    asked where the policy wants it.
     """
     found = Chosen()
     slots = policy.slots(k)
@@ -68,7 +74,7 @@ def choose(
     for id_ in best[: k - slots]:
         allowed.show(id_)
         found.shown.append(Choice(id_))
-    there, weights = {each.id for each in ranked}, policy.exploring.weights
+    weights = policy.exploring.weights
     for _ in range(slots):
         pools = {
             name: [id_ for id_ in shelf.pools[name] if id_ in there and allowed.rule_against(id_) is None]
@@ -119,28 +125,38 @@ class _Allowed:
 
 
 def _best(
-    ranked: Iterable[Scored], k: int, allowed: _Allowed, policy: Policy, found: Chosen, may_vary: bool
+    ranked: Iterable[Scored], k: int, allowed: _Allowed, policy: Policy, found: Chosen, may_vary: Callable[[], bool]
 ) -> list[str]:
     """The `k` best by the rules; `found` is told what they removed on the way."""
-    varied = may_vary and policy.relevance < 1
-    candidates: list[Scored] = []
+    if policy.relevance < 1:
+        ranked, looked_at = tee(ranked)
+        candidates = _first(looked_at, DEPTH * k, allowed, found)
+        if candidates and may_vary():
+            return _varied(candidates, k, allowed.videos, policy, found)
+        found.removed.clear()
+    return [each.id for each in _first(ranked, k, allowed, found, policy.per_channel)]
+
+
+def _first(
+    ranked: Iterable[Scored], n: int, allowed: _Allowed, found: Chosen, per_channel: int | None = None
+) -> list[Scored]:
+    """The first `n` that no rule removes. per_channel: at most so many of a channel; None: that is no rule here."""
+    kept: list[Scored] = []
     of_channel: Counter[str] = Counter()
     for each in ranked:
-        if len(candidates) == (DEPTH * k if varied else k):
-            break
         if not each.is_found:
             continue
         rule = allowed.rule_alone(each.id)
-        if rule is None and not varied and of_channel[allowed.videos[each.id].channel] >= policy.per_channel:
+        if rule is None and per_channel is not None and of_channel[allowed.videos[each.id].channel] >= per_channel:
             rule = CHANNEL
         if rule is not None:
             found.removed[rule].append(each.id)
             continue
         of_channel[allowed.videos[each.id].channel] += 1
-        candidates.append(each)
-    if not varied or not candidates:
-        return [each.id for each in candidates]
-    return _varied(candidates, k, allowed.videos, policy, found)
+        kept.append(each)
+        if len(kept) == n:
+            break
+    return kept
 
 
 def _varied(

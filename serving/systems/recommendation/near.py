@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lamina.scoring.exact_index import best
-from lamina.scoring.interactions import Interactions
+from lamina.scoring.interactions import Interactions, Texts
 from lamina.scoring.retrievers.protocol import Float32s, Retriever
 from serving.systems.recommendation.mixing import MOST, SHARES, SIMILAR
 from serving.systems.recommendation.shelf import in_turn
 
 LATELY = 5
-"""Of the last watches so many have their neighbours looked for."""
+"""Of the last watches that it knows so many have their neighbours looked for."""
 WHOLE = ""
 
 
@@ -25,12 +26,15 @@ class Near(NamedTuple):
     similar: Sequence[str]
 
 
-def near(retriever: Retriever, recent: Sequence[str], at_s: float, *, most: int = MOST) -> Near:
-    """What `retriever` finds for who has watched `recent`, the newest first, at least one, by `at_s` (epoch seconds).
+def near(retriever: Retriever, recent: Sequence[str], at_s: float, *, most: int = MOST) -> Near | None:
+    """What `retriever` finds for who has watched `recent`, the newest first, by `at_s` (epoch seconds).
 
-    A source is given enough to fill its share of `most` alone.
+    None where it knows none of them: it has no order for such a viewer. A source is given enough to fill its share of
+    `most` alone.
     """
-    known = list(dict.fromkeys(recent))
+    known = [id_ for id_ in dict.fromkeys(recent) if _knows(retriever.items, id_)]
+    if not known:
+        return None
     lately = known[:LATELY]
     users = [WHOLE] * len(known) + [str(n + 1) for n in range(len(lately))]
     # Only their order is known.
@@ -42,6 +46,12 @@ def near(retriever: Retriever, recent: Sequence[str], at_s: float, *, most: int 
     whole = _ids(retriever, scores[:1], k, watched)[0]
     of_each = min(round(SHARES[SIMILAR] * most) + len(known), k)
     return Near(whole, in_turn(_ids(retriever, scores[1:], of_each, watched)))
+
+
+def _knows(items: Texts, id_: str) -> bool:
+    """Whether it is among `items`, which are sorted."""
+    place = bisect_left(items, id_)
+    return place < len(items) and bool(items[place] == id_)
 
 
 def _ids(retriever: Retriever, scores: Float32s, k: int, watched: set[str]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,10 +21,11 @@ from lamina.semantics.reference import Value
 from lamina.store.among import Asker
 from lamina.store.table import Items
 from serving.stages.budget import fell_back, over_budget
-from serving.stages.lists.case import Finding, Found, ListCase, Ranked, Shown
+from serving.stages.lists.case import Finding, Found, ListCase, Ranked, Ranking, Shown
 from serving.stages.lists.lister import CHOOSE
 from serving.stages.lists.scored import Float64s
 from serving.stages.model import InService
+from serving.stages.stopwatch import NS_PER_MS
 from serving.systems.recommendation.choosing import Choice, Scored, choose
 from serving.systems.recommendation.mixing import (
     COLD_SHARES,
@@ -50,8 +51,8 @@ REMOVED = "removed"
 """In the payload of the first on a list: ids by the rule that kept them from it."""
 TOLD = 50
 """Ids of each rule that are told."""
-CHOICE_MS = 10.0
-"""So long the choice may take; beyond that it does without variety."""
+BEFORE_VARIETY_MS = 5.0
+"""So long the choice may have taken before its variety; beyond that it does without."""
 
 
 @dataclass(frozen=True)
@@ -90,50 +91,50 @@ class Videos:
         if not recent:
             interests = case.question.interests or _texts(values, "interests")
             lists[INTERESTS] = _of_each(shelf.by_category, interests)
-            return self._finding(shelf, lists, COLD_SHARES)
+            return self._finding(shelf, case.k, lists, COLD_SHARES)
         model = self.retriever()
         if model is None:
-            return self._finding(shelf, lists | {SIMILAR: _alike(shelf, recent)}, SHARES)
-        found = near(model.scorer, recent, case.at_ms / 1000)
+            fell_back(SYSTEM, RETRIEVER)
+        found = None if model is None else near(model.scorer, recent, case.at_ms / 1000)
+        if model is None or found is None:
+            return self._finding(shelf, case.k, lists | {SIMILAR: _alike(shelf, recent)}, SHARES)
         lists |= {COLLABORATIVE: found.collaborative, SIMILAR: found.similar}
-        return self._finding(shelf, lists, SHARES, {RETRIEVER: ModelUsed(name=model.name, version=model.version)})
+        used = {RETRIEVER: ModelUsed(name=model.name, version=model.version)}
+        return self._finding(shelf, case.k, lists, SHARES, used)
 
     def instead(self, case: VideoCase, items: Items) -> Finding:
         """See `Recommender.instead`."""
         shelf = self.shelf
         liked = _of_each(shelf.by_category, case.question.interests)
-        return self._finding(shelf, {TRENDING: shelf.trending, INTERESTS: liked}, COLD_SHARES)
+        return self._finding(shelf, case.k, {TRENDING: shelf.trending, INTERESTS: liked}, COLD_SHARES)
 
     def value(self, outputs: Outputs) -> Float64s:
         """See `Recommender.value`: by the first output, which is the score."""
         return next(iter(outputs.values()))
 
-    def choose(self, case: VideoCase, asker: Asker | None, ranked: Iterator[Ranked]) -> Iterable[Shown]:
+    def choose(self, case: VideoCase, asker: Asker | None, ranking: Ranking) -> Iterable[Shown]:
         """See `Recommender.choose`."""
         began = self.monotonic_ns()
-        by_id = {each.found.id: each for each in ranked}
-        scored = [
-            Scored(id_, next(iter(each.outputs.values()), float(-n)), each.found.source != CHANCE)
-            for n, (id_, each) in enumerate(by_id.items())
-        ]
-        may_vary = self.monotonic_ns() - began < CHOICE_MS * 1e6 / 2
-        if not may_vary:
-            over_budget(SYSTEM, CHOOSE)
-            fell_back(SYSTEM, CHOOSE)
+        places = {found.id: place for place, found in enumerate(ranking.found)}
+        scored = (
+            Scored(each.found.id, next(iter(each.outputs.values()), float(-n)), each.found.source != CHANCE)
+            for n, each in enumerate(ranking)
+        )
         found = choose(
             scored,
             case.k,
+            there=places.keys(),
             shelf=self.shelf,
             watched=() if asker is None else _texts(asker.values, "recent_videos"),
             policy=self.policy,
             rng=self.rng,
-            may_vary=may_vary,
+            may_vary=lambda: self._may_vary(began),
         )
         for rule, ids in found.removed.items():
             metrics.LIST_REMOVED.labels(SYSTEM, rule).inc(len(ids))
         told: dict[str, JsonValue] = {REMOVED: {rule: [*ids[:TOLD]] for rule, ids in found.removed.items()}}
         return [
-            Shown(_said(by_id[choice.id], choice), choice.propensity, told if place == 0 else {})
+            Shown(_said(ranking.at(places[choice.id]), choice), choice.propensity, told if place == 0 else {})
             for place, choice in enumerate(found.shown)
         ]
 
@@ -153,16 +154,27 @@ class Videos:
             timestamp=case.at_ms,
         )
 
+    def _may_vary(self, began_ns: int) -> bool:
+        if self.monotonic_ns() - began_ns < BEFORE_VARIETY_MS * NS_PER_MS:
+            return True
+        over_budget(SYSTEM, CHOOSE)
+        fell_back(SYSTEM, CHOOSE)
+        return False
+
     def _finding(
         self,
         shelf: Shelf,
+        k: int,
         lists: Mapping[str, Sequence[str]],
         shares: Mapping[str, float],
         models: Mapping[str, ModelUsed] | None = None,
     ) -> Finding:
-        """Candidates of these lists that are on the shelf, and behind them what chance may draw from."""
+        """Candidates of these lists that are on the shelf; where chance has a position of `k`, behind them what it may
+        draw from.
+        """
         there = {name: [id_ for id_ in ids if id_ in shelf.videos] for name, ids in lists.items()}
-        pools = {id_: None for name in self.policy.exploring.weights for id_ in shelf.pools[name]}
+        drawn_from = self.policy.exploring.weights if self.policy.slots(k) else ()
+        pools = {id_: None for name in drawn_from for id_ in shelf.pools[name]}
         candidates = {each.id: "+".join(each.sources) for each in mixed(there, shares, most=MOST - len(pools))}
         sources = candidates | {id_: CHANCE for id_ in pools if id_ not in candidates}
         found = [

@@ -27,7 +27,7 @@ from lamina.store.among import Asker
 from lamina.store.reader import Reader
 from lamina.store.table import Items, ItemTable
 from serving.stages.features import FeatureStage
-from serving.stages.lists.case import Finding, Found, ListCase, Ranked, Shown
+from serving.stages.lists.case import Finding, Found, ListCase, Ranking, Shown
 from serving.stages.lists.lister import Lister, Stages
 from serving.stages.lists.logged import ListLog
 from serving.stages.lists.once import Once
@@ -80,8 +80,8 @@ class Shop:
     def value(self, outputs: Outputs) -> Float64s:
         return outputs["score"]
 
-    def choose(self, case: ItemCase, asker: Asker | None, ranked: Iterator[Ranked]) -> Iterable[Shown]:
-        for place, each in enumerate(ranked):
+    def choose(self, case: ItemCase, asker: Asker | None, ranking: Ranking) -> Iterable[Shown]:
+        for place, each in enumerate(ranking):
             self.looked_at += 1
             yield Shown(each, 0.5 if place == 1 else None, {} if place or asker is None else {"first": True})
 

@@ -28,7 +28,8 @@ def chosen(
     on: Shelf, of: list[Scored], k: int, by: Policy, watched: str = "", seed: int = 0, may_vary: bool = True
 ) -> Chosen:
     rng = np.random.default_rng(seed)
-    return choose(of, k, shelf=on, watched=watched, policy=by, rng=rng, may_vary=may_vary)
+    there = {each.id for each in of}
+    return choose(iter(of), k, there=there, shelf=on, watched=watched, policy=by, rng=rng, may_vary=lambda: may_vary)
 
 
 def ids(found: Chosen) -> str:
@@ -58,6 +59,25 @@ def test_variety_takes_another_category_and_is_left_out_without_time(
 ) -> None:
     on = shelf(video("a"), video("b"), video("c", category="news"))
     assert ids(chosen(on, ranked("abc"), 2, policy(relevance=relevance), may_vary=may_vary)) == expected
+
+
+def test_without_time_for_variety_the_ranking_is_followed_from_its_top_and_no_further_than_needed() -> None:
+    on = shelf(
+        *(video(id_, "x") for id_ in "abcdefghijk"), video("s", is_sensitive=True), *(video(id_) for id_ in "yz")
+    )
+    ranking = iter(ranked("abcsdefghijkyz"))
+    found = choose(
+        ranking,
+        2,
+        there="",
+        shelf=on,
+        watched="a",
+        policy=policy(relevance=0.3),
+        rng=np.random.default_rng(0),
+        may_vary=lambda: False,
+    )
+    assert (ids(found), found.removed) == ("bc", {"watched": ["a"]})
+    assert next(ranking).id == "y"
 
 
 def test_variety_keeps_the_rules() -> None:
@@ -96,7 +116,7 @@ def test_in_a_slot_each_is_as_often_as_its_propensity_says_given_those_above() -
     said: dict[tuple[str, ...], float] = {}
     rng = np.random.default_rng(11)
     for _ in range(8000):
-        found = choose(ranked("ab", "pqrs"), 4, shelf=on, watched="", policy=policy(slots=2), rng=rng)
+        found = choose(ranked("ab", "pqrs"), 4, there="abpqrs", shelf=on, watched="", policy=policy(slots=2), rng=rng)
         assert [each.propensity for each in found.shown[:2]] == [None, None]
         above: tuple[str, ...] = ()
         for each in found.shown[2:]:

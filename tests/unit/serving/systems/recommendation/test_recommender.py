@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.tiles import speed_writes
-from lamina.contracts.served import ModelUsed, Served, served_topic
+from lamina.contracts.served import ModelUsed, Served
 from lamina.contracts.videos import Impression
 from lamina.definitions.recommendation import FEATURES
 from lamina.definitions.recommendation import SYSTEM as RECORD
@@ -32,8 +32,9 @@ from serving.listing import Listing
 from serving.platform import Platform
 from serving.stages.budget import ListBudget
 from serving.stages.changeover import Changeovers
-from serving.stages.lists.case import ListCase
+from serving.stages.lists.case import ListCase, Ranked, Ranking
 from serving.stages.model import InService, Model
+from serving.systems.recommendation import recommender
 from serving.systems.recommendation.near import near
 from serving.systems.recommendation.policy import Exploring, Policy
 from serving.systems.recommendation.recommender import Question, Videos
@@ -41,7 +42,6 @@ from tests.looped import looped
 from tests.unit.serving.recognisable import AsyncMemoryStore, KeptEvents
 from tests.unit.serving.systems.recommendation.test_shelf import NOW, upload, watches
 
-SYSTEM = replace(RECORD, served=served_topic("recommendation"))
 POLICY = Policy(
     version="7",
     per_channel=2,
@@ -61,7 +61,9 @@ UPLOADS = [
 
 
 class Known:
-    """Implements `Retriever`: likes the video best that comes after one that was watched."""
+    """Implements `Retriever`: likes the video best that comes after one that was watched; all are alike to a user who
+    has watched nothing that it knows.
+    """
 
     form: ClassVar[str] = "known"
     items = np.array(list("abcdef"), object)
@@ -74,7 +76,8 @@ class Known:
         found = np.zeros((len(asked.users), 6), np.float32)
         for user, item in zip(asked.user, asked.item, strict=True):
             place = "abcdef".find(asked.items[item])
-            found[user] += [-abs(n - place - 1) for n in range(6)]
+            if place >= 0:
+                found[user] += [-abs(n - place - 1) for n in range(6)]
         return found
 
     def arrays(self) -> Mapping[str, Any]:
@@ -118,7 +121,7 @@ class Bench:
         self.in_service: InService[Retriever] | None = InService("recommendation-retrieval", "3", self.retriever)
         self.videos = Videos(lambda: self.in_service, POLICY, np.random.default_rng(3), lambda: NOW)
         made = platform.listing(
-            SYSTEM,
+            RECORD,
             Impression,
             self.videos,
             lambda folder, features: pytest.fail("no model is registered"),
@@ -151,6 +154,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.system.stages.close()
+
+
+def missed(stage: str, outcome: str = "fell_back") -> float:
+    return float(metrics.STAGES_MISSED.labels("recommendation", stage, outcome)._value.get())
 
 
 def shown(served: list[Served]) -> list[tuple[str, str | None]]:
@@ -232,9 +239,26 @@ async def test_the_models_first_output_ranks_and_chance_has_the_last_position(be
 async def test_without_a_retriever_those_of_the_same_channel_and_category_are_alike(bench: Bench) -> None:
     bench.in_service = None
     bench.watched("u", "d")
+    before = missed("retriever")
     served = await bench.ask("u", 6)
     assert ("e", "trending+similar") in shown(served)
     assert list(served[0].models) == ["policy"]
+    assert missed("retriever") == before + 1
+    await bench.ask("new", 6)
+    assert missed("retriever") == before + 1
+
+
+@looped
+async def test_of_watches_that_the_retriever_does_not_know_those_of_the_same_channel_and_category_are_alike(
+    bench: Bench,
+) -> None:
+    bench.watched("u", "s")
+    before = missed("retriever")
+    served = await bench.ask("u", 6)
+    assert ("f", "trending+similar") in shown(served)
+    assert not [source for _, source in shown(served) if "collaborative" in str(source)]
+    assert list(served[0].models) == ["policy"]
+    assert missed("retriever") == before
 
 
 @looped
@@ -261,19 +285,63 @@ async def test_a_video_that_was_taken_down_is_gone_at_the_next_look(bench: Bench
     assert [id_ for id_, _ in shown(await bench.ask("new", 2))] == ["b", "c"]
 
 
-def test_without_time_there_is_no_variety_and_it_is_counted(bench: Bench) -> None:
-    def missed() -> float:
-        return float(metrics.STAGES_MISSED.labels("recommendation", "choice", "fell_back")._value.get())
-
-    ticks, before = iter(range(0, 10**12, 6_000_000)), missed()
+@pytest.mark.parametrize(
+    ("relevance", "tick_ms", "expected", "counted"),
+    [(0.3, 6, ["a", "b"], 1), (0.3, 4, ["a", "d"], 0), (1.0, 6, ["a", "b"], 0)],
+)
+def test_without_time_there_is_no_variety_and_it_is_counted_where_there_was_to_be_some(
+    bench: Bench, relevance: float, tick_ms: int, expected: list[str], counted: int
+) -> None:
+    outcomes = ("over_budget", "fell_back")
+    ticks, before = iter(range(0, 10**12, tick_ms * 1_000_000)), [missed("choice", each) for each in outcomes]
     bench.videos.monotonic_ns = lambda: next(ticks)
-    asyncio.run(bench.ask("new", 2))
-    assert missed() == before + 1
+    bench.videos.policy = POLICY.model_copy(update={"relevance": relevance})
+    assert [id_ for id_, _ in shown(asyncio.run(bench.ask("new", 2)))] == expected
+    assert [missed("choice", each) for each in outcomes] == [each + counted for each in before]
+
+
+@pytest.mark.parametrize(("k", "expected"), [(3, ("sabcdef", "")), (4, ("a", "bcdef"))])
+def test_what_is_there_for_chance_alone_is_found_where_chance_has_a_position(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, k: int, expected: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(recommender, "MOST", 7)
+    items = bench.system.table.items
+    assert items is not None
+    case = ListCase(Question(), {}, k, NOW, "r-1", time.perf_counter_ns())
+    found = bench.videos.instead(case, items).found
+    by_chance = {each.id for each in found if each.source == "explore"}
+    assert ({each.id for each in found} - by_chance, by_chance) == (set(expected[0]), set(expected[1]))
+
+
+@looped
+async def test_no_more_of_the_ranking_is_looked_at_than_the_list_needs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write(video_uploads=[upload(f"v{n:03d}", f"of-{n}", 60 + n) for n in range(300)])
+    await bench.system.refresh()
+    looked_at: list[int] = []
+    at = Ranking.at
+
+    def counted(self: Ranking, place: int) -> Ranked:
+        looked_at.append(place)
+        return at(self, place)
+
+    monkeypatch.setattr(Ranking, "at", counted)
+    for k, most in ((3, 12), (8, 30)):
+        looked_at.clear()
+        assert len(await bench.ask("new", k, id_=f"r-{k}")) == k
+        assert len(looked_at) <= most
 
 
 def test_a_retriever_is_asked_for_the_history_and_for_each_of_the_last_watches() -> None:
     found = near(Known(), ["e", "a", "a"], 100.0)
+    assert found is not None
     # By the history all that lie between both are alike; f follows e, which was the last, and b follows a.
     assert found.collaborative == list("bcdf")
     assert found.similar == list("fbdc")
     assert near(Known(), ["e"], 100.0, most=1) == (["f"], ["f"])
+
+
+def test_watches_that_a_retriever_does_not_know_are_nothing_to_it() -> None:
+    assert near(Known(), ["s", "e", *"uvwxyz", "a", "aa", ""], 100.0) == near(Known(), ["e", "a"], 100.0)
+    assert near(Known(), ["s", "", "aa"], 100.0) is None
