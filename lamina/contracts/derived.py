@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
@@ -78,9 +78,14 @@ class Chosen:
         """The feature that a value of the column names, None where there is none."""
         return self.of.get(value) if isinstance(value, str) else None
 
-    def complaints(self, request: EventSource, windows: Mapping[str, WindowFeature]) -> Iterator[str]:
-        """What is wrong with it, each a sentence that says what to do. Args: windows: windowed features by name."""
-        yield from _complaints_of_column(self.column, request, windows)
+    def complaints(
+        self, request: EventSource, windows: Mapping[str, WindowFeature], hiding: Collection[str]
+    ) -> Iterator[str]:
+        """What is wrong with it, each a sentence that says what to do.
+
+        Args: windows: windowed features by name; hiding: names of features that are other than the column of that name.
+        """
+        yield from _complaints_of_column(self.column, request, hiding)
         if not self.of:
             yield 'chooses among nothing: give the features, such as of={"news": "watched_s_news_30d"}'
         if self.default is not None and not isfinite(self.default):
@@ -108,9 +113,14 @@ class Membership:
         """The features that it is made from."""
         return (self.of,)
 
-    def complaints(self, request: EventSource, windows: Mapping[str, WindowFeature]) -> Iterator[str]:
-        """What is wrong with it, each a sentence that says what to do. Args: windows: windowed features by name."""
-        yield from _complaints_of_column(self.column, request, windows)
+    def complaints(
+        self, request: EventSource, windows: Mapping[str, WindowFeature], hiding: Collection[str]
+    ) -> Iterator[str]:
+        """What is wrong with it, each a sentence that says what to do.
+
+        Args: windows: windowed features by name; hiding: names of features that are other than the column of that name.
+        """
+        yield from _complaints_of_column(self.column, request, hiding)
         if (held := windows.get(self.of)) is None:
             return
         if not held.aggregate.is_list:
@@ -119,12 +129,21 @@ class Membership:
             yield f"{self.of!r} lists numbers: name a last_k of a string column"
 
 
-def _complaints_of_column(column: str, request: EventSource, windows: Mapping[str, WindowFeature]) -> Iterator[str]:
+def default_in_words(default: float | None) -> str:
+    """What stands where nothing is known.
+
+    >>> default_in_words(0.0), default_in_words(None)
+    ('0', 'missing')
+    """
+    return "missing" if default is None else f"{default:g}"
+
+
+def _complaints_of_column(column: str, request: EventSource, hiding: Collection[str]) -> Iterator[str]:
     if column not in request.columns:
         yield f"the request's source {request.name!r} has no column {column!r}; it has {sorted(request.columns)}"
     elif (kind := request.columns[column]) != "string":
         yield f"column {column!r} is {kind}: name a string column"
-    elif column.split(".")[0] in windows:
+    elif column.split(".")[0] in hiding:
         yield f"column {column!r} is hidden by the feature of that name: rename the feature"
 
 

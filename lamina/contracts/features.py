@@ -81,9 +81,12 @@ class FeatureSet:
 
     def _complaints_of_made(self) -> Iterator[str]:
         windows = {f.name: f for f in self.window_features}
+        # Where rows get their features, one takes the place of the column of its name.
+        columns = {f.name for f in self.request_features if f.transform == "field" and f.column == f.name}
+        hiding = set(self.names) - columns
         for crossed in self.crossed:
             named = f"{type(crossed).__name__.lower()} {crossed.name!r}"
-            yield from (f"{named}: {complaint}" for complaint in crossed.complaints(self.request, windows))
+            yield from (f"{named}: {complaint}" for complaint in crossed.complaints(self.request, windows, hiding))
             if elsewhere := sorted(set(crossed.parts) - set(windows)):
                 yield f"{named}: {elsewhere} are not made over a window: name features of views"
         times = {f.name for f in self.window_features if f.aggregate.kind in ("first_time", "last_time")}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from lamina.contracts.aggregates import Aggregate, AggregateKind
-from lamina.contracts.derived import Made
+from lamina.contracts.derived import Made, default_in_words
 from lamina.contracts.features import (
     Chosen,
     Elapsed,
@@ -133,18 +133,14 @@ def meaning_of_made(made: Made) -> str:
     """
     match made:
         case Ratio():
-            return f"`{made.numerator}` / `{made.denominator}`, {_default(made.default)} of nothing"
+            return f"`{made.numerator}` / `{made.denominator}`, {default_in_words(made.default)} of nothing"
         case Elapsed():
             return f"seconds since `{made.since}`" + (f" until `{made.until}`" if made.until else "")
         case Chosen():
             cases = ", ".join(f"{value} `{part}`" for value, part in made.of.items())
-            return f"by `{made.column}` of the request: {cases}; {_default(made.default)} for any other"
+            return f"by `{made.column}` of the request: {cases}; {default_in_words(made.default)} for any other"
         case Membership():
             return f"1 where `{made.of}` holds `{made.column}` of the request, else 0"
-
-
-def _default(value: float | None) -> str:
-    return "missing" if value is None else f"{value:g}"
 
 
 def _window(feature: WindowFeature) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from lamina.contracts.derived import Made
+from lamina.contracts.derived import Made, default_in_words
 from lamina.contracts.features import Chosen, Elapsed, FeatureSet, Membership, Ratio, RequestFeature, WindowFeature
 
 ZERO_WHEN_EMPTY = ("count", "total", "distinct", "session_count", "decayed_count")
@@ -96,19 +96,15 @@ def _made_meaning(features: FeatureSet, made: Made) -> str:
     match made:
         case Ratio():
             top, bottom = computation_of(features, made.numerator), computation_of(features, made.denominator)
-            return f"({top}) / ({bottom}) else {_default(made.default)}"
+            return f"({top}) / ({bottom}) else {default_in_words(made.default)}"
         case Elapsed():
             until = f" until ({computation_of(features, made.until)})" if made.until else ""
             return f"seconds since ({computation_of(features, made.since)}){until}"
         case Chosen():
             cases = (f"{value!r}: ({computation_of(features, made.of[value])})" for value in sorted(made.of))
-            return f"by {made.column} of the request {', '.join(cases)} else {_default(made.default)}"
+            return f"by {made.column} of the request {', '.join(cases)} else {default_in_words(made.default)}"
         case Membership():
             return f"{made.column} of the request in ({computation_of(features, made.of)})"
-
-
-def _default(value: float | None) -> str:
-    return "missing" if value is None else f"{value:g}"
 
 
 def _window_meaning(feature: WindowFeature) -> str:

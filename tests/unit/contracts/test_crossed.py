@@ -76,6 +76,11 @@ def test_a_ratio_and_an_elapsed_time_may_be_made_of_what_is_chosen() -> None:
     assert found.with_parts(["since", "m"]) == ("since", "m", "at", "french_at", "belgian_at")
 
 
+def test_the_column_itself_may_be_a_feature_of_its_own_name() -> None:
+    own = RequestFeature("country", "field", "country", categorical=True)
+    assert features(request_features=(own,)).crossed == (BY_COUNTRY, KNOWN)
+
+
 def test_what_is_recorded_of_them_is_read_as_it_was_written() -> None:
     assert read_features(write_features(features())) == features()
 
@@ -123,6 +128,15 @@ def test_a_membership_that_cannot_be_right_is_refused(changes: dict[str, Any], s
         features(memberships=(replace(KNOWN, **changes),), model_features=())
 
 
+def test_a_field_of_a_record_is_hidden_by_a_feature_of_the_records_name() -> None:
+    request = replace(TRANSACTIONS, columns={**TRANSACTIONS.columns, "shop.country": "string"})
+    nested = replace(BY_COUNTRY, column="shop.country")
+    assert features(request=request, chosen=(nested,)).chosen == (nested,)
+    own = RequestFeature("shop", "field", "shop.country")
+    with pytest.raises(DefinitionError, match=r"chosen 'n': column 'shop.country' is hidden by the feature"):
+        features(request=request, chosen=(nested,), request_features=(own,))
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -136,6 +150,23 @@ def test_a_membership_that_cannot_be_right_is_refused(changes: dict[str, Any], s
         (
             {"views": (VIEW, replace(OF_SHOP, aggregates=(count("merchant_id"),)))},
             "membership 'known': column 'merchant_id' is hidden",
+        ),
+        ({"chosen": (BY_COUNTRY, replace(BY_COUNTRY, name="country"))}, "chosen 'n': column 'country' is hidden"),
+        ({"chosen": (replace(BY_COUNTRY, name="country"),)}, "chosen 'country': column 'country' is hidden"),
+        ({"ratios": (Ratio("country", "french", "belgian"),)}, "chosen 'n': column 'country' is hidden"),
+        ({"elapsed": (Elapsed("country", "french_at"),)}, "chosen 'n': column 'country' is hidden"),
+        ({"memberships": (replace(KNOWN, name="merchant_id"),)}, "membership 'merchant_id': column 'merchant_id' is"),
+        (
+            {"request_features": (RequestFeature("country", "differs", "country", "user_country"),)},
+            "chosen 'n': column 'country' is hidden by the feature of that name: rename the feature",
+        ),
+        (
+            {"request_features": (RequestFeature("merchant_id", "field", "merchant_category"),)},
+            "membership 'known': column 'merchant_id' is hidden",
+        ),
+        (
+            {"request_features": (RequestFeature("country", "equals", "country", value="FR"),)},
+            "chosen 'n': column 'country' is hidden",
         ),
     ],
 )
