@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -58,11 +58,14 @@ class Prepared:
 
 
 def prepare(recipe: RankingRecipe, table: Table, plan: RankingPlan) -> Prepared:
-    """The rows of `table` for a ranker of `recipe` by `plan`.
+    """The rows of `table` for a ranker of `recipe` by `plan`. Where the recipe has no positions, no places are learnt.
 
     Raises: BadRecipe, BadWeights, BadRankerSetting: the recipe does not fit; TrainingSetError: rows are missing.
     """
     recipe.check()
+    if recipe.position is None:
+        # All rows would be at the place of those that are not known, which would learn what is the intercept's.
+        recipe = replace(recipe, settings=replace(recipe.settings, positions=0))
     problem, split = recipe.problem, plan.days
     days = table.take(rows_to_learn(table, split, recipe.settings.seed))
     later = days.day > midnight_ms(split.train_last) // DAY_MS - plan.valid_days
@@ -74,6 +77,7 @@ def prepare(recipe: RankingRecipe, table: Table, plan: RankingPlan) -> Prepared:
         for head, truth in zip(recipe.heads, recipe.truth(rows).T, strict=True):
             if not (truth > 0).any() or (truth[~np.isnan(truth)] == np.nanmax(truth)).all():
                 raise TooFewRows(f"the {what} hold no rows that differ in head {head.name!r}. {remedy}")
+    recipe.check_served(learn)
     features = problem.features
     texts = (name for name in features.model_features if name in features.categorical)
     inputs = inputs_of(features, {name: categories_of(learn.inputs[name]) for name in texts})

@@ -31,8 +31,9 @@ class RankingRecipe:
     missing where it is not known. A quantity is what was counted until its window was over, known of a row once that
     is, whatever it became: rows whose quantity still grows are missing, and so is none for being large.
 
-    position: the column with the place at which a row was shown, 1 for the top, missing where it is not known; None
-    where rows have none. served_at: the place at which all candidates are scored.
+    position: the column with the place at which a row was shown, missing where it is not known; None where rows have
+    none, and then no places are told apart. top: what this column calls the top, such as 0; each place below is one
+    more. served_at: the place at which all candidates are scored, 1 for the top, of which rows to learn from are known.
     """
 
     problem: Problem
@@ -40,6 +41,7 @@ class RankingRecipe:
     label: str
     weights: HeadWeights
     position: str | None = None
+    top: int = 1
     served_at: int = 1
     settings: RankerSettings = field(default_factory=RankerSettings)
 
@@ -51,6 +53,8 @@ class RankingRecipe:
         names = [head.name for head in self.heads]
         if self.label not in {head.name for head in self.heads if head.kind == "binary"}:
             raise BadRecipe(f"{self.label!r} is to be the label, and is no binary head: there are {', '.join(names)}")
+        if self.served_at < 1:
+            raise BadRecipe(f"served_at is {self.served_at}: count places from 1, the top, on")
         self.weights.of(names)
         self.settings.check(names)
 
@@ -73,16 +77,35 @@ class RankingRecipe:
         return np.minimum(np.column_stack(found), most)
 
     def positions(self, rows: Table) -> NDArray[np.int64]:
-        """int64[n]: where each row was shown, 0 where that is not known.
+        """int64[n]: where each row was shown, 1 for the top, 0 where that is not known.
 
         Raises: TrainingSetError: there is no such column, or a position in it is none.
         """
         if self.position is None:
             return np.zeros(len(rows), np.int64)
-        found = np.nan_to_num(_column(rows, self.position))
-        if (found < 0).any() or (found != np.round(found)).any():
-            raise TrainingSetError(f"column {self.position!r} holds what is no position: whole numbers from 1 on")
-        return found.astype(np.int64)
+        found = _column(rows, self.position) - self.top + 1
+        known = found[~np.isnan(found)]
+        if not np.isfinite(known).all() or (known < 1).any() or (known != np.round(known)).any():
+            raise TrainingSetError(
+                f"column {self.position!r} holds what is no position: whole numbers from {self.top}, the top, on. "
+                "Where it counts from 0, say so in the recipe: top=0"
+            )
+        return np.nan_to_num(found).astype(np.int64)
+
+    def check_served(self, rows: Table) -> None:
+        """Nothing, where the place at which candidates are scored is one of `rows`, which are to be learnt from.
+
+        Raises: BadRecipe: says which places they have; TrainingSetError: as `positions`.
+        """
+        found, last = self.positions(rows), self.settings.positions
+        known = found[found > 0]
+        if not last or min(self.served_at, last) in np.minimum(known, last):
+            return
+        places = f"the places {known.min()} to {known.max()}" if len(known) else "no places that are known"
+        raise BadRecipe(
+            f"served_at is {self.served_at}, where no row to learn from was shown: they have {places}. Score at one "
+            "that they have"
+        )
 
 
 @dataclass(frozen=True)

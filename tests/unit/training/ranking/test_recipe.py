@@ -14,7 +14,7 @@ from lamina.training.ranking.data import Examples
 from lamina.training.ranking.make import prepare
 from lamina.training.ranking.recipe import BadRecipe
 from lamina.training.ranking.settings import BadRankerSetting, RankerSettings
-from tests.ranking_rows import DAY, NAMES, PLAN, RECIPE, SETTINGS, ranking_rows
+from tests.ranking_rows import DAY, NAMES, PLACES, PLAN, RECIPE, SETTINGS, ranking_rows
 
 ROWS = ranking_rows()
 
@@ -57,6 +57,42 @@ def test_without_positions_none_are_known() -> None:
     assert RECIPE.positions(replace(ROWS, columns=columns))[:6].tolist() == [0, 0, 0, 0, 0, 3]
 
 
+def test_where_the_column_calls_the_top_0_a_row_of_it_is_known() -> None:
+    at = ROWS.columns["position"] - 1
+    at[0] = np.nan
+    rows = replace(ROWS, columns={**ROWS.columns, "position": at})
+    found = replace(RECIPE, top=0).positions(rows)
+    assert found[0] == 0 and np.array_equal(found[1:], RECIPE.positions(ROWS)[1:])
+
+
+def test_without_positions_no_place_learns() -> None:
+    """Else the place of those that are not known would take part of every intercept, which no served place has."""
+    assert prepare(replace(RECIPE, position=None), ROWS, PLAN).recipe.settings == replace(SETTINGS, positions=0)
+    assert prepare(RECIPE, ROWS, PLAN).recipe.settings == SETTINGS
+
+
+@pytest.mark.parametrize("served_at", [1, PLACES, 40])
+def test_candidates_may_be_scored_at_a_place_that_was_learnt(served_at: int) -> None:
+    """Places below the last that is told apart are the last."""
+    assert prepare(replace(RECIPE, served_at=served_at), ROWS, PLAN).recipe.served_at == served_at
+
+
+def test_a_place_that_nothing_was_learnt_of_is_not_served() -> None:
+    settings = replace(SETTINGS, positions=50)
+    with pytest.raises(BadRecipe, match=r"served_at is 11, .* no row .* have the places 1 to 10"):
+        prepare(replace(RECIPE, served_at=11, settings=settings), ROWS, PLAN)
+    # A row of it in the validation days alone is none to learn from.
+    rows = replace(ROWS, columns={**ROWS.columns, "position": np.where(ROWS.day > ROWS.day.min() + 5, 3.0, 1.0)})
+    with pytest.raises(BadRecipe, match=r"served_at is 3, .* have the places 1 to 1"):
+        prepare(replace(RECIPE, served_at=3), rows, PLAN)
+    nowhere = replace(ROWS, columns={**ROWS.columns, "position": np.full(len(ROWS), np.nan)})
+    with pytest.raises(BadRecipe, match=r"served_at is 1, .* have no places"):
+        prepare(RECIPE, nowhere, PLAN)
+    # Where places are not told apart, each is as good.
+    untold = replace(SETTINGS, positions=0)
+    assert prepare(replace(RECIPE, served_at=11, settings=untold), ROWS, PLAN).recipe.served_at == 11
+
+
 def test_columns_from_beside_hold_objects() -> None:
     liked = np.array([None if like else False for like in ROWS.columns["like"]], object)
     found = RECIPE.truth(replace(ROWS, columns={**ROWS.columns, "like": liked}))
@@ -71,6 +107,9 @@ def test_columns_from_beside_hold_objects() -> None:
         ("watched_s", np.inf, "'watched_s' holds what is no number from 0"),
         ("position", 1.5, "'position' holds what is no position"),
         ("position", -1.0, "'position' holds what is no position"),
+        ("position", 0.0, r"'position' holds what is no position.* top=0"),
+        ("position", np.inf, "'position' holds what is no position"),
+        ("position", -np.inf, "'position' holds what is no position"),
     ],
 )
 def test_what_a_column_cannot_hold_is_refused(name: str, value: float, says: str) -> None:
@@ -103,6 +142,8 @@ def test_a_recipe_whose_parts_do_not_fit_is_refused() -> None:
         replace(RECIPE, heads=(*RECIPE.heads, Head(name="extra"))).check()
     with pytest.raises(BadWeights, match="weights of share, which are no heads"):
         replace(RECIPE, weights=HeadWeights(1, {**RECIPE.weights.weights, "share": 1.0})).check()
+    with pytest.raises(BadRecipe, match=r"served_at is 0: .* 1, the top"):
+        replace(RECIPE, served_at=0).check()
     with pytest.raises(BadRankerSetting):
         replace(RECIPE, settings=replace(SETTINGS, epochs=0)).check()
 
