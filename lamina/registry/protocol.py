@@ -34,6 +34,7 @@ class Kind(StrEnum):
     TRAINING = "training"
     BLEND = "blend"
     ONLINE = "online"
+    RANKER = "ranker"
 
     @property
     def alias(self) -> str:

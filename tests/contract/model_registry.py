@@ -281,6 +281,7 @@ class RegistryContract:
             Kind.TRAINING: "1",
             Kind.BLEND: "4",
             Kind.ONLINE: "3",
+            Kind.RANKER: None,
         }
         assert find(registry, name, "2").tags["superseded_by"] == last
         # A run that came to no version leaves none of its kind.

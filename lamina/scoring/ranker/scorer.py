@@ -103,7 +103,7 @@ def load(folder: Path, features: FeatureSet, output: str = SCORE) -> RankerScore
     spec = RankerSpec.read(folder)
     spec.check_against(features)
     if output in {head.name for head in spec.heads}:
-        raise ModelUnavailable(f"{folder}: the score is called {output!r}, as a head is: train with another name")
+        raise ModelUnavailable(f"{folder}: the score is called {output!r}, as a head is: name the head otherwise")
     weights, compiled = read_weights(folder / WEIGHTS_FILE), Compiled.read(folder / COMPILED_FILE)
     _check(folder, spec, compiled)
     return RankerScorer(spec, weights, compiled, output)

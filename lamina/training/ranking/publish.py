@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from lamina.contracts.features import FeatureSet
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.table import Table, rows_to_test
 from lamina.registry.protocol import MODEL_FOLDER, Kind, ModelRegistry
 from lamina.scoring.checked import all_finite
-from lamina.scoring.ranker.scorer import load
+from lamina.scoring.trained import TrainedScorer
 from lamina.training.further import Grounds, record_further
 from lamina.training.ranking.make import prepare, train_ranker
 from lamina.training.ranking.recipe import RankingPlan, RankingRecipe
 
 
 def publish_ranker(
-    recipe: RankingRecipe, registry: ModelRegistry, table: Table, plan: RankingPlan, min_auc: float
+    recipe: RankingRecipe,
+    registry: ModelRegistry,
+    table: Table,
+    plan: RankingPlan,
+    min_auc: float,
+    load: Callable[[Path, FeatureSet], TrainedScorer],
 ) -> dict[str, object]:
-    """Train, record the run, and register a version when its AUC is at least `min_auc`, in the place of earlier ones of
-    the day.
+    """Train, record the run, and register a version when its AUC is at least `min_auc`, in the place of earlier rankers
+    of the day.
 
+    Args: load: that of the system, in `models/<system>/score.py`, by which versions are served.
     Returns: run_id, version (None when it was not good enough), metrics and rows.
-    Raises: as `prepare` and `train_ranker`.
+    Raises: as `prepare` and `train_ranker`; ModelUnavailable: it could not be served. Nothing is recorded then.
     """
     prepared, problem, seed = prepare(recipe, table, plan), recipe.problem, recipe.settings.seed
     with tempfile.TemporaryDirectory(prefix="lamina-ranker-") as name:
@@ -43,7 +51,7 @@ def publish_ranker(
             folder,
             Grounds(prepared.learn, prepared.test, served, score),
             min_auc,
-            kind=Kind.TRAINING,
+            kind=Kind.RANKER,
             parameters={**spec.parameters, **weights, "weights.version": recipe.weights.version},
         )
     return {"run_id": run_id, "version": version, "metrics": spec.metrics, "rows": spec.rows.model_dump()}

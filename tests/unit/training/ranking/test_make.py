@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from lamina.errors import ModelUnavailable
 from lamina.evaluation.evaluate import evaluate
 from lamina.evaluation.table import Table
 from lamina.registry.memory import MemoryRegistry
+from lamina.registry.protocol import MODEL_FOLDER, Kind, TrainingRun, trained_for
+from lamina.scoring import trained
 from lamina.scoring.compiled import Compiled
 from lamina.scoring.network import COMPILED_FILE, NETWORK_FILE
 from lamina.scoring.protocol import SCORE
@@ -186,16 +190,38 @@ def test_a_command_trains_and_what_comes_out_is_served(prepared: Prepared, tmp_p
 @pytest.mark.usefixtures("given")
 def test_it_is_registered_evaluated_and_loaded_like_any_model(tmp_path: Path, spec: RankerSpec) -> None:
     registry, rows, problem = MemoryRegistry(tmp_path / "registry"), ranking_rows(), RECIPE.problem
-    unregistered = publish_ranker(RECIPE, registry, rows, PLAN, min_auc=0.99)
+    unregistered = publish_ranker(RECIPE, registry, rows, PLAN, 0.99, load)
     assert unregistered["version"] is None and registry.versions("fraud") == []
-    said = publish_ranker(RECIPE, registry, rows, PLAN, min_auc=0.6)
+    said = publish_ranker(RECIPE, registry, rows, PLAN, 0.6, load)
     [version] = registry.versions("fraud")
     assert said["version"] == version.version and said["metrics"] == spec.metrics
-    assert version.tags["logical_date"] == DAY.isoformat() and version.kind == "training"
+    assert version.tags["logical_date"] == DAY.isoformat() and version.kind == "ranker"
     back = load(registry.download("fraud", version.version, tmp_path / "back"), problem.features)
     assert isinstance(back, RankerScorer) and back.weights == RECIPE.weights
-    found = evaluate(problem, registry, rows, DAY, min_auc=0.6)
+    found = evaluate(problem, registry, rows, DAY, min_auc=0.6, kind=Kind.RANKER)
     assert found.promote and found.candidate and found.candidate.metrics["auc"] == spec.metrics["auc"]
+
+
+@pytest.mark.usefixtures("given")
+def test_it_takes_the_place_of_rankers_of_the_day_and_of_no_others(tmp_path: Path) -> None:
+    registry = MemoryRegistry(tmp_path / "registry")
+    (tmp_path / "trees" / MODEL_FOLDER).mkdir(parents=True)
+    run = registry.record(TrainingRun("fraud", DAY, tmp_path / "trees"))
+    trees = registry.register("fraud", run, {"logical_date": DAY.isoformat()})
+    good = publish_ranker(RECIPE, registry, ranking_rows(), PLAN, 0.6, load)
+    publish_ranker(RECIPE, registry, ranking_rows(), PLAN, 0.99, load)
+    superseded = {version.version: "superseded_by" in version.tags for version in registry.versions("fraud")}
+    assert superseded == {trees.version: False, good["version"]: True}
+    assert trained_for(registry, "fraud", DAY, Kind.TRAINING) == trees
+
+
+@pytest.mark.usefixtures("given")
+def test_what_the_system_could_not_serve_is_not_published(tmp_path: Path) -> None:
+    """Its loader calls the score as the recipe calls a head."""
+    registry, called_like = MemoryRegistry(tmp_path / "registry"), partial(trained.load, output="like")
+    with pytest.raises(ModelUnavailable, match="the score is called 'like', as a head is"):
+        publish_ranker(RECIPE, registry, ranking_rows(), PLAN, 0.6, called_like)
+    assert registry.versions("fraud") == []
 
 
 def test_the_same_seed_gives_the_same_and_another_another(rankers: Rankers) -> None:
