@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from jobs.spark.command import DEFAULT_SYSTEM, LakeUrl, LogicalDate, SystemName, overrides, processed, report, run
 from jobs.spark.history import rows_of, with_history
-from jobs.spark.lake import ARRIVAL, FILE, ROW, envelopes, first_to_arrive, spark_url
+from jobs.spark.lake import ARRIVAL, FILE, ROW, envelopes, first_to_arrive, spark_url, written_rows
 from jobs.spark.matching import (
     NO_ANSWER,
     NO_MEANING,
@@ -56,7 +57,7 @@ from lamina.contracts.served import MODEL
 from lamina.contracts.systems import System
 from lamina.contracts.topics import predictions_of
 from lamina.definitions import record
-from lamina.errors import DefinitionError
+from lamina.errors import ArchivedMeanwhile, DefinitionError
 from lamina.lake import layout
 from lamina.lake.answers import holds_events
 from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING, joined_days
@@ -91,34 +92,38 @@ def join(
     Args: known_before_ms: what became known at this time or later is not looked at; midnight at the end of `day` where
     it is left out.
     Raises: NotMigrated: the version before wrote some answers, in other columns; DefinitionError: the system logs no
-    answers, or they do not name what its label goes by.
+    answers, or they do not name what its label goes by; ArchivedMeanwhile: answers were replaced in the meantime.
     """
     if system.served is None:
         raise DefinitionError(f"system {system.name!r} logs no answers: describe them by served")
     known_before_ms = midnight_ms(next_day(day)) if known_before_ms is None else known_before_ms
-    logged = envelopes(spark, lake, system.name, until=day)
-    # Features and payloads are read where a day is written, and not of all days.
-    brief = logged.select(*BRIEF, *ARRIVAL).withColumn(DAY, _day_of("timestamp"))
-    brief = _each_once(brief.where(F.col(DAY) <= day.isoformat())).cache()
-    answers = to_match(first_to_arrive(brief.where("not shadow"), ANSWER)).cache()
-    told = feedback_of(spark, lake, system, until=day, known_before_ms=known_before_ms)
-    found = matched(told, answers, system).cache()
-    asked = answers.withColumns(keys_of(system))
-    said = by_record(spark, lake, system, asked, until=day, known_before_ms=known_before_ms)
-    stands = resolved(said.unionByName(statements(found, system)), system).cache()
-    labels = _labels(brief, of_answers(stands), system, known_before_ms).cache()
-    now, as_of = _fingerprints(labels), AsOf(known_before_ms, day)
-    days = _to_write(now, states(lake, system.name), as_of)
-    _write(logged, labels, lake, system.name, {each: now.get(each, NOTHING) for each in days}, as_of)
-    figures = {
-        "days": [each.isoformat() for each in days],
-        "known_before_ms": known_before_ms,
-        **_counts(labels),
-        **_feedback(found, told, stands),
-    }
-    _report(found, lake, system.name, day, figures)
-    for frame in (brief, answers, found, stands, labels):
-        frame.unpersist()
+    with ExitStack() as ends:
+
+        def kept(frame: DataFrame) -> DataFrame:
+            ends.callback(frame.cache().unpersist)
+            return frame
+
+        logged = envelopes(spark, lake, system.name, until=day)
+        # Features and payloads are read where days are written, and not of all days.
+        brief = logged.select(*BRIEF, *ARRIVAL).withColumn(DAY, _day_of("timestamp"))
+        brief = kept(_each_once(brief.where(F.col(DAY) <= day.isoformat())))
+        answers = kept(to_match(first_to_arrive(brief.where("not shadow"), ANSWER)))
+        told = feedback_of(spark, lake, system, until=day, known_before_ms=known_before_ms)
+        found = kept(matched(told, answers, system))
+        asked = answers.withColumns(keys_of(system))
+        said = by_record(spark, lake, system, asked, until=day, known_before_ms=known_before_ms)
+        stands = kept(resolved(said.unionByName(statements(found, system)), system))
+        labels = kept(_labels(brief, of_answers(stands), system, known_before_ms))
+        now, as_of = _fingerprints(labels), AsOf(known_before_ms, day)
+        days = _to_write(now, states(lake, system.name), as_of)
+        _write(logged, labels, lake, system.name, {each: now.get(each, NOTHING) for each in days}, as_of)
+        figures = {
+            "days": [each.isoformat() for each in days],
+            "known_before_ms": known_before_ms,
+            **_counts(labels),
+            **_feedback(found, told, stands),
+        }
+        _report(found, lake, system.name, day, figures)
     return figures
 
 
@@ -211,9 +216,10 @@ def _write(
     logged: DataFrame, labels: DataFrame, lake: str, system: str, fingerprints: Mapping[date, str], as_of: AsOf
 ) -> None:
     """Replace the rows of some days, in one pass over the answers: their envelopes, each once, with their labels and
-    what was said of them before.
+    what was said of them before. Until all are written none is replaced.
 
     Args: fingerprints: of each day that is written.
+    Raises: ArchivedMeanwhile: the answers of a day are not those any more that were joined.
     """
     if not fingerprints:
         return
@@ -239,7 +245,21 @@ def _write(
             folder = f"{staging}/{layout.day_folder(day)}"
             if fingerprint == NOTHING:
                 write_empty(folder, SCHEMA)
+            if written_rows(folder) != _rows(fingerprint):
+                raise ArchivedMeanwhile(
+                    f"answers of {system} of {day} were archived anew while they were joined; nothing was written: run "
+                    f"the join again"
+                )
             write_fingerprint(folder, fingerprint, as_of)
+
+
+def _rows(fingerprint: str) -> int:
+    """How many a day has that has this fingerprint.
+
+    >>> _rows("1206-9f3"), _rows(NOTHING)
+    (1206, 0)
+    """
+    return int(fingerprint.split("-")[0])
 
 
 def _report(found: DataFrame, lake: str, system: str, day: date, figures: dict[str, Any]) -> None:

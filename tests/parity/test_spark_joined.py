@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from jobs.spark import join_labels
 from jobs.spark.join_labels import join
 from lamina.clock import DAY_MS, day_of, midnight_ms, next_day
 from lamina.contracts.base import Event
@@ -20,6 +22,7 @@ from lamina.contracts.systems import System
 from lamina.contracts.topics import predictions_of
 from lamina.contracts.transactions import FRAUD_LABELS, FraudLabel
 from lamina.definitions import record
+from lamina.errors import ArchivedMeanwhile
 from lamina.lake import layout
 from lamina.lake.joined import read_joined
 from lamina.lake.known import as_of
@@ -254,6 +257,26 @@ def test_clients_that_count_alike_do_not_take_each_others_labels(spark: SparkSes
     counts = join(spark, lake, record("fraud"), day)
     assert {key[0]: row.label for key, row in found_in(lake, "fraud").items()} == {"r-1": 1.0, "r-2": 1.0, "r-3": 1.0}
     assert (counts["feedback"], counts["used"], counts["repeated"], counts["unmatched"]) == (5, 3, 2, 0)
+
+
+def test_answers_that_are_archived_anew_meanwhile_replace_nothing(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, day, subjects = str(tmp_path), day_of(START_MS), {"user": "u", "merchant": "m"}
+    put(lake, predictions_of("fraud"), Served, [answer("fraud", f"t-{n}", subjects, START_MS) for n in range(3)], day)
+    (file,) = Path(layout.events(lake, predictions_of("fraud"), day)).rglob("*.parquet")
+    chosen = join_labels._to_write
+
+    def shorter(*given: Any) -> list[date]:
+        pq.write_table(pq.read_table(file, partitioning=None).slice(1), file)
+        return chosen(*given)
+
+    monkeypatch.setattr(join_labels, "_to_write", shorter)
+    with pytest.raises(ArchivedMeanwhile, match="answers of fraud of 2018-08-08"):
+        join(spark, lake, record("fraud"), day)
+    assert found_in(lake, "fraud") == {}
+    monkeypatch.undo()
+    assert join(spark, lake, record("fraud"), day)["answers"] == 2
 
 
 def test_the_example_of_the_concept_page(spark: SparkSession, tmp_path: Path) -> None:
