@@ -46,7 +46,7 @@ class Predicate:
 
     column: str
     operator: Operator
-    value: str | float | bool | None = None
+    value: str | int | float | bool | None = None
 
     def sql(self, column: str | None = None) -> str:
         """The condition as SQL that Spark, Flink and DuckDB all accept; `column` replaces the column's own name."""

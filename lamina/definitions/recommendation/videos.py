@@ -27,7 +27,7 @@ VIDEO_CATALOGUE = FeatureView(
         last("content_rating", "video_content_rating"),
         last("status", "video_status"),
     ),
-    windows=(days(180),),
+    windows=(days(90),),
     resolution=minutes(1),
     suffix=False,
 )

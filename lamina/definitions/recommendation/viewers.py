@@ -115,7 +115,7 @@ VIEWER_FOLLOWS = FeatureView(
     owner="recommendation",
     # The list has who was followed last, also those who are no longer.
     aggregates=(last_k("channel_id", "followed_channels", k=FOLLOWED, where=Predicate("followed", "=", True)),),
-    windows=(days(180),),
+    windows=(days(90),),
     resolution=seconds(1),
     suffix=False,
 )
@@ -126,7 +126,7 @@ VIEWER_PROFILE = FeatureView(
     source=INTERESTS,
     owner="recommendation",
     aggregates=(first_time("signup_timestamp"), last_k("category", "interests", k=INTERESTS_SAID)),
-    windows=(days(180),),
+    windows=(days(90),),
     resolution=seconds(1),
     suffix=False,
 )
