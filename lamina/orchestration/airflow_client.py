@@ -11,7 +11,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt, wait_exponential
 
 from lamina import proxies
 from lamina.clock import Clock, require_over, system_clock
@@ -173,8 +173,15 @@ class AirflowClient:
         try:
             return DagRun.model_validate(self._json("POST", f"/dags/{dag_id}/dagRuns", json=body))
         except AirflowSlow:
-            # It may have been done all the same. Then there is a run, and no second one is asked for.
-            if found := self._find(dag_id, start, span):
+            # It may have been done all the same, or be in a moment. Then no second run is asked for.
+            patient = Retrying(
+                retry=retry_if_result(lambda found: found is None),
+                stop=stop_after_attempt(self._attempts),
+                wait=wait_exponential(max=8),
+                sleep=self._sleep,
+                retry_error_callback=lambda _: None,
+            )
+            if found := patient(self._find, dag_id, start, span):
                 return found
             raise
 

@@ -276,16 +276,20 @@ def test_what_changes_something_is_not_sent_again_when_it_may_have_been_done() -
         raise httpx.ReadTimeout("timed out")
 
     with pytest.raises(AirflowUnavailable, match="timed out"):
-        _client(answer).trigger("features_daily", DAY)
-    assert sent == ["GET", "POST", "GET"], "it is looked for, and not there"
+        _client(answer, attempts=2).trigger("features_daily", DAY)
+    assert sent == ["GET", "POST", "GET", "GET"], "it is looked for, and not there"
 
 
-def test_a_run_whose_beginning_was_answered_too_late_is_found() -> None:
+@pytest.mark.parametrize("late", [0, 2])
+def test_a_run_whose_beginning_was_answered_too_late_is_found(late: int) -> None:
+    """At once, or when the server comes to do it."""
     runs: list[dict[str, Any]] = []
+    looks: list[bool] = []
 
     def answer(method: str, path: str, body: Any) -> Answer:
         if method == "GET":
-            return 200, {"dag_runs": runs}
+            looks.append(bool(runs))
+            return 200, {"dag_runs": runs if sum(looks) > late else []}
         runs.append(RUN)
         raise httpx.ReadTimeout("timed out")
 
