@@ -11,7 +11,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from lamina import proxies
 from lamina.clock import Clock, require_over, system_clock
@@ -28,7 +28,7 @@ from lamina.orchestration.airflow_runs import (
     TaskState,
 )
 
-POLL_S = 1.0
+POLL_S, LATE_S = 1.0, 4.0
 REQUEST_TIMEOUT_S = 30.0
 LOG_LINES = 25
 FINISHED = frozenset({"success", "failed"})
@@ -174,15 +174,10 @@ class AirflowClient:
             return DagRun.model_validate(self._json("POST", f"/dags/{dag_id}/dagRuns", json=body))
         except AirflowSlow:
             # It may have been done all the same, or be in a moment. Then no second run is asked for.
-            patient = Retrying(
-                retry=retry_if_result(lambda found: found is None),
-                stop=stop_after_attempt(self._attempts),
-                wait=wait_exponential(max=8),
-                sleep=self._sleep,
-                retry_error_callback=lambda _: None,
-            )
-            if found := patient(self._find, dag_id, start, span):
-                return found
+            for _ in range(self._attempts):
+                if found := self._find(dag_id, start, span):
+                    return found
+                self._sleep(LATE_S)
             raise
 
     def _find(self, dag_id: str, start: datetime, span: timedelta) -> DagRun | None:
