@@ -64,7 +64,7 @@ from lamina.lake.joined import ASSUMED, SAID, SCHEMA, WAITING, joined_days
 from lamina.lake.joined_state import AsOf, JoinState, states, write_fingerprint
 from lamina.lake.partitions import INGESTED
 from lamina.lake.schemas import schema_of
-from lamina.lake.write import open_lake, replacing, replacing_each, write_empty
+from lamina.lake.write import open_lake, replacing, replacing_each, write_partition
 from lamina.settings import load_settings
 
 DAY = "_day"
@@ -244,7 +244,7 @@ def _write(
         for day, fingerprint in fingerprints.items():
             folder = f"{staging}/{layout.day_folder(day)}"
             if fingerprint == NOTHING:
-                write_empty(folder, SCHEMA)
+                write_partition(folder, SCHEMA.empty_table())
             if written_rows(folder) != _rows(fingerprint):
                 raise ArchivedMeanwhile(
                     f"answers of {system} of {day} were archived anew while they were joined; nothing was written: run "

@@ -13,13 +13,13 @@ from lamina.evaluation.card import model_card
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.problem import Problem
 from lamina.evaluation.resample import differences
+from lamina.evaluation.scores import scores_of
 from lamina.evaluation.slices import measure_slices
 from lamina.evaluation.table import Table, rows_to_test
 from lamina.evaluation.verdict import DECIDING, Rule, challenges, verdict
 from lamina.registry.evaluation import Contender, Evaluation
 from lamina.registry.protocol import CARD_FILE, CHAMPION, Kind, ModelRegistry, ModelVersion, trained_for
 from lamina.scoring import trained
-from lamina.scoring.checked import all_finite
 from lamina.scoring.trained import TrainedScorer
 from lamina.scoring.trained_spec import TrainedSpec
 
@@ -37,8 +37,7 @@ class Loaded:
 
         Raises: BadScore: when one of them is no finite number.
         """
-        found = self.scorer.predict_columns(rows.inputs, len(rows))
-        return all_finite(found[self.scorer.outputs[0]], len(rows))
+        return scores_of(self.scorer, rows)
 
     def figures(self, rows: Table, scores: Floats) -> Contender:
         """What its scores of `rows` are worth."""

@@ -41,13 +41,6 @@ def write_file(fs: Any, path: str, table: pa.Table) -> None:
         pq.write_table(table, sink, compression=COMPRESSION)
 
 
-def write_empty(url: str, schema: pa.Schema) -> None:
-    """Make the folder at `url` with one file that has no rows."""
-    fs, path = open_lake(url)
-    fs.makedirs(path, exist_ok=True)
-    write_file(fs, f"{path}/part-0.parquet", schema.empty_table())
-
-
 def write_partition(url: str, table: pa.Table) -> int:
     """Replace the whole partition at `url` by `table`; returns its rows."""
     with replacing(url) as staging:
@@ -63,15 +56,9 @@ def replacing(url: str) -> Iterator[str]:
     A block that raises leaves `url` as it was.
     """
     fs, path = open_lake(url)
-    parent, token = path.rsplit("/", 1)[0], uuid.uuid4().hex
-    staging = f"{parent}/{STAGING_PREFIX}{token}"
-    fs.makedirs(staging, exist_ok=True)
-    try:
+    with _staging_in(fs, path.rsplit("/", 1)[0]) as staging:
         yield str(fs.unstrip_protocol(staging))
-        _put(fs, staging, path, token)
-    finally:
-        if fs.exists(staging):
-            files.remove(fs, staging)
+        _put(fs, staging, path)
 
 
 @contextmanager
@@ -82,20 +69,27 @@ def replacing_each(url: str) -> Iterator[str]:
     A block that raises leaves `url` as it was.
     """
     fs, root = open_lake(url)
-    staging = f"{root}/{STAGING_PREFIX}{uuid.uuid4().hex}"
-    fs.makedirs(staging, exist_ok=True)
-    try:
+    with _staging_in(fs, root) as staging:
         yield str(fs.unstrip_protocol(staging))
         for folder in files.children(fs, staging):
-            _put(fs, folder, f"{root}/{files.name_of(folder)}", uuid.uuid4().hex)
+            _put(fs, folder, f"{root}/{files.name_of(folder)}")
+
+
+@contextmanager
+def _staging_in(fs: Any, parent: str) -> Iterator[str]:
+    """Path of an empty folder in `parent`, of which nothing is left at the end."""
+    staging = f"{parent}/{STAGING_PREFIX}{uuid.uuid4().hex}"
+    fs.makedirs(staging, exist_ok=True)
+    try:
+        yield staging
     finally:
         if fs.exists(staging):
             files.remove(fs, staging)
 
 
-def _put(fs: Any, staging: str, path: str, token: str) -> None:
+def _put(fs: Any, staging: str, path: str) -> None:
     if files.renames_folders(fs):
-        files.swap(staging, path, token)
+        files.swap(staging, path, uuid.uuid4().hex)
     else:
         _swap_files(fs, staging, path)
 

@@ -27,11 +27,11 @@ from lamina.clock import DAY_MS, midnight_ms
 from lamina.errors import ModelUnavailable
 from lamina.evaluation.metrics import Floats
 from lamina.evaluation.problem import Problem
+from lamina.evaluation.scores import scores_of
 from lamina.evaluation.table import Table, refuse_one_sided, rows_to_learn, rows_to_test
 from lamina.registry.protocol import MODEL_FOLDER, Kind, ModelRegistry, ModelVersion
 from lamina.scoring import trees
 from lamina.scoring.blend import BlendScorer, BlendSpec, Member
-from lamina.scoring.checked import all_finite
 from lamina.scoring.trained_spec import Rows, Split
 from lamina.scoring.trees import TreesScorer
 from lamina.training.commit import commit
@@ -124,13 +124,13 @@ def publish_blend(
         if len(candidates) < 2:
             few = f"{len(candidates)} versions learnt from days before {split.train_first} alone: 2 are needed"
             return {"run_id": None, "version": None, "metrics": {}, "members": {}, "reason": few}
-        losses = np.array([recent_loss(weigh, _scores(each.scorer, weigh), plan) for each in candidates])
+        losses = np.array([recent_loss(weigh, scores_of(each.scorer, weigh), plan) for each in candidates])
         weights = weights_of(losses, plan)
         chosen = [(float(w), each) for w, each in zip(weights, candidates, strict=True) if w > 0]
         folder = Path(name) / "run"
         spec = _save(problem, plan, chosen, weigh, test, folder)
         blended = BlendScorer(spec, [each.scorer for _, each in chosen])
-        grounds = Grounds(weigh, test, served, lambda rows: _scores(blended, rows))
+        grounds = Grounds(weigh, test, served, lambda rows: scores_of(blended, rows))
         members = {each.version: each.weight for each in spec.members}
         logged = {f"member.{version}": weight for version, weight in members.items()}
         run_id, registered = record_further(
@@ -157,10 +157,6 @@ def _candidates(problem: Problem, registry: ModelRegistry, plan: BlendPlan, fold
         if scorer.spec.logical_date <= plan.day and scorer.spec.split.train_last < plan.split.train_first:
             found.append(Candidate(version, files, scorer))
     return found
-
-
-def _scores(scorer: TreesScorer | BlendScorer, rows: Table) -> Floats:
-    return all_finite(scorer.predict_columns(rows.inputs, len(rows))[scorer.outputs[0]], len(rows))
 
 
 def _save(
@@ -205,7 +201,7 @@ def _save(
         git_commit=commit(),
         libraries={},
     )
-    scores = _scores(BlendScorer(found, [each.scorer for _, each in chosen]), test)
+    scores = scores_of(BlendScorer(found, [each.scorer for _, each in chosen]), test)
     found = found.model_copy(update={"metrics": problem.figures(test, scores)})
     found.write(model)
     return found

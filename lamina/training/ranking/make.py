@@ -14,6 +14,7 @@ import numpy as np
 from lamina.clock import DAY_MS, midnight_ms
 from lamina.evaluation.head_figures import auc_within, head_figures
 from lamina.evaluation.metrics import Floats
+from lamina.evaluation.scores import scores_of
 from lamina.evaluation.table import Table, TooFewRows, refuse_one_sided, rows_to_learn, rows_to_test
 from lamina.scoring.checked import all_finite
 from lamina.scoring.compiled import Compiled
@@ -146,7 +147,7 @@ def figures(recipe: RankingRecipe, scorer: RankerScorer, rows: Table) -> dict[st
 
     Raises: BadScore: a score is no finite number; ValueError: all rows are of one kind.
     """
-    score = all_finite(scorer.predict_columns(rows.inputs, len(rows))[scorer.outputs[0]], len(rows))
+    score = scores_of(scorer, rows)
     position = recipe.positions(rows)
     within = {"auc_within_position": auc_within(rows.positive, score, position)}
     found = recipe.problem.figures(rows, score) | within

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lamina.contracts.features import FeatureSet
-from lamina.evaluation.metrics import Floats
+from lamina.evaluation.scores import scores_of
 from lamina.evaluation.table import Table, rows_to_test
 from lamina.registry.protocol import MODEL_FOLDER, Kind, ModelRegistry
-from lamina.scoring.checked import all_finite
 from lamina.scoring.trained import TrainedScorer
 from lamina.training.further import Grounds, record_further
 from lamina.training.ranking.make import prepare, train_ranker
@@ -37,10 +37,6 @@ def publish_ranker(
         folder = Path(name)
         spec = train_ranker(prepared, folder / MODEL_FOLDER)
         scorer = load(folder / MODEL_FOLDER, problem.features)
-
-        def score(rows: Table) -> Floats:
-            return all_finite(scorer.predict_columns(rows.inputs, len(rows))[scorer.outputs[0]], len(rows))
-
         # In use it scores units, too, that leave the test once they are known.
         served = table.take(rows_to_test(table, spec.split, seed, known_leave=False))
         weights = {f"weights.{head}": weight for head, weight in recipe.weights.weights.items()}
@@ -49,7 +45,7 @@ def publish_ranker(
             registry,
             spec,
             folder,
-            Grounds(prepared.learn, prepared.test, served, score),
+            Grounds(prepared.learn, prepared.test, served, partial(scores_of, scorer)),
             min_auc,
             kind=Kind.RANKER,
             parameters={**spec.parameters, **weights, "weights.version": recipe.weights.version},

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,10 +134,4 @@ def in_turn(lists: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _harmless(videos: Mapping[str, Video], ordered: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for id_ in ordered:
-        if len(found) == POOL:
-            break
-        if not videos[id_].is_sensitive:
-            found.append(id_)
-    return found
+    return list(islice((id_ for id_ in ordered if not videos[id_].is_sensitive), POOL))

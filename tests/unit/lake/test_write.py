@@ -14,7 +14,7 @@ import pytest
 
 from lamina.errors import NameRefused
 from lamina.lake import files, write
-from lamina.lake.write import SourceWriter, open_lake, replacing, replacing_each, write_empty, write_partition
+from lamina.lake.write import SourceWriter, open_lake, replacing, replacing_each, write_partition
 from lamina.settings import ROOT
 
 
@@ -150,7 +150,7 @@ def test_many_partitions_are_replaced_together_and_others_stay(tmp_path: Path, k
         write_partition(f"{root}/{day}", table(value))
     with replacing_each(root) as staging:
         write_partition(f"{staging}/day=2", table(20))
-        write_empty(f"{staging}/day=3", table().schema)
+        write_partition(f"{staging}/day=3", table())
         fs, path = open_lake(root)
         assert len(fs.find(f"{path}/day=2")) == 1, "nothing is moved before all of it is there"
     found = {}
